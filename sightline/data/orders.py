@@ -1,0 +1,51 @@
+"""Which sample comes next, as a pure function of (seed, epoch): nothing to save, nothing that workers can disturb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sightline.randomness.keyed import integers, permutation, uniform
+
+Order = Callable[[int, int], Int[Tensor, "n"]]  # (seed, epoch) → n places among the training samples
+
+
+def shuffle(n: int) -> Order:
+    """Every sample once an epoch, in a new order each."""
+    return lambda seed, epoch: permutation(n, seed, "order", epoch)
+
+
+def weighted(weights: Float[np.ndarray, "n"]) -> Order:
+    """n draws with replacement, each sample as often as its weight says."""
+    edges = torch.from_numpy(np.cumsum(weights, dtype=np.float64) / np.sum(weights, dtype=np.float64))
+
+    def order(seed: int, epoch: int) -> Int[Tensor, "n"]:
+        draws = uniform(seed, "order", epoch, torch.arange(len(edges))).double()
+        return torch.searchsorted(edges, draws, right=True).clamp(max=len(edges) - 1)
+
+    return order
+
+
+def pairs(identity: Int[np.ndarray, "n"]) -> Order:
+    """Places 2i and 2i+1 are a pair: about half of them show the same identity, the rest anybody."""
+    groups = [torch.from_numpy(np.flatnonzero(identity == g)) for g in np.unique(identity)]
+    group_of = {int(place): members for members in groups for place in members}
+    n = len(identity)
+
+    def order(seed: int, epoch: int) -> Int[Tensor, "n"]:
+        first = permutation(n, seed, "order", epoch)[: (n + 1) // 2]
+        number = torch.arange(len(first))
+        same = uniform(seed, "pair-same", epoch, number) < 0.5
+        other = integers(n, seed, "pair-other", epoch, number)
+        kin = torch.stack(
+            [group_of[int(p)][int(integers(len(group_of[int(p)]), seed, "pair-kin", epoch, int(i)))]
+             for i, p in enumerate(first)]
+        )  # fmt: skip
+        second = torch.where(same, kin, other)
+        return torch.stack([first, second], dim=1).flatten()[:n]  # (m, 2) → (2m,)
+
+    return order

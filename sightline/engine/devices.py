@@ -1,0 +1,103 @@
+"""Where training runs: device, precision, threads, and the fingerprint that "bit-identical" is promised for.
+
+The only file besides `fit` that knows Lightning Fabric.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
+
+from sightline.errors import ResourceError, UsageError
+from sightline.tasks.task import Task
+
+Precision = Literal["auto", "fp32", "bf16"]
+_FABRIC = {"fp32": "32-true", "bf16": "bf16-mixed"}
+BF16_WORTH = 5_000_000  # multiply-adds an image below which low precision costs more in casts than it saves
+
+
+def choose_device(name: str = "auto") -> str:
+    """ "auto" → the accelerator if there is one. Raises ResourceError for one that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name not in there:
+        raise UsageError(f"unknown device {name!r}", f"known: auto, {', '.join(there)}")
+    if not there[name]:
+        raise ResourceError(f"device {name!r} is not available here", "use --device auto")
+    return name
+
+
+def choose_precision(name: Precision, device: str, multiply_adds: int) -> str:
+    """ "auto" → bf16 where the processor computes in it and the network is large enough to gain, else fp32."""
+    if name != "auto":
+        return name
+    native = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and _cpu_bf16()
+    return "bf16" if native and multiply_adds >= BF16_WORTH else "fp32"
+
+
+def _cpu_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively (AVX-512 BF16 or AMX)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    fabric = Fabric(accelerator=device, devices=1, precision=_FABRIC[precision])  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+def set_up(
+    fabric: Fabric, task: Task, optimizers: Mapping[str, torch.optim.Optimizer]
+) -> dict[str, torch.optim.Optimizer]:
+    """Move the task to the device, wrap the networks that learn; returns the optimisers as Fabric wraps them."""
+    task.to(fabric.device)
+    for name in task.learned():
+        setattr(task, name, fabric.setup_module(getattr(task, name), move_to_device=False))
+    return {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}  # type: ignore[misc]
+
+
+@contextmanager
+def unwrapped(task: Task) -> Iterator[Task]:
+    """Inside, the task's networks are the bare modules: full precision, no synchronising. For judging, not training."""
+    wrapped = {name: child for name, child in task.named_children() if isinstance(child, _FabricModule)}
+    for name, child in wrapped.items():
+        setattr(task, name, child.module)
+    try:
+        yield task
+    finally:
+        for name, child in wrapped.items():
+            setattr(task, name, child)
+
+
+def set_threads(threads: int) -> None:
+    """Compute threads of this process; 0 leaves torch's choice. Bits differ between thread counts, so runs record it."""
+    if threads > 0 and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+
+
+def fingerprint(fabric: Fabric, precision: str) -> dict[str, Any]:
+    """What two processes must share for the same training to give the same bits."""
+    return {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(fabric.device)
+        if fabric.device.type == "cuda"
+        else fabric.device.type,
+        "precision": precision,
+        "world_size": fabric.world_size,
+        "compile": False,
+    }

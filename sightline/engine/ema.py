@@ -1,0 +1,62 @@
+"""Exponential moving average of weights (Polyak & Juditsky 1992): what is kept, validated and shipped where it is on.
+
+The decay is a pure function of the step, small at first so that the random start is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def decay_at(step: int, decay: float) -> float:
+    """min(decay, (1 + step) / (10 + step))."""
+    return min(decay, (1.0 + step) / (10.0 + step))
+
+
+def coefficients(beta: float, t: int) -> list[float]:
+    """Weights (1-β)β^k of the last t values, newest first; they sum to 1 - β^t, the bias that a correction divides by."""
+    return [(1.0 - beta) * beta**k for k in range(t)]
+
+
+def window(beta: float) -> float:
+    """About how many values an average with β looks back: 1 / (1 - β); there the weight has fallen to ~1/e."""
+    return 1.0 / (1.0 - beta)
+
+
+class Ema:
+    """Averages every floating parameter and buffer of `module`; other buffers are taken as they are."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        kept = {n: t.detach() for n, t in module.state_dict(keep_vars=True).items() if t.is_floating_point()}
+        self._names, self._live = list(kept), list(kept.values())
+        self._average = [t.clone(memory_format=torch.preserve_format) for t in self._live]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """One move towards the live weights after optimiser step `step` (from 0)."""
+        torch._foreach_lerp_(self._average, self._live, 1.0 - decay_at(step, self.decay))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return dict(zip(self._names, self._average, strict=True))
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, average in zip(self._names, self._average, strict=True):
+            average.copy_(tensors[name])
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside, the module's weights are the average's; outside, its own again, bit for bit."""
+        with torch.no_grad():
+            own = [t.clone(memory_format=torch.preserve_format) for t in self._live]
+            torch._foreach_copy_(self._live, self._average)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(self._live, own)

@@ -1,0 +1,163 @@
+"""The training loop, in the order in which things happen. There are no callbacks.
+
+A step is one pass over `task.turns`; a turn draws `accumulate` micro-batches of its own, descends their exact weighted
+mean and lets one optimiser move. `every` is the only extension point: pairs (n, action), run after every n-th step and
+after the last, in the order given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from lightning_fabric import Fabric
+
+from sightline.errors import UsageError
+from sightline.randomness.keyed import seed_torch
+from sightline.structures.batch import Batch
+from sightline.tasks.task import Task, Turn
+
+from .ema import Ema
+from .guard import Guard, Skipped
+from .schedules import Schedule
+from .state import State
+
+Feed = Callable[[int], Iterator[Batch]]  # how many micro-batches this rank has had → those that follow
+Action = Callable[[State], None]
+
+
+def fit(
+    fabric: Fabric,
+    task: Task,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    feed: Feed,
+    *,
+    steps: int,
+    schedule: Callable[[State], float],
+    accumulate: int = 1,
+    clip: float | None = None,
+    ema: Ema | None = None,
+    augment: Callable[[Batch], Batch] = lambda batch: batch,
+    seed: int = 0,
+    state: State | None = None,
+    every: Sequence[tuple[int, Action]] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> State:
+    """Train from `state` (or the start) until `steps` optimiser steps are done, an action ends it, or `stop()` says so.
+
+    `task` and `optimizers` (one for each turn's name) were set up by `devices.set_up`; `feed(k)` yields the micro-batches
+    from this rank's k-th on. The result is a function of (task, feed, seed, steps): killed and resumed from any state
+    it ends in the same bits. Raises DivergedError when too many turns in a row are not finite.
+    """
+    if task.coupled and accumulate > 1:
+        raise UsageError(
+            f"{type(task).__name__} compares the samples of a batch, so accumulating would change its loss",
+            "set fit.accumulate=1",
+        )
+    state = state or State()
+    guard = Guard(task, in_a_row=state.in_a_row)
+    batches = feed(state.step * len(task.turns) * accumulate)
+    task.train()
+    while state.step < steps and state.ended is None:
+        for number, turn in enumerate(task.turns):
+            optimizer = optimizers[turn.name]
+            factor = schedule(state)
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            micro = (augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(accumulate))
+            _take(
+                fabric,
+                task,
+                turn,
+                optimizer,
+                micro,
+                guard,
+                state,
+                accumulate=accumulate,
+                clip=clip,
+                seed=(seed, number),
+            )
+        if ema is not None:
+            ema.update(state.step)
+        state.step += 1
+        _hear(guard, state)
+        if state.step == steps:
+            guard.drain()
+            _hear(guard, state)
+            state.ended = "finished"
+        for n, action in every:
+            if state.step % n == 0 or state.step == steps:
+                action(state)
+                task.train()
+        if stop():
+            break
+    guard.drain()
+    _hear(guard, state)
+    return state
+
+
+def _take(
+    fabric: Fabric,
+    task: Task,
+    turn: Turn,
+    optimizer: torch.optim.Optimizer,
+    micro: Iterator[Batch],
+    guard: Guard,
+    state: State,
+    *,
+    accumulate: int,
+    clip: float | None,
+    seed: tuple[int, int],
+) -> None:
+    """One turn: gradients of the weighted mean over the micro-batches, then a guarded move of the turn's optimiser."""
+    for name, child in task.named_children():
+        child.requires_grad_(name in turn.learns)
+    ranks, networks = fabric.world_size, [getattr(task, name) for name in turn.learns]
+    whole = accumulate == 1 and ranks == 1  # one mean is already the mean of the whole
+    before = guard.remember()
+    optimizer.zero_grad(set_to_none=True)
+    weight, good, samples = (
+        torch.zeros((), device=fabric.device),
+        torch.ones((), dtype=torch.bool, device=fabric.device),
+        [],
+    )
+    for i, batch in enumerate(micro):
+        samples.append(batch.id)
+        seed_torch(seed[0], "forward", state.step, seed[1], i, fabric.global_rank)
+        waits = ranks > 1 and i < accumulate - 1  # ranks meet in the last micro-batch's backward only
+        with _unsynchronised(fabric, networks, waits):
+            loss = task.loss(batch, turn.name)
+            fabric.backward(loss.total if whole else loss.total * loss.weight)
+        weight = weight + loss.weight.detach()
+        good = good & torch.isfinite(loss.total.detach())
+        for meter in (state.logged, state.epoch):
+            meter.add(loss.parts, loss.weight.detach())
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    if ranks > 1:
+        weight = fabric.all_reduce(weight, reduce_op="sum")
+    if not whole:
+        torch._foreach_mul_(gradients, ranks / weight.clamp(min=torch.finfo(weight.dtype).tiny))
+    norm = torch.nn.utils.get_total_norm(gradients)
+    good = good & torch.isfinite(norm)
+    if ranks > 1:
+        good = fabric.all_reduce(good.float(), reduce_op="sum") == ranks
+    if clip is not None:
+        torch._foreach_mul_(gradients, (clip / (norm + 1e-6)).clamp(max=1.0))
+    guard.decide(good, optimizer, before, Skipped(state.step, turn.name, torch.cat(samples)))
+
+
+def _unsynchronised(
+    fabric: Fabric, networks: Sequence[torch.nn.Module], enabled: bool
+) -> contextlib.ExitStack:
+    stack = contextlib.ExitStack()
+    for network in networks if enabled else ():
+        stack.enter_context(fabric.no_backward_sync(network))
+    return stack
+
+
+def _hear(guard: Guard, state: State) -> None:
+    """Bring what the guard knows into the state, which is what a checkpoint holds."""
+    state.in_a_row = guard.in_a_row
+    state.skipped += [{"step": s.step, "turn": s.turn, "samples": s.samples.tolist()} for s in guard.skipped]
+    guard.skipped.clear()

@@ -1,0 +1,29 @@
+"""Predictions for any batches: the one way in which validation, evaluation, prediction and reports ask a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from sightline.structures.batch import Batch
+from sightline.structures.predictions import Prediction
+from sightline.tasks.task import Task
+
+from .devices import unwrapped
+
+
+def predictions(
+    task: Task, batches: Iterable[Batch], device: torch.device | str = "cpu"
+) -> Iterator[tuple[Batch, Prediction]]:
+    """Yield (batch, prediction) in full precision, in eval mode, without gradients; the task's mode is restored."""
+    training = task.training
+    task.eval()
+    try:
+        for batch in batches:
+            with torch.inference_mode(), unwrapped(task):
+                moved = batch.to(device, non_blocking=True)
+                prediction = task.predict(moved)
+            yield moved, prediction
+    finally:
+        task.train(training)

@@ -1,0 +1,79 @@
+"""Everything that a training is, besides weights: where it stands, what it measured, what was best.
+
+Every field is saved in a checkpoint; `tests/engine/test_state.py` fails when one is added that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sightline.errors import DamagedError
+
+
+class Meter:
+    """Weighted sums of a loss's parts, kept on the device until somebody reads them."""
+
+    def __init__(self, sums: Mapping[str, tuple[float, float]] | None = None) -> None:
+        self._sums: dict[str, Tensor] = {
+            n: torch.tensor(s, dtype=torch.float64) for n, s in (sums or {}).items()
+        }
+
+    def add(self, parts: Mapping[str, Tensor], weight: Tensor) -> None:
+        for name, part in parts.items():
+            pair = torch.stack([torch.where(weight > 0, part.detach() * weight, 0.0), weight]).double()
+            known = self._sums.get(name)
+            self._sums[name] = pair if known is None else known.to(pair.device) + pair
+
+    def sums(self) -> dict[str, tuple[float, float]]:
+        return {n: (s[0].item(), s[1].item()) for n, s in self._sums.items()}
+
+    def means(self) -> dict[str, float]:
+        return {n: total / weight for n, (total, weight) in self.sums().items() if weight}
+
+    def clear(self) -> None:
+        self._sums.clear()
+
+
+@dataclass
+class State:
+    """A training between two steps.
+
+    step      optimiser steps done; also the data cursor, since the stream is a function of it
+    ended     why it ended: "finished", "early", or None while it goes on (a signal is no end)
+    history   one row a validation, in order
+    best      {"step", "value"} of the best validation by the monitored metric; empty before the first
+    stale     validations since the best
+    skipped   turns that the guard did not take: {"step", "turn", "samples"}
+    in_a_row  how many of the last turns were skipped
+    logged    weighted sums since the last logged step;   epoch: since the last validation
+    best_weights   the kept weights at the best validation
+    """
+
+    step: int = 0
+    ended: str | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    stale: int = 0
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    in_a_row: int = 0
+    logged: Meter = field(default_factory=Meter)
+    epoch: Meter = field(default_factory=Meter)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields but the tensors."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "best_weights"}
+        return plain | {"logged": self.logged.sums(), "epoch": self.epoch.sums()}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any], best_weights: dict[str, Tensor]) -> State:
+        expected = {f.name for f in fields(cls)} - {"best_weights"}
+        if saved.keys() != expected:
+            raise DamagedError(f"state.json has {sorted(saved)}, this version expects {sorted(expected)}")
+        meters = {name: Meter(saved[name]) for name in ("logged", "epoch")}
+        return cls(**{**saved, **meters}, best_weights=best_weights)

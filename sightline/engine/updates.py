@@ -1,0 +1,83 @@
+"""The update rules as equations, for reading and for trajectories on surfaces. Training uses torch's (`optimizers`).
+
+Each takes the weights w, their gradient g, what it remembers (start with {}) and its rates, and returns new weights
+and memory. Sources: Polyak 1964; Nesterov 1983; Duchi et al. 2011; Tieleman & Hinton 2012; Kingma & Ba, arXiv:1412.6980.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Memory = Mapping[str, Tensor]
+
+
+def sgd(
+    w: Tensor, g: Tensor, memory: Memory, *, lr: float, weight_decay: float = 0.0
+) -> tuple[Tensor, Memory]:
+    """w - lr (g + decay · w): against the gradient."""
+    return w - lr * (g + weight_decay * w), {}
+
+
+def momentum(
+    w: Tensor,
+    g: Tensor,
+    memory: Memory,
+    *,
+    lr: float,
+    beta: float = 0.9,
+    weight_decay: float = 0.0,
+    form: Literal["average", "sum", "alexnet", "nesterov"] = "sum",
+) -> tuple[Tensor, Memory]:
+    """Momentum in its four printed forms.
+
+    average   v ← βv + (1-β)g,          w ← w - lr v
+    sum       v ← βv + g,               w ← w - lr v          (torch)
+    alexnet   v ← βv - lr(decay·w + g), w ← w + v             (Krizhevsky 2012; the same path as sum at constant lr)
+    nesterov  v ← βv + g,               w ← w - lr (g + βv)   (torch)
+    """
+    g = g + weight_decay * w
+    v = memory.get("v", torch.zeros_like(w))
+    if form == "average":
+        v = beta * v + (1.0 - beta) * g
+        return w - lr * v, {"v": v}
+    if form == "alexnet":
+        v = beta * v - lr * g
+        return w + v, {"v": v}
+    v = beta * v + g
+    return w - lr * (g + beta * v if form == "nesterov" else v), {"v": v}
+
+
+def adagrad(w: Tensor, g: Tensor, memory: Memory, *, lr: float, eps: float = 1e-7) -> tuple[Tensor, Memory]:
+    """The step shrinks with the root of the sum of all squared gradients."""
+    cache = memory.get("cache", torch.zeros_like(w)) + g**2
+    return w - lr * g / (cache.sqrt() + eps), {"cache": cache}
+
+
+def rmsprop(
+    w: Tensor, g: Tensor, memory: Memory, *, lr: float, beta: float = 0.99, eps: float = 1e-7
+) -> tuple[Tensor, Memory]:
+    """AdaGrad with a leaking cache."""
+    cache = beta * memory.get("cache", torch.zeros_like(w)) + (1.0 - beta) * g**2
+    return w - lr * g / (cache.sqrt() + eps), {"cache": cache}
+
+
+def adam(
+    w: Tensor,
+    g: Tensor,
+    memory: Memory,
+    *,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    correct_bias: bool = True,
+) -> tuple[Tensor, Memory]:
+    """Averages of gradient and square, each divided by its bias 1 - β^t (t from 1); the averages themselves stay raw."""
+    t = memory.get("t", torch.zeros(())) + 1
+    m = betas[0] * memory.get("m", torch.zeros_like(w)) + (1.0 - betas[0]) * g
+    v = betas[1] * memory.get("v", torch.zeros_like(w)) + (1.0 - betas[1]) * g**2
+    step, square = (m / (1.0 - betas[0] ** t), v / (1.0 - betas[1] ** t)) if correct_bias else (m, v)
+    return w - lr * step / (square.sqrt() + eps), {"t": t, "m": m, "v": v}

@@ -1,0 +1,1 @@
+"""Keyed draws: hash(seed, purpose, integers)."""

@@ -1,0 +1,92 @@
+"""Randomness as a pure function: hash(seed, purpose, integers) → a draw. Nothing is hidden, nothing is advanced.
+
+The hash is SplitMix64's finaliser (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators") folded
+over the parts. It runs on int64 tensors, whose multiplication wraps as uint64's does, so a batch of keys costs a few
+vector operations; `reference_hash` is the same in Python integers and the tests hold the two equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIX1 = 0xBF58476D1CE4E5B9
+_MIX2 = 0x94D049BB133111EB
+_MASK = (1 << 64) - 1
+
+Part = int | Tensor
+
+
+def _signed(value: int) -> int:
+    """The int64 with the same 64 bits."""
+    value &= _MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def purpose_key(purpose: str) -> int:
+    """64 bits of SHA-256 of the purpose's name: two purposes never share a stream."""
+    return int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
+
+
+def reference_hash(seed: int, purpose: str, *parts: int) -> int:
+    """The hash in Python integers, as uint64. Slow; the definition."""
+    state = 0
+    for part in (seed, purpose_key(purpose), *parts):
+        state = (state + (part & _MASK) + _GOLDEN) & _MASK
+        state = ((state ^ (state >> 30)) * _MIX1) & _MASK
+        state = ((state ^ (state >> 27)) * _MIX2) & _MASK
+        state ^= state >> 31
+    return state
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64: the sign bit comes down as an ordinary bit."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def keys(seed: int, purpose: str, *parts: Part) -> Int[Tensor, "..."]:
+    """The same hash over tensors: parts broadcast together; the result is int64 with the hash's bits."""
+    tensors = [p for p in parts if isinstance(p, Tensor)]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    state = torch.zeros((), dtype=torch.int64, device=device)
+    for part in (seed, purpose_key(purpose), *parts):
+        addend = part.to(torch.int64) if isinstance(part, Tensor) else _signed(part)
+        state = state + addend + _signed(_GOLDEN)
+        state = (state ^ _shift(state, 30)) * _signed(_MIX1)
+        state = (state ^ _shift(state, 27)) * _signed(_MIX2)
+        state = state ^ _shift(state, 31)
+    return state
+
+
+def uniform(seed: int, purpose: str, *parts: Part) -> Float[Tensor, "..."]:
+    """Float32 in [0, 1): the top 24 bits of the hash."""
+    return _shift(keys(seed, purpose, *parts), 40).to(torch.float32) * (1.0 / (1 << 24))
+
+
+def integers(high: int, seed: int, purpose: str, *parts: Part) -> Int[Tensor, "..."]:
+    """Integers in [0, high), high ≤ 2^31: (top 32 bits · high) >> 32, biased by less than high / 2^32."""
+    return (_shift(keys(seed, purpose, *parts), 32) * high) >> 32
+
+
+def permutation(n: int, seed: int, purpose: str, *parts: Part) -> Int[Tensor, "n"]:
+    """A permutation of range(n): the stable order of n hashes."""
+    return keys(seed, purpose, *parts, torch.arange(n)).argsort(stable=True)
+
+
+@contextmanager
+def torch_seeded(seed: int, purpose: str, *parts: int) -> Iterator[None]:
+    """Inside, torch's generators start at the hash; outside, they are as they were."""
+    with torch.random.fork_rng():
+        seed_torch(seed, purpose, *parts)
+        yield
+
+
+def seed_torch(seed: int, purpose: str, *parts: int) -> None:
+    """Set torch's generators (all devices) to the hash: what draws next (dropout, noise, init) is a function of it."""
+    torch.manual_seed(_signed(reference_hash(seed, purpose, *parts)))

@@ -1,0 +1,1 @@
+"""The one commit routine, manifests, verification, locks, safe CSV and JSON."""

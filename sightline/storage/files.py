@@ -1,0 +1,64 @@
+"""Writing one file so that a reader sees the old content or the new, whole, whatever happens in between.
+
+Write beside, flush, fsync, rename, fsync the folder: the order that survives a crash and a power cut. A full disk
+leaves the old file and no litter, and says how much was needed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sightline.errors import ResourceError
+
+TEMPORARY = ".tmp-"  # prefix of everything that is not finished yet; swept when a run is opened for writing
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` at `path` atomically. Raises ResourceError when the disk does not take it; `path` is then unchanged."""
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+    with no_space(path, len(data)):
+        try:
+            write_synced(temporary, data)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a new file and wait until the device has it."""
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the device has the folder's names: without it a rename can be lost."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def no_space(path: Path, needed: int) -> Iterator[None]:
+    """Turn "no space left", "file too large", "quota" and I/O errors into a ResourceError that names the bytes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        reason = os.strerror(error.errno).lower()
+        raise ResourceError(
+            f"cannot write {path.name}: {reason}; {needed:,} bytes are needed",
+            f"free space under {path.parent}",
+        ) from error

@@ -1,0 +1,149 @@
+"""The one commit routine: a folder appears whole, with a manifest of hashes, or not at all.
+
+A committed folder is immutable. Valid means that its manifest verifies: every file has the size and the SHA-256 that
+it had when it was written. "Latest" is never stored, it is found: newest to oldest, the first that verifies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import DamagedError
+
+from .files import TEMPORARY, no_space, sync_folder, write_synced
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_LIMIT = 8 << 20  # bytes of a manifest that we are willing to parse
+
+
+def commit_folder(final: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Path:
+    """Write `files` and a manifest as the folder `final`, atomically; returns it.
+
+    A folder of that name that verifies already is kept as it is; one that does not is replaced.
+    Raises ResourceError when the disk does not take it; nothing is left behind then.
+    """
+    entries = {name: {"bytes": len(data), "sha256": digest(data)} for name, data in files.items()}
+    text = json.dumps(
+        {"format": FORMAT, **manifest, "files": entries}, indent=1, sort_keys=True, allow_nan=False
+    )
+    temporary = final.parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+    with no_space(final, sum(map(len, files.values())) + len(text)):
+        try:
+            temporary.mkdir()
+            for name, data in files.items():
+                write_synced(temporary / name, data)
+            write_synced(temporary / MANIFEST, text.encode())
+            sync_folder(temporary)
+            _make_room(final)
+            if not final.exists():
+                os.rename(temporary, final)
+                sync_folder(final.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def _make_room(final: Path) -> None:
+    """A damaged folder that stands where a commit must go is moved out of the way, then removed."""
+    if final.exists():
+        try:
+            verify_folder(final)
+        except DamagedError:
+            aside = final.parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+            os.rename(final, aside)
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def verify_folder(folder: Path) -> dict[str, Any]:
+    """The manifest of a committed folder after re-hashing every file. Raises DamagedError naming the first fault."""
+    manifest = read_manifest(folder)
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise DamagedError(f"{folder.name}/{name} is missing")
+        if path.stat().st_size != entry["bytes"]:
+            raise DamagedError(
+                f"{folder.name}/{name} has {path.stat().st_size:,} bytes, not {entry['bytes']:,}"
+            )
+        if digest(path.read_bytes()) != entry["sha256"]:
+            raise DamagedError(f"{folder.name}/{name} does not match its SHA-256")
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest as written, its form checked but no file hashed."""
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > _LIMIT:
+            raise DamagedError(f"{folder.name}/{MANIFEST} is larger than {_LIMIT:,} bytes")
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(f"{folder.name}/{MANIFEST} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise DamagedError(f"{folder.name}/{MANIFEST} is not a manifest")
+    if manifest.get("format") != FORMAT:
+        raise DamagedError(
+            f"{folder.name} has format {manifest.get('format')!r}; this version reads {FORMAT}",
+            "install a newer sightline",
+        )
+    for name, entry in manifest["files"].items():
+        if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
+            raise DamagedError(f"{folder.name}/{MANIFEST} does not describe {name!r}")
+    return manifest
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest folder that verifies (None when none does), its manifest, and why newer ones were passed over."""
+
+    folder: Path | None
+    manifest: dict[str, Any] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+
+def newest_good(parent: Path, prefix: str = "step-") -> Found:
+    """Walk `parent`'s folders from newest to oldest and stop at the first that verifies."""
+    skipped: list[str] = []
+    for folder in sorted(parent.glob(f"{prefix}*"), reverse=True):
+        try:
+            return Found(folder, verify_folder(folder), tuple(skipped))
+        except DamagedError as error:
+            skipped.append(str(error))
+    return Found(None, {}, tuple(skipped))
+
+
+def retain(parent: Path, keep: int = 2, prefix: str = "step-") -> None:
+    """Delete older folders once `keep` newer ones were re-read and verify; never counts names alone."""
+    good = 0
+    for folder in sorted(parent.glob(f"{prefix}*"), reverse=True):
+        if good >= keep:
+            aside = parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+            os.rename(folder, aside)  # gone at once under its name, then piece by piece
+            shutil.rmtree(aside, ignore_errors=True)
+            continue
+        try:
+            verify_folder(folder)
+            good += 1
+        except DamagedError:
+            continue
+
+
+def sweep(parent: Path) -> int:
+    """Remove what a killed process left unfinished; returns how many."""
+    left = list(parent.glob(f"{TEMPORARY}*"))
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    return len(left)

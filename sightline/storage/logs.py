@@ -1,0 +1,58 @@
+"""Logs that only grow, and are cut back to where a checkpoint left them when a run goes on from it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from sightline.errors import SightlineError
+
+from .files import no_space
+
+
+class Log:
+    """A text file to append to. `mark()` is what a checkpoint stores; `cut(mark)` takes the file back there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+        if path.exists():
+            data = path.read_bytes()
+            self._hash.update(data)
+            self._bytes = len(data)
+
+    def append(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        with no_space(self.path, len(data)), open(self.path, "ab") as file:
+            file.write(data)
+        self._hash.update(data)
+        self._bytes += len(data)
+
+    def mark(self) -> dict[str, int | str]:
+        """Bytes and SHA-256 so far, after the device has them."""
+        if self._bytes:
+            with open(self.path, "rb") as file:
+                os.fsync(file.fileno())
+        return {"bytes": self._bytes, "sha256": self._hash.hexdigest()}
+
+    def cut(self, mark: dict[str, int | str]) -> str | None:
+        """Shorten the file to the mark. Returns a sentence when what remains is not what the mark saw."""
+        length = int(mark["bytes"])
+        data = self.path.read_bytes()[:length] if self.path.exists() else b""
+        if self.path.exists():
+            os.truncate(self.path, len(data))
+        self._hash, self._bytes = hashlib.sha256(data), len(data)
+        if self.mark() != mark:
+            return f"{self.path.name} is not what the checkpoint saw: some of its lines were lost or changed"
+        return None
+
+
+def try_append(log: Log, text: str) -> str | None:
+    """Append, or return the sentence that says why not: a full disk must not end a training."""
+    try:
+        log.append(text)
+    except SightlineError as error:
+        return str(error)
+    return None

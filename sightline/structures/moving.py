@@ -1,0 +1,30 @@
+"""Moving a frozen dataclass of tensors to a device: every tensor inside goes, everything else stays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def moved(value: T, device: torch.device | str, non_blocking: bool = False) -> T:
+    """The same structure with all its tensors on `device`."""
+    return _moved(value, device, non_blocking)
+
+
+def _moved(value: Any, device: torch.device | str, non_blocking: bool) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=non_blocking)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {
+            f.name: _moved(getattr(value, f.name), device, non_blocking) for f in dataclasses.fields(value)
+        }
+        return dataclasses.replace(value, **fields)
+    if isinstance(value, Mapping):
+        return {name: _moved(item, device, non_blocking) for name, item in value.items()}
+    return value

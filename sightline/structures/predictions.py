@@ -1,0 +1,70 @@
+"""What a network says about a batch, one frozen dataclass a kind of answer; and the rows that remain of it.
+
+Rows are what every metric, slice, interval and comparison is computed from: one per sample, on the host, so that
+any of these is a pure function that needs neither network nor images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Classes:
+    """`probability` (b, k), rows summing to one."""
+
+    probability: Float[Tensor, "b k"]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Packed boxes (n, 4) xyxy in the batch's frame, `label` (n,), `score` (n,), and `sample` (n,) they belong to."""
+
+    boxes: Float[Tensor, "n 4"]
+    label: Int[Tensor, "n"]
+    score: Float[Tensor, "n"]
+    sample: Int[Tensor, "n"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Generated or transformed images (b, c, h, w) in 0-255 units."""
+
+    image: Float[Tensor, "b c h w"]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A vector (b, d) for each image."""
+
+    vector: Float[Tensor, "b d"]
+
+
+Prediction = Classes | Detections | Images | Embeddings
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """One row a sample: `id` (n,) row of the data manifest, `target` (n,) true class or -1 where unknown,
+    `probability` (n, k) float64."""
+
+    id: Int[np.ndarray, "n"]
+    target: Int[np.ndarray, "n"]
+    probability: Float[np.ndarray, "n k"]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, which: np.ndarray) -> ClassRows:
+        """The rows that an index array or a boolean mask selects."""
+        return ClassRows(self.id[which], self.target[which], self.probability[which])
+
+    @classmethod
+    def join(cls, parts: list[ClassRows]) -> ClassRows:
+        return cls(
+            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("id", "target", "probability"))
+        )

@@ -1,0 +1,1 @@
+"""What a network is asked: loss, prediction, rows, metrics, pictures."""
