@@ -279,7 +279,8 @@ def train(name: str, folder: Path, *, kill_at: int = -1, accumulate: int = ACCUM
     with torch_seeded(0, "initialise"):
         task = kind()
     fabric = make_fabric("cpu", "fp32")
-    optimizers = set_up(fabric, task, one_a_turn(task, optimizer, lr=0.01, weight_decay=1e-4))
+    momentum = 0.9 if optimizer in ("sgd", "rmsprop") else 0.0
+    optimizers = set_up(fabric, task, one_a_turn(task, optimizer, lr=0.01, momentum=momentum, weight_decay=1e-4))
     ema = Ema(task, 0.9)
     order = pairs(IDENTITY) if name == "siamese" else shuffle(N)
     micro = MICRO * ACCUMULATE // accumulate
