@@ -23,7 +23,7 @@ from sightline.data.stream import Stream
 from sightline.engine.checkpoints import Checkpoints, kept_weights
 from sightline.engine.devices import fingerprint, make_fabric, set_up
 from sightline.engine.ema import Ema
-from sightline.engine.fit import fit
+from sightline.engine.fit import Plan, fit
 from sightline.engine.optimizers import one_a_turn
 from sightline.engine.schedules import cosine
 from sightline.engine.state import State
@@ -298,14 +298,13 @@ def train(name: str, folder: Path, *, kill_at: int = -1, accumulate: int = ACCUM
         state.logged.clear()
         state.history.append({"step": state.step, **state.epoch.means()})
         if state.step == 2 * COMMIT_EVERY:
-            state.best, state.best_weights = {"step": state.step}, kept_weights(task, ema)
+            state.best_weights = kept_weights(task, ema)
 
     about = {"fingerprint": fingerprint(fabric, "fp32")}
     keeper = Checkpoints(folder, task, optimizers, ema=ema, logs={"metrics": log}, about=about, say=print)
     state = fit(
-        fabric, task, optimizers, feed, steps=STEPS, accumulate=accumulate, clip=1.0, ema=ema, seed=3,
-        schedule=lambda s: cosine(s.step, steps=STEPS), state=keeper.resume(),
-        every=((1, note), (COMMIT_EVERY, keeper.commit)),
+        fabric, task, optimizers, feed, Plan(STEPS, lambda s: cosine(s.step, steps=STEPS), accumulate, 1.0, seed=3),
+        ema=ema, state=keeper.resume(), every=((1, note), (COMMIT_EVERY, keeper.commit)),
     )  # fmt: skip
     assert state.step == STEPS
     return task

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
@@ -16,15 +17,26 @@ from lightning_fabric import Fabric
 from sightline.errors import UsageError
 from sightline.randomness.keyed import seed_torch
 from sightline.structures.batch import Batch
-from sightline.tasks.task import Task, Turn
+from sightline.tasks.task import Task
 
 from .ema import Ema
 from .guard import Guard, Skipped
-from .schedules import Schedule
 from .state import State
 
 Feed = Callable[[int], Iterator[Batch]]  # how many micro-batches this rank has had → those that follow
 Action = Callable[[State], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: `steps` optimiser steps at the rate that `schedule` says, each on `accumulate` micro-batches, with
+    gradients no longer than `clip`; `seed` keys what the networks draw."""
+
+    steps: int
+    schedule: Callable[[State], float]
+    accumulate: int = 1
+    clip: float | None = None
+    seed: int = 0
 
 
 def fit(
@@ -32,62 +44,47 @@ def fit(
     task: Task,
     optimizers: Mapping[str, torch.optim.Optimizer],
     feed: Feed,
+    plan: Plan,
     *,
-    steps: int,
-    schedule: Callable[[State], float],
-    accumulate: int = 1,
-    clip: float | None = None,
     ema: Ema | None = None,
     augment: Callable[[Batch], Batch] = lambda batch: batch,
-    seed: int = 0,
     state: State | None = None,
     every: Sequence[tuple[int, Action]] = (),
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
-    """Train from `state` (or the start) until `steps` optimiser steps are done, an action ends it, or `stop()` says so.
+    """Train from `state` (or the start) until the plan's steps are done, an action ends it, or `stop()` says so.
 
     `task` and `optimizers` (one for each turn's name) were set up by `devices.set_up`; `feed(k)` yields the micro-batches
-    from this rank's k-th on. The result is a function of (task, feed, seed, steps): killed and resumed from any state
+    from this rank's k-th on. The result is a function of (task, feed, plan): killed and resumed from any state
     it ends in the same bits. Raises DivergedError when too many turns in a row are not finite.
     """
-    if task.coupled and accumulate > 1:
+    if task.coupled and plan.accumulate > 1:
         raise UsageError(
             f"{type(task).__name__} compares the samples of a batch, so accumulating would change its loss",
             "set fit.accumulate=1",
         )
     state = state or State()
     guard = Guard(task, in_a_row=state.in_a_row)
-    batches = feed(state.step * len(task.turns) * accumulate)
+    batches = feed(state.step * len(task.turns) * plan.accumulate)
     task.train()
-    while state.step < steps and state.ended is None:
+    while state.step < plan.steps and state.ended is None:
         for number, turn in enumerate(task.turns):
             optimizer = optimizers[turn.name]
-            factor = schedule(state)
+            factor = plan.schedule(state)
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            micro = (augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(accumulate))
-            _take(
-                fabric,
-                task,
-                turn,
-                optimizer,
-                micro,
-                guard,
-                state,
-                accumulate=accumulate,
-                clip=clip,
-                seed=(seed, number),
-            )
+            micro = (augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(plan.accumulate))
+            _take(fabric, task, number, optimizer, micro, guard, state, plan)
         if ema is not None:
             ema.update(state.step)
         state.step += 1
         _hear(guard, state)
-        if state.step == steps:
+        if state.step == plan.steps:
             guard.drain()
             _hear(guard, state)
             state.ended = "finished"
         for n, action in every:
-            if state.step % n == 0 or state.step == steps:
+            if state.step % n == 0 or state.step == plan.steps:
                 action(state)
                 task.train()
         if stop():
@@ -100,21 +97,19 @@ def fit(
 def _take(
     fabric: Fabric,
     task: Task,
-    turn: Turn,
+    number: int,
     optimizer: torch.optim.Optimizer,
     micro: Iterator[Batch],
     guard: Guard,
     state: State,
-    *,
-    accumulate: int,
-    clip: float | None,
-    seed: tuple[int, int],
+    plan: Plan,
 ) -> None:
     """One turn: gradients of the weighted mean over the micro-batches, then a guarded move of the turn's optimiser."""
+    turn = task.turns[number]
     for name, child in task.named_children():
         child.requires_grad_(name in turn.learns)
     ranks, networks = fabric.world_size, [getattr(task, name) for name in turn.learns]
-    whole = accumulate == 1 and ranks == 1  # one mean is already the mean of the whole
+    whole = plan.accumulate == 1 and ranks == 1  # one mean is already the mean of the whole
     before = guard.remember()
     optimizer.zero_grad(set_to_none=True)
     weight, good, samples = (
@@ -124,8 +119,8 @@ def _take(
     )
     for i, batch in enumerate(micro):
         samples.append(batch.id)
-        seed_torch(seed[0], "forward", state.step, seed[1], i, fabric.global_rank)
-        waits = ranks > 1 and i < accumulate - 1  # ranks meet in the last micro-batch's backward only
+        seed_torch(plan.seed, "forward", state.step, number, i, fabric.global_rank)
+        waits = ranks > 1 and i < plan.accumulate - 1  # ranks meet in the last micro-batch's backward only
         with _unsynchronised(fabric, networks, waits):
             loss = task.loss(batch, turn.name)
             fabric.backward(loss.total if whole else loss.total * loss.weight)
@@ -142,8 +137,8 @@ def _take(
     good = good & torch.isfinite(norm)
     if ranks > 1:
         good = fabric.all_reduce(good.float(), reduce_op="sum") == ranks
-    if clip is not None:
-        torch._foreach_mul_(gradients, (clip / (norm + 1e-6)).clamp(max=1.0))
+    if plan.clip is not None:
+        torch._foreach_mul_(gradients, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
     guard.decide(good, optimizer, before, Skipped(state.step, turn.name, torch.cat(samples)))
 
 

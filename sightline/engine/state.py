@@ -1,11 +1,11 @@
-"""Everything that a training is, besides weights: where it stands, what it measured, what was best.
+"""Everything that a training is, besides weights: where it stands, what it measured, the best weights so far.
 
 Every field is saved in a checkpoint; `tests/engine/test_state.py` fails when one is added that is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -18,7 +18,7 @@ from sightline.errors import DamagedError
 class Meter:
     """Weighted sums of a loss's parts, kept on the device until somebody reads them."""
 
-    def __init__(self, sums: Mapping[str, tuple[float, float]] | None = None) -> None:
+    def __init__(self, sums: Mapping[str, Sequence[float]] | None = None) -> None:
         self._sums: dict[str, Tensor] = {
             n: torch.tensor(s, dtype=torch.float64) for n, s in (sums or {}).items()
         }
@@ -46,19 +46,15 @@ class State:
     step      optimiser steps done; also the data cursor, since the stream is a function of it
     ended     why it ended: "finished", "early", or None while it goes on (a signal is no end)
     history   one row a validation, in order
-    best      {"step", "value"} of the best validation by the monitored metric; empty before the first
-    stale     validations since the best
     skipped   turns that the guard did not take: {"step", "turn", "samples"}
     in_a_row  how many of the last turns were skipped
     logged    weighted sums since the last logged step;   epoch: since the last validation
-    best_weights   the kept weights at the best validation
+    best_weights   the kept weights at the best validation so far
     """
 
     step: int = 0
     ended: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)
-    stale: int = 0
     skipped: list[dict[str, Any]] = field(default_factory=list)
     in_a_row: int = 0
     logged: Meter = field(default_factory=Meter)

@@ -76,7 +76,7 @@ def adam(
     correct_bias: bool = True,
 ) -> tuple[Tensor, Memory]:
     """Averages of gradient and square, each divided by its bias 1 - β^t (t from 1); the averages themselves stay raw."""
-    t = memory.get("t", torch.zeros(())) + 1
+    t = memory.get("t", w.new_zeros(())) + 1
     m = betas[0] * memory.get("m", torch.zeros_like(w)) + (1.0 - betas[0]) * g
     v = betas[1] * memory.get("v", torch.zeros_like(w)) + (1.0 - betas[1]) * g**2
     step, square = (m / (1.0 - betas[0] ** t), v / (1.0 - betas[1] ** t)) if correct_bias else (m, v)

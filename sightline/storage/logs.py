@@ -48,6 +48,11 @@ class Log:
             return f"{self.path.name} is not what the checkpoint saw: some of its lines were lost or changed"
         return None
 
+    def restart(self) -> None:
+        """Start over with an empty file."""
+        self.path.unlink(missing_ok=True)
+        self._hash, self._bytes = hashlib.sha256(), 0
+
 
 def try_append(log: Log, text: str) -> str | None:
     """Append, or return the sentence that says why not: a full disk must not end a training."""

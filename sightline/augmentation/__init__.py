@@ -1,0 +1,1 @@
+"""Batch → batch on the device, each sample with its own keyed draw."""

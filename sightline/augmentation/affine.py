@@ -1,0 +1,85 @@
+"""Rotation, scaling, shearing and translation about the image's centre, resampled once.
+
+Images are interpolated bilinearly (what lies outside is black) and rounded half to even; masks take the nearest pixel
+(outside: ignored). An angle is drawn uniformly in the tangent of its half, t: then cos = (1 - t²) / (1 + t²) and
+sin = 2t / (1 + t²) need no transcendental function, whose last bit may depend on a sample's place in the batch. Up to
+30 degrees that differs from uniform angles by less than 7 % in density.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sightline.structures.batch import Batch
+from sightline.structures.targets import IGNORE
+
+from .operation import Operation, followed, inside, matrix, moved_target
+
+
+@dataclass(frozen=True)
+class Affine(Operation):
+    """`rotate` and `shear` in degrees (below 90), `scale` and `translate` as shares: each is drawn from ± its value
+    around no change."""
+
+    rotate: float = 10.0
+    scale: float = 0.1
+    shear: float = 5.0
+    translate: float = 0.0
+    name: ClassVar[str] = "affine"
+
+    def __call__(self, batch: Batch, seed: int) -> Batch:
+        motion = self._motion(batch, seed)
+        grid = _grid(_inverse(motion), *batch.image.shape[2:])
+        keep = inside(batch)[:, None]  # (b, 1, h, w)
+        image = F.grid_sample(batch.image.float(), grid, mode="bilinear", align_corners=False).round() * keep
+
+        def masks(index: Int[Tensor, "b h w"]) -> Int[Tensor, "b h w"]:
+            known = (index[:, None] - IGNORE).float()  # zero is what lies outside
+            near = F.grid_sample(known, grid, mode="nearest", align_corners=False) * keep
+            return near[:, 0].to(index.dtype) + IGNORE
+
+        return replace(
+            batch,
+            image=image.to(torch.uint8, memory_format=torch.channels_last),
+            frame=followed(batch.frame, motion),
+            target=moved_target(batch.target, motion, batch.size, masks),
+        )
+
+    def _motion(self, batch: Batch, seed: int) -> Float[Tensor, "b 3 3"]:
+        """Old → new pixel edges: shear, scale, rotate about the centre of the image, then translate."""
+        angle, size, slant, right, down = (2 * d - 1 for d in self.draws(batch, seed, 5))  # each (b,) in [-1, 1)
+        t = angle * math.tan(math.radians(self.rotate) / 2)
+        cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+        zoom, k = 1 + size * self.scale, slant * math.tan(math.radians(self.shear))
+        a, b, c, d = zoom * cos, zoom * (k * cos - sin), zoom * sin, zoom * (k * sin + cos)
+        height, width = batch.size.float().unbind(1)
+        x, y = width / 2, height / 2
+        move_x, move_y = right * self.translate * width, down * self.translate * height
+        return matrix((a, b, x - (a * x + b * y) + move_x), (c, d, y - (c * x + d * y) + move_y))
+
+
+def _inverse(motion: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 2 3"]:
+    """The first two rows of the inverse, entry by entry."""
+    (a, b, x), (c, d, y) = (motion[:, row].unbind(1) for row in (0, 1))
+    det = a * d - b * c
+    a, b, c, d = d / det, -b / det, -c / det, a / det
+    rows = ((a, b, -(a * x + b * y)), (c, d, -(c * x + d * y)))
+    return torch.stack([torch.stack(row, 1) for row in rows], 1)
+
+
+def _grid(back: Float[Tensor, "b 2 3"], height: int, width: int) -> Float[Tensor, "b h w 2"]:
+    """Where each new pixel's centre comes from, in grid_sample's units (-1 and 1 are the canvas's outer edges)."""
+    y = (torch.arange(height, device=back.device) + 0.5)[:, None]  # (h, 1)
+    x = torch.arange(width, device=back.device) + 0.5  # (w,)
+    axes = []
+    for row, side in ((back[:, 0], width), (back[:, 1], height)):
+        a, b, c = (v[:, None, None] for v in row.unbind(1))  # each (b, 1, 1)
+        axes.append((a * x + b * y + c) * 2 / side - 1)  # (b, h, w)
+    return torch.stack(axes, 3)

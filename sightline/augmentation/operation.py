@@ -1,0 +1,117 @@
+"""What every augmentation is: batch → batch on the device, each sample changed by draws of its own.
+
+The draws of a sample are hash(seed, operation, position in the training stream). Neither the batch's size nor its order
+nor the other images in it can matter, so resuming, prefetching and accumulating reproduce every pixel. To keep that
+promise to the last bit only operations that IEEE 754 rounds exactly (+ - * / sqrt) touch a draw: a vectorised sine may
+differ from its scalar twin, and which one computes a sample depends on where in the batch it stands.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from sightline.randomness.keyed import uniform
+from sightline.structures.batch import Batch
+from sightline.structures.targets import Boxes, Labels, Masks, Pairs, Several, Target
+
+VISIBLE = 0.1  # a box of which less than this share of its area stays inside the image is dropped
+
+
+class Operation(ABC):
+    """One augmentation. Implementations are frozen dataclasses; `name` keys the draws."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, batch: Batch, seed: int) -> Batch:
+        """The batch with every image changed, and its size, frame and target along with it."""
+
+    def draws(self, batch: Batch, seed: int, n: int) -> tuple[Float[Tensor, "b"], ...]:
+        """`n` independent uniform numbers in [0, 1) for each sample."""
+        place = torch.arange(n, device=batch.position.device)
+        return uniform(seed, f"augmentation/{self.name}", batch.position[:, None], place).unbind(1)
+
+
+def pixels_last(image: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b h w c"]:
+    """Contiguous with the channels last: no copy for a channels-last batch."""
+    return image.permute(0, 2, 3, 1).contiguous()
+
+
+def pixels_first(x: Shaped[Tensor, "b h w c"]) -> Shaped[Tensor, "b c h w"]:
+    """The batch's own layout: (b, c, h, w), channels last in memory."""
+    return x.permute(0, 3, 1, 2)
+
+
+def inside(batch: Batch) -> Bool[Tensor, "b h w"]:
+    """Which pixels belong to the images and not to the padding right and below."""
+    (_, _, h, w), device = batch.image.shape, batch.image.device
+    rows = torch.arange(h, device=device) < batch.size[:, :1]  # (b, h)
+    columns = torch.arange(w, device=device) < batch.size[:, 1:]  # (b, w)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def gathered(
+    x: Shaped[Tensor, "b h w c"], rows: Int[Tensor, "b h"], columns: Int[Tensor, "b w"], fill: int
+) -> Shaped[Tensor, "b h w c"]:
+    """out[i, y, x] = in[i, rows[i, y], columns[i, x]], and `fill` where either lies outside: one gather of pixels.
+
+    The pixels stand in one list with a pixel of `fill` behind them; every index that is too large means that one.
+    """
+    b, h, w, c = x.shape
+    n = b * h * w
+    start = torch.arange(0, n, h * w, device=x.device)[:, None] + rows * w  # (b, h) where each row of pixels begins
+    start = start.masked_fill_((rows < 0) | (rows >= h), n)
+    place = columns.masked_fill((columns < 0) | (columns >= w), n)
+    index = (start[:, :, None] + place[:, None, :]).clamp_(max=n)  # (b, h, w)
+    pixels = torch.cat([x.reshape(n, c), x.new_full((1, c), fill)])  # (b, h, w, c) → (n + 1, c)
+    return pixels.index_select(0, index.view(n)).view(b, h, w, c)  # (n, c) → (b, h, w, c)
+
+
+def matrix(*rows: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "b 3 3"]:
+    """Affine matrices from their first two rows, each entry (b,)."""
+    last = torch.tensor([0.0, 0.0, 1.0], device=rows[0][0].device).expand(len(rows[0][0]), 3)
+    return torch.stack([torch.stack([e.float() for e in row], 1) for row in rows] + [last], 1)
+
+
+def followed(first: Float[Tensor, "b 3 3"], second: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
+    """second @ first, added in a fixed order: a matrix product may choose its order by the batch's size."""
+    terms = [second[:, :, k, None] * first[:, k, None, :] for k in range(3)]
+    return terms[0] + terms[1] + terms[2]
+
+
+def moved_target(
+    target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"], masks: Callable[[Tensor], Tensor]
+) -> Target:
+    """The target after the images moved by `motion` (old → new pixel edges). `masks` moves (b, h, w) class indices.
+    Boxes become the upright boxes around their moved corners, cut at the image's edge; see `VISIBLE`."""
+    if isinstance(target, Labels | Pairs):
+        return target
+    if isinstance(target, Masks):
+        return Masks(masks(target.index))
+    if isinstance(target, Boxes):
+        return _moved_boxes(target, motion, size)
+    if isinstance(target, Several):
+        return Several({name: moved_target(t, motion, size, masks) for name, t in target.by_name.items()})
+    raise TypeError(f"images with a target of type {type(target).__name__} cannot be moved yet")
+
+
+def _moved_boxes(target: Boxes, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"]) -> Boxes:
+    m, (x0, y0, x1, y1) = motion[target.sample], target.boxes.unbind(1)
+    corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+    rows = (m[:, 0].unbind(1), m[:, 1].unbind(1))  # of each box's matrix
+    x, y = (torch.stack([a * u + b * v + c for u, v in corners], 1) for a, b, c in rows)  # (n, 4)
+    moved = torch.stack([x.amin(1), y.amin(1), x.amax(1), y.amax(1)], 1)  # (n, 4)
+    height, width = size[target.sample].to(moved.dtype).unbind(1)
+    cut = moved.clamp(min=0).minimum(torch.stack([width, height, width, height], 1))
+    keep = (_area(cut) > 0) & (_area(cut) >= VISIBLE * _area(moved))
+    return Boxes(cut[keep], target.label[keep], target.sample[keep])
+
+
+def _area(boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n"]:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

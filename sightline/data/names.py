@@ -1,0 +1,88 @@
+"""Names are data: how class, split and file names of strangers are compared, and which are refused.
+
+A class is its folder's or cell's text in Unicode NFC; bytes that are not UTF-8 become `\\xNN`, so that every class name
+is text that any file can hold. Two names that a person or another file system would take for one (NFC, case,
+surrounding blanks) are refused with both named, never merged. File names keep their own bytes (surrogateescape).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from sightline.errors import DataError
+from sightline.storage.text import shown
+
+SPLITS = ("train", "val", "test")
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+IMAGE_SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff",
+    ".heic", ".avif", ".jp2", ".pgm", ".ppm", ".svg", ".dcm",  # not read, but meant as images: refused by name
+))  # fmt: skip
+SIDECAR_SUFFIXES = frozenset((
+    ".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".md", ".rst", ".yaml", ".yml", ".toml", ".log", ".ini", ".cfg",
+    ".db", ".py", ".ipynb", ".sh", ".pkl", ".npy", ".npz",
+))  # fmt: skip
+_LITTER = frozenset(
+    {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r", "$recycle.bin", "system volume information"}
+)
+
+
+def split_named(word: str) -> str | None:
+    """`train`, `val` or `test` for any of the usual words, in any case; None for another word."""
+    return SPLIT_WORDS.get(word.strip().casefold())
+
+
+def is_litter(name: str) -> bool:
+    """Hidden files and what operating systems leave behind: never data."""
+    return name.startswith(".") or name.casefold() in _LITTER
+
+
+def suffix(name: str) -> str:
+    """The part of the last path component from its last dot on, in lower case; "" where there is none."""
+    last = name.rsplit("/", 1)[-1]
+    stem, dot, end = last.rpartition(".")
+    return f".{end.lower()}" if dot and stem else ""
+
+
+def class_text(name: str) -> str:
+    """The class name of a folder or cell: NFC, undecodable bytes as \\xNN."""
+    try:
+        raw = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        raw = name.encode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", raw.decode("utf-8", "backslashreplace"))
+
+
+def class_key(name: str) -> str:
+    """What two class names must not share: NFC, case folded, without surrounding blanks."""
+    folded = unicodedata.normalize("NFD", class_text(name)).casefold().strip()
+    return unicodedata.normalize("NFC", folded)
+
+
+def class_texts(names: Iterable[str]) -> dict[str, str]:
+    """Raw name → class name, for all of them. Raises DataError naming two that differ only in form."""
+    by_key: dict[str, str] = {}
+    for name in sorted(set(names)):
+        other = by_key.setdefault(class_key(name), name)
+        if other != name:
+            raise DataError(
+                f"the classes {_spelled(other)} and {_spelled(name)} differ only in case, blanks or Unicode form",
+                "rename one of them, or give both the same name",
+            )
+    return {name: class_text(name) for name in by_key.values()}
+
+
+def _spelled(name: str) -> str:
+    """The name in quotes; with its code points where the eye cannot tell (é as one character or as two)."""
+    text = shown(name)
+    return f"'{text}'" if text.isascii() else f"'{text}' ({ascii(name)[1:-1]})"

@@ -1,0 +1,65 @@
+"""`data.json`: what a run was trained on, and the hash by which a resumed run knows that it still is.
+
+The hash covers names, pixels, labels and splits of the images in use: a moved folder keeps it, a changed pixel, label
+or name does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from sightline.storage.text import shown
+
+from .dataset import Dataset
+from .names import SPLITS
+from .records import QUARANTINED
+
+
+def data_json(dataset: Dataset) -> dict[str, Any]:
+    """The contract of the `data` verb and of `data.json`; `splits` of a split that does not exist is null."""
+    counts = dataset.counts()
+    sizes = {name: len(dataset.ids(name)) for name in SPLITS}
+    return {
+        "name": dataset.name,
+        "kind": dataset.kind,
+        "n": len(dataset.audit.source),
+        "used": len(dataset),
+        "quarantined": sum(problem.action == QUARANTINED for problem in dataset.problems),
+        "classes": list(dataset.classes),
+        "counts": {
+            name: dict(zip(SPLITS, row, strict=True))
+            for name, row in zip(dataset.classes, counts.tolist(), strict=True)
+        },
+        "splits": {name: size or None for name, size in sizes.items()},
+        "imbalance": imbalance(dataset),
+        "duplicates": [[shown(dataset.records[i].name) for i in ids] for ids in dataset.duplicates],
+        "problems": [problem.row() for problem in dataset.problems],
+        "notes": list(dataset.notes),
+        "hash": data_hash(dataset),
+    }
+
+
+def imbalance(dataset: Dataset) -> dict[str, Any] | None:
+    """The largest and the smallest class of the training images and their ratio; null without labelled ones."""
+    counts = dataset.counts()[:, 0]
+    if not counts.sum():
+        return None
+    most, least = int(counts.argmax()), int(counts.argmin())
+    ratio = float(counts[most] / counts[least]) if counts[least] else None
+    return {
+        "largest": [dataset.classes[most], int(counts[most])],
+        "smallest": [dataset.classes[least], int(counts[least])],
+        "ratio": ratio,
+    }
+
+
+def data_hash(dataset: Dataset) -> str:
+    """SHA-256 over (name, pixel hash, label, split) of the images in use, in id order."""
+    state = hashlib.sha256()
+    for id in dataset.ids().tolist():
+        record = dataset.records[id]
+        row = (record.name, dataset.audit.digest[id], record.label, SPLITS[dataset.split[id]])
+        state.update(json.dumps(row).encode() + b"\n")
+    return state.hexdigest()

@@ -1,0 +1,92 @@
+"""Pixels → PNG bytes and `data:` addresses: always encoded here, never passed on under their own name or type.
+
+Encoding anew drops whatever a file carried beside its pixels (EXIF, comments, colour profiles, text chunks). Tiny
+pictures are enlarged by whole factors without smoothing, so that an 8 × 8 digit is seen as what the network sees.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+Picture = UInt8[np.ndarray, "h w c"]
+PAPER = 255  # the value between the pictures of a grid
+
+
+def png_bytes(picture: Picture) -> bytes:
+    """PNG of a uint8 (h, w, 1 | 3) array, or (h, w); no metadata."""
+    stream = io.BytesIO()
+    _image(picture).save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def data_uri(png: bytes) -> str:
+    """`data:image/png;base64,…`."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def reencoded(png: bytes, *, most_pixels: int = 50_000_000) -> bytes:
+    """The pixels of a PNG file, encoded here. ValueError when it is no PNG, damaged, or larger than `most_pixels`."""
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            if image.width * image.height > most_pixels:
+                raise ValueError(f"{image.width} × {image.height} pixels are more than {most_pixels:,}")
+            mode = "L" if image.mode in ("1", "L") else "RGB"
+            picture = np.asarray(image.convert(mode))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not a readable PNG: {error}") from error
+    return png_bytes(picture)
+
+
+def fitted(picture: Picture, *, least: int = 96, most: int = 256) -> Picture:
+    """The picture with its longer side in [least, most]: enlarged by a whole factor, or shrunk with smoothing."""
+    picture = picture[..., None] if picture.ndim == 2 else picture  # (h, w) → (h, w, 1)
+    height, width = picture.shape[:2]
+    longer = max(height, width)
+    if longer > most:
+        size = (max(1, round(width * most / longer)), max(1, round(height * most / longer)))
+        small = np.asarray(_image(picture).resize(size, Image.Resampling.LANCZOS))
+        return small[..., None] if small.ndim == 2 else small  # (h, w) → (h, w, 1)
+    factor = max(1, min(math.ceil(least / longer), most // longer))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)  # (h, w, c) → (f·h, f·w, c)
+
+
+def grid(pictures: Sequence[Picture], *, columns: int, gap: int = 4, least: int = 96, most: int = 256) -> Picture:
+    """Pictures in reading order on white, each fitted and centred in equal cells: uint8 (H, W, 3)."""
+    if not pictures:
+        raise ValueError("a grid needs at least one picture")
+    shown = [_three(fitted(p, least=least, most=most)) for p in pictures]
+    high, wide = max(p.shape[0] for p in shown), max(p.shape[1] for p in shown)
+    columns = min(columns, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    sheet = np.full((rows * (high + gap) - gap, columns * (wide + gap) - gap, 3), PAPER, np.uint8)
+    for place, picture in enumerate(shown):
+        top = (place // columns) * (high + gap) + (high - picture.shape[0]) // 2
+        left = (place % columns) * (wide + gap) + (wide - picture.shape[1]) // 2
+        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return sheet
+
+
+def _three(picture: Picture) -> Picture:
+    return picture if picture.shape[2] == 3 else picture[..., :1].repeat(3, axis=2)  # (h, w, 1) → (h, w, 3)
+
+
+def _image(picture: Picture) -> Image.Image:
+    if picture.dtype != np.uint8:
+        raise TypeError(f"a picture is uint8, not {picture.dtype}")
+    flat = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture  # (h, w, 1) → (h, w)
+    if flat.ndim not in (2, 3) or (flat.ndim == 3 and flat.shape[2] != 3):
+        raise ValueError(f"a picture is (h, w), (h, w, 1) or (h, w, 3), not {picture.shape}")
+    return Image.fromarray(np.ascontiguousarray(flat))
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """(width, height) of a PNG."""
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        return image.width, image.height

@@ -1,0 +1,16 @@
+"""Early stopping and the best snapshot, as functions of the scores so far (higher is better)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def best_index(scores: Sequence[Any]) -> int:
+    """Where the highest score is; the first of equals, since nothing was gained after it."""
+    return max(range(len(scores)), key=lambda i: (scores[i], -i))
+
+
+def should_stop(scores: Sequence[Any], patience: int) -> bool:
+    """Whether the last `patience` scores all failed to beat the best before them."""
+    return len(scores) > patience and len(scores) - 1 - best_index(scores) >= patience

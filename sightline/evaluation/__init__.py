@@ -1,0 +1,1 @@
+"""Is it good? Metrics of rows with intervals, per class and calibrated."""

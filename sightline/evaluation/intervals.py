@@ -1,0 +1,94 @@
+"""How sure is a metric? Percentile intervals from the bootstrap (Efron 1979; Efron & Tibshirani 1993, ch. 13).
+
+Images are drawn with replacement, n of n, and every metric is measured again; the interval holds the middle 95 % of
+what comes out. The draws are hash(seed, "bootstrap", resample, place): an interval is a function of rows and seed, and
+two classifiers judged on the same images with the same seed meet the same resamples. What it does not know: images that
+are not independent (frames of one video) make it too narrow, and so does a test set of a few dozen.
+
+ECE is never negative, so noise raises it, and a resample, having the noise twice, raises it again: the plain interval
+lies too high. Its interval is therefore turned round the value, 2 · value - quantiles, and cut at 0. Simulated, 5
+classes, true ECE 0.10: with 200 images the plain one covers 72 times in 100, the turned one 90; with 2,000 both 95. A
+classifier without any calibration error is never covered by the plain one and half the time by the turned one.
+
+A resample in which a metric is undefined (a class is missing) says nothing about it and is left out. Where the metric
+itself is undefined, or more than a tenth of the resamples are left out, there is no interval (None) rather than one
+that describes a selection. AUC gets none beyond n · k = 5,000,000: its cost grows with that product.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from sightline.metrics.classification import Prepared, measure, measure_weighted
+from sightline.metrics.counts import Counts, rate
+from sightline.randomness.keyed import integers
+
+Interval = tuple[float, float] | None
+
+RESAMPLES = 1000
+LEVEL = 0.95
+LARGEST_RANKED = 5_000_000  # n · k up to which AUC is resampled
+_TURNED = ("ece",)  # biased upwards
+_BLOCK = 1 << 17  # weights at a time: what a cache holds
+_TOLERATED = 0.1  # share of undefined resamples
+
+
+class Intervals(NamedTuple):
+    """`metrics` by name; `per_class` by rate name (precision, recall, f1), one interval a class."""
+
+    metrics: dict[str, Interval]
+    per_class: dict[str, list[Interval]]
+
+
+def resample_weights(n: int, seed: int, resamples: range) -> Float[np.ndarray, "r n"]:
+    """How often each of n samples is drawn in each of the resamples; each row sums to n."""
+    which = torch.arange(resamples.start, resamples.stop)[:, None]  # (r, 1)
+    drawn = integers(n, seed, "bootstrap", which, torch.arange(n)).numpy()  # (r, n)
+    cells = (drawn + n * np.arange(len(resamples))[:, None]).ravel()  # (r * n,)
+    return np.bincount(cells, minlength=len(resamples) * n).reshape(len(resamples), n).astype(np.float64)
+
+
+def interval(values: Float[np.ndarray, "r"], level: float = LEVEL) -> Interval:
+    """The middle `level` of the resampled values; None when more than a tenth of them are undefined (NaN)."""
+    defined = values[~np.isnan(values)]
+    if len(defined) < (1 - _TOLERATED) * len(values) or not len(defined):
+        return None
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL) -> Intervals:
+    """Intervals of all metrics and of each class's precision, recall and F1.
+
+    10,000 samples of 10 classes and 1,000 resamples take about half a second on one core.
+    """
+    value, n = measure(prepared), len(prepared)
+    block = max(1, _BLOCK // max(n, 1))
+    blocks = [range(r, min(r + block, resamples)) for r in range(0, resamples if n else 0, block)]
+    drawn = [measure_weighted(prepared, resample_weights(n, seed, b)) for b in blocks]
+    metrics = {
+        name: _around(point, _joined([d.metrics[name] for d in drawn]), level, turned=name in _TURNED)
+        for name, point in value.metrics.items()
+    }
+    counts = Counts(*(_joined([d.counts[i] for d in drawn], prepared.classes) for i in range(4)))  # (r, k) each
+    per_class = {}
+    for name, formula in {"precision": "precision", "recall": "recall", "f1": "f_beta"}.items():
+        points, values = rate(formula, value.counts), rate(formula, counts)  # (k,), (r, k)
+        per_class[name] = [_around(float(point), values[:, c], level) for c, point in enumerate(points)]
+    return Intervals(metrics, per_class)
+
+
+def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:
+    return np.concatenate([np.zeros((0, *shape)), *parts])
+
+
+def _around(point: float, values: np.ndarray, level: float, *, turned: bool = False) -> Interval:
+    if np.isnan(point):
+        return None
+    if not turned:
+        return interval(values, level)
+    return interval(np.maximum(2 * point - values, 0.0), level)

@@ -1,0 +1,211 @@
+"""Is the classifier good, how sure is that, and where does it fail? A pure function of the rows that it left behind.
+
+The metrics with their intervals, each class by itself, the confusion matrix, the curves, whether probabilities can be
+believed, the worst mistakes, and the pairs of classes that are taken for one another. Rows of unknown class count
+nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sightline.metrics.calibration import Reliability, brier_score, reliability
+from sightline.metrics.classification import Measured, Prepared, measure, prepare
+from sightline.metrics.counts import confusion_matrix, or_none, rate
+from sightline.metrics.ranking import (
+    PrecisionRecall,
+    RocCurve,
+    average_precision,
+    one_vs_rest_auc,
+    precision_recall_curve,
+    roc_curve,
+)
+from sightline.structures.predictions import ClassRows
+
+from .intervals import LARGEST_RANKED, Interval, Intervals, bootstrap
+
+MISTAKES = 50
+CONFUSED = 20
+CURVES = 20
+POINTS = 200
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that was taken for another class: `margin` = probability of that class minus that of the true one."""
+
+    id: int
+    target: int
+    predicted: int
+    margin: float
+
+
+@dataclass(frozen=True)
+class Confused:
+    """How many images of class `target` were taken for class `predicted`."""
+
+    target: int
+    predicted: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ClassCurves:
+    """The curves of one class against the rest, at most 200 points each."""
+
+    index: int
+    roc: RocCurve
+    precision_recall: PrecisionRecall
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """n               labelled samples, all that is counted; `unlabelled` the others
+    metrics, intervals  by name, None where undefined; intervals hold 95 %
+    per_class       a dictionary a class, in order: class, support, predicted (how often), precision, recall, f1, auc,
+                    ap (at_tp), intervals {precision, recall, f1}
+    confusion       (k, k) row true, column predicted
+    curves          of every class that has both positives and negatives; with more than 20 of them, of the 20 with
+                    the lowest F1
+    reliability     15 bins of confidence; `brier` the Brier score, 0 to 2
+    mistakes        the 50 most confident ones, most confident first
+    confused        the 20 most frequent ordered pairs of classes
+    """
+
+    n: int
+    unlabelled: int
+    classes: tuple[str, ...]
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+    per_class: tuple[dict[str, Any], ...]
+    confusion: Int[np.ndarray, "k k"]
+    curves: tuple[ClassCurves, ...]
+    reliability: Reliability
+    brier: float | None
+    mistakes: tuple[Mistake, ...]
+    confused: tuple[Confused, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
+        return {
+            "n": self.n,
+            "metrics": self.metrics,
+            "intervals": {name: _listed(value) for name, value in self.intervals.items()},
+            "per_class": {
+                row["class"]: {
+                    **{name: value for name, value in row.items() if name not in ("class", "intervals")},
+                    "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
+                }
+                for row in self.per_class
+            },
+        }
+
+
+def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgement:
+    """Everything that the rows say about a classifier; the same rows and seed give the same judgement.
+
+    `classes` are the names of the k classes, all different.
+    """
+    k = rows.probability.shape[1]
+    if len(classes) != k or len(set(classes)) != k:
+        raise ValueError(f"{len(set(classes))} different class names for {k} classes")
+    known = rows.take(rows.target >= 0)
+    prepared = prepare(known.target, known.probability)
+    value = measure(prepared)
+    ranked = len(known) * k <= LARGEST_RANKED
+    resampled = prepared if ranked else prepare(known.target, known.probability, ranks=False)
+    intervals = bootstrap(resampled, seed=seed)
+    confusion = confusion_matrix(prepared.target, prepared.predicted, k).astype(np.int64)
+    return Judgement(
+        n=len(known),
+        unlabelled=len(rows) - len(known),
+        classes=tuple(classes),
+        metrics={name: or_none(x) for name, x in value.metrics.items()},
+        intervals=intervals.metrics,
+        per_class=_per_class(known, classes, value, intervals),
+        confusion=confusion,
+        curves=_curves(known, value),
+        reliability=reliability(prepared.confidence, prepared.correct),
+        brier=or_none(brier_score(known.target, known.probability)),
+        mistakes=_mistakes(known, prepared),
+        confused=_confused(confusion),
+    )
+
+
+def _per_class(
+    rows: ClassRows, classes: Sequence[str], value: Measured, intervals: Intervals
+) -> tuple[dict[str, Any], ...]:
+    counts = value.counts
+    columns = {name: rate(name, counts) for name in ("precision", "recall")}
+    columns["f1"] = rate("f_beta", counts)
+    columns["auc"] = one_vs_rest_auc(rows.target, rows.probability)
+    columns["ap"] = np.array([average_precision(rows.target == c, rows.probability[:, c]) for c in range(len(classes))])
+    return tuple(
+        {
+            "class": name,
+            "support": int(counts.tp[c] + counts.fn[c]),
+            "predicted": int(counts.tp[c] + counts.fp[c]),
+            **{column: or_none(float(values[c])) for column, values in columns.items()},
+            "intervals": {column: values[c] for column, values in intervals.per_class.items()},
+        }
+        for c, name in enumerate(classes)
+    )
+
+
+def _curves(rows: ClassRows, value: Measured) -> tuple[ClassCurves, ...]:
+    support = value.counts.tp + value.counts.fn
+    whole = np.flatnonzero((support > 0) & (support < len(rows)))
+    f1 = rate("f_beta", value.counts)
+    weakest = sorted(whole, key=lambda c: f1[c])[:CURVES]
+    curves = []
+    for c in sorted(weakest):
+        positive, score = rows.target == c, rows.probability[:, c]
+        roc, points = roc_curve(positive, score), precision_recall_curve(positive, score)
+        if roc is not None and points is not None:
+            roc = RocCurve(*(x[_thinned(roc.fpr, roc.tpr)] for x in roc))
+            points = PrecisionRecall(*(x[_thinned(points.recall, points.precision)] for x in points))
+            curves.append(ClassCurves(int(c), roc, points))
+    return tuple(curves)
+
+
+def _thinned(x: Float[np.ndarray, "p"], y: Float[np.ndarray, "p"]) -> Int[np.ndarray, "q"]:
+    """At most 200 of the points, evenly along the curve (|dx| + |dy|), both ends kept."""
+    if len(x) <= POINTS:
+        return np.arange(len(x))
+    walked = np.r_[0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
+    places = np.searchsorted(walked, np.linspace(0, walked[-1], POINTS - 1)[:-1])
+    return np.unique(np.r_[places, len(x) - 1])
+
+
+def _mistakes(rows: ClassRows, prepared: Prepared) -> tuple[Mistake, ...]:
+    wrong = np.flatnonzero(~prepared.correct)
+    true = rows.probability[wrong, prepared.target[wrong]]
+    margin = prepared.confidence[wrong] - true
+    order = np.lexsort((rows.id[wrong], -margin))[:MISTAKES]  # most confident first, then by id
+    return tuple(
+        Mistake(
+            id=int(rows.id[wrong[i]]),
+            target=int(prepared.target[wrong[i]]),
+            predicted=int(prepared.predicted[wrong[i]]),
+            margin=float(margin[i]),
+        )
+        for i in order
+    )
+
+
+def _confused(confusion: Int[np.ndarray, "k k"]) -> tuple[Confused, ...]:
+    between = confusion.copy()
+    np.fill_diagonal(between, 0)
+    flat = between.ravel()  # (k * k,)
+    order = np.argsort(-flat, kind="stable")[:CONFUSED]
+    pairs = [divmod(int(cell), len(confusion)) for cell in order if flat[cell]]
+    return tuple(Confused(true, predicted, int(between[true, predicted])) for true, predicted in pairs)
+
+
+def _listed(value: Interval) -> list[float] | None:
+    return None if value is None else list(value)

@@ -1,0 +1,127 @@
+"""Normalisation: the one formula behind four layers, written out; local responses; and batch norm folded away.
+
+    batch      Ioffe & Szegedy 2015, arXiv:1502.03167      over batch and space, one μ, σ² a channel
+    layer      Ba, Kiros & Hinton 2016, arXiv:1607.06450   over everything of one example
+    instance   Ulyanov et al. 2016, arXiv:1607.08022       over the space of one example's channel
+    group      Wu & He 2018, arXiv:1803.08494              between the two: 1 group is layer, one a channel is instance
+    local      Krizhevsky et al. 2012 (AlexNet), section 3.3
+
+μ and σ² are statistics; what is learned is the scale γ and the shift β. Networks use torch's layers; these are for
+reading and for checking them. torch divides the α of its local response normalisation by the window, the paper does
+not: `LocalResponseNorm` takes the paper's.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sightline.errors import UsageError
+
+STATISTICS_OVER = {"batch": (0, 2, 3), "layer": (1, 2, 3), "instance": (2, 3)}  # axes of (b, c, h, w)
+
+
+class Standardised(NamedTuple):
+    """(x - mean) / √(variance + ε), and the two statistics with their axes kept as 1."""
+
+    value: Float[Tensor, "*shape"]
+    mean: Float[Tensor, "*one"]
+    variance: Float[Tensor, "*one"]
+
+
+def standardise(x: Float[Tensor, "*shape"], over: tuple[int, ...], *, eps: float = 1e-5) -> Standardised:
+    """Zero mean and unit variance over some axes, by the biased variance."""
+    mean = x.mean(over, keepdim=True)
+    variance = (x - mean).square().mean(over, keepdim=True)
+    return Standardised((x - mean) / (variance + eps).sqrt(), mean, variance)
+
+
+class BatchNormStep(NamedTuple):
+    """The output of one training step of batch normalisation, and the running statistics after it."""
+
+    output: Float[Tensor, "b d *space"]
+    running_mean: Float[Tensor, "d"]
+    running_var: Float[Tensor, "d"]
+
+
+def batch_norm_step(
+    x: Float[Tensor, "b d *space"],
+    gamma: Float[Tensor, "d"],
+    beta: Float[Tensor, "d"],
+    running_mean: Float[Tensor, "d"],
+    running_var: Float[Tensor, "d"],
+    *,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> BatchNormStep:
+    """γ x̂ + β over (b, d) features or (b, d, h, w) maps.
+
+    As torch and the paper do: the batch is normalised by its biased variance, the running one learns from the unbiased.
+    """
+    over = (0, *range(2, x.ndim))
+    x_hat, mean, variance = standardise(x, over, eps=eps)
+    count = x.numel() // x.shape[1]
+    shape = (1, -1, *[1] * (x.ndim - 2))  # (1, d, 1, 1)
+    return BatchNormStep(
+        output=gamma.view(shape) * x_hat + beta.view(shape),
+        running_mean=(1 - momentum) * running_mean + momentum * mean.flatten(),
+        running_var=(1 - momentum) * running_var + momentum * variance.flatten() * count / (count - 1),
+    )
+
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+def fold_batchnorm(layer: Layer, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Layer:
+    """One layer that computes what `layer` followed by `norm` computes at test time. The originals are untouched.
+
+    y = γ (W x + b - μ) / √(σ² + ε) + β  =  (γ/√…) W x + (b - μ) γ/√… + β
+    """
+    width = layer.weight.shape[0]
+    if norm.num_features != width:
+        raise UsageError(
+            f"a norm of {norm.num_features} features cannot follow {width} outputs", "fold the norm that follows"
+        )
+    mean, variance = _running(norm)
+    with torch.no_grad():
+        scale = (variance + norm.eps).rsqrt()
+        if norm.affine:
+            scale = scale * norm.weight
+        shift = -mean * scale if layer.bias is None else (layer.bias - mean) * scale
+        if norm.affine:
+            shift = shift + norm.bias
+        folded = copy.deepcopy(layer)
+        folded.weight.mul_(scale.view(-1, *[1] * (layer.weight.ndim - 1)))  # (k, 1, 1, 1)
+        folded.bias = nn.Parameter(shift.clone())
+    return folded
+
+
+def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    if norm.running_mean is None or norm.running_var is None:
+        raise UsageError("a batch norm without running statistics cannot be folded", "track_running_stats=True")
+    return norm.running_mean, norm.running_var
+
+
+def window_channels(channel: int, size: int, channels: int) -> list[int]:
+    """The channels whose responses damp `channel` (0-based): `size` of them centred on it, cut at both ends."""
+    half = size // 2
+    return list(range(max(0, channel - half), min(channels - 1, channel + half) + 1))
+
+
+class LocalResponseNorm(nn.Module):
+    """a / (k + α Σ a²)^β over a window of `size` neighbouring channels, with the α of the paper."""
+
+    def __init__(self, size: int = 5, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
+        super().__init__()
+        if size % 2 == 0:
+            raise UsageError(f"a window of {size} channels has no centre", "use an odd size")
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return F.local_response_norm(x, self.size, self.alpha * self.size, self.beta, self.k)

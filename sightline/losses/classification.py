@@ -1,0 +1,99 @@
+"""Losses over class scores. Each returns (mean, weight): a mean over known samples, and the weight it is a mean over.
+
+    cross_entropy          -log of the probability of the true class; its gradient at the scores is p - y
+    multiclass_hinge       Weston & Watkins 1999: every wrong score must stay a margin below the right one
+    binary_cross_entropy   one yes-or-no question a column
+
+The two are 0-d tensors on the scores' device, so Σ w·L / Σ w over parts of a batch is the loss of the whole batch.
+Where nothing is known the weight is 0, the mean 0 and its gradient 0. Scores of 16 bits are judged in 32.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightline.errors import UsageError
+from sightline.structures.targets import Labels
+
+from .means import mean_of_known, mean_over
+
+_UNKNOWN = -100  # what torch's losses skip
+
+
+def cross_entropy(
+    logits: Float[Tensor, "b k"],
+    labels: Labels,
+    *,
+    smoothing: float = 0.0,
+    class_weight: Float[Tensor, "k"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Cross-entropy of scores with true classes, or with mixed labels (`labels.soft`).
+
+    smoothing (0 to 1) moves that much of each target evenly to all classes (Szegedy et al. 2015, arXiv:1512.00567).
+    class_weight multiplies each class's terms; the loss's weight is then the sum of the true classes' weights, as in
+    torch's mean. For mixed labels torch divides by the number of samples instead; here a mixed label that happens to be
+    one class counts as that class does: its weight is Σ soft · class_weight.
+    """
+    logits = _in_32_bits(logits)
+    if class_weight is not None:
+        class_weight = class_weight.to(logits.dtype)
+    if labels.soft is None:
+        index = labels.index.long().where(labels.known, _UNKNOWN)
+        total = F.cross_entropy(
+            logits, index, class_weight, ignore_index=_UNKNOWN, reduction="sum", label_smoothing=smoothing
+        )
+        weight = labels.known.to(logits.dtype)  # (b,)
+        return mean_over(total, (weight if class_weight is None else weight * class_weight[labels.index]).sum())
+    known = labels.known[:, None]  # (b, 1)
+    soft = labels.soft.to(logits.dtype).where(known, 0.0)  # (b, k)
+    target = soft if smoothing == 0 else (1 - smoothing) * soft + smoothing * known / logits.shape[1]
+    total = F.cross_entropy(logits, target, class_weight, reduction="sum")
+    return mean_over(total, (soft if class_weight is None else soft * class_weight).sum())
+
+
+def multiclass_hinge(
+    logits: Float[Tensor, "b k"],
+    labels: Labels,
+    *,
+    margin: float = 1.0,
+    class_weight: Float[Tensor, "k"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Σ over wrong classes j of max(0, s_j - s_y + margin), averaged over samples (not over classes, as torch does).
+
+    UsageError for mixed labels: they have no single right class to keep a margin to.
+    """
+    if labels.soft is not None:
+        raise UsageError("the hinge loss takes no mixed labels", "turn mixing off, or use cross-entropy")
+    logits = _in_32_bits(logits)
+    index = labels.index.long()[:, None]  # (b, 1)
+    excess = F.relu(logits - logits.gather(1, index) + margin)  # (b, k)
+    excess = excess.scatter(1, index, 0.0).sum(1)  # (b,), the right class pays nothing
+    weights = labels.known.to(logits.dtype)
+    if class_weight is not None:
+        weights = weights * class_weight[labels.index]
+    return mean_over((excess * weights).sum(), weights.sum())
+
+
+def binary_cross_entropy(
+    logits: Float[Tensor, "*shape"],
+    target: Float[Tensor, "*shape"],
+    *,
+    known: Bool[Tensor, "*shape"] | None = None,
+    positive_weight: Float[Tensor, "..."] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """-(y log p + (1 - y) log(1 - p)) with p = sigmoid(logit), averaged over all known answers of all columns.
+
+    positive_weight (one a column, or one for all) multiplies the y term, for rare yeses; the weight counts answers.
+    """
+    logits = _in_32_bits(logits)
+    terms = F.binary_cross_entropy_with_logits(
+        logits, target.to(logits.dtype), pos_weight=positive_weight, reduction="none"
+    )
+    return mean_of_known(terms, known)
+
+
+def _in_32_bits(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits

@@ -1,0 +1,29 @@
+"""Penalties on weights: what a network pays for its size.
+
+The square prefers weight spread over many inputs, the absolute value prefers few: it drives weights to exactly 0.
+`weight_decay_term` with strength λ over m samples is the penalty whose gradient is λ/m · W: an optimiser's
+`weight_decay` of λ/m. Use one of the two, never both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def l1_penalty(weights: Iterable[Tensor]) -> Float[Tensor, ""]:
+    """Σ |w| over all tensors."""
+    return torch.stack([w.abs().sum() for w in weights]).sum()
+
+
+def l2_penalty(weights: Iterable[Tensor]) -> Float[Tensor, ""]:
+    """Σ w² over all tensors (the squared Frobenius norm)."""
+    return torch.stack([w.square().sum() for w in weights]).sum()
+
+
+def weight_decay_term(weights: Iterable[Tensor], *, strength: float, samples: int) -> Float[Tensor, ""]:
+    """λ / (2m) Σ ‖W‖²."""
+    return strength / (2 * samples) * l2_penalty(weights)

@@ -1,0 +1,37 @@
+"""Losses over numbers: how far a prediction lies from its target, entry by entry. Each returns (mean, weight).
+
+    squared_error   (x - y)²
+    smooth_l1       Huber 1964, as Girshick 2015 (arXiv:1504.08083) uses it: a parabola inside β, a line outside
+
+The smooth one is 0.5 d² / β inside and |d| - 0.5 β outside: value and slope meet at |d| = β. (Without both halves the
+slope would jump, and the loss would not be smooth.)
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from .means import mean_of_known
+
+
+def squared_error(
+    prediction: Float[Tensor, "*shape"],
+    target: Float[Tensor, "*shape"],
+    *,
+    known: Bool[Tensor, "*shape"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The mean squared difference of the known entries, and their number."""
+    return mean_of_known((prediction - target).square(), known)
+
+
+def smooth_l1(
+    prediction: Float[Tensor, "*shape"],
+    target: Float[Tensor, "*shape"],
+    *,
+    beta: float = 1.0,
+    known: Bool[Tensor, "*shape"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """A parabola up to `beta`, then a line: an outlier's gradient is ±1. Mean of known entries, and their number."""
+    return mean_of_known(F.smooth_l1_loss(prediction, target, beta=beta, reduction="none"), known)

@@ -1,0 +1,1 @@
+"""Count metrics, rates, curves and calibration as pure functions of arrays."""

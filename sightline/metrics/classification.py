@@ -1,0 +1,162 @@
+"""The metrics of a classifier, one pure function of (true class, probabilities), for validation, test and slices alike.
+
+`prepare` does once what depends on the samples alone (arg-max, losses, bins, sorted ranks); `measure_weighted` then
+counts each sample as often as its weight says. The metrics are that with all weights one, the bootstrap is that under a
+thousand sets of weights: a value and its interval cannot be two definitions.
+
+    loss               mean log loss (natural logarithm)
+    accuracy           of the arg-max; of tied classes the lowest index
+    balanced_accuracy  mean recall of the classes that occur
+    macro_f1           mean F1 of the classes that occur or are predicted
+    mcc                R_K; undefined when only one class occurs, or only one is predicted
+    auc                two classes: of class 1; more: each class that occurs against the rest, their mean
+    ece                15 equal bins of the largest probability, see `calibration`
+    top5               with more than five classes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from sightline.errors import DivergedError
+
+from .calibration import BINS, confidence_bin, log_losses
+from .counts import (
+    Counts,
+    accuracy,
+    averaged,
+    balanced_accuracy,
+    counts_from_sums,
+    matthews,
+    mean_defined,
+    or_none,
+)
+from .ranking import auc_of_sums, code_length, rank_code, true_rank
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What both measures need of n samples of known class; `codes`: the rank code of each class that enters the AUC."""
+
+    classes: int
+    target: Int[np.ndarray, "n"]
+    predicted: Int[np.ndarray, "n"]
+    correct: Bool[np.ndarray, "n"]
+    loss: Float[np.ndarray, "n"]
+    confidence: Float[np.ndarray, "n"]
+    bin: Int[np.ndarray, "n"]
+    top5: Bool[np.ndarray, "n"] | None
+    codes: tuple[Int[np.ndarray, "n"], ...]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+class Measured(NamedTuple):
+    """`metrics` by name, NaN where undefined, and the counts (k,) of each class against the rest."""
+
+    metrics: dict[str, float]
+    counts: Counts
+
+
+class Resampled(NamedTuple):
+    """The same under r sets of weights: (r,) each, and counts (r, k)."""
+
+    metrics: dict[str, Float[np.ndarray, "r"]]
+    counts: Counts
+
+
+def prepare(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"], *, ranks: bool = True) -> Prepared:
+    """Everything that does not depend on how often a sample counts. Samples with target -1 are left out.
+
+    `ranks=False` leaves out the AUC, whose cost grows with n · k. Raises DivergedError where a probability is not
+    finite: no metric of such rows would mean anything.
+    """
+    k = probability.shape[1]
+    known = target >= 0
+    target, probability = target[known].astype(np.int64), probability[known].astype(np.float64)
+    if len(target) and target.max() >= k:
+        raise ValueError(f"class {target.max()} among {k}")
+    broken = int((~np.isfinite(probability)).any(1).sum())
+    if broken:
+        raise DivergedError(
+            f"the network gives probabilities that are not finite for {broken} of {len(target)} images",
+            "lower the learning rate, or use full precision",
+        )
+    predicted = probability.argmax(1) if len(target) else np.zeros(0, dtype=np.int64)
+    confidence = probability[np.arange(len(target)), predicted]
+    # A class that never occurs has no AUC under any weights; of two classes, class 1 speaks for both.
+    ranked = [1] if k == 2 else list(np.unique(target)) if k > 2 else []
+    return Prepared(
+        classes=k,
+        target=target,
+        predicted=predicted,
+        correct=predicted == target,
+        loss=log_losses(target, probability),
+        confidence=confidence,
+        bin=confidence_bin(confidence),
+        top5=true_rank(target, probability) < 5 if k > 5 else None,
+        codes=tuple(rank_code(target == c, probability[:, c]) for c in ranked) if ranks else (),
+    )
+
+
+def measure(prepared: Prepared) -> Measured:
+    """Metrics of the samples, each counted once. No sample: NaN."""
+    metrics, counts = measure_weighted(prepared, np.ones((1, len(prepared))))
+    return Measured({name: float(value[0]) for name, value in metrics.items()}, Counts(*(x[0] for x in counts)))
+
+
+def measure_weighted(prepared: Prepared, weights: Float[np.ndarray, "r n"]) -> Resampled:
+    """Metrics of the samples under r sets of weights: weight 2 is that sample twice, 0 that it is not there.
+
+    Sums are numpy's own, not a matrix product's, so the number of threads does not change them.
+    """
+    p = prepared
+    counts = counts_from_sums(
+        _histograms(p.target, weights * p.correct, p.classes),
+        support=_histograms(p.target, weights, p.classes),
+        predicted=_histograms(p.predicted, weights, p.classes),
+    )
+    total = weights.sum(-1)
+    total = np.where(total > 0, total, np.nan)
+    gap = _histograms(p.bin, weights * (p.correct - p.confidence), BINS)  # (r, bins)
+    areas = [_areas(code, weights) for code in p.codes]  # (r,) each
+    metrics = {
+        "loss": (weights * p.loss).sum(-1) / total,
+        "accuracy": accuracy(counts),
+        "balanced_accuracy": balanced_accuracy(counts),
+        "macro_f1": averaged("f_beta", counts, "macro"),
+        "mcc": matthews(counts),
+        "auc": mean_defined(np.stack(areas, -1)) if areas else np.full(len(weights), np.nan),
+        "ece": np.abs(gap).sum(-1) / total,
+    }
+    if p.top5 is not None:
+        metrics["top5"] = (weights * p.top5).sum(-1) / total
+    return Resampled(metrics, counts)
+
+
+def classification_metrics(
+    target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]
+) -> dict[str, float | None]:
+    """The metrics by name, None where undefined (all of them without a sample of known class).
+
+    `target` is -1 for a sample of unknown class, which counts nowhere. 10,000 samples of 10 classes take about 15 ms.
+    """
+    return {name: or_none(value) for name, value in measure(prepare(target, probability)).metrics.items()}
+
+
+def _histograms(
+    code: Int[np.ndarray, "n"], weights: Float[np.ndarray, "r n"], length: int
+) -> Float[np.ndarray, "r length"]:
+    """The weight on each code, for each set of weights."""
+    rows = np.arange(len(weights))[:, None] * length
+    flat = np.bincount((rows + code).ravel(), weights.ravel(), len(weights) * length)  # (r * length,)
+    return flat.astype(np.float64).reshape(len(weights), length)  # (r, length); of nothing numpy counts in integers
+
+
+def _areas(code: Int[np.ndarray, "n"], weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:
+    return auc_of_sums(_histograms(code, weights, code_length(code)))

@@ -1,0 +1,161 @@
+"""What only the order of scores decides: top-k accuracy, ROC curve, AUC, precision-recall curve, average precision.
+
+Curves come from scikit-learn. AUC is the rank statistic of Mann & Whitney (1947): the chance that a positive outranks
+a negative, a tie counting half (Hanley & McNeil 1982); own code, because the bootstrap evaluates it a thousand times
+under sample weights (`rank_code` sorts once; then one histogram is an AUC).
+
+"Area under the precision-recall curve" does not say how the points are joined, so average precision names it:
+
+    at_tp         mean precision at the positives = steps, nothing interpolated; scikit-learn's average_precision_score
+    all_point     PASCAL VOC from 2010: each precision raised to the best one at no smaller recall, then steps
+    eleven_point  PASCAL VOC 2007: mean of the best precision at recall >= 0, 0.1 ... 1
+    coco_101      COCO: the same at 0, 0.01 ... 1 (recall levels i / 100 exactly, where COCO's own are rounded sums)
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import sklearn.metrics
+from jaxtyping import Bool, Float, Int, Real
+
+Interpolation = Literal["at_tp", "all_point", "eleven_point", "coco_101"]
+_LEVELS = {"eleven_point": np.arange(11) / 10, "coco_101": np.arange(101) / 100}
+
+
+class RocCurve(NamedTuple):
+    """Points by falling threshold ("positive where score >= threshold"), the first with an infinite one: (0, 0)."""
+
+    fpr: Float[np.ndarray, "p"]
+    tpr: Float[np.ndarray, "p"]
+    threshold: Float[np.ndarray, "p"]
+
+
+class PrecisionRecall(NamedTuple):
+    """Points by falling threshold, one for each distinct score."""
+
+    precision: Float[np.ndarray, "p"]
+    recall: Float[np.ndarray, "p"]
+    threshold: Float[np.ndarray, "p"]
+
+
+class Ranks(NamedTuple):
+    """The state after each rank of a sorted list of answers."""
+
+    tp: Int[np.ndarray, "n"]
+    fp: Int[np.ndarray, "n"]
+    fn: Int[np.ndarray, "n"]
+    precision: Float[np.ndarray, "n"]
+    recall: Float[np.ndarray, "n"]
+
+
+def true_rank(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> Int[np.ndarray, "n"]:
+    """How many classes come before the true one: those more probable, and equally probable ones of lower index."""
+    true = probability[np.arange(len(target)), target][:, None]  # (n, 1)
+    earlier = np.arange(probability.shape[1])[None] < target[:, None]  # (n, k)
+    return ((probability > true) | ((probability == true) & earlier)).sum(1)
+
+
+def top_k_accuracy(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"], k: int) -> float:
+    """Share of samples whose true class is among the k most probable; of tied classes the lowest index comes first,
+    as in arg-max, so top-1 is the accuracy. No sample: NaN."""
+    return float((true_rank(target, probability) < k).mean()) if len(target) else np.nan
+
+
+def roc_curve(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> RocCurve | None:
+    """All points of the ROC curve; None where positives or negatives are missing."""
+    if positive.all() or not positive.any():
+        return None
+    return RocCurve(*sklearn.metrics.roc_curve(positive, score, drop_intermediate=False))
+
+
+def rank_code(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    """All that AUC needs of the scores: for each sample 2 · run + positive.
+
+    Runs rise with the score. A run is a set of tied scores, or neighbouring scores that are all positive or all
+    negative (their order among themselves changes no AUC), so a good ranking has few.
+    """
+    if not len(score):
+        return np.zeros(0, dtype=np.int64)
+    order = np.argsort(score, kind="stable")
+    sign, ordered = positive[order], score[order]
+    start = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # of each set of ties
+    size = np.diff(np.r_[start, len(score)])
+    share = np.add.reduceat(sign, start, dtype=np.int64)  # positives among them
+    kind = np.where(share == 0, 0, np.where(share == size, 1, 2))  # negatives, positives, both
+    run = np.cumsum(np.r_[False, (kind[1:] != kind[:-1]) | (kind[1:] == 2)])
+    code = np.empty(len(score), dtype=np.int64)
+    code[order] = 2 * np.repeat(run, size) + sign
+    return code
+
+
+def code_length(code: Int[np.ndarray, "n"]) -> int:
+    """How many codes there can be, an even number: two a run."""
+    return 2 * (int(code.max()) // 2 + 1) if len(code) else 0
+
+
+def auc_of_sums(sums: Float[np.ndarray, "... codes"]) -> Float[np.ndarray, "..."]:
+    """AUC from the number (or weight) of samples with each rank code; NaN where positives or negatives are missing."""
+    negative, positive = sums[..., 0::2], sums[..., 1::2]
+    pairs = np.asarray(negative.sum(-1) * positive.sum(-1))
+    below = np.cumsum(negative, -1) - negative
+    won = (positive * (below + negative / 2)).sum(-1)
+    return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
+
+
+def auc(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> float:
+    """Area under the ROC curve; NaN where positives or negatives are missing."""
+    code = rank_code(positive, score)
+    return float(auc_of_sums(np.bincount(code, minlength=code_length(code)).astype(np.float64)))
+
+
+def one_vs_rest_auc(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k"]:
+    """AUC of each class's probability against the rest; NaN for a class that does not occur, or alone does."""
+    return np.array([auc(target == c, probability[:, c]) for c in range(probability.shape[1])])
+
+
+def precision_recall_curve(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> PrecisionRecall | None:
+    """All points of the precision-recall curve; None without a positive, which leaves recall undefined."""
+    if not positive.any():
+        return None
+    precision, recall, threshold = sklearn.metrics.precision_recall_curve(positive, score)
+    # scikit-learn's order is rising, and it appends the point (1, 0), which no threshold gives.
+    return PrecisionRecall(precision[-2::-1], recall[-2::-1], threshold[::-1])
+
+
+def at_ranks(correct: Real[np.ndarray, "n"] | Bool[np.ndarray, "n"], n_truth: int) -> Ranks:
+    """Counts, precision and recall after each rank; `correct` by falling score, `n_truth` things to be found.
+
+    Recall is NaN when there is nothing to be found.
+    """
+    right = np.asarray(correct, dtype=bool)
+    if right.sum() > n_truth:
+        raise ValueError(f"{right.sum()} right answers to {n_truth} things")
+    tp, rank = np.cumsum(right), np.arange(1, len(right) + 1)
+    recall = tp / n_truth if n_truth else np.full(len(tp), np.nan)
+    return Ranks(tp, rank - tp, n_truth - tp, tp / rank, recall)
+
+
+def area_under(
+    precision: Float[np.ndarray, "p"], recall: Float[np.ndarray, "p"], interpolation: Interpolation = "at_tp"
+) -> float:
+    """Average precision from points by falling threshold (recall rising). No point: 0; undefined recall: NaN."""
+    if np.isnan(recall).any():
+        return np.nan
+    if interpolation == "at_tp":
+        return float((np.diff(recall, prepend=0.0) * precision).sum())
+    best = np.maximum.accumulate(precision[::-1])[::-1]  # the best precision at this recall or a larger one
+    if interpolation == "all_point":
+        return float((np.diff(recall, prepend=0.0) * best).sum())
+    # i / 100 and tp / n are each the nearest float, so equal fractions are equal floats and >= is exact.
+    first = np.searchsorted(recall, _LEVELS[interpolation], side="left")
+    return float(np.r_[best, 0.0][first].mean())
+
+
+def average_precision(
+    positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"], interpolation: Interpolation = "at_tp"
+) -> float:
+    """Average precision of a score; tied scores are one point. NaN without a positive."""
+    curve = precision_recall_curve(positive, score)
+    return np.nan if curve is None else area_under(curve.precision, curve.recall, interpolation)

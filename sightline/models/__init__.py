@@ -1,0 +1,16 @@
+"""Networks: one family, one file. Importing the room registers them all in `MODELS`.
+
+Every network keeps one contract, so that whatever is built on networks works on any of them:
+
+    forward(x)     (b, c, h, w) → (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])
+    features(x)    maps from fine to coarse; the feature vector is the last one's mean over space
+    channels       how many channels each of those maps has
+    input_size     (c, h, w) that it was published for, or can only be used with
+    options        keyword-only, with the published values as defaults
+    UsageError     for an image that it cannot see
+"""
+
+from . import lenet, linear, mlp, resnet, resnet_cifar
+from .catalogue import MODELS
+
+__all__ = ["MODELS", "lenet", "linear", "mlp", "resnet", "resnet_cifar"]

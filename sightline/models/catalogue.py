@@ -1,0 +1,7 @@
+"""The registry of networks. A family is a file beside this one; its variants register here under their own names."""
+
+from __future__ import annotations
+
+from sightline.registry import Registry
+
+MODELS = Registry("model")

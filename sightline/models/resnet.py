@@ -1,0 +1,203 @@
+"""ResNet and its family: a stem, four stages of residual blocks, a linear head.
+
+    ResNet    He, Zhang, Ren & Sun 2015     arXiv:1512.03385   y = relu(f(x) + x)
+    Wide      Zagoruyko & Komodakis 2016    arXiv:1605.07146   `base_width`: a wider 3x3 inside the bottleneck
+    ResNeXt   Xie et al. 2016               arXiv:1611.05431   `groups`: the 3x3 split into parallel paths
+
+Parameter names are torchvision's, so its weights load with strict=True. Strides sit on the 3x3 (the "v1.5" of
+torchvision and NVIDIA), not on the first 1x1 as in the paper. Convolutions start from He's Gaussian of variance
+2 / fan-out (arXiv:1502.01852), norms from 1 and 0, the head as torch's Linear does: torchvision's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+from sightline.layers.initialise import he_out
+
+from .catalogue import MODELS
+from .sizes import require_at_least
+
+
+def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+
+def conv3x3(inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, groups=groups, bias=False)
+
+
+def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module | None:
+    """A projection where the shape changes (the paper's option B), else nothing."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
+
+
+Attention = Callable[[int], nn.Module]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 and a shortcut."""
+
+    expansion = 1
+
+    def __init__(
+        self,
+        inputs: int,
+        planes: int,
+        stride: int,
+        *,
+        groups: int = 1,
+        base_width: int = 64,
+        attention: Attention | None = None,
+    ) -> None:
+        super().__init__()
+        if groups != 1 or base_width != 64:
+            raise UsageError("groups and base_width change a bottleneck; this network has none", "use resnet50")
+        self.conv1, self.bn1 = conv3x3(inputs, planes, stride), nn.BatchNorm2d(planes)
+        self.conv2, self.bn2 = conv3x3(planes, planes), nn.BatchNorm2d(planes)
+        self.attention = attention(planes) if attention else None
+        self.downsample = shortcut(inputs, planes, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        y = self.relu(self.bn1(self.conv1(x)))  # (b, planes, h/s, w/s)
+        y = self.bn2(self.conv2(y))  # (b, planes, h/s, w/s)
+        if self.attention is not None:
+            y = self.attention(y)
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class Bottleneck(nn.Module):
+    """1x1 down, 3x3, 1x1 up, and a shortcut. `base_width` widens the 3x3, `groups` splits it."""
+
+    expansion = 4
+
+    def __init__(
+        self,
+        inputs: int,
+        planes: int,
+        stride: int,
+        *,
+        groups: int = 1,
+        base_width: int = 64,
+        attention: Attention | None = None,
+    ) -> None:
+        super().__init__()
+        width, outputs = planes * base_width // 64 * groups, planes * self.expansion
+        self.conv1, self.bn1 = conv1x1(inputs, width), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = conv3x3(width, width, stride, groups), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = conv1x1(width, outputs), nn.BatchNorm2d(outputs)
+        self.attention = attention(outputs) if attention else None
+        self.downsample = shortcut(inputs, outputs, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        y = self.relu(self.bn1(self.conv1(x)))  # (b, width, h, w)
+        y = self.relu(self.bn2(self.conv2(y)))  # (b, width, h/s, w/s)
+        y = self.bn3(self.conv3(y))  # (b, outputs, h/s, w/s)
+        if self.attention is not None:
+            y = self.attention(y)
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet(nn.Module):
+    """Maps images to class scores, or to a pyramid of features.
+
+    groups, base_width    of a bottleneck's 3x3 (ResNeXt, Wide)
+    attention             makes a layer for that many channels, which re-weights f(x) before the sum (SE, CBAM)
+    small_images          a 3x3 stem without stride and pooling, for images of about 32 pixels
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: tuple[int, int, int, int],
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        groups: int = 1,
+        base_width: int = 64,
+        attention: Attention | None = None,
+        small_images: bool = False,
+    ) -> None:
+        super().__init__()
+        self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
+        self.smallest = 5 if small_images else 17  # so that the last stride still has two pixels to step over
+        self.channels = tuple(planes * block.expansion for planes in (64, 128, 256, 512))
+        stem = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+        self.conv1 = conv3x3(in_channels, 64) if small_images else stem
+        self.maxpool = nn.Identity() if small_images else nn.MaxPool2d(3, stride=2, padding=1)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+
+        def stage(inputs: int, planes: int, depth: int, stride: int) -> nn.Sequential:
+            outputs = planes * block.expansion
+            return nn.Sequential(
+                *(
+                    block(
+                        outputs if i else inputs,
+                        planes,
+                        1 if i else stride,
+                        groups=groups,
+                        base_width=base_width,
+                        attention=attention,
+                    )
+                    for i in range(depth)
+                )
+            )
+
+        c2, c3, c4, c5 = self.channels
+        self.layer1 = stage(64, 64, depths[0], stride=1)
+        self.layer2 = stage(c2, 128, depths[1], stride=2)
+        self.layer3 = stage(c3, 256, depths[2], stride=2)
+        self.layer4 = stage(c4, 512, depths[3], stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(c5, num_classes) if num_classes else nn.Identity()
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                he_out(layer.weight)
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Four maps at strides 4, 8, 16, 32 (small images: 1, 2, 4, 8) with `self.channels` channels."""
+        require_at_least(x, self.input_size[0], self.smallest)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (b, 64, h/4, w/4)
+        c2 = self.layer1(x)  # (b, 256, h/4, w/4); channels of a bottleneck, a quarter for BasicBlock
+        c3 = self.layer2(c2)  # (b, 512, h/8, w/8)
+        c4 = self.layer3(c3)  # (b, 1024, h/16, w/16)
+        c5 = self.layer4(c4)  # (b, 2048, h/32, w/32)
+        return [c2, c3, c4, c5]
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.fc(self.avgpool(self.features(x)[-1]).flatten(1))
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.register
+def resnet18(**options) -> ResNet:
+    return ResNet(BasicBlock, (2, 2, 2, 2), **options)
+
+
+@MODELS.register
+def resnet34(**options) -> ResNet:
+    return ResNet(BasicBlock, (3, 4, 6, 3), **options)
+
+
+@MODELS.register
+def resnet50(**options) -> ResNet:
+    return ResNet(Bottleneck, (3, 4, 6, 3), **options)
+
+
+@MODELS.register
+def resnet101(**options) -> ResNet:
+    return ResNet(Bottleneck, (3, 4, 23, 3), **options)
+
+
+@MODELS.register
+def resnet152(**options) -> ResNet:
+    return ResNet(Bottleneck, (3, 8, 36, 3), **options)

@@ -1,0 +1,37 @@
+"""Images that a network cannot see are refused by name, before a matrix product fails somewhere inside."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.errors import UsageError
+
+
+def require_exactly(x: Float[Tensor, "b c h w"], channels: int, height: int, width: int) -> None:
+    """UsageError unless the images are exactly of this shape."""
+    require_channels(x, channels)
+    if x.shape[2] != height or x.shape[3] != width:
+        raise UsageError(
+            f"the network sees {height}x{width} pixels, these images have {x.shape[2]}x{x.shape[3]}",
+            f"resize them to {height}x{width}, or build it for another size where it has `image_size`",
+        )
+
+
+def require_at_least(x: Float[Tensor, "b c h w"], channels: int, smallest: int) -> None:
+    """UsageError where a side is too short: some stride of the network would have nothing to step over."""
+    require_channels(x, channels)
+    if x.shape[2] < smallest or x.shape[3] < smallest:
+        raise UsageError(
+            f"the network needs at least {smallest}x{smallest} pixels, these images have {x.shape[2]}x{x.shape[3]}",
+            "resize them, or take a network made for small images",
+        )
+
+
+def require_channels(x: Float[Tensor, "b c h w"], channels: int) -> None:
+    """UsageError unless the images have as many channels as the first layer reads."""
+    if x.shape[1] != channels:
+        raise UsageError(
+            f"the network reads {channels} channel(s), these images have {x.shape[1]}",
+            f"build it with in_channels={x.shape[1]}",
+        )

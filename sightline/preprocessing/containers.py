@@ -1,0 +1,206 @@
+"""What the bytes claim to be, and whether they are all there: a short walk through each of the six formats.
+
+Pillow reads pixels well but forgives too much: it never looks at the checksum of a PNG's pixel data, takes a JPEG that
+stops before its end, counts a GIF's frames by decoding every one. So the structure is walked first, in time linear in
+the file and without decoding anything: the size is known before memory is asked for, a missing end is seen, and what
+hangs behind the end is noted.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from . import png, tiff
+from .rejection import Rejected
+
+MAX_SEGMENTS = 100_000  # of a JPEG
+MAX_BLOCKS = 1_000_000  # of a GIF; one of 255 MB has so many
+
+
+@dataclass(frozen=True)
+class Container:
+    """`end`: where the format's own structure ends (None: it does not say). `frames`: None where Pillow knows cheaply.
+    `bits` a sample. `cover` (left, top, right, bottom): the part of the canvas that the first frame of a GIF paints."""
+
+    format: str
+    width: int
+    height: int
+    end: int | None = None
+    frames: int | None = None
+    bits: int = 8
+    cover: tuple[int, int, int, int] | None = None
+    tags: tiff.Tags = field(default_factory=dict)
+
+
+def walk(data: bytes) -> Container:
+    """The container that `data` is. Raises `Rejected`; no other error for any bytes."""
+    if not data:
+        raise Rejected("empty-file", "0 bytes")
+    for format, (signature, walker) in _WALKERS.items():
+        if signature.match(data):
+            try:
+                return walker(data)
+            except (struct.error, IndexError, KeyError, ValueError, OverflowError) as error:
+                raise Rejected("truncated", f"{format} of {len(data):,} bytes ends inside its structure") from error
+    for prefix, name in _FOREIGN.items():
+        if prefix.match(data):
+            raise Rejected("unsupported-format", f"{name} is not read")
+    raise Rejected("not-an-image", f"begins with {data[:8]!r}")
+
+
+def _parts(most: int) -> Iterator[None]:
+    """A budget of steps: a file made of nothing but tiny parts must not take minutes to walk through."""
+    yield from (None for _ in range(most))
+    raise Rejected("damaged", f"more than {most:,} parts")
+
+
+def _png(data: bytes) -> Container:
+    """The header and the chunks that must be there."""
+    width, height, bits, colour = struct.unpack_from(">LLBB", data, 16)
+    end, kinds = 8, set()
+    for kind, _, body_end in png.chunks(data):
+        kinds.add(kind)
+        end = body_end + 4  # behind the checksum
+    for needed in (b"IDAT", b"PLTE") if colour == 3 else (b"IDAT",):
+        if needed not in kinds:
+            raise Rejected("damaged", f"PNG without {needed!r}")
+    if bits == 16 and colour == 2 and b"tRNS" in kinds:
+        raise Rejected("unsupported-format", "16-bit colour PNG with a transparent colour is not read")
+    return Container("PNG", width, height, end=end, bits=bits)
+
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # inside coded data 0xFF is stuffed (00), restarts (D0-D7) or fills
+
+
+def _jpeg(data: bytes) -> Container:
+    """Marker segments from SOI to EOI (ITU-T T.81, annex B)."""
+    place, size = 2, None
+    for _ in _parts(MAX_SEGMENTS):
+        fill = _FILL.match(data, place)
+        if data[place] != 0xFF or fill is None:
+            raise Rejected("damaged", f"JPEG has no marker at byte {place:,}")
+        marker = data[fill.end()]
+        place = fill.end() + 1
+        if marker == 0xD9:
+            break
+        (length,) = struct.unpack_from(">H", data, place)
+        if marker in _SOF:
+            size = struct.unpack_from(">HH", data, place + 3)
+        place += max(length, 2)
+        if marker == 0xDA:  # coded data follows the scan's header
+            found = _MARKER.search(data, place)
+            if found is None:
+                raise Rejected("truncated", f"JPEG of {len(data):,} bytes has no end marker")
+            place = found.start()
+    if size is None:
+        raise Rejected("damaged", "JPEG without a frame header")
+    return Container("JPEG", size[1], size[0], end=place)
+
+
+_FILL = re.compile(rb"\xff+")  # before a marker, any number
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def _gif(data: bytes) -> Container:
+    """Blocks up to the trailer (GIF89a, appendix A)."""
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    place = 13 + _palette_bytes(flags)
+    frames, cover, budget = 0, None, _parts(MAX_BLOCKS)
+    for _ in budget:
+        if data[place] == 0x3B:  # the trailer
+            break
+        if data[place] == 0x2C:  # an image
+            left, top, w, h, flags = struct.unpack_from("<HHHHB", data, place + 1)
+            cover = cover or (left, top, left + w, top + h)
+            frames += 1
+            place = _after_blocks(data, place + 11 + _palette_bytes(flags), budget)
+        elif data[place] == 0x21:  # an extension
+            place = _after_blocks(data, place + 2, budget)
+        else:
+            raise Rejected("damaged", f"GIF has no block at byte {place:,}")
+    if cover is None:
+        raise Rejected("damaged", "GIF without an image")
+    return Container("GIF", max(width, cover[2]), max(height, cover[3]), end=place + 1, frames=frames, cover=cover)
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, place: int, budget: Iterator[None]) -> int:
+    while data[place]:
+        next(budget)
+        place += data[place] + 1
+    return place + 1
+
+
+def _bmp(data: bytes) -> Container:
+    """The information header, and whether uncompressed rows fit into the file (Microsoft, BITMAPINFOHEADER)."""
+    stated, offset, header = struct.unpack_from("<L4xLL", data, 2)
+    if header == 12:
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        compression = 0
+    else:
+        width, height, _, bits, compression = struct.unpack_from("<llHHL", data, 18)
+    rows = (width * bits + 31) // 32 * 4 * abs(height) if compression in (0, 3) else 0
+    if offset + rows > len(data):
+        raise Rejected("truncated", f"BMP of {len(data):,} bytes; its rows need {offset + rows:,}")
+    return Container("BMP", width, abs(height), end=max(stated, offset + rows))
+
+
+def _webp(data: bytes) -> Container:
+    """The RIFF size and the first chunk's canvas (RFC 9649)."""
+    (size,) = struct.unpack_from("<L", data, 4)
+    if size + 8 > len(data):
+        raise Rejected("truncated", f"WebP of {len(data):,} bytes; its header says {size + 8:,}")
+    if data[12:16] == b"VP8X":
+        width, height = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))
+    elif data[12:16] == b"VP8L":
+        (word,) = struct.unpack_from("<L", data, 21)
+        width, height = (word & 0x3FFF) + 1, (word >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    return Container("WEBP", width, height, end=size + 8)
+
+
+def _tiff(data: bytes) -> Container:
+    """The first directory: sample layouts that would come out wrong are refused here."""
+    tags, frames = tiff.read_tags(data)
+    bits = max(tags.get(tiff.BITS, (1,)))
+    if bits > 16 or max(tags.get(tiff.SAMPLE_FORMAT, (1,))) > 1:
+        raise Rejected("float-without-range", f"TIFF of {bits}-bit signed, floating-point or wide samples")
+    if bits > 8 and tags.get(tiff.PLANAR) == (2,):
+        raise Rejected("unsupported-format", f"TIFF with {bits}-bit samples in separate planes is not read")
+    (width,), (height,) = tags[tiff.WIDTH], tags[tiff.HEIGHT]
+    return Container("TIFF", width, height, frames=frames, bits=bits, tags=tags)
+
+
+_BMP_HEADERS = rb"(?:\x0c|\x28|\x34|\x38|\x40|\x6c|\x7c)\0\0\0"
+_WALKERS: dict[str, tuple[re.Pattern[bytes], Callable[[bytes], Container]]] = {
+    "PNG": (re.compile(re.escape(png.SIGNATURE)), _png),
+    "JPEG": (re.compile(rb"\xff\xd8\xff"), _jpeg),
+    "GIF": (re.compile(rb"GIF8[79]a"), _gif),
+    "BMP": (re.compile(rb"BM.{12}" + _BMP_HEADERS, re.DOTALL), _bmp),
+    "WEBP": (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), _webp),
+    "TIFF": (re.compile(b"|".join(re.escape(h) for h in tiff.HEADERS)), _tiff),
+}
+FORMATS = tuple(_WALKERS)
+
+_FOREIGN = {
+    re.compile(rb"%PDF"): "PDF",
+    re.compile(rb"%!PS|\xc5\xd0\xd3\xc6"): "PostScript",
+    re.compile(
+        rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?(?:<!DOCTYPE svg[^>]*>\s*)?<svg", re.DOTALL
+    ): "SVG",
+    re.compile(rb".{4}ftyp(?:heic|heix|mif1|msf1|avif|avis)", re.DOTALL): "HEIC or AVIF",
+    re.compile(rb"8BPS"): "Photoshop",
+    re.compile(rb"\0\0[\1\2]\0"): "an icon",
+    re.compile(rb"\0\0\0\x0c(?:jP  |JXL )|\xff\x4f\xff\x51|\xff\x0a"): "JPEG 2000 or JPEG XL",
+    re.compile(rb"P[1-7]\s"): "a netpbm image",
+    re.compile(rb"SIMPLE  ="): "FITS",
+    re.compile(rb"DDS "): "DDS",
+    re.compile(rb"v/1\x01"): "OpenEXR",
+}

@@ -1,0 +1,164 @@
+"""The one decoder: bytes, a file or pixels in memory → uint8 pixels the right way up, or `Rejected` with a reason.
+
+Training, evaluation and prediction all read images here. The allow-list is `FORMATS`; limits on bytes and pixels are
+checked before memory is asked for; metadata other than the orientation is ignored; only the first frame is used, and
+that is noted. A JPEG has no checksum: damage inside its coded data that libjpeg can bridge goes unseen.
+
+Safe to call from many threads: no setting of Pillow's and no warning filter is touched. Pillow may warn about damaged
+metadata through `warnings`; which warnings a process shows is the process's affair.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+# Plugins register themselves on import; otherwise the first WebP or TIFF makes Pillow import all that it has.
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+
+from sightline.storage.text import shown
+
+from .containers import FORMATS, Container, walk
+from .pixels import Colour, composited, layers, oriented, with_channels
+from .png import check_rows
+from .reading import read_bytes
+from .rejection import Rejected
+from .tiff import ORIENTATION, orientation
+
+MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
+MAX_BYTES = 1 << 28
+WHITE = (255, 255, 255)
+_SUFFIXES = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP",
+    ".bmp": "BMP", ".dib": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """`pixels` (h, w, channels) in the oriented frame; `mode` Pillow's name of the stored layout; `format` of `FORMATS`
+    ("array" for pixels from memory); `notes` codes of what was done: exif-rotated, exif-unreadable, alpha-composited,
+    first-frame-of-N, 16-bit-scaled, 12-bit-scaled, 16-bit-high-byte, cmyk-converted, palette, junk-after-end,
+    wrong-extension."""
+
+    pixels: UInt8[np.ndarray, "h w c"]
+    mode: str
+    format: str
+    notes: tuple[str, ...] = ()
+
+
+def decode(
+    source: bytes | Path | UInt8[np.ndarray, "..."],
+    *,
+    channels: int = 3,
+    background: tuple[int, int, int] = WHITE,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+) -> Decoded:
+    """The image as uint8 (h, w, channels), channels 1 or 3. Raises `Rejected`, and nothing else for any content.
+
+    Pixels in memory are (h, w), (h, w, 1), (h, w, 3) or (h, w, 4); they are taken as they are, alpha composited.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"channels is 1 or 3, not {channels}")
+    if isinstance(source, np.ndarray):
+        return _from_memory(source, channels, background, max_pixels)
+    try:
+        data = read_bytes(source, max_bytes) if isinstance(source, Path) else source
+        if len(data) > max_bytes:
+            raise Rejected("too-large-file", f"{len(data):,} bytes; at most {max_bytes:,} are read")
+        decoded = _from_bytes(data, channels, background, min(max_pixels, MAX_PIXELS))
+    except Rejected as rejected:
+        if isinstance(source, Path):
+            raise Rejected(rejected.reason, rejected.detail, shown(str(source))) from rejected
+        raise
+    if isinstance(source, Path) and _SUFFIXES.get(source.suffix.lower(), decoded.format) != decoded.format:
+        return Decoded(decoded.pixels, decoded.mode, decoded.format, (*decoded.notes, "wrong-extension"))
+    return decoded
+
+
+def _from_bytes(data: bytes, channels: int, background: tuple[int, int, int], max_pixels: int) -> Decoded:
+    container = walk(data)
+    _check_size(container.width, container.height, max_pixels)
+    if container.format == "PNG":
+        check_rows(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
+            _check_size(*image.size, max_pixels)
+            return _opened(image, data, container, channels, background)
+    except Rejected:
+        raise
+    except UnidentifiedImageError as error:
+        raise Rejected("damaged", f"{container.format} whose header cannot be read") from error
+    except Image.DecompressionBombError as error:
+        raise Rejected("too-many-pixels", str(error)) from error
+    except MemoryError as error:
+        raise Rejected("out-of-memory", f"{container.width} x {container.height} pixels do not fit") from error
+    except Exception as error:  # Pillow's plugins raise whatever their parsing meets
+        reason = "truncated" if "truncated" in str(error).lower() else "damaged"
+        raise Rejected(reason, f"{container.format}: {error or type(error).__name__}") from error
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise Rejected("zero-size", f"{width} x {height} pixels")
+    if width * height > max_pixels:
+        raise Rejected("too-many-pixels", f"{width} x {height} = {width * height:,} pixels; at most {max_pixels:,}")
+
+
+def _opened(
+    image: Image.Image, data: bytes, container: Container, channels: int, background: tuple[int, int, int]
+) -> Decoded:
+    """The lazily opened image, its pixels decoded and brought into our layout."""
+    notes: list[str] = []
+    mode, turned = image.mode, _orientation(image, container, notes)
+    image.load()
+    if image.mode == "YCbCr":
+        image = image.convert("RGB")
+    frames = container.frames or int(getattr(image, "n_frames", 1))
+    if frames > 1:
+        notes.append(f"first-frame-of-{frames}")
+    more = container.format == "JPEG" and frames > 1  # a multi-picture JPEG: the others follow the first one's end
+    if container.end is not None and container.end < len(data) and not more:
+        notes.append("junk-after-end")
+    colour, alpha = layers(image, container, notes)
+    if alpha is not None:
+        colour = composited(colour, alpha, background)
+        notes.append("alpha-composited")
+    pixels = with_channels(colour, channels)
+    # Pillow turns a TIFF by itself while it loads
+    return Decoded(oriented(pixels, 1 if container.format == "TIFF" else turned), mode, container.format, tuple(notes))
+
+
+def _orientation(image: Image.Image, container: Container, notes: list[str]) -> int:
+    if container.format == "TIFF":
+        turned = image.getexif().get(ORIENTATION, 1)  # as Pillow will turn it
+    else:
+        turned = orientation(image.info["exif"]) if "exif" in image.info else 1
+    if turned is None:
+        notes.append("exif-unreadable")
+        return 1
+    if turned in range(2, 9):
+        notes.append("exif-rotated")
+    return turned
+
+
+def _from_memory(
+    source: UInt8[np.ndarray, "..."], channels: int, background: tuple[int, int, int], max_pixels: int
+) -> Decoded:
+    if source.ndim not in (2, 3) or source.dtype != np.uint8 or (source.ndim == 3 and source.shape[2] not in (1, 3, 4)):
+        raise Rejected("unsupported-format", f"an array of shape {source.shape} and type {source.dtype}")
+    _check_size(source.shape[1], source.shape[0], max_pixels)
+    colour: Colour = source[..., 0] if source.ndim == 3 and source.shape[2] == 1 else source
+    mode = "L" if colour.ndim == 2 else ("RGB", "RGBA")[colour.shape[2] - 3]
+    if mode == "RGBA":
+        colour = composited(colour[..., :3], colour[..., 3], background)
+        return Decoded(with_channels(colour, channels), mode, "array", ("alpha-composited",))
+    return Decoded(np.ascontiguousarray(with_channels(colour, channels)), mode, "array")
+
+
+__all__ = ["FORMATS", "MAX_BYTES", "MAX_PIXELS", "Decoded", "decode"]

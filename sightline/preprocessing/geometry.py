@@ -1,0 +1,143 @@
+"""Original frame → the network's frame, and back: one rule for where an image's pixels land.
+
+    stretch     both sides to the network's, whatever the shape
+    letterbox   the whole image, shape kept, centred; the rest is `pad` (darknet's idea, Redmon 2013-)
+    crop        the shortest side covers the network's over `share`, then the centre is cut out (Krizhevsky et al. 2012;
+                share 0.875 is "resize 256, crop 224")
+    shortest    the shortest side to min(height, width), the longest at most max(height, width), shape kept; padded
+                right and below to a multiple (Girshick 2015, "Fast R-CNN", arXiv:1504.08083)
+    longest     the longest side to max(height, width), padded likewise
+
+Resizing is Pillow's bilinear filter, whose support grows when shrinking (antialiased); an image that already has the
+size is copied bit for bit. Unlike the usual crop the image is not first resized whole: the cut-out is resampled
+straight from the original, so a 1 x 1,000,000 strip needs no memory, and the scale is exact, not rounded to pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from sightline.errors import UsageError, nearest
+
+Fit = Literal["stretch", "letterbox", "crop", "shortest", "longest"]
+
+
+class Placement(NamedTuple):
+    """The scales from original to network pixels, where the original's corner lands, and the canvas."""
+
+    scale_x: float
+    scale_y: float
+    left: int
+    top: int
+    height: int
+    width: int
+
+    @property
+    def frame(self) -> Float[np.ndarray, "3 3"]:
+        """Original → network for points (x, y, 1) on half-open pixel edges: (0, 0) is the outer corner of a pixel."""
+        return np.array([[self.scale_x, 0, self.left], [0, self.scale_y, self.top], [0, 0, 1]], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """`height` and `width` of the network's frame and how images are fitted into it; `pad` is the value of pixels that
+    no image covers; `share` belongs to crop, `multiple` to shortest and longest."""
+
+    height: int
+    width: int
+    fit: Fit = "stretch"
+    pad: int = 127
+    share: float = 1.0
+    multiple: int = 32
+
+    def __post_init__(self) -> None:
+        if self.fit not in get_args(Fit):
+            raise UsageError(f"unknown fit {self.fit!r}", nearest(str(self.fit), get_args(Fit)))
+        if self.height < 1 or self.width < 1 or self.multiple < 1:
+            raise UsageError(f"a frame of {self.height} x {self.width}, multiple {self.multiple}", "all at least 1")
+        if not 0 <= self.pad <= 255:
+            raise UsageError(f"pad is {self.pad}", "a pixel's value, 0 to 255")
+        if not 0 < self.share <= 1:
+            raise UsageError(f"share is {self.share}", "above 0, at most 1")
+
+    def placement(self, height: int, width: int) -> Placement:
+        """Where an original of this size lands."""
+        if self.fit == "stretch":
+            return Placement(self.width / width, self.height / height, 0, 0, self.height, self.width)
+        if self.fit == "crop":
+            scale = max(self.width / width, self.height / height) / self.share
+            left, top = _excess(width * scale, self.width), _excess(height * scale, self.height)
+            return Placement(scale, scale, -left, -top, self.height, self.width)
+        scale = self._scale(height, width)
+        h, w = _rounded(height * scale), _rounded(width * scale)
+        if self.fit == "letterbox":
+            h, w = min(h, self.height), min(w, self.width)
+            left, top = (self.width - w) // 2, (self.height - h) // 2
+            return Placement(w / width, h / height, left, top, self.height, self.width)
+        canvas = (-(-side // self.multiple) * self.multiple for side in (h, w))
+        return Placement(w / width, h / height, 0, 0, *canvas)
+
+    def _scale(self, height: int, width: int) -> float:
+        if self.fit == "letterbox":
+            return min(self.width / width, self.height / height)
+        long = max(self.height, self.width) / max(height, width)
+        if self.fit == "longest":
+            return long
+        return min(long, min(self.height, self.width) / min(height, width))
+
+    def apply(self, pixels: UInt8[np.ndarray, "h w c"]) -> tuple[UInt8[np.ndarray, "H W c"], Float[np.ndarray, "3 3"]]:
+        """The image in the network's frame, and the frame (3, 3) that maps original to network points."""
+        height, width, channels = pixels.shape
+        place = self.placement(height, width)
+        if self.fit == "crop":
+            return _cut(pixels, place), place.frame
+        h, w = _rounded(height * place.scale_y), _rounded(width * place.scale_x)
+        small = _resized(pixels, h, w, None)
+        if (h, w) == (place.height, place.width):
+            return small, place.frame
+        canvas = np.full((place.height, place.width, channels), self.pad, dtype=np.uint8)
+        canvas[place.top : place.top + h, place.left : place.left + w] = small
+        return canvas, place.frame
+
+
+def inverse(frame: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+    """Network → original."""
+    return np.linalg.inv(frame)
+
+
+def _rounded(side: float) -> int:
+    """Half up, and never nothing."""
+    return max(1, math.floor(side + 0.5))
+
+
+def _excess(scaled: float, side: int) -> int:
+    """Whole network pixels cut off before the centre; the tiny addend keeps rounding errors of `scaled` out."""
+    return max(0, math.floor((scaled - side) / 2 + 1e-6))
+
+
+def _cut(pixels: UInt8[np.ndarray, "h w c"], place: Placement) -> UInt8[np.ndarray, "H W c"]:
+    height, width, _ = pixels.shape
+    left, top = -place.left / place.scale_x, -place.top / place.scale_y
+    if place.scale_x == 1:
+        y, x = int(top), int(left)
+        return pixels[y : y + place.height, x : x + place.width].copy()
+    right = min(float(width), left + place.width / place.scale_x)
+    bottom = min(float(height), top + place.height / place.scale_y)
+    return _resized(pixels, place.height, place.width, (left, top, right, bottom))
+
+
+def _resized(
+    pixels: UInt8[np.ndarray, "h w c"], height: int, width: int, box: tuple[float, float, float, float] | None
+) -> UInt8[np.ndarray, "H W c"]:
+    if box is None and pixels.shape[:2] == (height, width):
+        return pixels.copy()
+    grey = pixels.shape[2] == 1
+    image = Image.fromarray(pixels[..., 0] if grey else pixels)
+    out = np.array(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    return out[..., None] if grey else out

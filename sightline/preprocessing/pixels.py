@@ -1,0 +1,149 @@
+"""A decoded Pillow image → uint8 numbers, by rules that are written here and checked against plain numpy.
+
+    16-bit grey      round(v / 257), that is (v · 255 + 32767) // 65535; 12-bit likewise with 4095
+    16-bit colour    v // 256: Pillow hands over the high byte only
+    alpha            (c · a + background · (255 - a) + 127) // 255, the rounded quotient (a tie cannot occur)
+    CMYK             ((255 - c) · (255 - k) + 127) // 255; every CMYK JPEG is taken as stored inverted (Adobe's way)
+    palette          looked up; 1 bit → 0 and 255; grey → three equal channels
+    luminance        (19595 R + 38470 G + 7471 B + 32768) >> 16: ITU-R 601, as Pillow's mode L computes it
+    GIF              what the first frame leaves uncovered is transparent, as browsers show it
+
+Pillow's own `convert("RGB")` clips 16-bit grey to white and shows the hidden colour of transparent pixels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from . import tiff
+from .containers import Container
+from .rejection import Rejected
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Colour = UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]
+Alpha = UInt8[np.ndarray, "h w"] | None
+
+
+def layers(image: Image.Image, container: Container, notes: list[str]) -> tuple[Colour, Alpha]:
+    """Colour (h, w) or (h, w, 3) and alpha (h, w), or None where nothing is transparent. Adds to `notes`."""
+    mode = image.mode
+    if mode in ("P", "PA"):
+        colour, alpha = _palette(image)
+        notes.append("palette")
+    elif mode == "1":
+        colour, alpha = np.asarray(image).astype(np.uint8) * np.uint8(255), None
+    elif mode.startswith("I;16"):
+        colour, alpha = _sixteen(image, container, notes), None
+    elif mode in ("L", "RGB"):
+        colour, alpha = np.asarray(image), None
+    elif mode in ("LA", "RGBA"):
+        both = np.asarray(image)
+        colour, alpha = (both[..., 0] if mode == "LA" else both[..., :3]), both[..., -1]
+    elif mode == "CMYK":
+        colour, alpha = _cmyk(np.asarray(image)), None
+        notes.append("cmyk-converted")
+    elif mode in ("I", "F"):
+        raise Rejected("float-without-range", f"samples of Pillow's mode {mode}")
+    else:
+        raise Rejected("unsupported-format", f"pixels of Pillow's mode {mode} are not read")
+    if container.bits == 16 and not mode.startswith("I;16"):
+        notes.append("16-bit-high-byte")
+    if alpha is None and mode != "P":
+        alpha = _keyed(image, container, colour)
+    alpha = _uncovered(container, colour.shape[0], colour.shape[1], alpha)
+    return colour, None if alpha is None or (alpha == 255).all() else alpha
+
+
+def _palette(image: Image.Image) -> tuple[Colour, Alpha]:
+    index = np.asarray(image)
+    flat = image.getpalette("RGB")
+    table = np.array(flat, dtype=np.uint8).reshape(-1, 3)  # (3n,) → (n, 3)
+    place = index if index.ndim == 2 else index[..., 0]
+    if place.max() >= len(table):
+        raise Rejected("damaged", f"a pixel asks for colour {place.max()} of a palette of {len(table)}")
+    if index.ndim == 3:
+        return table[place], index[..., 1]
+    transparency = image.info.get("transparency")
+    if transparency is None:
+        return table[place], None
+    opacity = np.full(256, 255, dtype=np.uint8)
+    if isinstance(transparency, int):
+        opacity[transparency] = 0
+    else:
+        stated = np.frombuffer(transparency, dtype=np.uint8)[:256]
+        opacity[: len(stated)] = stated
+    return table[place], opacity[place]
+
+
+def _sixteen(image: Image.Image, container: Container, notes: list[str]) -> Colour:
+    top = (1 << container.bits) - 1  # 65535, or 4095 for a 12-bit TIFF
+    values = np.asarray(image).astype(np.uint32)
+    notes.append(f"{container.bits}-bit-scaled")
+    scaled = ((values * 255 + top // 2) // top).astype(np.uint8)
+    if container.tags.get(tiff.PHOTOMETRIC) == (0,):  # white is zero, which Pillow leaves as it is at 16 bits
+        return np.uint8(255) - scaled
+    return scaled
+
+
+def _cmyk(values: UInt8[np.ndarray, "h w 4"]) -> Colour:
+    rest = 255 - values.astype(np.uint16)
+    return ((rest[..., :3] * rest[..., 3:] + 127) // 255).astype(np.uint8)
+
+
+def _keyed(image: Image.Image, container: Container, colour: Colour) -> Alpha:
+    """One stored value or colour stands for "transparent" (PNG's tRNS, a GIF whose palette is the grey ramp)."""
+    key = image.info.get("transparency")
+    if key is None:
+        return None
+    if image.mode.startswith("I;16"):
+        hit = np.asarray(image) == key
+    elif colour.ndim == 3:
+        hit = (colour == np.array(key)).all(axis=2)
+    elif image.mode == "L" and container.bits < 8:  # the key counts in stored levels, the pixels were spread to 0-255
+        hit = colour == key * (255 // ((1 << container.bits) - 1))
+    else:
+        hit = colour == key
+    return np.where(hit, np.uint8(0), np.uint8(255))
+
+
+def _uncovered(container: Container, height: int, width: int, alpha: Alpha) -> Alpha:
+    if container.cover is None or container.cover == (0, 0, width, height):
+        return alpha
+    left, top, right, bottom = container.cover
+    shown = np.zeros((height, width), dtype=np.uint8)
+    shown[top:bottom, left:right] = 255 if alpha is None else alpha[top:bottom, left:right]
+    return shown
+
+
+def composited(colour: Colour, alpha: UInt8[np.ndarray, "h w"], background: tuple[int, int, int]) -> Colour:
+    """The colour over the background, (h, w, 3)."""
+    a = alpha[..., None].astype(np.uint16)  # (h, w, 1)
+    under = np.array(background, dtype=np.uint16) * (255 - a)
+    return ((np.atleast_3d(colour) * a + under + 127) // 255).astype(np.uint8)
+
+
+def with_channels(colour: Colour, channels: int) -> UInt8[np.ndarray, "h w c"]:
+    """(h, w) or (h, w, 3) → (h, w, channels): grey is repeated, colour becomes luminance."""
+    if colour.ndim == 2:
+        return np.repeat(colour[..., None], channels, axis=2)
+    if channels == 3:
+        return colour
+    c = colour.astype(np.uint32)
+    grey = (c[..., 0] * 19595 + c[..., 1] * 38470 + c[..., 2] * 7471 + 0x8000) >> 16
+    return grey[..., None].astype(np.uint8)
+
+
+def oriented(pixels: UInt8[np.ndarray, "h w c"], orientation: int) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """EXIF 2.3, tag 0x0112: orientations 5 to 8 are stored transposed; then rows and columns may run backwards."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,83 @@
+"""The tags of a TIFF's directories: what is stored, how often, which way up. EXIF is the same structure inside JPEG.
+
+TIFF 6.0 (Adobe, 1992), section 2; BigTIFF (Leffler, 2004) widens the offsets. Only whole numbers are read here; the
+pixels are Pillow's and libtiff's affair.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
+PLANAR, SAMPLE_FORMAT = 284, 339
+MAX_FRAMES = 10_000
+HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+_SIZES = {1: "B", 3: "H", 4: "L", 16: "Q"}  # BYTE, SHORT, LONG, LONG8
+_MAX_VALUES = 16  # a tag with more values is none of those above
+
+Tags = Mapping[int, tuple[int, ...]]
+
+
+def read_tags(data: bytes) -> tuple[Tags, int]:
+    """The whole-number tags of the first directory, and how many directories follow each other (at most `MAX_FRAMES`).
+
+    Raises `struct.error` or `KeyError` where the bytes are not a TIFF or end too early.
+    """
+    order, big = HEADERS[data[:4]]
+    (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    tags = {}
+    for entry in _entries(data, start, order, big):
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if kind in _SIZES:
+            tags[tag] = _values(data, entry, kind, order, big)
+    return tags, _count(data, start, order, big)
+
+
+def _layout(data: bytes, start: int, order: str, big: bool) -> tuple[int, int, int]:
+    """Where the directory's entries begin, how many there are, and where the offset of the next one stands."""
+    head, size = (8, 20) if big else (2, 12)
+    (n,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
+    return start + head, n, start + head + n * size
+
+
+def _entries(data: bytes, start: int, order: str, big: bool) -> range:
+    first, n, after = _layout(data, start, order, big)
+    if after > len(data):
+        raise struct.error("the directory lies beyond the end")
+    return range(first, first + n * (20 if big else 12), 20 if big else 12)
+
+
+def _values(data: bytes, entry: int, kind: int, order: str, big: bool) -> tuple[int, ...]:
+    (n,) = struct.unpack_from(order + ("Q" if big else "L"), data, entry + 4)
+    form = order + str(min(n, _MAX_VALUES)) + _SIZES[kind]
+    place = entry + (12 if big else 8)
+    if n * struct.calcsize("=" + _SIZES[kind]) > (8 if big else 4):
+        (place,) = struct.unpack_from(order + ("Q" if big else "L"), data, place)
+    return struct.unpack_from(form, data, place)
+
+
+def _count(data: bytes, start: int, order: str, big: bool) -> int:
+    """Directories in the chain that starts here; a broken or circular chain ends it."""
+    seen: set[int] = set()
+    while start and start not in seen and len(seen) < MAX_FRAMES:
+        if start + (8 if big else 2) > len(data):
+            break
+        seen.add(start)
+        _, _, link = _layout(data, start, order, big)
+        if link + (8 if big else 4) > len(data):
+            break
+        (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, link)
+    return len(seen)
+
+
+def orientation(exif: bytes) -> int | None:
+    """The EXIF orientation, 1 to 8; 1 where none is stated; None where the EXIF cannot be read."""
+    try:
+        tags, _ = read_tags(exif.removeprefix(b"Exif\0\0"))
+    except (struct.error, KeyError, OverflowError):
+        return None
+    values = tags.get(ORIENTATION, (1,))
+    if not values:
+        return None
+    return values[0] if 1 <= values[0] <= 8 else (1 if values[0] == 0 else None)

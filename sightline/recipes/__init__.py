@@ -1,0 +1,1 @@
+"""Assembly: typed recipe → data, network, task; the run folder."""

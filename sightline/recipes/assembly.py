@@ -1,0 +1,120 @@
+"""Recipe + what the data turned out to be → network, task, optimisers, schedule. The only room that knows all parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import nn
+
+from sightline.augmentation.presets import preset
+from sightline.data.orders import Order, shuffle, weighted
+from sightline.engine import schedules
+from sightline.engine.optimizers import one_a_turn
+from sightline.engine.state import State
+from sightline.errors import UsageError
+from sightline.models.create import create_model, model_options
+from sightline.preprocessing.geometry import Geometry
+from sightline.preprocessing.normalise import Normalised
+from sightline.preprocessing.saved import Preprocessing
+from sightline.structures.batch import Batch
+from sightline.tasks.classification import Classification
+from sightline.tasks.task import Task
+
+from .recipe import Recipe
+
+
+def build_model(recipe: Recipe, classes: int) -> nn.Module:
+    """The recipe's network, its weights drawn from the recipe's seed."""
+    assert recipe.model.name and recipe.input.size and recipe.input.channels
+    options = dict(recipe.model.options)
+    if "image_size" in model_options(recipe.model.name):
+        options.setdefault("image_size", (recipe.input.size, recipe.input.size))
+    if "small_images" in model_options(recipe.model.name) and recipe.input.size <= 64:
+        options.setdefault("small_images", True)
+    return create_model(
+        recipe.model.name, num_classes=classes, in_channels=recipe.input.channels, seed=recipe.seed, **options
+    )
+
+
+def build_geometry(recipe: Recipe) -> Geometry:
+    assert recipe.input.size and recipe.input.fit
+    return Geometry(height=recipe.input.size, width=recipe.input.size, fit=recipe.input.fit)
+
+
+def build_task(recipe: Recipe, preprocessing: Preprocessing, counts: Int[np.ndarray, "k"]) -> Classification:
+    """The task over a fresh network; `counts` are the training images of each class."""
+    weight = None
+    if recipe.task.class_weight == "balanced":
+        weight = torch.from_numpy(counts.sum() / (len(counts) * np.maximum(counts, 1))).float()
+    network = build_model(recipe, len(counts))
+    return Classification(
+        Normalised(preprocessing.normaliser(), network),
+        loss=recipe.task.loss,
+        label_smoothing=recipe.task.label_smoothing,
+        class_weight=weight,
+    )
+
+
+def build_order(recipe: Recipe, index: Int[np.ndarray, "n"], counts: Int[np.ndarray, "k"]) -> Order:
+    if recipe.data.balance == "none":
+        return shuffle(len(index))
+    return weighted(np.where(index >= 0, 1.0 / np.maximum(counts, 1)[index], 0.0))
+
+
+def build_optimizers(recipe: Recipe, task: Task) -> dict[str, torch.optim.Optimizer]:
+    optim = recipe.optim
+    assert optim.name and optim.lr
+    return one_a_turn(
+        task,
+        optim.name,
+        lr=optim.lr,
+        momentum=optim.momentum or 0.0,
+        nesterov=bool(optim.nesterov),
+        weight_decay=optim.weight_decay or 0.0,
+        decay_all=optim.decay_all,
+    )
+
+
+def build_augment(recipe: Recipe) -> Callable[[Batch], Batch]:
+    assert recipe.augment.preset and recipe.input.size
+    pipeline = preset(recipe.augment.preset, flip=bool(recipe.augment.flip), size=recipe.input.size)
+    return partial(pipeline, seed=recipe.seed)
+
+
+def build_schedule(recipe: Recipe, steps: int, per_epoch: int) -> Callable[[State], float]:
+    """The factor of the learning rate, as a function of the state (of its step; for plateau, of its history)."""
+    plan = recipe.schedule
+    forms: dict[str, schedules.Schedule] = {
+        "constant": schedules.constant,
+        "step": partial(schedules.step_decay, every=max(round(plan.every * per_epoch), 1), factor=plan.factor),
+        "exponential": partial(schedules.exponential, rate=plan.rate / per_epoch),
+        "inverse_time": partial(schedules.inverse_time, rate=plan.rate / per_epoch),
+        "cosine": partial(schedules.cosine, steps=steps, floor=plan.floor),
+        "one_cycle": partial(schedules.one_cycle, steps=steps, rise=plan.rise, floor=plan.floor),
+        "plateau": schedules.constant,
+    }
+    form = schedules.warmed(forms[plan.name], warmup=math.ceil(plan.warmup * steps))
+    if plan.name != "plateau":
+        return lambda state: form(state.step)
+
+    def by_history(state: State) -> float:
+        losses: Sequence[float] = [row["val_loss"] for row in state.history if row.get("val_loss") is not None]
+        return form(state.step) * schedules.plateau(losses, factor=plan.factor, patience=plan.patience)
+
+    return by_history
+
+
+def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:
+    """(all steps, steps of an epoch) over n training images."""
+    assert recipe.fit.epochs and recipe.fit.batch
+    if recipe.fit.batch % recipe.fit.accumulate:
+        raise UsageError(
+            f"fit.batch={recipe.fit.batch} cannot be split into fit.accumulate={recipe.fit.accumulate} equal parts",
+            "choose a batch that is a multiple",
+        )
+    return max(math.ceil(recipe.fit.epochs * n / recipe.fit.batch), 1), max(round(n / recipe.fit.batch), 1)

@@ -1,0 +1,131 @@
+"""YAML and `dotted.key=value` → a Recipe, or one line that says which key is wrong and which was meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sightline.errors import UsageError, nearest
+
+from .recipe import Recipe
+
+SHIPPED = resources.files("sightline.recipes") / "shipped"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-3 as a string; this one reads it as the number that it is."""
+
+
+_FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
+_Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{what} is not YAML: {str(error).splitlines()[0]}") from error
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(f.name.removesuffix(".yaml") for f in SHIPPED.iterdir() if f.name.endswith(".yaml"))
+
+
+def read_values(what: str) -> dict[str, Any]:
+    """The values of a shipped recipe (by name) or of a YAML file (by path)."""
+    if what in shipped_recipes():
+        text = (SHIPPED / f"{what}.yaml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = Path(what).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read recipe {what!r}: {error}") from error
+    values = parse_yaml(text, what)
+    if not isinstance(values, dict):
+        raise UsageError(f"recipe {what!r} is not a mapping of sections")
+    return values
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """`["fit.epochs=5", "model.options.hidden=64,32"]` → {"fit.epochs": 5, …}; a key given twice with two values is refused."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{pair!r} is not key=value", "for example fit.epochs=5")
+        merge(found, {key: parse_yaml(text, f"value of {key}")})
+    return found
+
+
+def merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add dotted keys; the same key with another value is a contradiction."""
+    for key, value in more.items():
+        if key in found and found[key] != value:
+            raise UsageError(f"{key} is given twice: {found[key]!r} and {value!r}", "give it once")
+        found[key] = value
+
+
+def make_recipe(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Validate nested `values` with dotted `overrides` on top. Raises UsageError naming the key and the nearest right one."""
+    nested = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    for key, value in (overrides or {}).items():
+        *path, last = key.split(".")
+        place: Any = nested
+        for part in path:
+            if not isinstance(place.get(part, {}), Mapping):
+                raise UsageError(f"{key}: {part} holds a value, not a section")
+            place[part] = dict(place.get(part, {}))
+            place = place[part]
+        place[last] = value
+    try:
+        return Recipe.model_validate(nested)
+    except ValidationError as error:
+        raise UsageError(*_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> tuple[str, str]:
+    """The first fault in words: which key, what is wrong, what was probably meant."""
+    fault = error.errors()[0]
+    path = [str(p) for p in fault["loc"]]
+    key = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        section = _section(path[:-1])
+        known = [".".join([*path[:-1], name]) for name in section.model_fields] if section else []
+        everywhere = [k for k in all_keys() if k.rsplit(".", 1)[-1] == path[-1]]
+        return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]}?" if everywhere else nearest(key, known)
+    return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+
+
+def _section(path: list[str]) -> type[BaseModel] | None:
+    model: type[BaseModel] = Recipe
+    for part in path:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return None
+        model = annotation
+    return model
+
+
+def all_keys() -> list[str]:
+    """Every dotted key of a recipe."""
+    keys: list[str] = []
+    for name, field in Recipe.model_fields.items():
+        part = field.annotation
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            keys += [f"{name}.{inner}" for inner in part.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """The recipe as the YAML that gives it back."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=120)

@@ -1,0 +1,145 @@
+"""A run: the folder that trained, measured and explains itself. Verbs are functions over it.
+
+Everything that is needed to run it again is in it; only `timing.jsonl` and `log.txt` hold clocks and paths.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sightline import __version__
+from sightline.engine.checkpoints import load_weights, read_best
+from sightline.errors import DamagedError, UsageError
+from sightline.preprocessing.normalise import Normalised
+from sightline.preprocessing.saved import Preprocessing
+from sightline.storage.files import replace_file
+from sightline.storage.tensors import unpack
+from sightline.storage.text import json_text
+from sightline.tasks.classification import Classification
+
+from .assembly import build_model
+from .reading import make_recipe, parse_yaml
+from .recipe import Recipe
+
+FORMAT = 1
+TIMING = "timing.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Open one with `open_run`."""
+
+    folder: Path
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the run. Raises DamagedError when it is missing or broken."""
+        path = self.folder / name
+        try:
+            return json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise DamagedError(
+                f"{path} cannot be read: {error}", "is the run complete? see `sightline verify`"
+            ) from error
+
+    def write_json(self, name: str, value: Any) -> None:
+        replace_file(self.folder / name, (json_text(value) + "\n").encode())
+
+    def note(self, **values: Any) -> None:
+        """Set values of run.json."""
+        path = self.folder / "run.json"
+        before = self.read_json("run.json") if path.exists() else {"format": FORMAT, "version": __version__}
+        self.write_json("run.json", before | values)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return self.read_json("run.json")
+
+    def identity(self) -> dict[str, Any]:
+        """The hashes of recipe and data, which every checkpoint carries."""
+        return {key: self.status[key] for key in ("recipe", "data")}
+
+    @property
+    def recipe(self) -> Recipe:
+        path = self.folder / "recipe.yaml"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DamagedError(f"{path} cannot be read: {error}") from error
+        try:
+            return make_recipe(parse_yaml(text, str(path)) or {})
+        except UsageError as error:
+            raise DamagedError(f"{path} is not a recipe of this version: {error}") from error
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.read_json("data.json")["classes"])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing.from_json(self.read_json("preprocessing.json"))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.read_json("metrics.json")
+
+    def timing(self) -> tuple[float, float | None]:
+        """(seconds of training, images per second) over all its segments; a broken line counts as nothing."""
+        seconds, images = 0.0, 0
+        path = self.folder / TIMING
+        for line in path.read_text().splitlines() if path.exists() else ():
+            try:
+                segment = json.loads(line)
+                seconds, images = seconds + float(segment["seconds"]), images + int(segment["images"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return seconds, images / seconds if seconds else None
+
+    def summary(self) -> dict[str, Any]:
+        """What `train --json` says."""
+        status, metrics, (seconds, rate) = self.status, self.metrics, self.timing()
+        return {
+            "run": str(self.folder),
+            "task": status["task"],
+            "model": self.recipe.model.name,
+            "steps": status["step"],
+            "seconds": seconds,
+            "images_per_second": rate,
+            "stopped": status["stopped"],
+            "smoke": status["smoke"],
+            "val": metrics["val"],
+            "test": metrics["test"],
+        }
+
+    def task(self) -> Classification:
+        """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
+        task = Classification(Normalised(self.preprocessing.normaliser(), self._bare()))
+        path = self.folder / "model" / "model.safetensors"
+        if path.exists():
+            weights = unpack(path.read_bytes(), {}, str(path))
+            load_weights(task.model.network, weights, str(path))  # type: ignore[union-attr,arg-type]
+        else:
+            load_weights(task, read_best(self.folder / "checkpoints"), "best.safetensors")
+        return task.eval()  # type: ignore[return-value]
+
+    def _bare(self) -> nn.Module:
+        return build_model(self.recipe, len(self.classes))
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in the folder `path`. Raises UsageError where there is none, DamagedError where it is newer or broken."""
+    folder = Path(path)
+    if not (folder / "run.json").is_file():
+        raise UsageError(f"{folder} is not a run", "a run is a folder that `sightline train` wrote, with a run.json")
+    run = Run(folder)
+    status = run.status
+    if not isinstance(status, dict) or status.get("format") != FORMAT:
+        found = status.get("format") if isinstance(status, dict) else status
+        raise DamagedError(
+            f"{folder} has run format {found!r}; this version reads {FORMAT}", "install a newer sightline"
+        )
+    return run

@@ -1,0 +1,126 @@
+"""README.md of a run: the model card (Mitchell et al. 2019, arXiv 1810.03993) from the same content as the report.
+
+Markdown has no escaping that every renderer agrees on, so text from outside loses its line ends and hidden characters
+and every character that Markdown or HTML could act on becomes a character reference, which CommonMark reads as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline.drawing.svg import shortened
+from sightline.storage.text import shown
+
+from .content import Content, read_content
+from .facts import facts_of
+from .finding import Facts
+from .learning_rules import split_word
+from .sections import data_values, environment, model_facts
+from .tables import METRICS, class_table, metrics_table
+from .thresholds import Thresholds
+from .verdict import Verdict, verdict
+
+_ACTIVE = frozenset("\\`*_{}[]()<>#+-.!|~&\"'$^=:@/%")
+MOST_CLASSES = 30
+
+
+def build_card(folder: Path) -> str:
+    """The model card of a run as Markdown; nothing is written. Raises DamagedError when the folder is no run."""
+    content = read_content(folder)
+    limits = Thresholds()
+    facts = facts_of(content, limits)
+    judged = verdict(facts, limits)
+    parts = [
+        f"# {text(content.run.name)}",
+        _opening(content, judged),
+        _findings(judged),
+        _figures(content, facts, limits),
+        _classes(content, facts, limits),
+        _data(content),
+        _model(content),
+        _again(content, facts),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def text(value: object, length: int = 400) -> str:
+    """Text from outside as Markdown that shows it and does nothing else."""
+    return "".join(f"&#{ord(c)};" if c in _ACTIVE else c for c in shortened(value, length))
+
+
+def code(value: str) -> str:
+    """A command as an indented block, in which Markdown has no meaning; one line, whatever it holds."""
+    return f"    {shown(value)}"
+
+
+def _opening(content: Content, judged: Verdict) -> str:
+    lines = [text(judged.headline)]
+    if judged.limit:
+        lines.append(text(judged.limit))
+    lines.append(text(f"Task: {content.run.task or 'unknown'}. State: {content.run.status}."))
+    return "\n\n".join(lines)
+
+
+def _findings(judged: Verdict) -> str:
+    """One list item a finding, the commands under it."""
+    items = []
+    for finding in judged.findings:
+        said = " ".join(part for part in (finding.sentence, finding.evidence) if part)
+        item = f"- **{text(finding.title)}** ({finding.severity}). {text(said)}"
+        tries = [
+            f"  - {text(t.what)}" + (f"\n\n        {shown(t.command)}" if t.command else "") for t in finding.try_next
+        ]
+        items.append("\n".join([item, *tries]))
+    return "## Verdict\n\n" + "\n".join(items) if items else ""
+
+
+def _figures(content: Content, facts: Facts, limits: Thresholds) -> str:
+    table = metrics_table(content, facts, limits)
+    if table is None:
+        return ""
+    head = ["metric", *table["splits"], *([f"95 % interval ({table['judged']})"] if table["judged"] else [])]
+    rows = [[r["name"], *r["cells"], *([r["interval"]] if table["judged"] else [])] for r in table["rows"]]
+    return f"## Measured\n\n{_table(head, rows)}\n\n{text(table['note'])}"
+
+
+def _classes(content: Content, facts: Facts, limits: Thresholds) -> str:
+    if content.judged is None:
+        return ""
+    rows = class_table(content.judged, facts, limits)
+    keys = ("name", "train", "n", "recall", "interval", "precision", "f1")
+    head = ["class", "train", split_word(facts.split), "recall", "95 % interval", "precision", "F1"]
+    more = f"\n\n{len(rows) - MOST_CLASSES} more classes are in the report." if len(rows) > MOST_CLASSES else ""
+    return f"## Class by class\n\n{_table(head, [[r[k] for k in keys] for r in rows[:MOST_CLASSES]])}{more}"
+
+
+def _data(content: Content) -> str:
+    values = data_values(content.data)
+    if values is None:
+        return ""
+    notes = [f"- {text(note)}" for note in values["notes"]]
+    return "\n".join(["## Data", "", *_pairs(values["facts"]), *notes])
+
+
+def _model(content: Content) -> str:
+    return "\n".join(["## Model", "", *_pairs(model_facts(content.model))]) if content.model is not None else ""
+
+
+def _again(content: Content, facts: Facts) -> str:
+    lines = ["## Run it again", "", code(facts.command), "", *_pairs(environment(content))]
+    return "\n".join(lines).rstrip()
+
+
+def _pairs(pairs: Sequence[tuple[str, object]]) -> list[str]:
+    return [f"- {text(name)}: {text(value)}" for name, value in pairs]
+
+
+def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A table; all columns but the first are numbers."""
+    marks = [":--", *["--:"] * (len(head) - 1)]
+    lines = [head, *rows]
+    cells = ["| " + " | ".join(text(cell, 60) for cell in line) + " |" for line in lines]
+    return "\n".join([cells[0], "| " + " | ".join(marks) + " |", *cells[1:]])
+
+
+__all__ = ["METRICS", "build_card"]

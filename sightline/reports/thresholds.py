@@ -1,0 +1,57 @@
+"""Where the verdict draws its lines, all in one place: change a number here and every sentence follows.
+
+The questions are those of bias and variance (Geman, Bienenstock & Doursat 1992; as a working recipe, Ng, "Machine
+Learning Yearning", 2018): is the training set learned, does it carry over, is the data the limit? A difference counts
+only when chance does not explain it (95 %) *and* it is large enough to matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Shares are of 1, not of 100."""
+
+    quarantined: float = 0.05  # more unusable files than this and the verdict begins with them
+    gap: float = 0.03  # training above validation accuracy by more, beyond chance: over-fitting
+    train_poor: float = 0.90  # training accuracy below this: under-fitting, where labels agree
+    loss_rise: float = 0.10  # last validation loss above its best by more: it over-fits with time
+    late: float = 0.90  # best validation loss in the last tenth of a run: it was still learning
+    late_gain: float = 0.02  # … and the last quarter still lowered it by this share
+    early: float = 0.60  # best validation loss before this share of the run: the rest bought nothing
+    validations: int = 5  # fewer validations than this say nothing about the course
+    sure: float = 0.95  # a mistake made with at least this probability is a confident one
+    sure_mistakes: int = 3  # so many of them …
+    sure_share: float = 0.20  # … and this share of all mistakes: look at the labels
+    imbalance: float = 5.0  # largest over smallest class in training
+    interval: float = 0.10  # an interval of accuracy wider than this is too wide to decide by
+    ece: float = 0.05  # expected calibration error above this: probabilities cannot be used as they are
+    near_perfect: float = 0.995  # accuracy from which on one should ask whether the test is too easy
+    z: float = 1.96  # the normal quantile of every 95 % statement here
+
+
+MEANING = {
+    "quarantined": "share of unusable files that puts them first",
+    "gap": "training minus validation accuracy, beyond chance: over-fitting",
+    "train_poor": "training accuracy below: under-fitting",
+    "loss_rise": "rise of the validation loss over its best: over-fits with time",
+    "late": "best validation after this share of the run: still learning …",
+    "late_gain": "… if the last quarter lowered the loss by",
+    "early": "best validation before this share of the run: plateau",
+    "validations": "validations needed to judge the course",
+    "sure": "probability of a confident mistake",
+    "sure_mistakes": "confident mistakes that raise doubt about labels …",
+    "sure_share": "… and their share of all mistakes",
+    "imbalance": "largest over smallest training class",
+    "interval": "width of the accuracy interval: too few images",
+    "ece": "expected calibration error: probabilities are off",
+    "near_perfect": "accuracy that asks for a look at leaks",
+    "z": "normal quantile of the 95 % statements",
+}
+
+
+def rules(limits: Thresholds) -> list[tuple[str, str, str]]:
+    """(name, value, meaning) of every threshold, for the report's last page."""
+    return [(f.name, f"{getattr(limits, f.name):g}", MEANING[f.name]) for f in fields(limits)]

@@ -1,0 +1,88 @@
+"""Facts → the verdict in words: one headline, what limits it, and findings in the order to read them.
+
+A pure function of `Facts`; the lines that it draws are in `thresholds.py`. The order: unusable files above the
+threshold first, whatever else is true; then a run that is not what it was meant to be; how good it is; then what is
+serious, what deserves attention, what is good and what is only worth knowing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import data_rules, learning_rules
+from .finding import Facts, Finding
+from .learning_rules import accuracy_interval, split_word
+from .thresholds import Thresholds
+from .wording import percent, percent_range
+
+_RANK = {"serious": 0, "warning": 1, "good": 2, "note": 3}
+_LIMITING = {
+    "bias": "bias: it does not yet fit the images that it learned from",
+    "variance": "variance: what it learned does not all carry over",
+    "data": "the data",
+    "noise": "noise",
+    "time": "time",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`headline` says how good, `limit` what stands in the way ("" when nothing stands out)."""
+
+    headline: str
+    limit: str
+    findings: tuple[Finding, ...]
+
+
+def verdict(facts: Facts, limits: Thresholds | None = None) -> Verdict:
+    """Judge a run by its facts."""
+    limits = limits or Thresholds()
+    opening = [data_rules.quarantine(facts, limits), data_rules.completion(facts, limits)]
+    first = [f for f in opening if f is not None and f.severity == "serious"]
+    result = learning_rules.result(facts, limits)
+    rest = [f for f in opening if f is not None and f.severity != "serious"]
+    if not facts.smoke:
+        rest += _learned(facts, limits)
+        first += [result] if result is not None else []
+    rest.sort(key=lambda f: _RANK[f.severity])  # stable: rules keep their order within a rank
+    findings = (*first, *rest)
+    return Verdict(_headline(facts, limits), _limit(findings), findings)
+
+
+def _learned(facts: Facts, limits: Thresholds) -> list[Finding]:
+    """What the rules say that only a real run can answer."""
+    rules = (
+        learning_rules.course,
+        data_rules.labels,
+        data_rules.weak_classes,
+        data_rules.imbalance,
+        data_rules.test_size,
+        data_rules.untested,
+        data_rules.calibration,
+        data_rules.near_perfect,
+    )
+    found = [rule(facts, limits) for rule in rules]
+    return learning_rules.fit_quality(facts, limits) + [f for f in found if f is not None]
+
+
+def _headline(facts: Facts, limits: Thresholds) -> str:
+    accuracy, interval = facts.metric(facts.split, "accuracy"), accuracy_interval(facts, limits)
+    if facts.smoke:
+        return "A rehearsal: every stage ran, nothing was learned yet."
+    if accuracy is None or interval is None:
+        return "There is no measured accuracy yet." if facts.status != "finished" else "No accuracy was measured."
+    images = f"{facts.n:,} {split_word(facts.split)} images"
+    return (
+        f"It is right on {percent(accuracy, facts.n)} of {images}; "
+        f"with 95 % confidence between {percent_range(*interval, facts.n).replace('–', ' and ')}."
+    )
+
+
+def _limit(findings: tuple[Finding, ...]) -> str:
+    """What the first finding that asks for work blames, in words."""
+    blamed = [f for f in findings if f.severity in ("serious", "warning") and f.kind in _LIMITING]
+    if not blamed:
+        return ""
+    kind, title = _LIMITING[blamed[0].kind], blamed[0].title
+    why = "" if ":" in kind else f": {title[0].lower()}{title[1:]}"
+    return f"What limits it is {kind}{why}."

@@ -1,0 +1,105 @@
+"""Numbers and names as a careful person writes them: digits that the sample size earns, units, real minus signs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sightline.drawing.svg import shortened
+
+NOTHING = "–"  # what stands where a number is undefined
+_THIN = "\u202f"  # narrow no-break space between a number and its unit
+
+
+def percent(share: float | None, n: int | None = None) -> str:
+    """0.9687 → "96.9 %". Decimals follow n: one image of fewer than 100 moves the figure by more than a point."""
+    if share is None or not math.isfinite(share):
+        return NOTHING
+    return f"{signed(100 * share, _decimals(n))}{_THIN}%"
+
+
+def percent_range(low: float | None, high: float | None, n: int | None = None) -> str:
+    """0.946, 0.983 → "94.6–98.3 %"."""
+    if low is None or high is None:
+        return NOTHING
+    decimals = _decimals(n)
+    return f"{100 * low:.{decimals}f}–{100 * high:.{decimals}f}{_THIN}%"
+
+
+def points(difference: float, n: int | None = None) -> str:
+    """A difference of two shares: "3.1 points"."""
+    text = f"{100 * abs(difference):.{_decimals(n)}f}"
+    return f"{text} point{'' if text in ('1', '1.0') else 's'}"
+
+
+def _decimals(n: int | None) -> int:
+    if n is None:
+        return 1
+    return 0 if n < 100 else 1 if n < 10_000 else 2
+
+
+def signed(value: float, decimals: int) -> str:
+    """A fixed-point number with a real minus sign."""
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Three significant digits: 0.0123, 1.23, 123, 1.2e−5."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return signed(value, places)
+
+
+def fixed(value: float | None) -> str:
+    """Three decimals, for columns of figures between 0 and a few."""
+    return NOTHING if value is None or not math.isfinite(value) else signed(value, 3)
+
+
+def quantity(count: float | None) -> str:
+    """1234567 → "1.23 M"; below ten thousand every digit."""
+    if count is None or not math.isfinite(count):
+        return NOTHING
+    if abs(count) < 10_000:
+        return signed(count, 0)
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= limit:
+            return f"{decimal(count / limit)}{_THIN}{unit}"
+    return signed(count, 0)
+
+
+def duration(seconds: float | None) -> str:
+    """8.2 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 10:
+        return f"{seconds:.1f}{_THIN}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{_THIN}s"
+    if whole < 3600:
+        return f"{whole // 60}{_THIN}min {whole % 60}{_THIN}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,}{_THIN}h {minutes % 60}{_THIN}min"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """ "1 image", "360 images"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def quoted(name: str, length: int = 40) -> str:
+    """A name inside a sentence: “sidewinder”."""
+    return f"“{shortened(name, length)}”"
+
+
+def listed(items: Sequence[str], last: str = "and") -> str:
+    """ "a, b and c"."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} {last} {items[-1]}"

@@ -1,0 +1,70 @@
+"""One of k classes for each image: cross-entropy or the multiclass hinge, label smoothing, class weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.losses.classification import cross_entropy, multiclass_hinge
+from sightline.metrics.classification import classification_metrics
+from sightline.structures.batch import Batch
+from sightline.structures.predictions import Classes, ClassRows, Prediction
+from sightline.structures.targets import Labels
+
+from .task import Loss, Task
+
+
+class Classification(Task):
+    """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k).
+
+    With the hinge, probabilities are the softmax of the scores: ordered rightly, calibrated by nothing.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        loss: Literal["cross_entropy", "hinge"] = "cross_entropy",
+        label_smoothing: float = 0.0,
+        class_weight: Float[Tensor, "k"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.kind = loss
+        self.label_smoothing = label_smoothing
+        self.register_buffer("class_weight", class_weight, persistent=False)
+
+    def loss(self, batch: Batch, turn: str = "model") -> Loss:
+        labels = _labels(batch)
+        scores = self.model(batch.image)  # (b, k)
+        if self.kind == "hinge":
+            mean, weight = multiclass_hinge(scores, labels, class_weight=self.class_weight)
+        else:
+            mean, weight = cross_entropy(
+                scores, labels, smoothing=self.label_smoothing, class_weight=self.class_weight
+            )
+        with torch.no_grad():
+            right = ((scores.argmax(1) == labels.index) & labels.known).float().sum()
+            accuracy = right / labels.known.sum().clamp(min=1)
+        return Loss(mean, weight, {"loss": mean.detach(), "accuracy": accuracy})
+
+    def predict(self, batch: Batch) -> Classes:
+        return Classes(self.model(batch.image).float().softmax(-1))
+
+    def rows(self, batch: Batch, prediction: Prediction) -> ClassRows:
+        assert isinstance(prediction, Classes)
+        labels = _labels(batch)
+        target = torch.where(labels.known, labels.index, -1)
+        return ClassRows(batch.id.cpu().numpy(), target.cpu().numpy(), prediction.probability.double().cpu().numpy())
+
+    def metrics(self, rows: ClassRows) -> dict[str, float | None]:
+        return classification_metrics(rows.target, rows.probability)
+
+
+def _labels(batch: Batch) -> Labels:
+    if not isinstance(batch.target, Labels):
+        raise TypeError(f"Classification needs Labels, this batch has {type(batch.target).__name__}")
+    return batch.target

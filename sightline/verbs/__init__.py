@@ -1,0 +1,1 @@
+"""One file a verb: build → fit → judge → tell."""

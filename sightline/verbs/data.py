@@ -1,0 +1,31 @@
+"""data: look at a data set as training would, without training: what it is, what is wrong with it, how it splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sightline.data.dataset import Dataset
+from sightline.data.summary import data_json
+from sightline.drawing.png import grid, png_bytes
+from sightline.recipes.recipe import Recipe
+from sightline.storage.files import replace_file
+
+from .preparing import choose, draft, open_dataset
+from .telling import Teller
+
+SAMPLES = 64
+
+
+def audit(what: str, *, show: str | Path | None = None, teller: Teller | None = None) -> dict[str, Any]:
+    """The audit of WHAT as `data.json` has it; `show` is a PNG to draw some of its images into."""
+    recipe: Recipe = draft(what, (), {})
+    data = open_dataset(recipe, teller or Teller())
+    if show is not None:
+        replace_file(Path(show), _drawn(data))
+    return data_json(data)
+
+
+def _drawn(data: Dataset) -> bytes:
+    ids = choose(data.ids("train"), SAMPLES)
+    return png_bytes(grid([data.pixels(int(i)) for i in ids], columns=8))

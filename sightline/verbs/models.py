@@ -1,0 +1,33 @@
+"""models, describe: what networks there are, and what one of them is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sightline.errors import UsageError
+from sightline.models import MODELS
+from sightline.models.create import default_input, list_models
+from sightline.models.describe import describe as describe_network
+
+
+def models(pattern: str = "*") -> dict[str, Any]:
+    """Every network whose name matches the shell pattern: name, family, parameters at its usual input."""
+    found = []
+    for name in list_models(pattern):
+        shape = default_input(name)
+        family = MODELS[name].__module__.rsplit(".", 1)[-1]
+        found.append({"name": name, "family": family, "parameters": describe_network(name)["parameters"], "input": shape})
+    return {"models": found}
+
+
+def describe(model: str, *, input: str | None = None, classes: int | None = None) -> dict[str, Any]:
+    """Layer by layer: output shape, parameters, multiply-adds, receptive field. `input` is CxHxW."""
+    return describe_network(model, input=None if input is None else parse_shape(input), num_classes=classes)
+
+
+def parse_shape(text: str) -> tuple[int, int, int]:
+    """ "3x224x224" → (3, 224, 224)."""
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(p.isdigit() and int(p) > 0 for p in parts):
+        raise UsageError(f"input {text!r} is not CxHxW", "for example 3x224x224")
+    return int(parts[0]), int(parts[1]), int(parts[2])

@@ -1,0 +1,159 @@
+"""From what the user said to what a training needs: recipe, data, preprocessing. Says what it found on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+
+from sightline.data.builtin import DATASETS
+from sightline.data.dataset import Dataset, build_dataset
+from sightline.data.loaders import Decoding, Images, Memory
+from sightline.data.splits import Fractions
+from sightline.data.summary import data_hash
+from sightline.errors import DataError, UsageError, nearest
+from sightline.preprocessing.normalise import PixelStatistics
+from sightline.preprocessing.saved import Preprocessing
+from sightline.randomness.keyed import keys
+from sightline.recipes.defaults import Facts, complete
+from sightline.recipes.reading import make_recipe, merge, parse_overrides, read_values, shipped_recipes
+from sightline.recipes.recipe import DataSection, Recipe
+from sightline.recipes.run import Run
+
+from .telling import Teller
+
+MEMORY = 2 << 30  # bytes of decoded images that "auto" keeps in memory
+GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # modes of images without colour
+PROBLEMS_SAID = 10
+SMOKE = 64  # images a split, in a smoke run
+
+
+def draft(what: str, overrides: Sequence[str] | Mapping[str, Any], flags: Mapping[str, Any]) -> Recipe:
+    """WHAT, `key=value` and flags → a recipe with gaps. The same key with two values raises UsageError."""
+    given: dict[str, Any] = {}
+    merge(given, overrides if isinstance(overrides, Mapping) else parse_overrides(overrides))
+    merge(given, {key: value for key, value in flags.items() if value is not None})
+    values = _values(what)
+    if "model.name" in given and given["model.name"] != values.get("model", {}).get("name"):
+        values = {**values, "model": {}, "input": {}, "optim": {}}  # another model clears what was meant for the first
+    return make_recipe(values, given)
+
+
+def _values(what: str) -> dict[str, Any]:
+    """WHAT: a bare word is a shipped recipe or a built-in data set; a path has a separator or a suffix, or exists."""
+    path = Path(what)
+    if path.suffix in (".yaml", ".yml"):
+        return read_values(what)
+    if what in shipped_recipes():
+        return read_values(what)
+    if what in DATASETS:
+        return {"data": {"name": what}}
+    if os.sep in what or path.suffix or path.exists():
+        return {"data": {"path": what}}
+    raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, [*DATASETS, *shipped_recipes()]))
+
+
+def cache_folder() -> Path:
+    """Where audits are remembered: $SIGHTLINE_CACHE, else the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("SIGHTLINE_CACHE") or Path(home) / "sightline")
+
+
+def open_dataset(recipe: Recipe, teller: Teller, *, whole: bool = False) -> Dataset:
+    """Find, audit and split the recipe's data; what was found is said. `whole`: for judging only, no split is needed."""
+    source = recipe.data.path or recipe.data.name
+    if source is None:
+        raise UsageError("the recipe names no data", "set data.path or data.name")
+    data = build_dataset(
+        source,
+        needs="images" if whole else "classes",
+        leaks=recipe.data.leaks,
+        max_quarantined=recipe.data.max_quarantined,
+        fractions=_fractions(recipe.data),
+        workers=max(recipe.data.workers, 1),
+        cache_dir=cache_folder(),
+    )
+    for note in data.notes:
+        teller.say(note)
+    for problem in data.problems[:PROBLEMS_SAID]:
+        teller.warn(f"{problem.action}: {problem.file}: {problem.reason}")
+    if len(data.problems) > PROBLEMS_SAID:
+        teller.warn(f"… and {len(data.problems) - PROBLEMS_SAID:,} more problems; all are in data.json")
+    return data
+
+
+def _fractions(section: DataSection) -> Fractions | None:
+    """The shares that the user set; None leaves them to the rule."""
+    if section.val is None and section.test is None:
+        return None
+    val, test = section.val if section.val is not None else 0.15, section.test if section.test is not None else 0.15
+    return Fractions(1.0 - val - test, val, test)
+
+
+def same_data(run: Run, data: Dataset) -> None:
+    """Raises DataError when the run's data is no longer what it was trained on: ids would name other images."""
+    if run.status.get("data") != data_hash(data):
+        raise DataError("the run's data changed since it was trained", "give the data to judge on: evaluate RUN DATA")
+
+
+def facts_of(data: Dataset) -> Facts:
+    train = data.ids("train")
+    heights, widths = data.size[train, 0], data.size[train, 1]
+    aspects = widths / heights
+    return Facts(
+        n=len(train),
+        height=int(np.median(heights)),
+        width=int(np.median(widths)),
+        grey={data.audit.mode[i] for i in train} <= GREY,
+        one_aspect=bool(aspects.max() <= 1.02 * aspects.min()),
+        classes=len(data.classes),
+    )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """id → pixels in the network's frame, and the frame: the one way from a file to a batch."""
+
+    data: Dataset
+    preprocessing: Preprocessing
+
+    def __call__(self, id: int) -> tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"]]:
+        pixels = self.data.pixels(id, channels=self.preprocessing.channels)
+        return self.preprocessing.geometry.apply(pixels)
+
+
+def load(data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, *, cache: str, workers: int) -> Images:
+    """The images of these ids, in memory where they fit and may be kept."""
+    read = Reader(data, preprocessing)
+    index = data.index[ids].astype(np.int64)
+    geometry = preprocessing.geometry
+    needed = len(ids) * geometry.height * geometry.width * preprocessing.channels
+    if cache == "memory" or (cache == "auto" and needed <= MEMORY):
+        return Memory.fill(read, ids.astype(np.int64), index, workers)
+    return Decoding(read, torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(index))
+
+
+def statistics(images: Images, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel of the training images, from at most 10,000 of them chosen by hash."""
+    gathered = PixelStatistics(channels)
+    for places in torch.from_numpy(choose(np.arange(len(images)), 10_000)).split(256):
+        gathered.add(images(places, places).image)
+    return gathered.mean(), gathered.std()
+
+
+def choose(ids: Int[np.ndarray, "n"], limit: int) -> Int[np.ndarray, "m"]:
+    """At most `limit` of the ids, by hash of the id: the same ones whatever the seed; in ascending order."""
+    if len(ids) <= limit:
+        return ids
+    order = keys(0, "subset", torch.from_numpy(ids.astype(np.int64))).numpy().argsort(kind="stable")
+    return np.sort(ids[order[:limit]])
+
+
+def completed(recipe: Recipe, data: Dataset) -> Recipe:
+    return complete(recipe, facts_of(data))

@@ -1,0 +1,66 @@
+"""report: write a run's one HTML page and its model card anew, from what is in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from sightline.data.dataset import Dataset
+from sightline.drawing.png import grid, png_bytes
+from sightline.errors import SightlineError
+from sightline.recipes.run import Run, open_run
+from sightline.reports.build import build_report
+from sightline.reports.card import build_card
+from sightline.storage.files import replace_file
+from sightline.structures.batch import Batch
+from sightline.structures.targets import Labels
+
+from .preparing import open_dataset, same_data
+from .telling import Teller
+
+SHOWN = 32  # images of the first training batch that the report shows
+
+
+def report(run: Run | str | Path, *, teller: Teller | None = None) -> Path:
+    """Write `report.html` and `README.md`; returns the page's path. Where the data is gone, pictures are left out."""
+    run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
+    data: Dataset | None = None
+    try:
+        data = open_dataset(run.recipe, teller)
+        same_data(run, data)
+    except SightlineError as error:
+        teller.warn(f"the report has no pictures of mistakes: {error}")
+        data = None
+    return write_report(run, data)
+
+
+def write_report(run: Run, data: Dataset | None) -> Path:
+    def picture(id: int) -> UInt8[np.ndarray, "h w c"] | None:
+        if data is None:
+            return None
+        try:
+            return data.pixels(id)
+        except SightlineError:  # the file went, or changed, since the audit
+            return None
+
+    page = run.folder / "report.html"
+    replace_file(page, build_report(run.folder, picture=picture).encode())
+    replace_file(run.folder / "README.md", build_card(run.folder).encode())
+    return page
+
+
+def sample_batch(run: Run, batch: Batch, data: Dataset) -> None:
+    """samples/batch.png and .json: the first training images as the network sees them, augmentation included."""
+    folder = run.folder / "samples"
+    folder.mkdir(exist_ok=True)
+    pictures = batch.image[:SHOWN].permute(0, 2, 3, 1).cpu().numpy()  # (b, c, h, w) → (b, h, w, c)
+    replace_file(folder / "batch.png", png_bytes(grid(list(pictures), columns=8)))
+    assert isinstance(batch.target, Labels)
+    pairs = zip(batch.id[:SHOWN].tolist(), batch.target.index.tolist(), batch.target.known.tolist(), strict=False)
+    rows = [
+        {"id": i, "name": data.records[i].name, "label": data.classes[label] if known else None}
+        for i, label, known in pairs
+    ]
+    run.write_json("samples/batch.json", rows)

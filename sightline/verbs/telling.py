@@ -1,0 +1,76 @@
+"""What a person hears while a verb works: lines on stderr, live progress on a terminal, everything in `log.txt`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sightline.storage.logs import Log, try_append
+from sightline.storage.text import shown
+
+
+@dataclass
+class Teller:
+    """`level` -1 says only what matters, 0 what is usual, 1 everything. Text is made safe for terminals."""
+
+    level: int = 0
+    log: Log | None = None
+    _bar: Any = field(default=None, repr=False)
+
+    def say(self, text: str, level: int = 0) -> None:
+        line = "\n".join(shown(part) for part in text.split("\n"))
+        if self.log is not None:
+            try_append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        if level <= self.level:
+            if self._bar is not None:
+                self._bar.console.print(line, markup=False, highlight=False)
+            else:
+                print(line, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        self.say(text, level=-1)
+
+    def keep(self, path: Path) -> None:
+        """From now on, everything also goes into this file."""
+        self.log = Log(path)
+
+    @contextmanager
+    def progress(self, what: str, total: int, done: int = 0) -> Iterator[Progress]:
+        """A live bar with rate and time left on a terminal; nothing elsewhere, where `say` gives lines."""
+        if self.level < 0 or not sys.stderr.isatty():
+            yield Progress()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            self._bar = bar
+            row = bar.add_task(what, total=total, completed=done, note="")
+            try:
+                yield Progress(bar, row)
+            finally:
+                self._bar = None
+
+
+@dataclass
+class Progress:
+    """`at(step, note)` moves the bar, where there is one."""
+
+    bar: Any = None
+    row: Any = None
+
+    def at(self, step: int, note: str = "") -> None:
+        if self.bar is not None:
+            self.bar.update(self.row, completed=step, note=note)

@@ -1,0 +1,228 @@
+"""train: images in; a run folder with a trained, measured, reported model out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sightline.data.dataset import Dataset
+from sightline.data.stream import Stream
+from sightline.engine.checkpoints import Checkpoints, kept_weights, load_weights
+from sightline.engine.devices import choose_device, choose_precision, fingerprint, make_fabric, set_threads, set_up
+from sightline.engine.ema import Ema
+from sightline.engine.fit import Plan, fit
+from sightline.engine.signals import listening
+from sightline.engine.state import State
+from sightline.errors import DivergedError, Stopped, UsageError
+from sightline.models.describe import describe
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.assembly import (
+    build_augment,
+    build_geometry,
+    build_model,
+    build_optimizers,
+    build_order,
+    build_schedule,
+    build_task,
+    steps_of,
+)
+from sightline.recipes.recipe import Recipe
+from sightline.recipes.run import Run, open_run
+from sightline.storage.files import replace_file
+from sightline.storage.locks import locked
+from sightline.storage.tensors import pack
+
+from .evaluate import judge_split, write_split
+from .folder import begin, place
+from .preparing import SMOKE, choose, completed, draft, load, open_dataset, statistics
+from .report import sample_batch, write_report
+from .telling import Teller
+from .training import LOG_EVERY, Training
+from .verify import seal
+
+TRAIN_JUDGED = 2_000  # training images that the train figures are measured on (as many as val has, if that is more)
+
+
+def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the command line
+    what: str | None = None,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    *,
+    model: str | None = None,
+    epochs: float | None = None,
+    batch: int | None = None,
+    lr: float | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    smoke: bool = False,
+    teller: Teller | None = None,
+) -> Run:
+    """Train on WHAT (a built-in data set, a recipe, a folder or file of your own) and return the finished run.
+
+    `overrides` are recipe keys (`["fit.epochs=5"]` or `{"fit.epochs": 5}`); the named arguments are the commonest of
+    them. `out` is the run folder; `resume` goes on with an unfinished one. Raises UsageError, DataError, DivergedError,
+    ResourceError, and Stopped after a signal, when everything so far is committed.
+    """
+    teller = teller or Teller()
+    flags = {
+        "model.name": model, "fit.epochs": epochs, "fit.batch": batch, "optim.lr": lr, "seed": seed,
+        "fit.device": device, "fit.precision": precision,
+    }  # fmt: skip
+    recipe, out, smoke = _asked(what, overrides, flags, out, resume, smoke)
+    set_threads(recipe.fit.threads)
+    data = open_dataset(recipe, teller)
+    recipe = resolved(recipe, data)
+    run = place(recipe, data, out)
+    with locked(run.folder):
+        begin(run, recipe, data, smoke=smoke, teller=teller)
+        teller.keep(run.folder / "log.txt")
+        _train(_ready(run, recipe, data, teller, smoke=bool(run.status["smoke"])))
+    return run
+
+
+def _asked(
+    what: str | None,
+    overrides: Sequence[str] | Mapping[str, Any],
+    flags: Mapping[str, Any],
+    out: str | Path | None,
+    resume: str | Path | None,
+    smoke: bool,
+) -> tuple[Recipe, str | Path | None, bool]:
+    """Recipe, folder and smoke as the user asked for them, or as the run to resume has them."""
+    if resume is None:
+        if what is None:
+            raise UsageError("nothing to train on", "for example: sightline train digits")
+        return draft(what, overrides, flags), out, smoke
+    if what is not None or overrides or out is not None or any(v is not None for v in flags.values()):
+        raise UsageError("--resume takes a run and nothing else", "its recipe is in the run")
+    run = open_run(resume)
+    if run.status.get("status") == "finished":
+        raise UsageError(f"{run.folder} is finished", "train again with another --out")
+    return run.recipe, run.folder, bool(run.status.get("smoke"))
+
+
+def resolved(recipe: Recipe, data: Dataset) -> Recipe:
+    """The recipe with nothing left open: gaps filled by the rules, precision chosen for this device and network."""
+    recipe = completed(recipe, data)
+    work = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))["multiply_adds"]
+    precision = choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work)
+    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"precision": precision})})
+
+
+def _shape(recipe: Recipe) -> tuple[int, int, int]:
+    assert recipe.input.size and recipe.input.channels
+    return recipe.input.channels, recipe.input.size, recipe.input.size
+
+
+def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bool) -> Training:
+    """Load the images, measure the training split, build the task, and write what describes them."""
+    channels = _shape(recipe)[0]
+    ids = {split: data.ids(split) for split in ("train", "val", "test") if len(data.ids(split))}
+    if smoke:
+        ids = {split: choose(some, SMOKE) for split, some in ids.items()}
+    geometry = build_geometry(recipe)
+    raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
+    keep = {"cache": recipe.data.cache, "workers": recipe.data.workers}
+    images = {split: load(data, some, raw, **keep) for split, some in ids.items()}
+    mean, std = statistics(images["train"], channels)
+    preprocessing = replace(raw, mean=mean, std=std)
+    task = build_task(recipe, preprocessing, data.counts()[:, 0])
+    steps, per_epoch = (2, 2) if smoke else steps_of(recipe, len(ids["train"]))
+    run.write_json("preprocessing.json", preprocessing.to_json())
+    described = describe(task.model.network, input=_shape(recipe))
+    (run.folder / "model").mkdir(exist_ok=True)
+    config = {"options": recipe.model.options, "input": _shape(recipe), "classes": data.classes}
+    run.write_json("model/config.json", described | config | {"name": recipe.model.name})
+    teller.say(
+        f"{recipe.model.name} ({described['parameters']:,} parameters) on {len(ids['train']):,} images of "
+        f"{len(data.classes)} classes at {geometry.height}x{geometry.width}: {steps:,} steps of {recipe.fit.batch}, "
+        f"{recipe.fit.precision}, in {run.folder}"
+    )
+    device = choose_device(recipe.fit.device)
+    return Training(run, recipe, data, preprocessing, images, task, teller, device, steps, per_epoch)
+
+
+def _train(training: Training) -> None:
+    run, recipe, task, teller = training.run, training.recipe, training.task, training.teller
+    assert recipe.fit.batch
+    fabric = make_fabric(training.device, recipe.fit.precision)
+    optimizers = set_up(fabric, task, build_optimizers(recipe, task))
+    training.ema = Ema(task, recipe.fit.ema) if recipe.fit.ema else None
+    folder = run.folder / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    keeper = Checkpoints(
+        folder, task, optimizers, ema=training.ema, logs={"metrics.jsonl": training.metrics_log}, say=teller.warn,
+        about={**run.identity(), "fingerprint": fingerprint(fabric, recipe.fit.precision)},
+    )  # fmt: skip
+    state = _where_it_stands(keeper, training)
+    shown = training.images["train"]
+    stream = Stream(
+        shown, build_order(recipe, shown.index.numpy(), training.data.counts()[:, 0]), len(shown),
+        recipe.fit.batch // recipe.fit.accumulate, recipe.seed, workers=recipe.data.workers,
+    )  # fmt: skip
+    schedule = build_schedule(recipe, training.steps, training.per_epoch)
+    plan = Plan(training.steps, schedule, recipe.fit.accumulate, recipe.fit.clip, recipe.seed)
+    augment = build_augment(recipe)
+    sample_batch(run, augment(stream.batch(0)), training.data)
+    every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
+    every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
+    with listening() as asked, teller.progress("training", training.steps, state.step) as bar:
+        training.clock.start(training.seen(state))
+        try:
+            state = fit(
+                fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
+                every=[*every, (1, lambda s: bar.at(s.step))], stop=asked,
+            )  # fmt: skip
+        except DivergedError:
+            run.note(status="diverged")
+            raise
+        if asked.signal and state.ended is None:
+            training.clock.stop(state.step, training.seen(state))
+            keeper.commit(state)
+            run.note(status="stopped", step=state.step)
+            raise Stopped(
+                f"stopped at step {state.step} of {training.steps}; everything so far is kept",
+                f"go on with: sightline train --resume {run.folder}",
+                signal=asked.signal,
+            )
+    _finish(training, state)
+
+
+def _where_it_stands(keeper: Checkpoints, training: Training) -> State:
+    """The newest good state, or the start; logs and history cut back to it."""
+    state = keeper.resume()
+    if state is None:
+        state = State()
+        training.metrics_log.restart()
+    else:
+        training.teller.say(f"resumed at step {state.step} of {training.steps}")
+    training.write_history(state)
+    training.run.note(status="running", step=state.step)
+    return state
+
+
+def _finish(training: Training, state: State) -> None:
+    """Keep the best weights, judge every split with them, write the model, the predictions, the report."""
+    run, task = training.run, training.task
+    load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
+    inside = "model.network."
+    bare = {name.removeprefix(inside): t for name, t in task.state_dict().items() if name.startswith(inside)}
+    replace_file(run.folder / "model" / "model.safetensors", pack(bare)[0])
+    judged = dict(training.images)
+    ids = choose(judged["train"].id.numpy(), max(len(judged.get("val", ())), TRAIN_JUDGED))
+    judged["train"] = load(training.data, ids, training.preprocessing, cache="auto", workers=2)
+    metrics: dict[str, Any] = {"train": None, "val": None, "test": None}
+    for split, images in judged.items():
+        rows = judge_split(task, images, training.device)
+        write_split(run, split, rows, training.data)
+        metrics[split] = task.metrics(rows)
+    run.write_json("metrics.json", metrics)
+    run.note(status="finished", step=state.step, stopped=state.ended)
+    write_report(run, training.data)
+    seal(run)
+    split = next(s for s in ("test", "val", "train") if metrics[s])
+    training.teller.say(f"{split} accuracy {metrics[split]['accuracy']:.4f}; report: {run.folder / 'report.html'}")

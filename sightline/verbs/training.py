@@ -1,0 +1,120 @@
+"""What happens beside the steps of a training: logging, validating, keeping the best, telling how long it will take."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sightline.data.dataset import Dataset
+from sightline.data.loaders import Images
+from sightline.engine.checkpoints import kept_weights
+from sightline.engine.ema import Ema
+from sightline.engine.state import State
+from sightline.engine.stopping import best_index, should_stop
+from sightline.errors import ResourceError
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.recipe import Recipe
+from sightline.recipes.run import Run
+from sightline.storage.files import replace_file
+from sightline.storage.logs import Log, try_append
+from sightline.storage.text import csv_text, json_text
+from sightline.tasks.classification import Classification
+
+from .clock import Clock
+from .evaluate import judge_split
+from .telling import Teller
+
+LOG_EVERY = 10  # steps between lines of metrics.jsonl
+
+
+@dataclass
+class Training:
+    """One training in its folder, and the actions that the loop calls: `log`, `validate`."""
+
+    run: Run
+    recipe: Recipe
+    data: Dataset
+    preprocessing: Preprocessing
+    images: dict[str, Images]
+    task: Classification
+    teller: Teller
+    device: str
+    steps: int
+    per_epoch: int
+    ema: Ema | None = None
+    metrics_log: Log = field(init=False)
+    clock: Clock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics_log = Log(self.run.folder / "metrics.jsonl")
+        self.clock = Clock(self.run.folder)
+
+    def seen(self, state: State) -> int:
+        """Images that the steps so far have drawn."""
+        return state.step * (self.recipe.fit.batch or 1)
+
+    def log(self, state: State) -> None:
+        """A line of metrics.jsonl: what the steps since the last line were like."""
+        row = {"step": state.step, **state.logged.means(), "skipped": len(state.skipped)}
+        state.logged.clear()
+        if problem := try_append(self.metrics_log, json_text(row, indent=None) + "\n"):
+            self.teller.warn(problem)
+
+    def validate(self, state: State) -> None:
+        """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long."""
+        rate = self.clock.stop(state.step, self.seen(state))
+        row: dict[str, Any] = {"epoch": round(state.step / self.per_epoch, 6), "step": state.step}
+        row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
+        state.epoch.clear()
+        if "val" in self.images:
+            with self.ema.applied() if self.ema else contextlib.nullcontext():
+                rows = judge_split(self.task, self.images["val"], self.device)
+            row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
+        state.history.append(row)
+        self._keep_best(state)
+        self._tell(state, row, rate)
+        self.write_history(state)
+        self.clock.start(self.seen(state))
+
+    def _keep_best(self, state: State) -> None:
+        """Keep the weights of the best validation by the monitored metric; without one, the latest."""
+        scores = [score for row in state.history if (score := self._score(row)) is not None]
+        if not scores or best_index(scores) == len(scores) - 1:
+            state.best_weights = kept_weights(self.task, self.ema)
+        patience = self.recipe.fit.patience
+        if patience is not None and should_stop(scores, patience) and state.ended is None:
+            state.ended = "early"
+
+    def _score(self, row: Mapping[str, Any]) -> tuple[float, float] | None:
+        """Higher is better; ties of the monitored metric go to the lower loss."""
+        monitor = self.recipe.fit.monitor
+        value, loss = row.get(f"val_{monitor}"), row.get("val_loss")
+        if value is None or loss is None:
+            return None
+        return (-value if monitor == "loss" else value), -loss
+
+    def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
+        left = (self.steps * (self.recipe.fit.batch or 1) - self.seen(state)) / max(rate, 1e-9)
+        names = ("train_loss", "val_loss", "val_accuracy")
+        figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
+        self.teller.say(
+            f"epoch {row['epoch']:g}  step {state.step}/{self.steps}  {figures}  {rate:,.0f} images/s, {span(left)} left"
+        )
+
+    def write_history(self, state: State) -> None:
+        """history.csv from the state, which is the truth of it."""
+        names = list(dict.fromkeys(name for row in state.history for name in row))
+        text = csv_text(names, ([row.get(name) for name in names] for row in state.history))
+        try:
+            replace_file(self.run.folder / "history.csv", text.encode())
+        except ResourceError as error:
+            self.teller.warn(str(error))
+
+
+def span(seconds: float) -> str:
+    """A duration as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,50 @@
+"""verify: hash a run again and say, file by file, what is as it was written."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import CheckError, DamagedError
+from sightline.recipes.run import Run, open_run
+from sightline.storage.folders import verify_folder
+
+SEALED = (
+    "recipe.yaml", "environment.json", "data.json", "preprocessing.json", "metrics.json", "history.csv", "metrics.jsonl",
+    "model/config.json", "model/model.safetensors", "predictions/train.parquet", "predictions/val.parquet",
+    "predictions/test.parquet",
+)  # fmt: skip
+
+
+def seal(run: Run) -> None:
+    """manifest.json: size and SHA-256 of every file of a finished run that does not change any more."""
+    run.write_json("manifest.json", {"format": 1, "files": {n: e for n in SEALED if (e := _entry(run.folder / n))}})
+
+
+def verify(run: Run | str | Path) -> dict[str, Any]:
+    """{run, ok, files: [{file, state, reason}], checkpoints: [...]}. Raises CheckError when anything is damaged."""
+    run = run if isinstance(run, Run) else open_run(run)
+    rows = []
+    if (run.folder / "manifest.json").exists():
+        for name, entry in run.read_json("manifest.json")["files"].items():
+            now = _entry(run.folder / name)
+            reason = "missing" if now is None else "" if now == entry else "does not match its SHA-256"
+            rows.append({"file": name, "state": "damaged" if reason else "good", "reason": reason})
+    for folder in sorted((run.folder / "checkpoints").glob("step-*")):
+        try:
+            verify_folder(folder)
+            rows.append({"file": f"checkpoints/{folder.name}", "state": "good", "reason": ""})
+        except DamagedError as error:
+            rows.append({"file": f"checkpoints/{folder.name}", "state": "damaged", "reason": str(error)})
+    if bad := [row for row in rows if row["state"] == "damaged"]:
+        named = "; ".join(f"{row['file']}: {row['reason']}" for row in bad)
+        raise CheckError(f"{len(bad)} of {len(rows)} parts of {run.folder} are damaged: {named}")
+    return {"run": str(run.folder), "ok": True, "files": rows}
+
+
+def _entry(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -1,0 +1,275 @@
+"""The decoder's promise: pixels or `Rejected`, for any bytes and any path, at once, and the same from many threads."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import random
+import signal
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from sightline.errors import DataError
+from sightline.preprocessing.containers import MAX_BLOCKS, MAX_SEGMENTS
+from sightline.preprocessing.decoder import FORMATS, decode
+from sightline.preprocessing.png import MAX_CHUNKS
+from sightline.preprocessing.rejection import REASONS, Rejected
+from tests.handmade import chunk, exif, gif, gif_frame, png
+from tests.malformed import KINDS, SUFFIX, encoded, write_malformed
+
+MUTANTS = 4000
+SLOWEST = 2.0  # seconds of work that a file may take
+
+
+@pytest.fixture
+def no_hang() -> Iterator[None]:
+    """SIGALRM ends a test that waits for something."""
+
+    def over(*_: object) -> None:
+        raise TimeoutError("the decoder hangs")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def verdict(source: bytes | Path) -> str:
+    """The reason of the rejection, or "accepted"; any other error fails the test. Nothing may take long."""
+    start = time.process_time()
+    try:
+        decode(source)
+        answer = "accepted"
+    except Rejected as rejected:
+        answer = rejected.reason
+    assert time.process_time() - start < SLOWEST
+    return answer
+
+
+# ---------------------------------------------------------------------------------------------------- malformed files
+REASON = {
+    "directory": "is-a-directory", "fifo": "not-a-regular-file", "device": "not-a-regular-file", "dead-link": "missing",
+    "looping-link": "symlink-loop", "empty": "empty-file", "html": "not-an-image", "random-bytes": "not-an-image",
+    "svg": "unsupported-format", "pdf": "unsupported-format", "eps": "unsupported-format", "heic": "unsupported-format",
+    "png-crc": "damaged", "png-pixels-crc": "damaged", "png-broken-pixels": "damaged", "png-no-pixels": "damaged",
+    "png-half-the-rows": "truncated", "png-no-end": "truncated", "png-zero-width": "zero-size",
+    "png-huge": "too-many-pixels", "png-one-row-bomb": "too-many-pixels", "png-text-bomb": "damaged",
+    "png-colour-beyond-palette": "damaged", "jpeg-no-end": "truncated", "jpeg-huge": "too-many-pixels",
+    "jpeg-zero-height": "zero-size", "jpeg-no-quantisation": "damaged", "gif-no-frame": "damaged",
+    "gif-huge": "too-many-pixels", "gif-frame-far-outside": "too-many-pixels", "gif-no-trailer": "truncated",
+    "bmp-header-only": "truncated", "bmp-negative-width": "zero-size", "tiff-float": "float-without-range",
+    "tiff-int32": "float-without-range", "tiff-int8": "float-without-range", "tiff-planar-16": "unsupported-format",
+    "tiff-huge": "too-many-pixels", "tiff-short-strip": "truncated", "webp-header-only": "truncated",
+    **{f"{f.lower()}-truncated-{d}": "truncated" for f in SUFFIX for d in range(1, 9)},
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_hang")
+def test_every_malformed_file_is_rejected_with_a_reason(tmp_path: Path) -> None:
+    made = write_malformed(tmp_path, count=250)
+    verdicts = {(kind, verdict(tmp_path / name)) for name, kind in made.items()}
+    assert {kind for kind, _ in verdicts} == set(KINDS)
+    assert len(KINDS) >= 40
+    assert [kind for kind, reason in verdicts if reason == "accepted"] == []
+    assert {reason for _, reason in verdicts} <= set(REASONS)
+    assert {(kind, reason) for kind, reason in verdicts if REASON.get(kind, reason) != reason} == set()
+    unreadable = {reason for kind, reason in verdicts if kind == "unreadable"}
+    assert unreadable == {"not-an-image" if os.getuid() == 0 else "unreadable"}  # root reads what nobody may
+
+
+def test_malformed_files_are_a_function_of_the_seed(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in "abc"]
+    for folder, seed in zip(folders, (0, 0, 1), strict=True):
+        folder.mkdir()
+        write_malformed(folder, count=140, seed=seed)
+    contents = [
+        [p.read_bytes() for p in sorted(f.iterdir()) if p.is_file() and os.stat(p).st_mode & 0o400] for f in folders
+    ]
+    assert contents[0] == contents[1] != contents[2]
+
+
+# --------------------------------------------------------------------------------------------------------------- fuzz
+def seeds() -> list[bytes]:
+    """Small good files of all six formats in several layouts."""
+    noise = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    rgb, deep = Image.fromarray(noise), Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    palette, rgba = rgb.quantize(8), Image.fromarray(np.dstack([noise, noise[..., 0]]))
+    oriented = Image.Exif()
+    oriented[274] = 6
+
+    def saved(format: str, image: Image.Image, **options: object) -> bytes:
+        out = io.BytesIO()
+        image.save(out, format, **options)  # type: ignore[arg-type]
+        return out.getvalue()
+
+    return [
+        *(saved("PNG", image) for image in (rgb, rgba, palette, deep)), saved("PNG", rgb, exif=oriented),
+        saved("JPEG", rgb), saved("JPEG", rgb, progressive=True), saved("JPEG", rgb.convert("CMYK")),
+        saved("JPEG", rgb, exif=oriented), saved("GIF", palette), saved("GIF", palette, save_all=True, append_images=[rgb]),
+        saved("BMP", rgb), saved("BMP", palette), saved("WEBP", rgb), saved("WEBP", rgba, lossless=True),
+        saved("WEBP", rgb, save_all=True, append_images=[rgba]), saved("TIFF", rgb), saved("TIFF", deep),
+        *(saved("TIFF", rgb, compression=c) for c in ("tiff_lzw", "tiff_deflate", "jpeg", "packbits")),
+    ]  # fmt: skip
+
+
+def mutant(data: bytes, rng: random.Random) -> bytes:
+    """Bytes changed, cut out or put in; of most PNGs the checksums are made right again, so that more than those fail."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 3, 8))):
+        place, kind = rng.randrange(len(out) or 1), rng.randrange(5)
+        if kind < 3 and out:
+            out[place] = rng.randrange(256)
+        elif kind == 3:
+            del out[place : place + rng.randrange(1, 9)]
+        else:
+            out[place:place] = rng.randbytes(rng.randrange(1, 9))
+    return with_checksums(out) if out[:4] == b"\x89PNG" and rng.random() < 0.7 else bytes(out)
+
+
+def with_checksums(data: bytearray) -> bytes:
+    place = 8
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">L", data, place)
+        if place + 12 + length > len(data):
+            break
+        struct.pack_into(">L", data, place + 8 + length, zlib.crc32(data[place + 4 : place + 8 + length]))
+        place += 12 + length
+    return bytes(data)
+
+
+@pytest.mark.usefixtures("no_hang")
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about damaged metadata
+def test_mutants_are_decoded_or_rejected(capfd: pytest.CaptureFixture[str]) -> None:
+    good, rng = seeds(), random.Random(20)
+    assert {decode(data).format for data in good} == set(FORMATS)
+    verdicts = [verdict(mutant(rng.choice(good), rng)) for _ in range(MUTANTS)]
+    capfd.readouterr()  # libtiff speaks its mind on stderr
+    accepted = verdicts.count("accepted")
+    assert MUTANTS * 0.05 < accepted < MUTANTS * 0.6  # neither all broken in the header nor all harmless
+    assert len(set(verdicts)) > 5
+
+
+@pytest.mark.usefixtures("no_hang")
+@pytest.mark.parametrize(
+    "data",
+    [
+        gif(1, 1, np.zeros((256, 3)), b"!\xfe" + b"\x01a" * (MAX_BLOCKS + 9) + b"\0"),
+        b"\xff\xd8" + b"\xff" * 30_000_000,
+        b"\xff\xd8" + b"\xff\xe0\0\2" * (MAX_SEGMENTS + 9),
+        png(1, 1, 8, 0, b"\0\0", chunk(b"abCd", b"") * (MAX_CHUNKS + 9)),
+    ],
+    ids=["gif-blocks", "jpeg-fill", "jpeg-segments", "png-chunks"],
+)
+def test_files_of_endless_small_parts_end_soon(data: bytes) -> None:
+    assert verdict(data) in ("damaged", "truncated")
+
+
+@pytest.mark.usefixtures("no_hang")
+def test_many_frames_are_counted_without_decoding_them() -> None:
+    frame = gif_frame(np.zeros((1, 1), dtype=int))
+    decoded = decode(gif(1, 1, np.zeros((256, 3)), *[frame] * 50_000))
+    assert decoded.notes[0] == "first-frame-of-50000"
+
+
+# ------------------------------------------------------------------------------------------------------------- limits
+def test_limits_are_inclusive() -> None:
+    data = png(4, 3, 8, 0, b"\0abcd" * 3)
+    assert decode(data, max_pixels=12, max_bytes=len(data)).pixels.shape == (3, 4, 3)
+    with pytest.raises(Rejected) as pixels:
+        decode(data, max_pixels=11)
+    with pytest.raises(Rejected) as size:
+        decode(data, max_bytes=len(data) - 1)
+    assert (pixels.value.reason, size.value.reason) == ("too-many-pixels", "too-large-file")
+
+
+def test_a_large_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # sparse: a terabyte that takes no room
+    assert verdict(path) == "too-large-file"
+
+
+def test_pillows_warning_of_a_bomb_is_an_error() -> None:
+    """Between Pillow's limit and twice that it would only warn."""
+    rows = zlib.compress(bytes(10_000 * 10_001), 9)
+    data = png(10_000, 10_000, 8, 0, None, chunk(b"IDAT", rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(Rejected) as error:
+            decode(data, max_pixels=1 << 40)
+    assert error.value.reason == "too-many-pixels"
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+def test_the_error_names_the_file_and_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "ein\nBild.jpg"
+    path.write_bytes(b"<html>")
+    with pytest.raises(DataError) as error:
+        decode(path)
+    assert isinstance(error.value, Rejected)
+    assert error.value.exit_code == 3
+    assert "ein\\u000aBild.jpg" in str(error.value)
+    assert error.value.detail == "begins with b'<html>'"
+    assert error.value.hint == REASONS["not-an-image"]
+    copied = copy.copy(error.value)  # as it comes back from a worker process
+    assert (copied.reason, copied.detail, str(copied)) == (error.value.reason, error.value.detail, str(error.value))
+
+
+def test_wrong_extension_is_a_note(tmp_path: Path) -> None:
+    for name, notes in (("a.jpg", ("wrong-extension",)), ("a.PNG", ()), ("a.dat", ()), ("a", ())):
+        (tmp_path / name).write_bytes(encoded("PNG", random.Random(1)))
+        assert decode(tmp_path / name).notes == notes
+
+
+def test_links_to_files_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real.png").write_bytes(encoded("PNG", random.Random(1)))
+    (tmp_path / "link.png").symlink_to("real.png")
+    assert np.array_equal(decode(tmp_path / "link.png").pixels, decode(tmp_path / "real.png").pixels)
+
+
+def test_arrays_of_another_kind_are_rejected() -> None:
+    for array in (np.zeros((2, 2), np.float32), np.zeros((2, 2, 2), np.uint8), np.zeros(4, np.uint8)):
+        with pytest.raises(Rejected) as error:
+            decode(array)
+        assert error.value.reason == "unsupported-format"
+    with pytest.raises(Rejected) as error:
+        decode(np.zeros((0, 5), np.uint8))
+    assert error.value.reason == "zero-size"
+    with pytest.raises(ValueError, match="channels"):
+        decode(b"", channels=4)
+
+
+# ------------------------------------------------------------------------------------------------------------ threads
+def test_threads_see_the_same_and_change_nothing() -> None:
+    rng = random.Random(5)
+    work = [*seeds(), *(mutant(data, rng) for data in seeds() * 3 if data[:2] not in (b"II", b"MM"))] * 4
+    work.append(encoded("JPEG", rng, 64)[:60] + exif(3))
+
+    def answer(data: bytes) -> object:
+        try:
+            decoded = decode(data)
+        except Rejected as rejected:
+            return rejected.reason
+        return decoded.pixels.tobytes(), decoded.notes
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alone = [answer(data) for data in work]
+        filters = list(warnings.filters)
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(answer, work))
+        assert warnings.filters == filters
+    assert together == alone
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    assert Image.MAX_IMAGE_PIXELS == 89_478_485

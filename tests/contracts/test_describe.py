@@ -1,0 +1,215 @@
+"""The table of a network: its sums are the totals, its costs are what torch counts, its fields are what gradients reach."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from sightline.errors import UsageError
+from sightline.models.create import create_model, default_input, list_models
+from sightline.models.describe import describe
+
+torch.set_num_threads(1)
+COLUMNS = ["name", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
+
+
+def rows_of(network: nn.Module, size: tuple[int, int, int]) -> dict[str, dict]:
+    return {row["name"]: row for row in describe(network, input=size)["layers"]}
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_sums_and_costs(name: str) -> None:
+    channels, *size = default_input(name)
+    small = (channels, *size) if name in ("linear", "mlp", "lenet5") else (channels, 65, 49)
+    table = describe(name, input=small, num_classes=7)
+    assert list(table) == ["name", "parameters", "multiply_adds", "layers"]
+    assert json.loads(json.dumps(table)) == table
+    layers = table["layers"]
+    assert all(list(row) == COLUMNS for row in layers)
+    assert len({row["name"] for row in layers}) == len(layers)
+    assert sum(row["parameters"] for row in layers) == table["parameters"]
+    assert sum(row["multiply_adds"] for row in layers) == table["multiply_adds"]
+    with torch.device("meta"):
+        network = create_model(name, num_classes=7).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, *small))
+    assert table["parameters"] == sum(p.numel() for p in network.parameters())
+    assert 2 * table["multiply_adds"] == counter.get_total_flops()
+    assert layers[-1]["output"] == [7]
+    assert layers[-1]["receptive_field"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "multiply_adds"),
+    [
+        ("resnet18", 11_689_512, 1_814_073_344),
+        ("resnet34", 21_797_672, 3_663_761_408),
+        ("resnet50", 25_557_032, 4_089_184_256),
+        ("resnet101", 44_549_160, 7_801_405_440),
+        ("lenet5", 61_706, 416_520),
+    ],
+)
+def test_published_totals(name: str, parameters: int, multiply_adds: int) -> None:
+    """As torchvision documents them (strides on the 3x3); LeNet's follow from its table."""
+    table = describe(name)
+    assert (table["parameters"], table["multiply_adds"]) == (parameters, multiply_adds)
+
+
+def test_a_built_network_gives_the_same_table() -> None:
+    for name in ("resnet8", "resnet18", "lenet5", "mlp"):
+        network = create_model(name).train()
+        size = default_input(name)
+        state = {key: value.clone() for key, value in network.state_dict().items()}
+        assert describe(network, input=size)["layers"] == describe(name)["layers"]
+        assert all(module.training for module in network.modules())
+        assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+        assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def test_a_network_of_ones_own_needs_a_size() -> None:
+    with pytest.raises(UsageError, match=r"input=\(c, h, w\)"):
+        describe(nn.Conv2d(3, 4, 3))
+
+
+class Reuse(nn.Module):
+    """One convolution run twice, one never; two layers that share a weight; a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
+        self.idle = nn.Linear(3, 2)
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.twice = nn.Conv2d(4, 4, 3, padding=1)
+        self.head, self.tied = nn.Linear(4, 4, bias=False), nn.Linear(4, 4)
+        self.tied.weight = self.head.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.twice(self.twice(self.stem(x))) * self.scale
+        return self.tied(self.head(x.mean((2, 3))))
+
+
+def test_reused_tied_idle_and_own() -> None:
+    table = describe(Reuse(), input=(3, 8, 8))
+    rows = {row["name"]: row for row in table["layers"]}
+    assert list(rows) == ["(own)", "stem", "twice", "head", "tied", "idle"]
+    assert [row["parameters"] for row in rows.values()] == [4, 16, 148, 16, 4, 8]
+    assert table["parameters"] == 196 == sum(p.numel() for p in Reuse().parameters())
+    assert rows["twice"]["multiply_adds"] == 2 * 64 * 144
+    assert (rows["twice"]["output"], rows["twice"]["receptive_field"]) == ([4, 8, 8], 3)
+    assert (rows["idle"]["output"], rows["idle"]["multiply_adds"]) == (None, 0)
+    assert rows["tied"]["multiply_adds"] == 16
+    with FlopCounterMode(display=False) as counter:
+        Reuse()(torch.zeros(1, 3, 8, 8))
+    assert 2 * table["multiply_adds"] == counter.get_total_flops()
+
+
+def test_transposed_convolution_costs() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.ConvTranspose2d(6, 4, 3, stride=2, groups=2))
+    table = describe(network, input=(3, 9, 7))
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 9, 7))
+    assert 2 * table["multiply_adds"] == counter.get_total_flops()
+    assert [row["receptive_field"] for row in table["layers"]] == [3, None]  # not followed through an up-sampling
+
+
+# --------------------------------------------------------------------------------------------------- receptive fields
+def make_positive(network: nn.Module) -> nn.Module:
+    """Only positive numbers, so that no path to a pixel is cut or cancelled; averages small, so that none saturates."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.ndim >= 2:
+                tensor.copy_((0.5 + torch.rand(tensor.shape, generator=generator)) / tensor[0].numel())
+            elif "running" not in name and tensor.is_floating_point():
+                tensor.fill_(0.5)
+    return network.double().eval()
+
+
+def footprints(network: nn.Module, size: tuple[int, int, int], only: str | None = None) -> dict[str, list[int]]:
+    """For every layer with a map: height and width of the input that the middle of its first output depends on."""
+    scores: dict[str, Tensor] = {}
+
+    def listen(name: str):
+        def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+            if name not in scores and output.ndim == 4 and output.shape[2] > 1:  # now: a later layer may write over it
+                scores[name] = output[:, :, output.shape[2] // 2, output.shape[3] // 2].sum()
+
+        return hook
+
+    for name, module in network.named_modules():
+        if not list(module.children()) and only in (None, name):
+            module.register_forward_hook(listen(name))
+    x = torch.rand(1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    network(x)
+    found = {}
+    for name, score in scores.items():
+        (gradient,) = torch.autograd.grad(score, x, retain_graph=True)
+        reached = gradient[0].abs().sum(0) > 0
+        found[name] = [_extent(reached.any(1)), _extent(reached.any(0))]
+    return found
+
+
+def _extent(reached: Tensor) -> int:
+    places = reached.nonzero()
+    return int(places.max() - places.min()) + 1
+
+
+def as_pair(field: int | list[int]) -> list[int]:
+    return field if isinstance(field, list) else [field, field]
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("lenet5", (1, 32, 32)), ("resnet8", (3, 41, 45)), ("resnet20", (3, 113, 117))]
+)
+def test_fields_are_what_gradients_reach(name: str, size: tuple[int, int, int]) -> None:
+    network = make_positive(create_model(name))
+    rows = rows_of(network, size)
+    measured = footprints(network, size)
+    assert len(measured) == sum(len(row["output"]) == 3 and row["output"][1] > 1 for row in rows.values())
+    for layer, extent in measured.items():
+        assert as_pair(rows[layer]["receptive_field"]) == extent, layer
+
+
+def test_the_deepest_field_of_resnet18() -> None:
+    """435 pixels, by the table and by the gradient (through an average: a maximum hands it to one pixel only)."""
+    network = make_positive(create_model("resnet18", in_channels=1, num_classes=2))
+    field = rows_of(network, (1, 64, 64))["layer4.1.bn2"]["receptive_field"]
+    assert field == 435
+    network.maxpool = nn.AvgPool2d(3, stride=2, padding=1)
+    assert footprints(network, (1, 455, 455), only="layer4.1.bn2") == {"layer4.1.bn2": [435, 435]}
+
+
+class Branches(nn.Module):
+    """Whatever shifts, thins or joins maps outside of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(1, 2, (5, 3), padding=(2, 1))
+        self.spread = nn.Conv2d(1, 2, 3, dilation=3, padding=3)
+        self.after_join = nn.Identity()
+        self.pool = nn.AvgPool2d(2)
+        self.after_shift = nn.Identity()
+        self.last = nn.Conv2d(4, 1, 3)
+        self.gate = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.after_join(torch.cat([self.wide(x), self.spread(x)], 1))
+        x = self.pool(x)
+        thinned = F.pad(x[:, :, 1::2, ::2], (2, 0, 1, 0))[:, :, : x.shape[2] // 2, : x.shape[3] // 2]
+        x = self.after_shift(thinned + x[:, :, ::2, 1::2])
+        x = self.last(x)
+        return self.gate(x * x.mean((2, 3), keepdim=True))
+
+
+def test_fields_through_slices_paddings_and_joins() -> None:
+    network = make_positive(Branches())
+    rows, measured = rows_of(network, (1, 64, 72)), footprints(network, (1, 64, 72))
+    for layer in ("wide", "spread", "after_join", "pool", "after_shift", "last"):
+        assert as_pair(rows[layer]["receptive_field"]) == measured[layer], layer
+    assert rows["wide"]["receptive_field"] == [5, 3]
+    assert rows["gate"]["receptive_field"] is None  # every position weighs by the mean of all

@@ -1,0 +1,241 @@
+"""What an evaluation promises: intervals that cover, judgements that add up."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.evaluation import judgement
+from sightline.evaluation.intervals import bootstrap, interval, resample_weights
+from sightline.evaluation.judgement import judge
+from sightline.metrics.classification import classification_metrics, measure, prepare
+from sightline.structures.predictions import ClassRows
+
+
+def rows(seed: int, n: int, k: int, skill: float = 1.5) -> ClassRows:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, k, n)
+    logits = rng.normal(size=(n, k))
+    logits[np.arange(n), target] += skill
+    probability = np.exp(logits)
+    return ClassRows(np.arange(n) + 100, target, probability / probability.sum(1, keepdims=True))
+
+
+def names(k: int) -> list[str]:
+    return [f"class {c}" for c in range(k)]
+
+
+# --- intervals
+
+
+def test_a_resample_is_the_rows_drawn_again() -> None:
+    """The interval from weights equals the one from really repeated rows."""
+    r = rows(0, 40, 3)
+    again = []
+    for resample in range(50):
+        times = resample_weights(40, 7, range(resample, resample + 1))[0].astype(int)
+        assert times.sum() == 40
+        drawn = np.repeat(np.arange(40), times)
+        again.append(classification_metrics(r.target[drawn], r.probability[drawn]))
+    got = bootstrap(prepare(r.target, r.probability), seed=7, resamples=50).metrics
+    for name in set(got) - {"ece"}:
+        values = [m[name] for m in again]
+        assert got[name] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), rel=0, abs=1e-12)
+
+
+def test_intervals_are_a_function_of_rows_and_seed() -> None:
+    prepared = prepare(*(lambda r: (r.target, r.probability))(rows(1, 200, 6)))
+    first = bootstrap(prepared, seed=3, resamples=100)
+    torch.manual_seed(99)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2 if threads == 1 else 1)
+    again = bootstrap(prepared, seed=3, resamples=100)
+    torch.set_num_threads(threads)
+    assert again == first
+    assert bootstrap(prepared, seed=4, resamples=100) != first
+    value = measure(prepared).metrics
+    for name, ends in first.metrics.items():
+        assert ends is not None
+        assert ends[0] < value[name] < ends[1]
+
+
+def test_the_accuracy_interval_covers() -> None:
+    """95 % intervals of 300 simulated test sets hold the true accuracy about 95 times in 100."""
+    p, n, sets = 0.8, 120, 300
+    covered = 0
+    for seed in range(sets):
+        right = np.random.default_rng(seed).random(n) < p
+        probability = np.tile([0.9, 0.1], (n, 1))
+        prepared = prepare(np.where(right, 0, 1), probability, ranks=False)
+        ends = bootstrap(prepared, seed=seed).metrics["accuracy"]
+        assert ends is not None
+        covered += ends[0] <= p <= ends[1]
+    assert 0.90 * sets <= covered <= 0.99 * sets
+
+
+def test_the_ece_interval_covers_where_the_plain_one_does_not() -> None:
+    """A network that is too sure of itself by a known amount, 200 images."""
+
+    def sample(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        logits = 2 * rng.normal(size=(n, 5))
+        true, said = (np.exp(s * logits) / np.exp(s * logits).sum(1, keepdims=True) for s in (1.0, 1.5))
+        target = (true.cumsum(1) > rng.random((n, 1))).argmax(1)
+        return target, true, said
+
+    target, true, said = sample(np.random.default_rng(0), 200_000)
+    best = said.argmax(1)[:, None]
+    gap = (np.take_along_axis(true, best, 1) - np.take_along_axis(said, best, 1))[:, 0]
+    bins = np.ceil(said.max(1) * 15)
+    ece = sum(abs(gap[bins == b].sum()) for b in range(1, 16)) / len(gap)
+    covered = plain = 0
+    sets = 200
+    for seed in range(1, sets + 1):
+        target, _, said = sample(np.random.default_rng(seed), 200)
+        prepared = prepare(target, said, ranks=False)
+        value = measure(prepared).metrics["ece"]
+        ends = bootstrap(prepared, seed=seed, resamples=500).metrics["ece"]
+        assert ends is not None
+        covered += ends[0] <= ece <= ends[1]
+        plain += 2 * value - ends[1] <= ece <= 2 * value - ends[0]
+    assert covered >= 0.85 * sets
+    assert plain < 0.80 * sets
+
+
+def test_no_interval_where_too_many_resamples_are_undefined() -> None:
+    assert interval(np.array([np.nan] * 11 + [1.0] * 89)) is None
+    assert interval(np.array([np.nan] * 10 + [1.0] * 90)) == (1.0, 1.0)
+    assert interval(np.zeros(0)) is None
+    two = ClassRows(np.arange(2), np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+    got = bootstrap(prepare(two.target, two.probability)).metrics
+    assert got["accuracy"] == (1.0, 1.0)
+    assert got["mcc"] is None  # half of the resamples hold one class
+    assert got["auc"] is None
+
+
+def test_all_intervals_take_less_than_five_seconds() -> None:
+    r = rows(2, 10_000, 10)
+    prepared = prepare(r.target, r.probability)
+    start = time.perf_counter()
+    got = bootstrap(prepared)
+    assert time.perf_counter() - start < 5
+    low, high = got.metrics["accuracy"] or (0.0, 1.0)
+    assert 0.015 < high - low < 0.025  # 2 · 1.96 · sqrt(p (1 - p) / n) = 0.0196 at p = 0.5
+
+
+# --- judgement
+
+SMALL = ClassRows(
+    id=np.array([10, 11, 12, 13, 14, 15]),
+    target=np.array([0, 0, 1, 1, 2, -1]),
+    probability=np.array(
+        [[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.0, 1.0, 0.0], [0.05, 0.9, 0.05], [0.2, 0.5, 0.3], [1.0, 0.0, 0.0]]
+    ),
+)
+
+
+def test_a_judgement_by_hand() -> None:
+    j = judge(SMALL, ["cat", "dog", "eel"])
+    assert (j.n, j.unlabelled) == (5, 1)
+    assert j.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [0, 1, 0]]
+    assert j.metrics["accuracy"] == 0.6
+    assert j.metrics["balanced_accuracy"] == pytest.approx((0.5 + 1 + 0) / 3)
+    assert j.metrics["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert [(m.id, m.target, m.predicted) for m in j.mistakes] == [(11, 0, 1), (14, 2, 1)]
+    assert [m.margin for m in j.mistakes] == pytest.approx([0.6, 0.2])
+    assert [(c.target, c.predicted, c.count) for c in j.confused] == [(0, 1, 1), (2, 1, 1)]
+    eel = j.per_class[2]
+    assert (eel["class"], eel["support"], eel["predicted"]) == ("eel", 1, 0)
+    assert (eel["precision"], eel["recall"], eel["f1"], eel["auc"]) == (None, 0.0, 0.0, 1.0)
+    assert j.per_class[1]["ap"] == pytest.approx(1.0)
+    assert j.reliability.samples.sum() == 5
+    assert [c.index for c in j.curves] == [0, 1, 2]
+
+
+def test_json_is_the_contract_of_evaluate() -> None:
+    said = judge(rows(3, 100, 7), names(7)).to_json()
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
+    assert list(said) == ["n", "metrics", "intervals", "per_class"]
+    assert said["n"] == 100
+    assert set(said["metrics"]) == set(said["intervals"]) == {
+        "loss", "accuracy", "balanced_accuracy", "top5", "macro_f1", "mcc", "auc", "ece",
+    }  # fmt: skip
+    for name, (low, high) in said["intervals"].items():
+        assert low <= said["metrics"][name] <= high
+    assert list(said["per_class"]) == names(7)
+    for row in said["per_class"].values():
+        assert set(row) == {"support", "predicted", "precision", "recall", "f1", "auc", "ap", "intervals"}
+        assert row["intervals"]["recall"][0] <= row["recall"] <= row["intervals"]["recall"][1]
+
+
+def test_nothing_known_is_a_judgement_of_nulls() -> None:
+    j = judge(ClassRows(np.arange(3), np.full(3, -1), np.full((3, 4), 0.25)), names(4))
+    assert (j.n, j.unlabelled) == (0, 3)
+    assert set(j.metrics.values()) == set(j.intervals.values()) == {None}
+    assert j.confusion.sum() == 0
+    assert (j.curves, j.mistakes, j.confused, j.brier) == ((), (), (), None)
+    assert all(row["recall"] is None and row["support"] == 0 for row in j.per_class)
+    json.dumps(j.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 2), (1, 1), (5, 1), (3, 12)])
+def test_tiny_sets_are_judged(n: int, k: int) -> None:
+    j = judge(rows(4, n, k), names(k))
+    assert j.n == n
+    json.dumps(j.to_json(), allow_nan=False)
+
+
+def test_curves_are_thin_and_keep_their_ends() -> None:
+    r = rows(5, 3000, 3)
+    for c in judge(r, names(3)).curves:
+        for curve in (c.roc, c.precision_recall):
+            assert 150 < len(curve.threshold) <= 200
+            assert (np.diff(curve.threshold) < 0).all()
+        assert (c.roc.fpr[[0, -1]].tolist(), c.roc.tpr[[0, -1]].tolist()) == ([0, 1], [0, 1])
+        assert c.precision_recall.recall[-1] == 1
+        area = np.trapezoid(c.roc.tpr, c.roc.fpr)
+        assert area == pytest.approx(
+            measure(prepare((r.target == c.index).astype(int), _binary(r, c.index))).metrics["auc"], abs=0.005
+        )
+
+
+def _binary(r: ClassRows, c: int) -> np.ndarray:
+    return np.stack([1 - r.probability[:, c], r.probability[:, c]], 1)
+
+
+def test_of_many_classes_the_weakest_have_curves() -> None:
+    j = judge(rows(6, 400, 25), names(25))
+    shown = {c.index for c in j.curves}
+    assert len(shown) == judgement.CURVES
+    hidden = set(range(25)) - shown
+    assert max(j.per_class[c]["f1"] for c in shown) <= min(j.per_class[c]["f1"] for c in hidden)
+
+
+def test_mistakes_and_pairs_are_cut_and_ordered() -> None:
+    j = judge(rows(7, 500, 8, skill=0.2), names(8))
+    assert len(j.mistakes) == judgement.MISTAKES
+    margins = [m.margin for m in j.mistakes]
+    assert margins == sorted(margins, reverse=True)
+    assert len(j.confused) == judgement.CONFUSED
+    off = j.confusion - np.diag(np.diag(j.confusion))
+    assert [c.count for c in j.confused] == sorted(off.ravel(), reverse=True)[: judgement.CONFUSED]
+
+
+def test_auc_gets_no_interval_where_it_would_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judgement, "LARGEST_RANKED", 299)
+    r = rows(8, 100, 3)
+    j = judge(r, names(3))
+    assert j.metrics["auc"] is not None
+    assert j.intervals["auc"] is None
+    assert j.intervals["accuracy"] is not None
+    monkeypatch.setattr(judgement, "LARGEST_RANKED", 300)
+    assert judge(r, names(3)).intervals["auc"] is not None
+
+
+def test_class_names_are_one_each_and_different() -> None:
+    for wrong in (["a", "b"], ["a", "b", "a"]):
+        with pytest.raises(ValueError, match="different class names"):
+            judge(SMALL, wrong)

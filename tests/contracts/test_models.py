@@ -1,0 +1,248 @@
+"""What every registered network promises, whichever family it is of (the contract stands in `sightline.models`)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+from sightline.layers.activations import ACTIVATIONS
+from sightline.models import MODELS
+from sightline.models.create import _set_by, create_model, default_input, list_models, model_options
+from sightline.models.resnet import BasicBlock, ResNet
+from sightline.models.resnet_cifar import CifarResNet
+
+torch.set_num_threads(1)
+NAMES = list_models()
+FIXED = ["lenet5", "linear", "mlp"]  # one image size only
+
+
+@cache
+def built(name: str) -> nn.Module:
+    """Five classes; tests that change its weights or mode make their own."""
+    return create_model(name, num_classes=5, seed=7).eval()
+
+
+def images(name: str, batch: int = 2, size: tuple[int, int] = (33, 41), seed: int = 0) -> Tensor:
+    """Odd, and not square, where the network allows."""
+    channels, *fixed = default_input(name)
+    size = tuple(fixed) if name in FIXED else size
+    return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def test_names() -> None:
+    assert list_models("resnet1*") == ["resnet101", "resnet110", "resnet14", "resnet152", "resnet18"]
+    assert {"linear", "mlp", "lenet5", "resnet20", "resnet50"} <= set(NAMES)
+    with pytest.raises(UsageError, match=r"did you mean .*resnet50"):
+        create_model("resnet5O")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_and_backward(name: str) -> None:
+    network = create_model(name, num_classes=5, seed=7).train()
+    logits = network(images(name))
+    assert logits.shape == (2, 5)
+    logits.square().mean().backward()
+    for key, p in network.named_parameters():
+        assert p.grad is not None, key
+        assert p.grad.isfinite().all(), key
+        assert p.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_features_and_headless(name: str) -> None:
+    network, x = built(name), images(name)
+    maps = network.features(x)
+    assert [m.shape[:2] for m in maps] == [(2, channels) for channels in network.channels]
+    areas = [m.shape[2] * m.shape[3] for m in maps]
+    assert areas == sorted(areas, reverse=True)
+    headless = create_model(name, num_classes=0, seed=8).eval()
+    missing, unexpected = headless.load_state_dict(network.state_dict(), strict=False)
+    assert not missing
+    assert len(unexpected) == 2  # weight and bias of the head
+    vector = headless(x)
+    assert vector.shape == (2, network.channels[-1])
+    assert torch.allclose(vector, maps[-1].mean((2, 3)), rtol=1e-5, atol=1e-6)
+    head = unexpected[0].rsplit(".", 1)[0]
+    assert torch.allclose(network.get_submodule(head)(vector), network(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_impossible_images(name: str) -> None:
+    network, x = built(name), images(name)
+    _, height, width = x.shape[1:]
+    with pytest.raises(UsageError, match="channel"):
+        network(torch.zeros(2, x.shape[1] + 1, height, width))
+    if name in FIXED:
+        with pytest.raises(UsageError, match=f"sees {height}x{width} pixels, these images have {height - 1}x{width}"):
+            network(x[:, :, 1:])
+        return
+    smallest = next(size for size in range(1, 100) if _accepts(network, x[:, :, :size, :]))
+    with pytest.raises(UsageError, match=f"at least {smallest}x{smallest} pixels, .* have {height}x{smallest - 1}"):
+        network(x[:, :, :, : smallest - 1])
+    assert network(x[:, :, :smallest, :smallest]).isfinite().all()
+
+
+def _accepts(network: nn.Module, x: Tensor) -> bool:
+    try:
+        network(x)
+    except UsageError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_channels_last_is_the_same_function(name: str) -> None:
+    network, x = built(name), images(name)
+    expected = network(x)
+    turned = create_model(name, num_classes=5, seed=7).eval().to(memory_format=torch.channels_last)
+    got = turned(x.to(memory_format=torch.channels_last))
+    scale = expected.abs().max()
+    assert (got - expected).abs().max() <= 1e-5 * scale
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_start_is_a_function_of_the_seed(name: str) -> None:
+    """And the weights are all there is: loaded elsewhere they answer the same. The caller's generator stays as it was."""
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    again, other = create_model(name, num_classes=5, seed=7).eval(), create_model(name, num_classes=5, seed=8).eval()
+    assert torch.equal(torch.get_rng_state(), before)
+    for (key, p), q in zip(built(name).named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(p, q), key
+    assert any(not torch.equal(p, q) for p, q in zip(again.parameters(), other.parameters(), strict=True))
+    other.load_state_dict(again.state_dict())
+    with torch.no_grad():
+        assert torch.equal(other(images(name)), again(images(name)))
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp", "lenet5", "resnet8", "resnet18"])
+def test_export_with_any_batch(name: str) -> None:
+    network = built(name)
+    shapes = {"x": {0: torch.export.Dim("batch", min=2, max=64)}}
+    program = torch.export.export(network, (images(name),), dynamic_shapes=shapes, strict=False)
+    x = images(name, batch=5, seed=1)
+    with torch.no_grad():
+        assert torch.allclose(program.module()(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_have_plain_defaults(name: str) -> None:
+    """Every option can be said again with its default, also as text, and the same network comes out."""
+    options = model_options(name)
+    assert {"in_channels", "num_classes"} <= set(options)
+    said = {key: option.default for key, option in options.items()}
+    as_text = {key: str(value) for key, value in said.items()}
+    with torch.device("meta"):
+        networks = [create_model(name), create_model(name, **said), create_model(name, **as_text)]
+    shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in networks]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_text_is_understood() -> None:
+    network = create_model(
+        "mlp", hidden="64,32", dropout="1e-1", image_size="(8, 6)", activation="tanh", num_classes="3"
+    )
+    assert network.channels == (64, 32)
+    assert network.input_size == (1, 8, 6)
+    assert network.hidden[0][2].p == 0.1
+    assert network.fc.out_features == 3
+    assert create_model("mlp", hidden="").channels == (784,)
+    assert create_model("resnet18", small_images="true").input_size == (3, 32, 32)
+    assert create_model("resnet18", small_images=False).input_size == (3, 224, 224)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mlp", {"hiden": "3"}, "mlp has no option 'hiden'.*did you mean hidden"),
+        ("mlp", {"hidden": "a,3"}, "hidden=.*any number of whole numbers with commas"),
+        ("mlp", {"image_size": "28"}, "image_size=.*2 whole numbers with commas"),
+        ("mlp", {"activation": "rel"}, "activation='rel'.*one of identity, sigmoid"),
+        ("mlp", {"dropout": "much"}, "dropout='much'.*a number"),
+        ("resnet50", {"small_images": "perhaps"}, "small_images='perhaps'.*true or false"),
+        ("resnet50", {"attention": "se"}, "has no option 'attention'"),
+        ("resnet18", {"groups": 2}, "change a bottleneck"),
+        ("resnet18", {"num_classes": -1}, "num_classes=-1 is too small.*at least 0"),
+        ("resnet20", {"in_channels": 0}, "in_channels=0 is too small.*at least 1"),
+        ("mlp", {"hidden": "64,0"}, "hidden=.*too small"),
+        ("mlp", {"dropout": -0.1}, "dropout=-0.1 is too small.*at least 0"),
+        ("mlp", {"dropout": 1}, "leaves nothing"),
+        ("lenet5", {"image_size": (28, 28)}, "28x28.*use size 32"),
+    ],
+)
+def test_wrong_options(name: str, options: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        create_model(name, **options)
+
+
+def small_wide(**options) -> ResNet:
+    return ResNet(BasicBlock, (1, 1, 1, 1), groups=1, **options)
+
+
+def small_wide_gray(**options) -> ResNet:
+    return small_wide(in_channels=1, **options)
+
+
+def test_what_a_variant_sets_is_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _set_by(small_wide) == {"groups"}
+    assert _set_by(small_wide_gray) == {"groups", "in_channels"}
+    monkeypatch.setitem(MODELS._functions, "small_wide_gray", small_wide_gray)
+    assert set(model_options("small_wide_gray")) == {"num_classes", "base_width", "small_images"}
+    with pytest.raises(UsageError, match="no option 'groups': the variant sets it itself"):
+        create_model("small_wide_gray", groups=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_variant_is_one_line(name: str) -> None:
+    """Which keywords it sets is read from that line; the constructor must agree that they are taken."""
+    for key in _set_by(MODELS[name]):
+        with pytest.raises(TypeError, match=key):
+            MODELS[name](**{key: None})
+
+
+def test_activations_of_mlp_are_all_there_are() -> None:
+    (annotation, _) = model_options("mlp")["activation"]
+    assert set(annotation.__args__) == set(ACTIVATIONS)
+
+
+def test_published_sizes() -> None:
+    assert default_input("resnet50") == (3, 224, 224)
+    assert default_input("lenet5") == (1, 32, 32)
+    assert default_input("resnet20") == (3, 32, 32)
+
+
+def test_attention_sits_before_the_sum() -> None:
+    """A layer that re-weights by 0 leaves the shortcuts alone."""
+
+    class Nothing(nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.channels = channels
+
+        def forward(self, x: Tensor) -> Tensor:
+            assert x.shape[1] == self.channels
+            return 0 * x
+
+    network = ResNet(BasicBlock, (2, 1, 1, 1), attention=Nothing, num_classes=5).eval()
+    x = torch.rand(1, 64, 6, 6)
+    with torch.no_grad():
+        assert torch.equal(network.layer1(x), x)
+
+
+def test_padded_shortcut_is_the_image_itself() -> None:
+    """With zero weights a stage hands on its input, subsampled, zeros around its channels."""
+    network = CifarResNet(1).eval()
+    with torch.no_grad():
+        network.layer2[0].bn2.weight.zero_()
+        x = torch.rand(1, 16, 5, 6)
+        y = network.layer2(x)
+    assert torch.equal(y[:, 8:24], x[:, :, ::2, ::2])
+    assert y.shape == (1, 32, 3, 3)
+    assert y[:, :8].abs().max() == y[:, 24:].abs().max() == 0

@@ -1,0 +1,196 @@
+"""What damage does to a run: flipped bits, a full disk, a foreign state. Nothing is lost, and what is wrong is named."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+
+from sightline.engine.checkpoints import read_best
+from sightline.engine.state import Meter, State
+from sightline.errors import DamagedError, ResourceError
+from sightline.storage.files import TEMPORARY, replace_file
+from sightline.storage.folders import commit_folder, newest_good, retain, sweep, verify_folder
+from sightline.storage.locks import locked
+from sightline.storage.tensors import pack, unpack
+from tests import walls
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished toy run with its two newest checkpoints, average and optimiser moments included."""
+    folder = tmp_path_factory.mktemp("trained")
+    walls.train("gan", folder)
+    return folder
+
+
+def test_200_flipped_bits_are_each_found_and_named(trained: Path, tmp_path: Path) -> None:
+    draw = random.Random(0)
+    newest, older = sorted(trained.glob("step-*"), reverse=True)
+    names = sorted(p.name for p in newest.iterdir())
+    assert {"manifest.json", "networks.safetensors", "ema.safetensors", "optimizers.safetensors", "state.json"} <= set(names)
+    work = tmp_path / "work"
+    shutil.copytree(trained, work)
+    hit = set()
+    for number in range(200):
+        path = work / newest.name / names[number % len(names)]
+        good = path.read_bytes()
+        bad = bytearray(good)
+        place = draw.randrange(len(bad))
+        bad[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(bytes(bad))
+        found = newest_good(work)
+        if path.name == "manifest.json" and found.folder is not None and found.folder.name == newest.name:
+            # a bit of white space or of an informative value: the content that it vouches for is untouched
+            assert json.loads(bytes(bad)).get("files") == json.loads(good)["files"]
+        else:
+            assert found.folder is not None, f"bit {place} of {path.name}"
+            assert found.folder.name == older.name, f"bit {place} of {path.name}"
+            assert newest.name in found.skipped[0]
+            hit.add(path.name)
+        path.write_bytes(good)
+    assert hit == set(names)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(trained: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(trained, work)
+    newest = max(work.glob("step-*"))
+    before = {p.name: p.read_bytes() for p in newest.iterdir()}
+    (newest / "ema.safetensors").write_bytes(b"gone")
+    walls.train("gan", work)  # resumes from the older one and replaces the damaged one
+    assert {p.name: p.read_bytes() for p in newest.iterdir()} == before
+
+
+def test_when_no_checkpoint_verifies_it_stops_instead_of_starting_from_zero(trained: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(trained, work)
+    for folder in work.glob("step-*"):
+        (folder / "state.json").unlink()
+    with pytest.raises(DamagedError, match="no checkpoint"):
+        walls.train("gan", work)
+    with pytest.raises(DamagedError, match="state.json is missing"):
+        read_best(work)
+
+
+def test_a_newer_format_is_refused(trained: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(max(trained.glob("step-*")), work)
+    manifest = json.loads((work / "manifest.json").read_text())
+    (work / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
+    with pytest.raises(DamagedError, match="format 99"):
+        verify_folder(work)
+
+
+def test_every_field_of_the_state_is_saved() -> None:
+    state = State(
+        step=7,
+        ended="early",
+        history=[{"step": 5, "val_loss": 0.1}],
+        skipped=[{"step": 3, "turn": "model", "samples": [1, 2]}],
+        in_a_row=2,
+        logged=Meter({"loss": (0.1, 3.0)}),
+        epoch=Meter({"loss": (0.3, 9.0)}),
+        best_weights={"w": torch.ones(2)},
+    )
+    default = State()
+    changed = [f.name for f in fields(State) if _plain(getattr(state, f.name)) != _plain(getattr(default, f.name))]
+    assert changed == [f.name for f in fields(State)], "give the new field a value here that differs from its default"
+    back = State.from_json(json.loads(json.dumps(state.to_json())), state.best_weights)
+    assert {f.name: _plain(getattr(back, f.name)) for f in fields(State)} == {
+        f.name: _plain(getattr(state, f.name)) for f in fields(State)
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Meter):
+        return value.sums()
+    if isinstance(value, dict):
+        return {k: v.tolist() if isinstance(v, torch.Tensor) else v for k, v in value.items()}
+    return value
+
+
+def test_layout_and_ties_survive_packing() -> None:
+    image = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    tied = torch.randn(3)
+    data, layout = pack({"image": image, "one": tied, "two": tied, "empty": torch.zeros(0)})
+    back = unpack(data, json.loads(json.dumps(layout)))
+    assert back["image"].stride() == image.stride()
+    assert back["image"].equal(image)
+    assert back["one"] is back["two"]
+    assert back["one"].equal(tied)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 64, (9 << 20).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"{}x"])
+def test_hostile_tensor_files_are_refused(data: bytes) -> None:
+    with pytest.raises(DamagedError):
+        unpack(data, {})
+
+
+def test_a_commit_that_is_there_already_is_kept_and_a_damaged_one_replaced(tmp_path: Path) -> None:
+    folder = commit_folder(tmp_path / "step-1", {"a": b"first"}, {})
+    commit_folder(tmp_path / "step-1", {"a": b"second"}, {})
+    assert (folder / "a").read_bytes() == b"first"
+    (folder / "a").write_bytes(b"damaged")
+    commit_folder(tmp_path / "step-1", {"a": b"third"}, {})
+    assert (folder / "a").read_bytes() == b"third"
+    assert [p.name for p in tmp_path.iterdir()] == ["step-1"]
+
+
+def test_retention_counts_folders_that_verify_not_names(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        commit_folder(tmp_path / f"step-{step}", {"a": bytes([step])}, {})
+    (tmp_path / "step-5" / "a").write_bytes(b"?")
+    retain(tmp_path, keep=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-3", "step-4", "step-5"]
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / f"{TEMPORARY}abc").mkdir()
+    (tmp_path / f"{TEMPORARY}def").write_bytes(b"half")
+    assert sweep(tmp_path) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_live_lock_names_its_process_and_a_dead_one_is_taken_over(tmp_path: Path) -> None:
+    hold = f"""
+import sys, pathlib
+from sightline.storage.locks import locked
+with locked(pathlib.Path({str(tmp_path)!r})):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    child = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    with pytest.raises(ResourceError, match=f"in use by process {child.pid}"), locked(tmp_path):
+        pass
+    child.kill()
+    child.wait()
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 5_000])
+def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(ResourceError, match="10,000 bytes are needed"):
+            replace_file(path, bytes(10_000))
+        with pytest.raises(ResourceError, match="bytes are needed"):
+            commit_folder(tmp_path / "step-1", {"a": bytes(10_000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]

@@ -1,0 +1,108 @@
+"""The non-finite guard: a bad turn moves nothing, is named with its samples, and ends a hopeless training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sightline.data.orders import shuffle
+from sightline.data.stream import Stream
+from sightline.engine.checkpoints import Checkpoints
+from sightline.engine.devices import make_fabric, set_up
+from sightline.engine.ema import Ema
+from sightline.engine.fit import Plan, fit
+from sightline.engine.optimizers import one_a_turn
+from sightline.engine.state import State
+from sightline.errors import DivergedError
+from sightline.structures.batch import Batch
+from sightline.tasks.task import Loss
+from tests import walls
+
+N, STEPS = 24, 6
+
+
+class Poisoned(walls.Classifier):
+    """The toy classifier, whose loss, gradient or input is spoiled while `poison` says so."""
+
+    def __init__(self, where: str, steps: set[int]) -> None:
+        super().__init__()
+        self.where, self.steps, self.calls = where, steps, 0
+
+    def loss(self, batch: Batch, turn: str) -> Loss:
+        bad = self.calls // 2 in self.steps and self.calls % 2 == 1  # the second micro-batch of a step
+        self.calls += 1
+        if bad and self.where == "input":
+            scores = self.model(walls.pixels(batch) * float("nan"))
+            total = scores.sum()
+        else:
+            total = super().loss(batch, turn).total
+        if bad and self.where == "loss":
+            total = total * float("inf")
+        if bad and self.where == "gradient":
+            total = total + (next(self.model.parameters()).sum() * 0).sqrt()  # value 0, slope infinite times 0
+        return Loss(total, torch.tensor(4.0), {"loss": total.detach()})
+
+
+def trained(where: str, steps: set[int], folder: Path) -> tuple[Poisoned, State, Ema, list[tuple[int, ...]]]:
+    torch.manual_seed(0)
+    task = Poisoned(where, steps)
+    fabric = make_fabric("cpu", "fp32")
+    optimizers = set_up(fabric, task, one_a_turn(task, "sgd", lr=0.1, momentum=0.9))
+    ema = Ema(task, 0.5)
+    stream = Stream(walls.loader(walls.labelled), shuffle(N), N, 4, seed=1)
+    drawn: list[tuple[int, ...]] = []
+
+    def feed(start: int) -> Iterator[Batch]:
+        for batch in stream.feed(start):
+            drawn.append(tuple(batch.id.tolist()))
+            yield batch
+
+    keeper = Checkpoints(folder, task, optimizers, ema=ema, logs={}, about={}, say=print)
+    plan = Plan(STEPS, lambda state: 1.0, accumulate=2)
+    state = fit(fabric, task, optimizers, feed, plan, ema=ema, every=[(1, keeper.commit)])
+    return task, state, ema, drawn
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient", "input"])
+@pytest.mark.parametrize("step", [0, 3, 5])
+def test_a_bad_turn_is_named_and_nothing_becomes_non_finite(where: str, step: int, tmp_path: Path) -> None:
+    task, state, ema, drawn = trained(where, {step}, tmp_path)
+    assert [(s["step"], s["turn"]) for s in state.skipped] == [(step, "model")]
+    assert tuple(state.skipped[0]["samples"]) == drawn[2 * step] + drawn[2 * step + 1]
+    every = [*task.state_dict().values(), *ema.tensors().values()]
+    assert all(torch.isfinite(t).all() for t in every if t.is_floating_point())
+    assert list(tmp_path.glob("step-*"))
+
+
+def test_a_skipped_turn_leaves_the_weights_and_statistics_where_they_were(tmp_path: Path) -> None:
+    task, _, _, _ = trained("input", set(range(STEPS)), tmp_path)
+    torch.manual_seed(0)
+    fresh = Poisoned("input", set())
+    before = {k: v for k, v in fresh.state_dict().items() if "num_batches" not in k}
+    after = {k: v for k, v in task.state_dict().items() if "num_batches" not in k}
+    assert all(before[k].equal(after[k]) for k in before)
+
+
+def test_ten_in_a_row_end_the_training_with_the_samples_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.engine.test_guard.STEPS", 20)
+    with pytest.raises(DivergedError, match=r"10 times in a row, last at step 13, turn 'model', samples \["):
+        trained("loss", set(range(4, 20)), tmp_path)
+
+
+def test_a_fused_optimizer_masks_its_own_update() -> None:
+    """What accelerators rely on: with found_inf set, a fused step moves neither weights nor moments."""
+    layer = nn.Linear(3, 3)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9, fused=True)
+    before = [p.detach().clone() for p in layer.parameters()]
+    for p in layer.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.grad_scale, optimizer.found_inf = None, torch.tensor(1.0)  # type: ignore[attr-defined]
+    optimizer.step()
+    assert all(p.equal(b) for p, b in zip(layer.parameters(), before, strict=True))
+    optimizer.found_inf = torch.tensor(0.0)  # type: ignore[attr-defined]
+    optimizer.step()
+    assert not any(p.equal(b) for p, b in zip(layer.parameters(), before, strict=True))
