@@ -119,6 +119,7 @@ def _fixed(data: bytes) -> Maker:
 
 _SQUARE = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9' height='9'/></svg>"
 _FRAME = _frame(0, 2)
+_TILES = {322: (3, [16]), 323: (3, [16]), 324: (4, [8]), 325: (4, [256])}  # one tile of 16 x 16
 
 MAKERS: dict[str, tuple[str, Maker]] = {
     **{f"{f.lower()}-truncated-{d}": (SUFFIX[f], _truncated(f, d)) for f in SUFFIX for d in range(1, DEPTHS + 1)},
@@ -202,6 +203,9 @@ MAKERS: dict[str, tuple[str, Maker]] = {
     "tiff-empty-directory": ("tif", _fixed(b"II*\0\x08\0\0\0\0\0\0\0\0\0")),
     "tiff-huge": ("tif", _fixed(tiff(tiff_tags(2**20, 2**20, [8], 1), bytes(16)))),
     "tiff-short-strip": ("tif", _fixed(tiff(tiff_tags(64, 64, [8], 1), bytes(16)))),
+    "tiff-missing-strips": ("tif", lambda rng: tiff(tiff_tags(9, 900, [8], 1) | {278: (4, [9])}, rng.randbytes(8100))),
+    "tiff-short-byte-count": ("tif", lambda rng: tiff(tiff_tags(9, 9, [8], 1) | {279: (4, [40])}, rng.randbytes(81))),
+    "tiff-missing-tiles": ("tif", lambda rng: tiff(tiff_tags(64, 64, [8], 1) | _TILES, rng.randbytes(4096))),
     "tiff-unknown-compression": ("tif", _fixed(tiff(tiff_tags(4, 4, [8], 1, compression=4711), bytes(16)))),
     "webp-header-only": ("webp", _fixed(b"RIFF\x04\0\0\0WEBP")),
     "webp-noise": ("webp", lambda rng: _webp(b"VP8 ", rng.randbytes(200))),

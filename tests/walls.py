@@ -132,7 +132,9 @@ class TwoGenerators(Task):
         fake_b, fake_a = self.there(a), self.back(b)
         if turn == "generators":
             cycle = (self.back(fake_b) - a).abs().mean() + (self.there(fake_a) - b).abs().mean()
-            total = 10 * cycle + (self.critic_b(fake_b) - 1).square().mean() + (self.critic_a(fake_a) - 1).square().mean()
+            total = (
+                10 * cycle + (self.critic_b(fake_b) - 1).square().mean() + (self.critic_a(fake_a) - 1).square().mean()
+            )
             return Loss(total, weight, {"cycle": cycle.detach()})
         judged = [(self.critic_a, a, fake_a), (self.critic_b, b, fake_b)]
         total = torch.stack([(c(r) - 1).square().mean() + c(f.detach()).square().mean() for c, r, f in judged]).sum()

@@ -14,7 +14,7 @@ from .values import Colour, Erasing
 
 # The side of the images → what is done to them. A tenth of the side, rounded up: 4 pixels of 32, 23 of 224.
 PRESETS: dict[str, Callable[[int], tuple[Operation, ...]]] = {
-    "none": lambda side: (),  # noqa: ARG005 - one signature
+    "none": lambda side: (),
     "light": lambda side: (Shift(-(-side // 10)), Flip()),
     "standard": lambda side: (Shift(-(-side // 10)), Flip(), Affine(), Colour(), Erasing()),
 }

@@ -68,8 +68,8 @@ def data_text(found: Mapping[str, Any]) -> str:
         f"{len(found['classes'])} classes; {splits}",
     ]
     if found["problems"]:
-        rows = [("file", "reason", "fix", "action")]
-        rows += [tuple(str(p[k]) for k in ("file", "reason", "fix", "action")) for p in found["problems"]]
+        columns = ("file", "reason", "fix", "action")
+        rows = [columns, *([str(problem[c]) for c in columns] for problem in found["problems"])]
         lines += ["", _table(rows)]
     return "\n".join(lines)
 

@@ -57,9 +57,7 @@ class Checkpoints:
             return
         try:
             tensors = self._tensors(state)
-            if bad := [
-                f"{file}/{n}" for file, part in tensors.items() for n, t in part.items() if not _finite(t)
-            ]:
+            if bad := [f"{file}/{n}" for file, part in tensors.items() for n, t in part.items() if not _finite(t)]:
                 raise DamagedError(f"{bad[0]} is not finite")
             packed = {file: pack(part) for file, part in tensors.items()}
             groups = {turn: _groups(optimizer) for turn, optimizer in self.optimizers.items()}
@@ -96,9 +94,7 @@ class Checkpoints:
             self.say(f"checkpoint passed over: {reason}")
         if found.folder is None:
             if found.skipped:
-                raise DamagedError(
-                    f"no checkpoint in {self.folder} verifies", "start a new run with another --out"
-                )
+                raise DamagedError(f"no checkpoint in {self.folder} verifies", "start a new run with another --out")
             return None
         self._warn(found.manifest)
         state = self._restore(found.folder, found.manifest)
@@ -111,9 +107,7 @@ class Checkpoints:
     def _restore(self, folder: Path, manifest: Mapping[str, Any]) -> State:
         def read(name: str) -> dict[str, Tensor]:
             path = folder / f"{name}.safetensors"
-            return unpack(
-                path.read_bytes(), manifest["layout"].get(path.name, {}), f"{folder.name}/{path.name}"
-            )
+            return unpack(path.read_bytes(), manifest["layout"].get(path.name, {}), f"{folder.name}/{path.name}")
 
         saved = json.loads((folder / "state.json").read_bytes())
         networks = read("networks")
@@ -128,9 +122,7 @@ class Checkpoints:
         return State.from_json(saved["state"], read("best"))
 
     def _tensors(self, state: State) -> dict[str, dict[str, Tensor]]:
-        moments = {
-            k: t for turn, optimizer in self.optimizers.items() for k, t in _moments(optimizer, turn).items()
-        }
+        moments = {k: t for turn, optimizer in self.optimizers.items() for k, t in _moments(optimizer, turn).items()}
         average = {"ema": self.ema.tensors()} if self.ema else {}
         return {
             "networks": self.task.state_dict(),
@@ -171,9 +163,7 @@ def read_best(folder: Path) -> dict[str, Tensor]:
     """The best kept weights in the newest good checkpoint under `folder`. Raises DamagedError where there is none."""
     found = newest_good(folder)
     if found.folder is None:
-        raise DamagedError(
-            f"no checkpoint in {folder} verifies: {'; '.join(found.skipped) or 'there is none'}"
-        )
+        raise DamagedError(f"no checkpoint in {folder} verifies: {'; '.join(found.skipped) or 'there is none'}")
     name = "best.safetensors"
     return unpack((found.folder / name).read_bytes(), found.manifest["layout"].get(name, {}), name)
 
@@ -184,17 +174,14 @@ def _finite(tensor: Tensor) -> bool:
 
 def _moments(optimizer: torch.optim.Optimizer, turn: str) -> dict[str, Tensor]:
     states = optimizer.state_dict()["state"]
-    return {
-        f"{turn}.{i}.{k}": v for i, state in states.items() for k, v in state.items() if isinstance(v, Tensor)
-    }
+    return {f"{turn}.{i}.{k}": v for i, state in states.items() for k, v in state.items() if isinstance(v, Tensor)}
 
 
 def _groups(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The parameter groups and the moments that are plain numbers or None."""
     saved = optimizer.state_dict()
     plain = {
-        str(i): {k: v for k, v in state.items() if not isinstance(v, Tensor)}
-        for i, state in saved["state"].items()
+        str(i): {k: v for k, v in state.items() if not isinstance(v, Tensor)} for i, state in saved["state"].items()
     }
     return {"groups": saved["param_groups"], "plain": plain}
 

@@ -5,6 +5,7 @@ The only file besides `fit` that knows Lightning Fabric.
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ def _cpu_bf16() -> bool:
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
+    """Fabric on one device, launched; what it chose is in the fingerprint, so it need not announce it."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator=device, devices=1, precision=_FABRIC[precision])  # type: ignore[arg-type]
     fabric.launch()
     return fabric
@@ -94,9 +97,7 @@ def fingerprint(fabric: Fabric, precision: str) -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(fabric.device)
-        if fabric.device.type == "cuda"
-        else fabric.device.type,
+        "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type,
         "precision": precision,
         "world_size": fabric.world_size,
         "compile": False,

@@ -142,9 +142,7 @@ def _take(
     guard.decide(good, optimizer, before, Skipped(state.step, turn.name, torch.cat(samples)))
 
 
-def _unsynchronised(
-    fabric: Fabric, networks: Sequence[torch.nn.Module], enabled: bool
-) -> contextlib.ExitStack:
+def _unsynchronised(fabric: Fabric, networks: Sequence[torch.nn.Module], enabled: bool) -> contextlib.ExitStack:
     stack = contextlib.ExitStack()
     for network in networks if enabled else ():
         stack.enter_context(fabric.no_backward_sync(network))

@@ -45,9 +45,7 @@ def make_optimizer(
         )
     if nesterov:
         if name != "sgd" or not momentum:
-            raise UsageError(
-                "Nesterov's momentum needs sgd with a momentum", "set optim.name=sgd optim.momentum=0.9"
-            )
+            raise UsageError("Nesterov's momentum needs sgd with a momentum", "set optim.name=sgd optim.momentum=0.9")
         options["nesterov"] = True
     parameters = list({id(p): p for network in networks for p in network.parameters()}.values())
     groups = [{"params": [p for p in parameters if decay_all or p.dim() > 1], "weight_decay": weight_decay}]
@@ -63,6 +61,5 @@ def one_a_turn(task: Task, name: str, **options: Any) -> dict[str, torch.optim.O
     """An optimiser for each distinct turn, over all the children that it learns."""
     turns = {turn.name: turn for turn in task.turns}
     return {
-        t.name: make_optimizer(name, [getattr(task, child) for child in t.learns], **options)
-        for t in turns.values()
+        t.name: make_optimizer(name, [getattr(task, child) for child in t.learns], **options) for t in turns.values()
     }

@@ -56,9 +56,7 @@ def warmed(schedule: Schedule, *, warmup: int) -> Schedule:
     return factor
 
 
-def plateau(
-    values: Sequence[float], *, factor: float = 0.1, patience: int = 2, threshold: float = 1e-4
-) -> float:
+def plateau(values: Sequence[float], *, factor: float = 0.1, patience: int = 2, threshold: float = 1e-4) -> float:
     """The factor after these validation losses: each run of more than `patience` values that fail to improve by the
     relative `threshold` multiplies it once."""
     best, bad, scale = math.inf, 0, 1.0

@@ -22,9 +22,7 @@ class Asked:
 def listening() -> Iterator[Asked]:
     """Inside, SIGINT and SIGTERM set the flag; outside (and on the second signal) they do what they did before."""
     asked = Asked()
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # Python delivers signals to the main thread only
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield asked
         return
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}

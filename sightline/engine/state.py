@@ -19,9 +19,7 @@ class Meter:
     """Weighted sums of a loss's parts, kept on the device until somebody reads them."""
 
     def __init__(self, sums: Mapping[str, Sequence[float]] | None = None) -> None:
-        self._sums: dict[str, Tensor] = {
-            n: torch.tensor(s, dtype=torch.float64) for n, s in (sums or {}).items()
-        }
+        self._sums: dict[str, Tensor] = {n: torch.tensor(s, dtype=torch.float64) for n, s in (sums or {}).items()}
 
     def add(self, parts: Mapping[str, Tensor], weight: Tensor) -> None:
         for name, part in parts.items():

@@ -15,9 +15,7 @@ from torch import Tensor
 Memory = Mapping[str, Tensor]
 
 
-def sgd(
-    w: Tensor, g: Tensor, memory: Memory, *, lr: float, weight_decay: float = 0.0
-) -> tuple[Tensor, Memory]:
+def sgd(w: Tensor, g: Tensor, memory: Memory, *, lr: float, weight_decay: float = 0.0) -> tuple[Tensor, Memory]:
     """w - lr (g + decay · w): against the gradient."""
     return w - lr * (g + weight_decay * w), {}
 

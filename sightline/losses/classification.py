@@ -10,7 +10,6 @@ Where nothing is known the weight is 0, the mean 0 and its gradient 0. Scores of
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 from sightline.errors import UsageError
 from sightline.structures.targets import Labels
 
-from .means import mean_of_known, mean_over
+from .means import in_32_bits, mean_of_known, mean_over
 
 _UNKNOWN = -100  # what torch's losses skip
 
@@ -33,11 +32,11 @@ def cross_entropy(
     """Cross-entropy of scores with true classes, or with mixed labels (`labels.soft`).
 
     smoothing (0 to 1) moves that much of each target evenly to all classes (Szegedy et al. 2015, arXiv:1512.00567).
-    class_weight multiplies each class's terms; the loss's weight is then the sum of the true classes' weights, as in
-    torch's mean. For mixed labels torch divides by the number of samples instead; here a mixed label that happens to be
-    one class counts as that class does: its weight is Σ soft · class_weight.
+    class_weight (positive) multiplies each class's terms; the loss's weight is then the sum of the true classes'
+    weights, as in torch's mean. For mixed labels torch divides by the number of samples instead; here a mixed label that
+    happens to be one class counts as that class does: its weight is Σ soft · class_weight.
     """
-    logits = _in_32_bits(logits)
+    logits = in_32_bits(logits)
     if class_weight is not None:
         class_weight = class_weight.to(logits.dtype)
     if labels.soft is None:
@@ -49,7 +48,8 @@ def cross_entropy(
         return mean_over(total, (weight if class_weight is None else weight * class_weight[labels.index]).sum())
     known = labels.known[:, None]  # (b, 1)
     soft = labels.soft.to(logits.dtype).where(known, 0.0)  # (b, k)
-    target = soft if smoothing == 0 else (1 - smoothing) * soft + smoothing * known / logits.shape[1]
+    even = known.to(logits.dtype) / logits.shape[1]  # (b, 1)
+    target = soft if smoothing == 0 else (1 - smoothing) * soft + smoothing * even
     total = F.cross_entropy(logits, target, class_weight, reduction="sum")
     return mean_over(total, (soft if class_weight is None else soft * class_weight).sum())
 
@@ -67,13 +67,13 @@ def multiclass_hinge(
     """
     if labels.soft is not None:
         raise UsageError("the hinge loss takes no mixed labels", "turn mixing off, or use cross-entropy")
-    logits = _in_32_bits(logits)
+    logits = in_32_bits(logits)
     index = labels.index.long()[:, None]  # (b, 1)
     excess = F.relu(logits - logits.gather(1, index) + margin)  # (b, k)
     excess = excess.scatter(1, index, 0.0).sum(1)  # (b,), the right class pays nothing
     weights = labels.known.to(logits.dtype)
     if class_weight is not None:
-        weights = weights * class_weight[labels.index]
+        weights = weights * class_weight.to(logits.dtype)[labels.index]
     return mean_over((excess * weights).sum(), weights.sum())
 
 
@@ -88,12 +88,8 @@ def binary_cross_entropy(
 
     positive_weight (one a column, or one for all) multiplies the y term, for rare yeses; the weight counts answers.
     """
-    logits = _in_32_bits(logits)
+    logits = in_32_bits(logits)
     terms = F.binary_cross_entropy_with_logits(
         logits, target.to(logits.dtype), pos_weight=positive_weight, reduction="none"
     )
     return mean_of_known(terms, known)
-
-
-def _in_32_bits(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits

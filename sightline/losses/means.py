@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 
+def in_32_bits(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """float16 and bfloat16 as float32: a square overflows the one, a sum drowns in the other."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def mean_over(total: Float[Tensor, ""], weight: Float[Tensor, ""]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """(total / weight, weight); where the weight is 0 the total is too, and so are the mean and its gradient."""
+    """(total / weight, weight); where the weight is 0 so are the mean and its gradient."""
     weight = weight.detach()
-    return total / weight.where(weight > 0, 1.0), weight
+    some = weight > 0
+    return some * total / weight.where(some, 1.0), weight
 
 
 def mean_of_known(

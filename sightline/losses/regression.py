@@ -1,4 +1,5 @@
-"""Losses over numbers: how far a prediction lies from its target, entry by entry. Each returns (mean, weight).
+"""Losses over numbers: how far a prediction lies from its target, entry by entry. Each returns (mean, weight);
+16-bit numbers are judged in 32.
 
     squared_error   (x - y)²
     smooth_l1       Huber 1964, as Girshick 2015 (arXiv:1504.08083) uses it: a parabola inside β, a line outside
@@ -13,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from .means import mean_of_known
+from .means import in_32_bits, mean_of_known
 
 
 def squared_error(
@@ -23,7 +24,7 @@ def squared_error(
     known: Bool[Tensor, "*shape"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The mean squared difference of the known entries, and their number."""
-    return mean_of_known((prediction - target).square(), known)
+    return mean_of_known((in_32_bits(prediction) - in_32_bits(target)).square(), known)
 
 
 def smooth_l1(
@@ -34,4 +35,5 @@ def smooth_l1(
     known: Bool[Tensor, "*shape"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """A parabola up to `beta`, then a line: an outlier's gradient is ±1. Mean of known entries, and their number."""
-    return mean_of_known(F.smooth_l1_loss(prediction, target, beta=beta, reduction="none"), known)
+    terms = F.smooth_l1_loss(in_32_bits(prediction), in_32_bits(target), beta=beta, reduction="none")
+    return mean_of_known(terms, known)

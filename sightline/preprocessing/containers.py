@@ -43,12 +43,25 @@ def walk(data: bytes) -> Container:
         if signature.match(data):
             try:
                 return walker(data)
-            except (struct.error, IndexError, KeyError, ValueError, OverflowError) as error:
+            except (struct.error, IndexError, KeyError, ValueError) as error:
                 raise Rejected("truncated", f"{format} of {len(data):,} bytes ends inside its structure") from error
     for prefix, name in _FOREIGN.items():
         if prefix.match(data):
             raise Rejected("unsupported-format", f"{name} is not read")
     raise Rejected("not-an-image", f"begins with {data[:8]!r}")
+
+
+def check_complete(data: bytes, container: Container) -> None:
+    """`Rejected` where Pillow would not notice that pixels are missing. To be called once the size is known to be bearable."""
+    if container.format == "PNG":
+        png.check_rows(data)
+    if container.format == "TIFF":
+        try:
+            gap = tiff.missing(container.tags)
+        except (KeyError, ValueError, ArithmeticError) as error:
+            raise Rejected("damaged", "TIFF whose directory contradicts itself") from error
+        if gap:
+            raise Rejected("truncated", f"TIFF of {container.width} x {container.height} pixels has {gap}")
 
 
 def _parts(most: int) -> Iterator[None]:

@@ -22,9 +22,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin 
 
 from sightline.storage.text import shown
 
-from .containers import FORMATS, Container, walk
+from .containers import FORMATS, Container, check_complete, walk
 from .pixels import Colour, composited, layers, oriented, with_channels
-from .png import check_rows
 from .reading import read_bytes
 from .rejection import Rejected
 from .tiff import ORIENTATION, orientation
@@ -84,8 +83,7 @@ def decode(
 def _from_bytes(data: bytes, channels: int, background: tuple[int, int, int], max_pixels: int) -> Decoded:
     container = walk(data)
     _check_size(container.width, container.height, max_pixels)
-    if container.format == "PNG":
-        check_rows(data)
+    check_complete(data, container)
     try:
         with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
             _check_size(*image.size, max_pixels)

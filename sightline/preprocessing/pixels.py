@@ -13,6 +13,7 @@ Pillow's own `convert("RGB")` clips 16-bit grey to white and shows the hidden co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,17 +83,19 @@ def _palette(image: Image.Image) -> tuple[Colour, Alpha]:
 
 def _sixteen(image: Image.Image, container: Container, notes: list[str]) -> Colour:
     top = (1 << container.bits) - 1  # 65535, or 4095 for a 12-bit TIFF
-    values = np.asarray(image).astype(np.uint32)
-    notes.append(f"{container.bits}-bit-scaled")
-    scaled = ((values * 255 + top // 2) // top).astype(np.uint8)
+    levels = ((np.arange(1 << 16, dtype=np.uint32) * 255 + top // 2) // top).astype(np.uint8)
     if container.tags.get(tiff.PHOTOMETRIC) == (0,):  # white is zero, which Pillow leaves as it is at 16 bits
-        return np.uint8(255) - scaled
-    return scaled
+        levels = np.uint8(255) - levels
+    notes.append(f"{container.bits}-bit-scaled")
+    return levels[np.asarray(image)]
 
 
 def _cmyk(values: UInt8[np.ndarray, "h w 4"]) -> Colour:
-    rest = 255 - values.astype(np.uint16)
-    return ((rest[..., :3] * rest[..., 3:] + 127) // 255).astype(np.uint8)
+    out = np.empty((*values.shape[:2], 3), dtype=np.uint8)
+    for rows in _row_blocks(values):
+        rest = 255 - values[rows].astype(np.uint16)
+        out[rows] = (rest[..., :3] * rest[..., 3:] + 127) // 255
+    return out
 
 
 def _keyed(image: Image.Image, container: Container, colour: Colour) -> Alpha:
@@ -122,20 +125,33 @@ def _uncovered(container: Container, height: int, width: int, alpha: Alpha) -> A
 
 def composited(colour: Colour, alpha: UInt8[np.ndarray, "h w"], background: tuple[int, int, int]) -> Colour:
     """The colour over the background, (h, w, 3)."""
-    a = alpha[..., None].astype(np.uint16)  # (h, w, 1)
-    under = np.array(background, dtype=np.uint16) * (255 - a)
-    return ((np.atleast_3d(colour) * a + under + 127) // 255).astype(np.uint8)
+    out = np.empty((*alpha.shape, 3), dtype=np.uint8)
+    for rows in _row_blocks(alpha):
+        a = alpha[rows, :, None].astype(np.uint16)  # (r, w, 1)
+        under = np.array(background, dtype=np.uint16) * (255 - a)
+        out[rows] = (np.atleast_3d(colour[rows]) * a + under + 127) // 255
+    return out
+
+
+def _row_blocks(pixels: UInt8[np.ndarray, "h w ..."]) -> Iterator[slice]:
+    """Rows of about a million pixels at a time: wider numbers are only needed for those."""
+    height, width = pixels.shape[:2]
+    step = max(1, (1 << 20) // width)
+    return (slice(top, top + step) for top in range(0, height, step))
 
 
 def with_channels(colour: Colour, channels: int) -> UInt8[np.ndarray, "h w c"]:
     """(h, w) or (h, w, 3) → (h, w, channels): grey is repeated, colour becomes luminance."""
-    if colour.ndim == 2:
-        return np.repeat(colour[..., None], channels, axis=2)
-    if channels == 3:
+    if channels == 3 and colour.ndim == 3:
         return colour
-    c = colour.astype(np.uint32)
-    grey = (c[..., 0] * 19595 + c[..., 1] * 38470 + c[..., 2] * 7471 + 0x8000) >> 16
-    return grey[..., None].astype(np.uint8)
+    out = np.empty((*colour.shape[:2], channels), dtype=np.uint8)
+    if colour.ndim == 2:
+        out[...] = colour[..., None]
+        return out
+    for rows in _row_blocks(colour):
+        c = colour[rows].astype(np.uint32)
+        out[rows, :, 0] = (c[..., 0] * 19595 + c[..., 1] * 38470 + c[..., 2] * 7471 + 0x8000) >> 16
+    return out
 
 
 def oriented(pixels: UInt8[np.ndarray, "h w c"], orientation: int) -> UInt8[np.ndarray, "h2 w2 c"]:

@@ -10,11 +10,15 @@ import struct
 from collections.abc import Mapping
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
-PLANAR, SAMPLE_FORMAT = 284, 339
+STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR = 273, 278, 279, 284
+TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT = 322, 323, 324, 339
 MAX_FRAMES = 10_000
 HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
-_SIZES = {1: "B", 3: "H", 4: "L", 16: "Q"}  # BYTE, SHORT, LONG, LONG8
-_MAX_VALUES = 16  # a tag with more values is none of those above
+_READ = frozenset((
+    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR,
+    TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT,
+))  # fmt: skip
+_SIZES = {3: "H", 4: "L", 16: "Q"}  # SHORT, LONG, LONG8
 
 Tags = Mapping[int, tuple[int, ...]]
 
@@ -29,7 +33,7 @@ def read_tags(data: bytes) -> tuple[Tags, int]:
     tags = {}
     for entry in _entries(data, start, order, big):
         tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if kind in _SIZES:
+        if tag in _READ and kind in _SIZES:
             tags[tag] = _values(data, entry, kind, order, big)
     return tags, _count(data, start, order, big)
 
@@ -50,9 +54,9 @@ def _entries(data: bytes, start: int, order: str, big: bool) -> range:
 
 def _values(data: bytes, entry: int, kind: int, order: str, big: bool) -> tuple[int, ...]:
     (n,) = struct.unpack_from(order + ("Q" if big else "L"), data, entry + 4)
-    form = order + str(min(n, _MAX_VALUES)) + _SIZES[kind]
+    form = f"{order}{n}{_SIZES[kind]}"
     place = entry + (12 if big else 8)
-    if n * struct.calcsize("=" + _SIZES[kind]) > (8 if big else 4):
+    if struct.calcsize(form) > (8 if big else 4):
         (place,) = struct.unpack_from(order + ("Q" if big else "L"), data, place)
     return struct.unpack_from(form, data, place)
 
@@ -69,6 +73,26 @@ def _count(data: bytes, start: int, order: str, big: bool) -> int:
             break
         (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, link)
     return len(seen)
+
+
+def missing(tags: Tags) -> str:
+    """What the first directory lacks to cover its image: too few strips or tiles, or too few bytes; "" if nothing.
+
+    Pillow leaves black what no strip covers, and reads on behind a strip that is too short.
+    """
+    (width,), (height,), bits = tags[WIDTH], tags[HEIGHT], tags.get(BITS, (1,))
+    planes = len(bits) if tags.get(PLANAR) == (2,) else 1
+    if TILES in tags:
+        (w,), (h,), found = tags[TILE_WIDTH], tags[TILE_HEIGHT], len(tags[TILES])
+    else:
+        w, h, found = width, min(tags.get(ROWS_PER_STRIP, (height,))[0], height), len(tags[STRIPS])
+    needed = -(-width // w) * -(-height // h) * planes
+    if found < needed:
+        return f"{found} of {needed} strips or tiles"
+    row = width * sum(bits) // 8  # at least; each row ends on a byte
+    if tags.get(COMPRESSION, (1,)) == (1,) and STRIP_BYTES in tags and sum(tags[STRIP_BYTES]) < row * height:
+        return f"{sum(tags[STRIP_BYTES]):,} of {row * height:,} bytes of pixels"
+    return ""
 
 
 def orientation(exif: bytes) -> int | None:

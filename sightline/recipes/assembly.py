@@ -109,12 +109,18 @@ def build_schedule(recipe: Recipe, steps: int, per_epoch: int) -> Callable[[Stat
     return by_history
 
 
-def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:
-    """(all steps, steps of an epoch) over n training images."""
-    assert recipe.fit.epochs and recipe.fit.batch
+def check(recipe: Recipe) -> None:
+    """Raises UsageError for values that contradict each other, before anything is written."""
+    assert recipe.fit.batch
     if recipe.fit.batch % recipe.fit.accumulate:
         raise UsageError(
             f"fit.batch={recipe.fit.batch} cannot be split into fit.accumulate={recipe.fit.accumulate} equal parts",
             "choose a batch that is a multiple",
         )
+    build_optimizers(recipe, Classification(nn.Linear(1, 1)))
+
+
+def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:
+    """(all steps, steps of an epoch) over n training images."""
+    assert recipe.fit.epochs and recipe.fit.batch
     return max(math.ceil(recipe.fit.epochs * n / recipe.fit.batch), 1), max(round(n / recipe.fit.batch), 1)

@@ -36,11 +36,14 @@ class Run:
 
     folder: Path
 
-    def read_json(self, name: str) -> Any:
-        """A JSON file of the run. Raises DamagedError when it is missing or broken."""
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON object of the run. Raises DamagedError when it is missing or broken."""
         path = self.folder / name
         try:
-            return json.loads(path.read_bytes())
+            value = json.loads(path.read_bytes())
+            if not isinstance(value, dict):
+                raise ValueError("it holds no object")
+            return value
         except (OSError, ValueError, RecursionError) as error:
             raise DamagedError(
                 f"{path} cannot be read: {error}", "is the run complete? see `sightline verify`"

@@ -112,7 +112,7 @@ def _curve(content: Content, what: str, columns: dict[str, str]) -> Chart | None
     log = what == "loss" and values.min() > 0 and values.max() / values.min() > 30
     title = f"{what.capitalize()} by {clock}"
     frame = Frame(title, _summary(lines, clock), clock, f"{what}{' (log)' if log else ''}", log_y=log)
-    return Chart(line_chart(lines, frame), _caption(what, log))
+    return Chart(line_chart(lines, frame), _caption(what, log, len(lines)))
 
 
 def _summary(lines: Sequence[Line], clock: str) -> str:
@@ -124,13 +124,15 @@ def _summary(lines: Sequence[Line], clock: str) -> str:
     return f"{'; '.join(parts)}, over {counted(len(lines[0].x), 'validation')}, by {clock}."
 
 
-def _caption(what: str, log: bool) -> str:
+def _caption(what: str, log: bool, lines: int) -> str:
     if what == "learning rate":
         return "Learning rate."
     if what == "accuracy":
-        return "Share of images that are right."
-    scale = ", logarithmic scale" if log else ""
-    return f"Loss{scale}. Training: mean of the batches since the last validation, with augmentation."
+        said = "Share of images that are right"
+    else:
+        said = f"Loss{', logarithmic scale' if log else ''}"
+    both = "; training: mean of the batches since the last validation, with augmentation"
+    return f"{said}{both if lines > 1 else ''}."
 
 
 def confusion(judgement: Judgement, split: str) -> tuple[Markup, Folded]:
@@ -196,7 +198,7 @@ def ranking_charts(judgement: Judgement) -> list[Chart]:
 def _which(judgement: Judgement, drawn: int, named: int) -> str:
     if len(judgement.classes) == 2:
         return f"Positive: {quoted(judgement.classes[1])}."
-    return f"Named: the {named} classes of lowest F1; thin: the other {drawn - named}." if drawn > named else ""
+    return f"Named: the {named} classes of lowest F1; thin: {counted(drawn - named, 'other')}." if drawn > named else ""
 
 
 def mistakes(judged: Judged, picture: Pictures) -> list[MistakeView]:

@@ -113,8 +113,7 @@ def course(facts: Facts, limits: Thresholds) -> Finding | None:
     evidence = f"Validation loss: best {decimal(losses[best])} at {where}, {decimal(losses[-1])} at {whole}."
     if losses[-1] > losses[best] * (1 + limits.loss_rise) and share < limits.late:
         return _rising(facts, rows, best, evidence)
-    before = min(losses[: max(1, math.floor(len(losses) * 0.75))])
-    if share >= limits.late and losses[best] < before * (1 - limits.late_gain):
+    if share >= limits.late and _still_gaining(rows, losses, limits):
         longer = _scaled(facts, "fit.epochs", 2)
         tries = (Try("Train longer.", facts.again(longer)),) if longer else ()
         text = "The validation loss was still falling when training ended: this is not yet what the network can do."
@@ -125,6 +124,15 @@ def course(facts: Facts, limits: Thresholds) -> Finding | None:
         text = f"Nothing after {where} made the validation loss lower; a longer run of the same kind will not either."
         return Finding("note", "run", "It had reached a plateau", text, evidence, tries)
     return None
+
+
+def _still_gaining(rows: Sequence[Row], losses: Sequence[float], limits: Thresholds) -> bool:
+    """Did the last quarter lower the loss, and raise the accuracy where that is known? The loss alone falls at the end
+    of every schedule that ends low."""
+    cut = max(1, math.floor(len(rows) * 0.75))
+    right = [known for row in rows if (known := _known(row.get("val_accuracy"))) is not None]
+    gained = max(right[cut:]) - max(right[:cut]) if len(right) == len(rows) else 1.0
+    return min(losses[cut:]) < min(losses[:cut]) * (1 - limits.late_gain) and gained >= limits.late_points
 
 
 def _rising(facts: Facts, rows: Sequence[Row], best: int, evidence: str) -> Finding:

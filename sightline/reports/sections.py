@@ -23,7 +23,7 @@ from .figures import (
 )
 from .finding import Facts
 from .learning_rules import accuracy_interval, split_word
-from .reading import words
+from .reading import mapping, words
 from .tables import class_table, confusion_values, metrics_table
 from .thresholds import Thresholds, rules
 from .verdict import Verdict
@@ -211,6 +211,8 @@ def environment(content: Content) -> list[Pair]:
         "sightline",
     )
     plain = {k: v for k, v in content.environment.items() if not isinstance(v, Mapping | list)}
+    plain.setdefault("torch", mapping(content.environment.get("packages")).get("torch"))
+    plain.setdefault("precision", mapping(content.recipe.get("fit")).get("precision"))
     names = [n for n in order if n in plain] + [n for n in plain if n not in order]
     return [(name.replace("_", " "), words(plain[name])) for name in names if plain[name] is not None]
 

@@ -20,6 +20,9 @@ class Thresholds:
     loss_rise: float = 0.10  # last validation loss above its best by more: it over-fits with time
     late: float = 0.90  # best validation loss in the last tenth of a run: it was still learning
     late_gain: float = 0.02  # … and the last quarter still lowered it by this share
+    late_points: float = (
+        0.01  # … and the validation accuracy, where it is known, rose by this: schedules end low anyway
+    )
     early: float = 0.60  # best validation loss before this share of the run: the rest bought nothing
     validations: int = 5  # fewer validations than this say nothing about the course
     sure: float = 0.95  # a mistake made with at least this probability is a confident one
@@ -38,7 +41,8 @@ MEANING = {
     "train_poor": "training accuracy below: under-fitting",
     "loss_rise": "rise of the validation loss over its best: over-fits with time",
     "late": "best validation after this share of the run: still learning …",
-    "late_gain": "… if the last quarter lowered the loss by",
+    "late_gain": "… if the last quarter lowered the loss by …",
+    "late_points": "… and raised the validation accuracy by",
     "early": "best validation before this share of the run: plateau",
     "validations": "validations needed to judge the course",
     "sure": "probability of a confident mistake",

@@ -32,9 +32,7 @@ def commit_folder(final: Path, files: Mapping[str, bytes], manifest: Mapping[str
     Raises ResourceError when the disk does not take it; nothing is left behind then.
     """
     entries = {name: {"bytes": len(data), "sha256": digest(data)} for name, data in files.items()}
-    text = json.dumps(
-        {"format": FORMAT, **manifest, "files": entries}, indent=1, sort_keys=True, allow_nan=False
-    )
+    text = json.dumps({"format": FORMAT, **manifest, "files": entries}, indent=1, sort_keys=True, allow_nan=False)
     temporary = final.parent / f"{TEMPORARY}{secrets.token_hex(6)}"
     with no_space(final, sum(map(len, files.values())) + len(text)):
         try:
@@ -71,9 +69,7 @@ def verify_folder(folder: Path) -> dict[str, Any]:
         if Path(name).name != name or not path.is_file():
             raise DamagedError(f"{folder.name}/{name} is missing")
         if path.stat().st_size != entry["bytes"]:
-            raise DamagedError(
-                f"{folder.name}/{name} has {path.stat().st_size:,} bytes, not {entry['bytes']:,}"
-            )
+            raise DamagedError(f"{folder.name}/{name} has {path.stat().st_size:,} bytes, not {entry['bytes']:,}")
         if digest(path.read_bytes()) != entry["sha256"]:
             raise DamagedError(f"{folder.name}/{name} does not match its SHA-256")
     return manifest

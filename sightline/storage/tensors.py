@@ -42,9 +42,7 @@ def pack(tensors: Mapping[str, Tensor]) -> tuple[bytes, dict[str, Any]]:
 def unpack(data: bytes, layout: Mapping[str, Any], what: str = "file") -> dict[str, Tensor]:
     """The tensors of `pack`, with layouts and aliases. Raises DamagedError on anything that is not such a file."""
     if len(data) < 8 or struct.unpack("<Q", data[:8])[0] > _HEADER_LIMIT:
-        raise DamagedError(
-            f"{what} is not a safetensors file, or its header is larger than {_HEADER_LIMIT:,} bytes"
-        )
+        raise DamagedError(f"{what} is not a safetensors file, or its header is larger than {_HEADER_LIMIT:,} bytes")
     try:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, RuntimeError, KeyError) as error:

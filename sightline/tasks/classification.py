@@ -23,6 +23,8 @@ class Classification(Task):
     With the hinge, probabilities are the softmax of the scores: ordered rightly, calibrated by nothing.
     """
 
+    class_weight: Tensor | None
+
     def __init__(
         self,
         model: nn.Module,
@@ -43,9 +45,7 @@ class Classification(Task):
         if self.kind == "hinge":
             mean, weight = multiclass_hinge(scores, labels, class_weight=self.class_weight)
         else:
-            mean, weight = cross_entropy(
-                scores, labels, smoothing=self.label_smoothing, class_weight=self.class_weight
-            )
+            mean, weight = cross_entropy(scores, labels, smoothing=self.label_smoothing, class_weight=self.class_weight)
         with torch.no_grad():
             right = ((scores.argmax(1) == labels.index) & labels.known).float().sum()
             accuracy = right / labels.known.sum().clamp(min=1)

@@ -16,7 +16,9 @@ def models(pattern: str = "*") -> dict[str, Any]:
     for name in list_models(pattern):
         shape = default_input(name)
         family = MODELS[name].__module__.rsplit(".", 1)[-1]
-        found.append({"name": name, "family": family, "parameters": describe_network(name)["parameters"], "input": shape})
+        found.append(
+            {"name": name, "family": family, "parameters": describe_network(name)["parameters"], "input": shape}
+        )
     return {"models": found}
 
 

@@ -26,6 +26,7 @@ from sightline.recipes.assembly import (
     build_order,
     build_schedule,
     build_task,
+    check,
     steps_of,
 )
 from sightline.recipes.recipe import Recipe
@@ -108,6 +109,7 @@ def _asked(
 def resolved(recipe: Recipe, data: Dataset) -> Recipe:
     """The recipe with nothing left open: gaps filled by the rules, precision chosen for this device and network."""
     recipe = completed(recipe, data)
+    check(recipe)
     work = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))["multiply_adds"]
     precision = choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work)
     return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"precision": precision})})

@@ -21,7 +21,7 @@ from tests.tiny_data import png
 
 HOSTILE = [
     b"=cmd|' C calc'!A0", b"+1", b"-1", b"@SUM(1)", b"<script>alert(1)<", b"&amp;", b'"quoted"', b"'", b"`id`", b"$HOME",
-    b"%s%n", b"{{7*7}}", b"..x", b"...", b"..\\x", b"a\\b", b"cat.", b"cat ", b" dog", b"dog.jpg", b"con", b"nul", b"~", b"*",
+    b"%s%n", b"{{7*7}}", b"x..", b"x\\..", b"cat.", b"cat ", b" dog", b"dog.jpg", b"con", b"nul", b"~", b"*",
     b"?", b"|", b":", b";", b",", b"#", b"a\nb", b"a\tb", b"\x1b[31mred", b"\x7f", b"x" * 255, "é".encode() * 127,
     "😀".encode(), "👩‍👩‍👧".encode(), "שלום".encode(), "\u202egnp.exe".encode(), "\u200b".encode(), "İstanbul".encode(),
     "ﬁ".encode(), "Å".encode(), "日本語".encode(), b"\xff", b"\xfe\xff", b"caf\xe9", b"\xed\xa0\x80", b"0", b"00", b"10", b"2",
@@ -60,6 +60,16 @@ def test_hostile_classes_keep_their_images(tmp_path: Path) -> None:
 
 def test_hostile_classes_in_a_table_keep_their_images(tmp_path: Path) -> None:
     names = [class_text(os.fsdecode(name)) for name in HOSTILE if b"\n" not in name]
+    names += [
+        "../x",
+        "..",
+        ".hidden",
+        "/etc/passwd",
+        "=cmd|' /C calc'!A0",
+        "<script>alert(1)</script>",
+        "train",
+        "C:\\x",
+    ]
     lines = ["path,label,n"]
     for row, name in enumerate(names):
         place(tmp_path, row, f"{row}.png".encode())

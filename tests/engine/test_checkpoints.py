@@ -36,7 +36,9 @@ def test_200_flipped_bits_are_each_found_and_named(trained: Path, tmp_path: Path
     draw = random.Random(0)
     newest, older = sorted(trained.glob("step-*"), reverse=True)
     names = sorted(p.name for p in newest.iterdir())
-    assert {"manifest.json", "networks.safetensors", "ema.safetensors", "optimizers.safetensors", "state.json"} <= set(names)
+    assert {"manifest.json", "networks.safetensors", "ema.safetensors", "optimizers.safetensors", "state.json"} <= set(
+        names
+    )
     work = tmp_path / "work"
     shutil.copytree(trained, work)
     hit = set()
@@ -129,7 +131,9 @@ def test_layout_and_ties_survive_packing() -> None:
     assert back["one"].equal(tied)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff" * 64, (9 << 20).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"{}x"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff" * 64, (9 << 20).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"{}x"]
+)
 def test_hostile_tensor_files_are_refused(data: bytes) -> None:
     with pytest.raises(DamagedError):
         unpack(data, {})

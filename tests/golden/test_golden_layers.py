@@ -391,7 +391,7 @@ def _(inputs: Inputs):
 
 @golden("lrn-alexnet")
 def _(inputs: Inputs):
-    layer = LocalResponseNorm(inputs["n"], alpha=inputs["alpha"], beta=inputs["beta"], k=inputs["k"])
+    layer = LocalResponseNorm(inputs["n"], alpha=inputs["alpha"], beta=inputs["beta"], k=float(inputs["k"]))
     return layer(double(inputs["a"])[None, :, None, None]).flatten().tolist()
 
 

@@ -100,7 +100,7 @@ def _(inputs: Inputs):
 def _(inputs: Inputs):
     one = Labels.of(torch.tensor([0]))
     return [
-        multiclass_hinge(torch.zeros(1, classes), one, margin=inputs["margin"])[0].item()
+        multiclass_hinge(torch.zeros(1, classes), one, margin=float(inputs["margin"]))[0].item()
         for classes in inputs["classes"]
     ]
 
@@ -110,13 +110,16 @@ def _(inputs: Inputs):
     labels = Labels.of(torch.tensor([inputs["label"]]))
     just_less = multiclass_hinge(double([inputs["scores"]]) - double([[0.001, 0, 0]]), labels)[0]
     assert just_less.item() == pytest.approx(0.002)
-    return multiclass_hinge(double([inputs["scores"]]), labels, margin=inputs["margin"])[0].item()
+    return multiclass_hinge(double([inputs["scores"]]), labels, margin=float(inputs["margin"]))[0].item()
 
 
 @golden("hinge-per-image")
 def _(inputs: Inputs):
     rows = zip(double(inputs["scores"]), inputs["labels"], strict=True)
-    return [multiclass_hinge(s[None], Labels.of(torch.tensor([y])), margin=inputs["margin"])[0].item() for s, y in rows]
+    return [
+        multiclass_hinge(s[None], Labels.of(torch.tensor([y])), margin=float(inputs["margin"]))[0].item()
+        for s, y in rows
+    ]
 
 
 @golden("hinge-total")

@@ -1,0 +1,193 @@
+"""Training speed against the plain loop of the PyTorch examples, as ratios in one run.
+
+    python benchmarks/training.py [--rounds 3] [--seconds 12] [--only lenet5]
+
+Both sides train the same network on the same images with the same batch and augmentation, each in a process of its own,
+turn about. The plain side is a torchvision data set behind a DataLoader with the best of 0, 1 and 2 workers (chosen in a
+round of its own); ours is the command that a user types. Memory is the peak of the whole process tree's largest process.
+Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import described
+
+ROOT = Path(__file__).parents[1]
+TASKS = {
+    "lenet5": {"recipe": "mnist_lenet5", "n": 60_000, "goal": 1.5},
+    "resnet20": {"recipe": "cifar10_resnet20", "n": 50_000, "goal": 1.5},
+    "resnet18": {"recipe": "cifar10_resnet20", "n": 50_000, "goal": 1.3},
+}
+BATCH = 128
+
+
+def plain(model: str, precision: str, workers: int, seconds: float) -> dict[str, Any]:
+    """The loop that the PyTorch examples write, timed after 10 steps of warming up."""
+    import torch
+    import torch.nn.functional as F
+    from torchvision import transforms as T
+
+    from sightline.data.builtin import DATASETS
+    from sightline.models.create import create_model
+    from sightline.preprocessing.decoder import decode
+
+    digits = model == "lenet5"
+    source = DATASETS["mnist" if digits else "cifar10"]()
+    records = [r for r in source.records if r.split == "train"]
+
+    class Pictures(torch.utils.data.Dataset):  # type: ignore[type-arg]
+        """Decoded pictures in memory, made into PIL images one by one, as torchvision's MNIST and CIFAR10 do."""
+
+        def __init__(self) -> None:
+            from PIL import Image
+
+            self.from_array = Image.fromarray
+            self.pixels = [decode(source.load(r), channels=1 if digits else 3).pixels for r in records]
+            self.labels = [source.classes.index(str(r.label)) for r in records]
+            mean, std = ((0.1307,), (0.3081,)) if digits else ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
+            flip = [] if digits else [T.RandomHorizontalFlip()]
+            fit = [T.Pad(2)] if digits else []
+            self.transform = T.Compose([*fit, T.RandomCrop(32, padding=4), *flip, T.ToTensor(), T.Normalize(mean, std)])
+
+        def __len__(self) -> int:
+            return len(self.labels)
+
+        def __getitem__(self, i: int) -> tuple[Any, int]:
+            return self.transform(self.from_array(self.pixels[i].squeeze())), self.labels[i]
+
+    loader = torch.utils.data.DataLoader(
+        Pictures(), batch_size=BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+    )
+    options = {"small_images": True} if model == "resnet18" else {}
+    network = create_model(model, num_classes=10, in_channels=1 if digits else 3, **options).train()
+    if digits:
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    else:
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    step, start = 0, 0.0
+    while True:
+        for x, y in loader:
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                loss = F.cross_entropy(network(x), y)
+            loss.backward()
+            optimizer.step()
+            step += 1
+            if step == 10:
+                start = time.perf_counter()
+            elif step > 10 and time.perf_counter() - start > seconds:
+                rate = (step - 10) * BATCH / (time.perf_counter() - start)
+                peak = max(
+                    resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+                )
+                return {"images_per_second": rate, "megabytes": peak / 1024}
+
+
+def ours(model: str, precision: str, images: int) -> dict[str, Any]:
+    """The command, over that many images; its own clock counts training alone, from the first step."""
+    task = TASKS[model]
+    with tempfile.TemporaryDirectory() as folder:
+        keys = [
+            f"fit.epochs={images / task['n']}",
+            f"fit.precision={precision}",
+            f"fit.batch={BATCH}",
+            "optim.lr=0.002",
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "sightline",
+            "train",
+            str(task["recipe"]),
+            "-m",
+            model,
+            "--out",
+            f"{folder}/run",
+        ]
+        shared = ["input.size=32", f"augment.flip={'false' if model == 'lenet5' else 'true'}", "augment.preset=light"]
+        timed = """
+import json, resource, subprocess, sys
+subprocess.run(json.loads(sys.argv[1]), check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+        whole = json.dumps([*command, *shared, *keys, "-q"])
+        done = subprocess.run([sys.executable, "-c", timed, whole], capture_output=True, text=True, check=True)
+        lines = [json.loads(line) for line in (Path(folder) / "run" / "timing.jsonl").read_text().splitlines()]
+    seconds, seen = sum(row["seconds"] for row in lines), sum(row["images"] for row in lines)
+    return {"images_per_second": seen / seconds, "megabytes": int(done.stdout) / 1024}
+
+
+def in_a_process(**arguments: Any) -> dict[str, Any]:
+    """`plain` in a process of its own, so that neither side sees the other's memory."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--plain", json.dumps(arguments)], capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(model: str, precision: str, rounds: int, seconds: float) -> dict[str, Any]:
+    tried = {w: in_a_process(model=model, precision=precision, workers=w, seconds=seconds / 2) for w in (0, 1, 2)}
+    workers = max(tried, key=lambda w: tried[w]["images_per_second"])
+    images = int(tried[workers]["images_per_second"] * seconds * 1.5)
+    pairs = []
+    for _ in range(rounds):
+        base = in_a_process(model=model, precision=precision, workers=workers, seconds=seconds)
+        pairs.append((ours(model, precision, images), base))
+    speed = [a["images_per_second"] / b["images_per_second"] for a, b in pairs]
+    memory = [a["megabytes"] / b["megabytes"] for a, b in pairs]
+    return {
+        "model": model,
+        "precision": precision,
+        "goal": TASKS[model]["goal"],
+        "ratio": round(statistics.median(speed), 3),
+        "ratio_range": [round(min(speed), 3), round(max(speed), 3)],
+        "memory_ratio": round(statistics.median(memory), 3),
+        "images_per_second": round(statistics.median(a["images_per_second"] for a, _ in pairs), 1),
+        "plain_images_per_second": round(statistics.median(b["images_per_second"] for _, b in pairs), 1),
+        "plain_workers": workers,
+        "n": rounds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--plain", default="")
+    asked = parser.parse_args()
+    if asked.plain:
+        print(json.dumps(plain(**json.loads(asked.plain))))
+        return
+    start, rows = time.perf_counter(), []
+    for model in TASKS:
+        for precision in ("fp32", "bf16"):
+            if asked.only in model:
+                rows.append(compare(model, precision, asked.rounds, asked.seconds))
+                print(json.dumps(rows[-1]), flush=True)
+    found = {
+        "command": "python benchmarks/training.py " + " ".join(sys.argv[1:]),
+        "machine": described(),
+        "seconds": round(time.perf_counter() - start),
+        "rows": rows,
+    }
+    if not asked.only:
+        (ROOT / "results" / "speed.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    main()

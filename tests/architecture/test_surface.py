@@ -1,0 +1,124 @@
+"""The public surface, frozen: names, verbs, options. And what merely looking at it may cost."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import sightline
+from sightline import api
+from sightline.cli.main import app
+
+PACKAGE = Path(sightline.__file__).parent
+
+NAMES = [
+    "Recipe", "Run", "audit", "create_model", "describe", "doctor", "evaluate", "list_models", "open_run", "predict",
+    "report", "train", "verify",
+]  # fmt: skip
+VERBS = {
+    "train": "what overrides model epochs batch lr seed out device precision resume smoke json verbose quiet",
+    "evaluate": "run data split tta device json verbose quiet",
+    "predict": "run paths out device json verbose quiet",
+    "report": "run json verbose quiet",
+    "models": "pattern json verbose quiet",
+    "describe": "model input classes json verbose quiet",
+    "data": "what show json verbose quiet",
+    "verify": "run json verbose quiet",
+    "doctor": "json verbose quiet",
+}
+FORBIDDEN = {  # ways in which a file or a setting could become code
+    "pickle", "cPickle", "dill", "shelve", "marshal", "joblib",
+}  # fmt: skip
+CALLS = {
+    "eval",
+    "exec",
+    "torch.load",
+    "torch.jit.load",
+    "torch.export.load",
+    "pickle.load",
+    "pickle.loads",
+    "os.system",
+}
+
+
+def test_public_names() -> None:
+    assert sorted(sightline.__all__) == sorted(api.__all__) == sorted(NAMES)
+    for name in NAMES:
+        assert getattr(sightline, name) is getattr(api, name)
+
+
+def test_no_room_shares_a_name_with_the_surface() -> None:
+    """A lazy name that is also a package would turn into the module at its second use."""
+    rooms = {p.name for p in PACKAGE.iterdir() if p.is_dir()} | {p.stem for p in PACKAGE.glob("*.py")}
+    assert not rooms & set(NAMES)
+
+
+def test_verbs_and_their_options() -> None:
+    found = {}
+    for command in app.registered_commands:
+        assert command.callback is not None
+        found[command.name or command.callback.__name__] = " ".join(inspect.signature(command.callback).parameters)
+    assert found == VERBS
+
+
+def test_importing_and_asking_for_help_load_no_torch() -> None:
+    code = "import sys, sightline, sightline.cli.main; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_help_answers_in_half_a_second() -> None:
+    """The best of five, as whole processes: other programs may share the machine."""
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "sightline", "--help"], capture_output=True, text=True, check=True)
+        took.append(time.perf_counter() - start)
+        assert "train" in done.stdout
+    assert min(took) < 0.5
+
+
+def test_nothing_becomes_code() -> None:
+    """No pickle, eval, exec, unsafe YAML or shell anywhere in the package."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {a.name for a in node.names} | {getattr(node, "module", None) or ""}
+                assert not {n.split(".")[0] for n in names} & FORBIDDEN, path
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in CALLS, f"{path}:{node.lineno} calls {called}"
+                shell = [k for k in node.keywords if k.arg in ("shell", "allow_pickle")]
+                assert all(isinstance(k.value, ast.Constant) and k.value.value is False for k in shell), path
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in (
+                "yaml.Loader",
+                "yaml.UnsafeLoader",
+                "yaml.FullLoader",
+            ):
+                raise AssertionError(f"{path}:{node.lineno} uses {ast.unparse(node)}")
+
+
+def test_it_runs_without_the_oracles(tmp_path: Path) -> None:
+    """A whole run with torchvision, timm and the rest made unimportable."""
+    code = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torchvision", "timm", "torchmetrics", "captum", "lightning", "pycocotools", "diffusers"}:
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+sys.argv = ["sightline", "train", "digits", "--smoke", "--out", "run", "--json"]
+from sightline.cli.main import run
+run()
+"""
+    environment = os.environ | {"SIGHTLINE_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "run" / "report.html").is_file()

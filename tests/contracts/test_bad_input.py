@@ -1,0 +1,198 @@
+"""Bad input gets one line that names the thing, the nearest right answer, and the right exit code; never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from sightline.cli.main import app
+from sightline.storage.locks import locked
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test works in a folder and with a cache of its own."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+
+
+def called(*arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, the JSON on stdout, and stderr."""
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert "Traceback" not in done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, json.loads(done.stdout.strip().splitlines()[-1]), done.stderr
+
+
+def refused(exit_code: int, *arguments: str) -> str:
+    """The message and hint of a refusal with that exit code; stdout and stderr agree."""
+    code, found, stderr = called(*arguments)
+    error = found["error"]
+    assert (code, error["exit"]) == (exit_code, exit_code), error
+    assert "\n" not in error["message"]
+    assert stderr.strip().splitlines()[-1 - bool(error["hint"])].startswith("error: ")
+    return f"{error['message']} | {error['hint']}"
+
+
+def image(path: Path, value: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(value).integers(0, 255, (10, 10, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def folder(root: Path, classes: dict[str, int], first: int = 0) -> str:
+    """One folder a class; pictures are numbered from `first`, equal numbers are equal pixels."""
+    number = first
+    for name, count in classes.items():
+        for i in range(count):
+            image(root / name / f"{i}.png", number := number + 1)
+    return str(root)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "digitz"], ["digitz", "digits"]),
+        (["train", "digits", "-m", "resnet5O"], ["resnet5O", "resnet50"]),
+        (["train", "digits", "fit.epoch=3"], ["fit.epoch", "fit.epochs"]),
+        (["train", "digits", "epochs=3"], ["epochs", "fit.epochs"]),
+        (["train", "digits", "optim.lr=-1"], ["optim.lr=-1", "greater than 0"]),
+        (["train", "digits", "fit.epochs=many"], ["fit.epochs='many'", "number"]),
+        (["train", "digits", "task.kind=detect"], ["task.kind", "classification"]),
+        (["train", "digits", "fit.batch=30", "fit.accumulate=4"], ["30", "4"]),
+        (["train", "digits", "--lr", "0.1", "optim.lr=0.2"], ["optim.lr", "0.1", "0.2"]),
+        (["train", "digits", "fit.epochs=1", "fit.epochs=2"], ["fit.epochs", "twice"]),
+        (["train", "digits", "epochs"], ["epochs", "key=value"]),
+        (["train", "digits", "model.options.hiden=3", "-m", "mlp"], ["hiden", "hidden"]),
+        (["train", "digits", "input.size=28"], ["lenet5", "32"]),
+        (["train", "digits", "optim.name=adam", "optim.nesterov=true"], ["Nesterov", "sgd"]),
+        (["train", "digits", "fit.precision=fp16"], ["fit.precision='fp16'", "bf16"]),
+        (["train", "digits", "--device", "tpu"], ["fit.device='tpu'", "cuda"]),
+        (["train", "missing.yaml"], ["missing.yaml"]),
+        (["train"], ["nothing to train on"]),
+        (["evaluate", "nowhere"], ["nowhere", "not a run"]),
+        (["describe", "lenet6"], ["lenet6", "lenet5"]),
+        (["describe", "lenet5", "--input", "28x28"], ["28x28", "CxHxW"]),
+    ],
+)  # fmt: skip
+def test_usage(arguments: list[str], words: list[str]) -> None:
+    said = refused(2, *arguments)
+    for word in words:
+        assert word in said, said
+    assert not Path("runs").exists()  # nothing was begun
+
+
+def test_a_device_that_is_not_there() -> None:
+    assert "'mps' is not available" in refused(6, "train", "digits", "--device", "mps")
+
+
+def test_data_without_images_classes_or_files(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "image" in refused(3, "train", str(empty))
+    assert "only" in refused(3, "train", folder(tmp_path / "one_class", {"cat": 4}))
+    refused(3, "train", folder(tmp_path / "one_image", {"cat": 1}))
+    assert "does not exist" in refused(3, "train", str(tmp_path / "nowhere" / "data"))
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\na.png,cat\nb.png,dog\n")
+    said = refused(3, "train", str(table))
+    assert "a.png" in said
+
+
+def test_a_split_with_a_class_that_training_lacks(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    folder(root / "train", {"cat": 4, "dog": 4})
+    folder(root / "test", {"cat": 2, "fox": 2}, first=100)
+    said = refused(3, "train", str(root))
+    for name in ("fox", "cat", "dog"):
+        assert name in said
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished smoke run."""
+    place = tmp_path_factory.mktemp("finished")
+    os.environ["SIGHTLINE_CACHE"] = str(place / "cache")
+    done = CliRunner().invoke(app, ["train", "digits", "--smoke", "--out", str(place / "run")])
+    assert done.exit_code == 0, done.output
+    return place / "run"
+
+
+def test_an_occupied_folder(finished: Path, tmp_path: Path) -> None:
+    assert "finished" in refused(2, "train", "digits", "--smoke", "--out", str(finished))
+    assert "finished" in refused(2, "train", "--resume", str(finished))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    assert "thesis.txt" in refused(2, "train", "digits", "--out", str(tmp_path / "mine"))
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def altered(finished: Path, tmp_path: Path, **values: Any) -> Path:
+    """A copy of the run with other values in its run.json."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    status = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(status | values))
+    return copy
+
+
+def test_a_run_of_another_recipe_or_other_data(finished: Path, tmp_path: Path) -> None:
+    unfinished = altered(finished, tmp_path, status="stopped")
+    said = refused(2, "train", "digits", "--smoke", "--seed", "5", "--out", str(unfinished))
+    assert "seed was 0, is 5" in said
+
+
+def test_a_newer_a_locked_and_a_damaged_run(finished: Path, tmp_path: Path) -> None:
+    newer = altered(finished, tmp_path, format=99)
+    assert "99" in refused(3, "evaluate", str(newer))
+    shutil.rmtree(newer)
+    unfinished = altered(finished, tmp_path, status="stopped")
+    with locked(unfinished):
+        said = refused(6, "train", "--resume", str(unfinished))
+        assert f"process {os.getpid()}" in said
+    weights = unfinished / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert "model.safetensors" in refused(3, "evaluate", str(unfinished))
+    assert "model.safetensors" in refused(5, "verify", str(unfinished))
+    (unfinished / "metrics.json").write_text("{")
+    (unfinished / "preprocessing.json").write_text("[]")
+    refused(3, "evaluate", str(unfinished))
+    for folder_ in (unfinished / "checkpoints").iterdir():
+        (folder_ / "state.json").write_text("{}")
+    assert "no checkpoint" in refused(3, "train", "--resume", str(unfinished))
+
+
+def test_verify_finds_nothing_wrong_with_a_good_run(finished: Path) -> None:
+    code, found, _ = called("verify", str(finished))
+    assert code == 0
+    assert {row["state"] for row in found["files"]} == {"good"}
+    assert len(found["files"]) >= 12
+
+
+def test_predict_names_what_it_cannot_read_and_goes_on(finished: Path, tmp_path: Path) -> None:
+    image(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "=cmd.png").write_bytes(b"<html>")
+    code, found, _ = called("predict", str(finished), str(tmp_path / "in"), "--out", "p.csv")
+    assert code == 0
+    assert (found["n"], found["failed"]) == (2, 1)
+    bad, good = found["predictions"]
+    assert "not-an-image" in bad["error"]
+    assert 0 < good["probability"] <= 1
+    assert len(good["top"]) == 5
+    lines = Path("p.csv").read_text().splitlines()
+    assert len(lines) == 3
+    code, found, _ = called("predict", str(finished), str(tmp_path / "gone.png"))
+    assert code == 3
+    assert found["failed"] == 1
+    (tmp_path / "none").mkdir()
+    assert "no images" in refused(2, "predict", str(finished), str(tmp_path / "none"))
+    refused(2, "predict", str(finished), str(tmp_path / "in"), "--out", "p.xlsx")

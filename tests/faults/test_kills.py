@@ -1,0 +1,89 @@
+"""kill -9 at random moments: every run ends bit-identical to one that nobody touched.
+
+`make faults` runs it and records the figures; SIGHTLINE_KILLS sets how many (30).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sightline.storage.folders import newest_good
+
+from .runs import command, environment, finish, litter, outcome, write_jpegs
+
+KILLS = int(os.environ.get("SIGHTLINE_KILLS", "30"))
+CHAINS = 6  # runs that share the kills: each is killed several times before it may end
+SEED = 20
+
+pytestmark = pytest.mark.slow
+
+
+def status(out: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads((out / "run.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def killed_while_training(data: Path, out: Path, cache: Path, workers: int, delay: float) -> bool:
+    """Start or resume the run, kill it `delay` seconds after its first step could come; was it between two steps?"""
+    before = status(out)
+    log = out / "metrics.jsonl"
+    size = log.stat().st_size if log.exists() else 0
+    child = subprocess.Popen(
+        command(data, out, workers=workers),
+        env=environment(cache),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        began = (out / "run.json").stat().st_mtime_ns if before else 0
+        while child.poll() is None:  # run.json is written again when the loop is about to start
+            now = status(out)
+            if now.get("status") == "running" and (out / "run.json").stat().st_mtime_ns > began and (
+                (out / "checkpoints").is_dir() and (out / "samples" / "batch.png").exists()
+            ):  # fmt: skip
+                break
+            time.sleep(0.005)
+        time.sleep(delay)
+    finally:
+        child.kill()
+        child.wait()
+    found = newest_good(out / "checkpoints")
+    stepped = log.exists() and log.stat().st_size != size
+    unfinished = child.returncode == -9 and status(out).get("status") == "running"
+    return unfinished and (stepped or found.folder is not None)
+
+
+def test_kills(tmp_path: Path) -> None:
+    draw = random.Random(SEED)
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    write_jpegs(data)
+    start = time.perf_counter()
+    untouched = tmp_path / "untouched"
+    done = finish(data, untouched, cache, workers=0)
+    assert done.returncode == 0, done.stderr
+    expected = outcome(untouched)
+    seconds = sum(json.loads(line)["seconds"] for line in (untouched / "timing.jsonl").read_text().splitlines())
+
+    landed = 0
+    for chain in range(CHAINS):
+        out = tmp_path / f"chain-{chain}"
+        kills = KILLS // CHAINS
+        for _ in range(kills):
+            delay = draw.uniform(0, 0.9 * seconds / kills)
+            landed += killed_while_training(data, out, cache, chain % 3, delay)
+        done = finish(data, out, cache, workers=chain % 3)
+        assert done.returncode == 0, done.stderr
+        assert outcome(out) == expected, f"chain {chain} with {chain % 3} workers"
+        assert not litter(out)
+    figures = {"kills": KILLS, "between_first_and_last_step": landed, "runs": CHAINS, "identical": CHAINS, "seed": SEED}
+    print(json.dumps(figures | {"seconds": round(time.perf_counter() - start)}))
+    assert landed >= 25 * KILLS // 30
