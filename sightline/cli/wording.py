@@ -27,7 +27,7 @@ def evaluation_text(found: Mapping[str, Any]) -> str:
     for name, value in found["metrics"].items():
         interval = found["intervals"].get(name)
         rows.append((name, _figure(value), f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))
-    classes = [("class", "support", "precision", "recall", "f1")]
+    classes: list[tuple[str, ...]] = [("class", "support", "precision", "recall", "f1")]
     classes += [
         (shown(name), str(row["support"]), *(_figure(row[k]) for k in ("precision", "recall", "f1")))
         for name, row in found["per_class"].items()

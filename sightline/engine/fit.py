@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from sightline.errors import UsageError
 from sightline.randomness.keyed import seed_torch
@@ -130,19 +132,26 @@ def _take(
             meter.add(loss.parts, loss.weight.detach())
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if ranks > 1:
-        weight = fabric.all_reduce(weight, reduce_op="sum")
+        weight = _summed(fabric, weight)
     if not whole:
         torch._foreach_mul_(gradients, ranks / weight.clamp(min=torch.finfo(weight.dtype).tiny))
     norm = torch.nn.utils.get_total_norm(gradients)
     good = good & torch.isfinite(norm)
     if ranks > 1:
-        good = fabric.all_reduce(good.float(), reduce_op="sum") == ranks
+        good = _summed(fabric, good.float()) >= ranks
     if plan.clip is not None:
         torch._foreach_mul_(gradients, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
     guard.decide(good, optimizer, before, Skipped(state.step, turn.name, torch.cat(samples)))
 
 
-def _unsynchronised(fabric: Fabric, networks: Sequence[torch.nn.Module], enabled: bool) -> contextlib.ExitStack:
+def _summed(fabric: Fabric, value: Tensor) -> Tensor:
+    """The sum over ranks."""
+    total = fabric.all_reduce(value, reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return total
+
+
+def _unsynchronised(fabric: Fabric, networks: Sequence[Any], enabled: bool) -> contextlib.ExitStack:
     stack = contextlib.ExitStack()
     for network in networks if enabled else ():
         stack.enter_context(fabric.no_backward_sync(network))

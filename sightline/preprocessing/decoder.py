@@ -51,7 +51,7 @@ class Decoded:
 
 
 def decode(
-    source: bytes | Path | UInt8[np.ndarray, "..."],
+    source: bytes | Path | np.ndarray,
     *,
     channels: int = 3,
     background: tuple[int, int, int] = WHITE,
@@ -145,9 +145,7 @@ def _orientation(image: Image.Image, container: Container, notes: list[str]) -> 
     return turned
 
 
-def _from_memory(
-    source: UInt8[np.ndarray, "..."], channels: int, background: tuple[int, int, int], max_pixels: int
-) -> Decoded:
+def _from_memory(source: np.ndarray, channels: int, background: tuple[int, int, int], max_pixels: int) -> Decoded:
     if source.ndim not in (2, 3) or source.dtype != np.uint8 or (source.ndim == 3 and source.shape[2] not in (1, 3, 4)):
         raise Rejected("unsupported-format", f"an array of shape {source.shape} and type {source.dtype}")
     _check_size(source.shape[1], source.shape[0], max_pixels)

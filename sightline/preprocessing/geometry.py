@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -25,7 +25,7 @@ from PIL import Image
 
 from sightline.errors import UsageError, nearest
 
-Fit = Literal["stretch", "letterbox", "crop", "shortest", "longest"]
+FITS = ("stretch", "letterbox", "crop", "shortest", "longest")
 
 
 class Placement(NamedTuple):
@@ -46,19 +46,19 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """`height` and `width` of the network's frame and how images are fitted into it; `pad` is the value of pixels that
+    """`height` and `width` of the network's frame and how (`FITS`) images are fitted into it; `pad` is the value of pixels that
     no image covers; `share` belongs to crop, `multiple` to shortest and longest."""
 
     height: int
     width: int
-    fit: Fit = "stretch"
+    fit: str = "stretch"
     pad: int = 127
     share: float = 1.0
     multiple: int = 32
 
     def __post_init__(self) -> None:
-        if self.fit not in get_args(Fit):
-            raise UsageError(f"unknown fit {self.fit!r}", nearest(str(self.fit), get_args(Fit)))
+        if self.fit not in FITS:
+            raise UsageError(f"unknown fit {self.fit!r}", nearest(str(self.fit), FITS))
         if self.height < 1 or self.width < 1 or self.multiple < 1:
             raise UsageError(f"a frame of {self.height} x {self.width}, multiple {self.multiple}", "all at least 1")
         if not 0 <= self.pad <= 255:

@@ -38,7 +38,7 @@ class Preprocessing:
             raise UsageError(f"{len(self.mean)} means and {len(self.std)} deviations for {self.channels} channels")
 
     def prepare(
-        self, source: bytes | Path | UInt8[np.ndarray, "..."]
+        self, source: bytes | Path | np.ndarray
     ) -> tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"], Decoded]:
         """Pixels in the network's frame, the frame original → network, and what was decoded. Raises `Rejected`."""
         decoded = decode(source, channels=self.channels, background=self.background)
@@ -66,6 +66,7 @@ class Preprocessing:
         own = {name: value for name, value in stored.items() if name not in ("format", "version")}
         _check_keys("preprocessing.json", own, cls)
         _check_keys("preprocessing.json: geometry", own["geometry"], Geometry)
+        _check_whole(own)
         try:
             values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in own.items()}
             values["geometry"] = Geometry(**own["geometry"])
@@ -73,11 +74,15 @@ class Preprocessing:
             made.normaliser()  # finite, above zero
         except (UsageError, TypeError, ValueError) as error:
             raise DamagedError(f"preprocessing.json: {error}") from error
-        g = made.geometry
-        whole = (g.height, g.width, g.pad, g.multiple, made.channels, *made.background)
-        if len(whole) != 8 or not all(type(v) is int for v in whole) or not all(0 <= v <= 255 for v in made.background):
-            raise DamagedError("preprocessing.json: sizes, channels and colours are whole numbers")
         return made
+
+
+def _check_whole(own: Mapping[str, Any]) -> None:
+    """Sizes, channels and colours are whole numbers; JSON would let anything through."""
+    colour = own["background"] if isinstance(own["background"], list) else []
+    whole = [own["channels"], *(own["geometry"][name] for name in ("height", "width", "pad", "multiple")), *colour]
+    if len(colour) != 3 or not all(type(v) is int for v in whole) or not all(0 <= v <= 255 for v in colour):
+        raise DamagedError("preprocessing.json: sizes, channels and colours are whole numbers")
 
 
 def _check_keys(where: str, stored: Any, kind: type) -> None:

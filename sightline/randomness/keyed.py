@@ -88,5 +88,14 @@ def torch_seeded(seed: int, purpose: str, *parts: int) -> Iterator[None]:
 
 
 def seed_torch(seed: int, purpose: str, *parts: int) -> None:
-    """Set torch's generators (all devices) to the hash: what draws next (dropout, noise, init) is a function of it."""
-    torch.manual_seed(_signed(reference_hash(seed, purpose, *parts)))
+    """Set torch's generators (all devices) to the hash: what draws next (dropout, noise, init) is a function of it.
+
+    Not `torch.manual_seed`: without an accelerator that formats a stack trace and queues a call for every kind of device,
+    a millisecond and a little memory each time.
+    """
+    value = _signed(reference_hash(seed, purpose, *parts))
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(value)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(value)

@@ -51,7 +51,7 @@ def build_task(recipe: Recipe, preprocessing: Preprocessing, counts: Int[np.ndar
     weight = None
     if recipe.task.class_weight == "balanced":
         weight = torch.from_numpy(counts.sum() / (len(counts) * np.maximum(counts, 1))).float()
-    network = build_model(recipe, len(counts))
+    network = build_model(recipe, len(counts)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Classification(
         Normalised(preprocessing.normaliser(), network),
         loss=recipe.task.loss,

@@ -19,12 +19,19 @@ SHIPPED = resources.files("sightline.recipes") / "shipped"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as a string; this one reads it as the number that it is."""
+    """YAML 1.1 reads 1e-3 as a string and `off` as false; this one reads a number and a word, as YAML 1.2 does."""
 
 
-_FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
-_Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_RULES = {
+    "tag:yaml.org,2002:float": (re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"), "-+0123456789."),
+    "tag:yaml.org,2002:bool": (re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), "tTfF"),
+}
+_Loader.yaml_implicit_resolvers = {
+    key: [(tag, rule) for tag, rule in rules if tag not in _RULES]
+    for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, (_rule, _first) in _RULES.items():
+    _Loader.add_implicit_resolver(_tag, _rule, list(_first))
 
 
 def parse_yaml(text: str, what: str) -> Any:

@@ -128,14 +128,15 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bo
         ids = {split: choose(some, SMOKE) for split, some in ids.items()}
     geometry = build_geometry(recipe)
     raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
-    keep = {"cache": recipe.data.cache, "workers": recipe.data.workers}
-    images = {split: load(data, some, raw, **keep) for split, some in ids.items()}
+    images = {
+        split: load(data, some, raw, cache=recipe.data.cache, workers=recipe.data.workers) for split, some in ids.items()
+    }
     mean, std = statistics(images["train"], channels)
     preprocessing = replace(raw, mean=mean, std=std)
     task = build_task(recipe, preprocessing, data.counts()[:, 0])
     steps, per_epoch = (2, 2) if smoke else steps_of(recipe, len(ids["train"]))
     run.write_json("preprocessing.json", preprocessing.to_json())
-    described = describe(task.model.network, input=_shape(recipe))
+    described = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))
     (run.folder / "model").mkdir(exist_ok=True)
     config = {"options": recipe.model.options, "input": _shape(recipe), "classes": data.classes}
     run.write_json("model/config.json", described | config | {"name": recipe.model.name})

@@ -43,8 +43,9 @@ def test_idx(tmp_path: Path, dots: bool, zipped: bool) -> None:
     assert source.classes == tuple(str(i) for i in range(11))  # numeric order: "10" after "9"
     assert [r.split for r in source.records] == ["train"] * 6 + ["test"] * 6
     assert [r.label for r in source.records] == [str(i % 11) for i in range(12)]
-    for record in source.records:
-        np.testing.assert_array_equal(source.load(record), pixels[record.id])
+    for row, record in enumerate(source.records):
+        assert record.id == row
+        np.testing.assert_array_equal(source.load(record), pixels[row])
 
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"

@@ -81,6 +81,12 @@ def test_hostile_classes_in_a_table_keep_their_images(tmp_path: Path) -> None:
     assert {r.name: r.label for r in source.records} == {f"{row}.png": name for row, name in enumerate(names)}
 
 
+def test_a_class_is_its_composed_form_and_its_bytes(tmp_path: Path) -> None:
+    place(tmp_path, 1, "cafe\u0301".encode(), b"0.png")
+    place(tmp_path, 2, b"b\xe4r", b"0.png")
+    assert open_data(str(tmp_path)).classes == ("b\\xe4r", "caf\u00e9")
+
+
 def test_one_class_list_for_all_splits_whatever_is_missing(tmp_path: Path) -> None:
     """A folder that val or test lacks shifts nothing: the index belongs to the name."""
     for number, (split, classes) in enumerate(((b"train", b"abcdef"), (b"val", b"bdf"), (b"test", b"ce"))):

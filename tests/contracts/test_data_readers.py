@@ -123,15 +123,15 @@ def test_nothing_is_followed_out_or_in_circles(tmp_path: Path) -> None:
     ]
 
 
-def test_twenty_thousand_names_take_less_than_two_seconds(tmp_path: Path) -> None:
-    for folder in range(10):
+def test_names_are_listed_at_ten_thousand_a_second_and_more(tmp_path: Path) -> None:
+    for folder in range(4):
         (tmp_path / str(folder)).mkdir()
-        for i in range(2_000):
+        for i in range(1_000):
             (tmp_path / str(folder) / f"{i}.png").touch()
-    start = time.perf_counter()
+    start = time.process_time()  # the processor's time: other work on the machine must not count
     source = open_data(str(tmp_path))
-    assert len(source) == 20_000
-    assert time.perf_counter() - start < 2  # a fifth of 100,000 in a fifth of 10 s
+    assert len(source) == 4_000
+    assert time.process_time() - start < 0.4
 
 
 def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -204,7 +204,9 @@ def test_files_that_are_no_data_set_say_what_to_give(tmp_path: Path, name: str, 
         open_data(str(tmp_path / name))
 
 
-def test_hostile_paths_are_refused_not_crashed() -> None:
+def test_hostile_paths_are_refused_not_crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path, {"a": 1, "b": 1})
+    monkeypatch.setenv("SIGHTLINE_DATA", str(tmp_path))  # "" must not mean this folder
     for what in ("a\0b/c", "/" + "x" * 5000, "\udcff/x", "/dev/null", ""):
         with pytest.raises((DataError, UsageError)):
             open_data(what)

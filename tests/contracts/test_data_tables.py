@@ -49,6 +49,11 @@ def test_split_and_group_columns_and_quotes(tmp_path: Path) -> None:
     assert [r.group for r in source.records] == ["p1", "p2", None]
 
 
+def test_blanks_after_a_delimiter_are_no_part_of_a_label(tmp_path: Path) -> None:
+    (images(tmp_path) / "t.csv").write_text('path, label\n0.png, "a, b"\n 1.png , c\n')
+    assert rows(open_data(str(tmp_path / "t.csv"))) == [("0.png", "a, b", None), ("1.png", "c", None)]
+
+
 def test_tables_named_for_splits_and_ids_without_suffix(tmp_path: Path) -> None:
     write_folder(tmp_path, {"train": 2, "test": 1})
     (tmp_path / "train.csv").write_text("id,breed\n0,pug\n1,elo\n")
@@ -86,6 +91,7 @@ def test_two_tables_are_asked_about(tmp_path: Path) -> None:
         ("sub/../../secret.png,a,train", "outside"),
         ("/etc/hostname,a,train", "outside"),
         ("..\\secret.png,a,train", "outside"),
+        ("../elsewhere/2.png,a,train", "outside"),
         ("out.png,a,train", "outside"),
         ("pipe.png,a,train", "not-a-regular-file"),
         ("sub,a,train", "not-a-regular-file"),

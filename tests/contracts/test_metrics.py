@@ -70,6 +70,8 @@ def test_a_class_that_does_not_exist_is_refused() -> None:
         classification_metrics(np.array([4]), np.full((1, 4), 0.25))
     with pytest.raises(ValueError, match=r"0\.\.3"):
         confusion_matrix(np.array([1]), np.array([4]), 4)
+    with pytest.raises(ValueError, match=r"0\.\.3"):
+        confusion_matrix(np.array([4]), np.array([1]), 4)
     with pytest.raises((ValueError, TypeError), match="median"):
         averaged("recall", one_vs_rest(np.eye(2)), "median")  # type: ignore[arg-type]
 

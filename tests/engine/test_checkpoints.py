@@ -79,7 +79,7 @@ def test_when_no_checkpoint_verifies_it_stops_instead_of_starting_from_zero(trai
         (folder / "state.json").unlink()
     with pytest.raises(DamagedError, match="no checkpoint"):
         walls.train("gan", work)
-    with pytest.raises(DamagedError, match="state.json is missing"):
+    with pytest.raises(DamagedError, match=r"state\.json is missing"):
         read_best(work)
 
 
