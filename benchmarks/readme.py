@@ -1,0 +1,50 @@
+"""Write the README's table of measured figures from results/: a number in the docs comes from a recorded run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def read(name: str) -> dict[str, Any]:
+    path = ROOT / "results" / name
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def table() -> str:
+    lines = ["| what | measured | how |", "|---|---|---|"]
+    for name in ("digits", "mnist_lenet5", "cifar10_resnet20"):
+        if found := read(f"recipes/{name}.json"):
+            seconds = sum(r["process_seconds"] for r in found["runs"]) / found["n"]
+            spread = f" ± {100 * found['test_accuracy_sd']:.2f}" if found["test_accuracy_sd"] is not None else ""
+            cores = found["machine"]["gpu"] or f"{found['machine']['cores']} CPU cores"
+            lines.append(
+                f"| `{name}` | test accuracy {100 * found['test_accuracy_mean']:.2f} %{spread} (n={found['n']}) | "
+                f"`{found['command']}`, {cores}, {seconds:.0f} s |"
+            )
+    for row in read("speed.json").get("rows", []):
+        lines.append(
+            f"| training speed, {row['model']} {row['precision']} | {row['ratio']:.2f}x the plain loop, "
+            f"{row['memory_ratio']:.2f}x its memory | median of {row['n']} pairs, {row['images_per_second']:,.0f} images/s |"
+        )
+    if found := read("faults.json"):
+        kills = next((f for f in found["figures"] if "kills" in f), {})
+        lines.append(
+            f"| killed with `kill -9` | {kills.get('identical')}/{kills.get('runs')} runs bit-identical after "
+            f"{kills.get('kills')} kills | `python benchmarks/faults.py`, {found['seconds']} s |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    before, rest = path.read_text().split("<!-- results -->")
+    _, after = rest.split("<!-- /results -->")
+    path.write_text(f"{before}<!-- results -->\n{table()}\n<!-- /results -->{after}")
+
+
+if __name__ == "__main__":
+    main()
