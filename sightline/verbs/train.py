@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.dataset import Dataset
+from sightline.data.loaders import Memory
 from sightline.data.stream import Stream
 from sightline.engine.checkpoints import Checkpoints, kept_weights, load_weights
 from sightline.engine.devices import choose_device, choose_precision, fingerprint, make_fabric, set_threads, set_up
@@ -40,7 +41,7 @@ from .folder import begin, place
 from .preparing import SMOKE, choose, completed, draft, load, open_dataset, statistics
 from .report import sample_batch, write_report
 from .telling import Teller
-from .training import LOG_EVERY, Training
+from .training import LOG_EVERY, Training, span
 from .verify import seal
 
 TRAIN_JUDGED = 2_000  # training images that the train figures are measured on (as many as val has, if that is more)
@@ -165,12 +166,16 @@ def _train(training: Training) -> None:
     shown = training.images["train"]
     stream = Stream(
         shown, build_order(recipe, shown.index.numpy(), training.data.counts()[:, 0]), len(shown),
-        recipe.fit.batch // recipe.fit.accumulate, recipe.seed, workers=recipe.data.workers,
+        recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
+        workers=0 if isinstance(shown, Memory) else recipe.data.workers,  # a gather is quicker than handing it over
     )  # fmt: skip
     schedule = build_schedule(recipe, training.steps, training.per_epoch)
     plan = Plan(training.steps, schedule, recipe.fit.accumulate, recipe.fit.clip, recipe.seed)
     augment = build_augment(recipe)
-    sample_batch(run, augment(stream.batch(0)), training.data)
+    first = augment(stream.batch(0))
+    sample_batch(run, first, training.data)
+    if state.step == 0 and training.device == "cpu":
+        teller.say(f"about {span(training.estimate(first))} of training")
     every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
     with listening() as asked, teller.progress("training", training.steps, state.step) as bar:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Images
@@ -20,6 +24,7 @@ from sightline.recipes.run import Run
 from sightline.storage.files import replace_file
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
+from sightline.structures.batch import Batch
 from sightline.tasks.classification import Classification
 
 from .clock import Clock
@@ -50,6 +55,16 @@ class Training:
     def __post_init__(self) -> None:
         self.metrics_log = Log(self.run.folder / "metrics.jsonl")
         self.clock = Clock(self.run.folder)
+
+    def estimate(self, batch: Batch) -> float:
+        """Seconds that the training steps will take, from three on a copy of the task."""
+        copied, took = copy.deepcopy(self.task).train(), []
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
+            for _ in range(3):
+                start = time.perf_counter()
+                copied.loss(batch, "model").total.backward()
+                took.append(time.perf_counter() - start)
+        return min(took) * self.recipe.fit.accumulate * self.steps
 
     def seen(self, state: State) -> int:
         """Images that the steps so far have drawn."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sightline.data import parquet
+from sightline.data.audit import audit
 from sightline.data.digits import bytes_of
 from sightline.data.records import Source
 from sightline.data.sniff import open_data
@@ -150,6 +151,16 @@ def test_parquet_rows_without_a_known_label_are_refused(tmp_path: Path) -> None:
     assert [r.label for r in source.records] == ["zebra", "ant"]
     assert reasons(source) == ["x.parquet:2:no-label", "x.parquet:3:unknown-label", "x.parquet:4:no-label"]
     assert [source.load(r) for r in source.records] == [png(0), png(4)]
+
+
+def test_a_parquet_row_without_bytes_is_quarantined(tmp_path: Path) -> None:
+    column = [{"bytes": png(0), "path": "a.png"}, {"bytes": None, "path": "b.png"}, None, {"bytes": b"", "path": None}]
+    pq.write_table(pa.table({"image": column, "label": [0, 1, 0, 1]}), tmp_path / "x.parquet")
+    found = audit(open_data(str(tmp_path)))
+    assert found.used.tolist() == [True, False, False, False]
+    assert [(p.file, p.reason.split(":")[0]) for p in found.problems] == [
+        (f"x/00000{row}", "empty-file") for row in (1, 2, 3)
+    ]
 
 
 @pytest.mark.parametrize("kept", [0, 3, 200, -5])

@@ -108,6 +108,16 @@ def test_groups_are_never_parted_even_through_shared_images() -> None:
     assert "hash of the groups" in assignment.notes[0]
 
 
+def test_the_order_of_rows_does_not_matter_even_for_linked_groups() -> None:
+    rows: list[Row] = [(f"x{i}", "ab"[i % 2], None, f"p{i // 3}") for i in range(300)]
+    rows += [(f"x{i}", "a", None, f"p{i // 3 + 50}") for i in range(0, 120, 6)]  # links twenty pairs of groups
+    where = []
+    for ordered in (rows, rows[::-1]):
+        audit = found(ordered)
+        where.append({(r[0], r[3]): s for r, s in zip(ordered, assign(audit).split.tolist(), strict=True)})
+    assert where[0] == where[1]
+
+
 # ------------------------------------------------------------------------------------------------ small classes
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("start", range(0, 400, 10))
@@ -186,6 +196,11 @@ def test_a_missing_test_stays_missing() -> None:
     assignment = assign(found(given_rows(train=30, val=5)))
     assert set(assignment.split.tolist()) == {0, 1}
     assert "no test split is given: nothing is tested" in assignment.notes
+
+
+def test_a_file_named_for_no_split_trains_beside_one_that_is() -> None:
+    audit = found([*plain(4, "a"), *given_rows(val=2, test=2)])
+    assert assign(audit).split.tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
 def test_a_train_folder_alone_is_no_split() -> None:

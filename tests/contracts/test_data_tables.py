@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sightline.data import encodings
 from sightline.data.records import QUARANTINED, Source
 from sightline.data.sniff import open_data
 from sightline.errors import DataError
@@ -154,6 +155,13 @@ def test_a_class_whose_every_row_is_refused_is_remembered(tmp_path: Path) -> Non
 def test_a_table_that_is_none_is_refused_by_file_and_line(tmp_path: Path, content: bytes, says: str) -> None:
     (images(tmp_path) / "l.csv").write_bytes(content)
     with pytest.raises(DataError, match=says):
+        open_data(str(tmp_path / "l.csv"))
+
+
+def test_a_table_beyond_all_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "MAX_BYTES", 20)
+    (images(tmp_path) / "l.csv").write_text("path,label\n0.png,a\n1.png,b\n")
+    with pytest.raises(DataError, match=r"l\.csv is larger than"):
         open_data(str(tmp_path / "l.csv"))
 
 
