@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.handmade import chunk, png, tiff, tiff_tags
+from tests.handmade import chunk, exif, png, tiff, tiff_tags
 
 Maker = Callable[[random.Random], bytes]
 DEPTHS = 8
@@ -99,6 +99,12 @@ def _short_idat(rng: random.Random) -> bytes:
     return png(9, 9, 8, 2, b"".join(b"\0" + rng.randbytes(27) for _ in range(5)))
 
 
+def _late_chunk(data: bytes) -> bytes:
+    """A damaged orientation behind the pixels: nobody can say which way up."""
+    late = chunk(b"eXIf", exif(6)[6:])
+    return data[:-12] + late[:-1] + bytes([late[-1] ^ 1]) + data[-12:]
+
+
 def _text_bomb(kind: bytes, head: bytes) -> Maker:
     bomb = chunk(kind, head + zlib.compress(bytes(1 << 23), 9))
     return lambda rng: png(2, 2, 8, 0, b"\0\1\2\0\3\4", bomb)
@@ -119,6 +125,8 @@ def _fixed(data: bytes) -> Maker:
 
 _SQUARE = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9' height='9'/></svg>"
 _FRAME = _frame(0, 2)
+# valid and lossless: 9000 x 9000 pixels of one colour
+_FLAT_WEBP = bytes.fromhex("524946461e000000574542505650384c110000002f27e3c90807d0b126f4b8ff8188e87f0000")
 _TILES = {322: (3, [16]), 323: (3, [16]), 324: (4, [8]), 325: (4, [256])}  # one tile of 16 x 16
 
 MAKERS: dict[str, tuple[str, Maker]] = {
@@ -140,6 +148,8 @@ MAKERS: dict[str, tuple[str, Maker]] = {
     "png-pixels-crc": ("png", lambda rng: (lambda d, p, n: _flipped(d, p + 4 + rng.randrange(n)))(*_idat(rng))),
     "png-broken-pixels": ("png", _broken_idat),
     "png-half-the-rows": ("png", _short_idat),
+    "png-interlaced-short": ("png", _fixed(png(9, 9, 8, 2, b"\0" * 257, interlace=1))),  # of 262 bytes
+    "png-late-chunk-crc": ("png", lambda rng: _late_chunk(encoded("PNG", rng))),
     "png-no-pixels": ("png", _fixed(png(9, 9, 8, 2, None))),
     "png-no-end": ("png", lambda rng: encoded("PNG", rng)[:-12]),
     "png-no-palette": ("png", _fixed(png(2, 2, 8, 3, b"\0\0\1\0\1\0"))),
@@ -200,16 +210,19 @@ MAKERS: dict[str, tuple[str, Maker]] = {
     "tiff-int8": ("tif", _tiff_of(8, 2)),
     "tiff-planar-16": ("tif", lambda rng: tiff(tiff_tags(2, 2, [16] * 3, 2, planar=2), rng.randbytes(24))),
     "tiff-directory-beyond-end": ("tif", _fixed(b"II*\0\xff\xff\xff\x7f" + bytes(40))),
+    "tiff-big-directory-beyond-everything": ("tif", _fixed(b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(40))),
     "tiff-empty-directory": ("tif", _fixed(b"II*\0\x08\0\0\0\0\0\0\0\0\0")),
     "tiff-huge": ("tif", _fixed(tiff(tiff_tags(2**20, 2**20, [8], 1), bytes(16)))),
     "tiff-short-strip": ("tif", _fixed(tiff(tiff_tags(64, 64, [8], 1), bytes(16)))),
     "tiff-missing-strips": ("tif", lambda rng: tiff(tiff_tags(9, 900, [8], 1) | {278: (4, [9])}, rng.randbytes(8100))),
+    "tiff-no-rows-per-strip": ("tif", lambda rng: tiff(tiff_tags(9, 9, [8], 1) | {278: (4, [])}, rng.randbytes(81))),
     "tiff-short-byte-count": ("tif", lambda rng: tiff(tiff_tags(9, 9, [8], 1) | {279: (4, [40])}, rng.randbytes(81))),
     "tiff-missing-tiles": ("tif", lambda rng: tiff(tiff_tags(64, 64, [8], 1) | _TILES, rng.randbytes(4096))),
     "tiff-unknown-compression": ("tif", _fixed(tiff(tiff_tags(4, 4, [8], 1, compression=4711), bytes(16)))),
     "webp-header-only": ("webp", _fixed(b"RIFF\x04\0\0\0WEBP")),
     "webp-noise": ("webp", lambda rng: _webp(b"VP8 ", rng.randbytes(200))),
     "webp-lossless-noise": ("webp", lambda rng: _webp(b"VP8L", b"\x2f" + rng.randbytes(199))),
+    "webp-flat-bomb": ("webp", _fixed(_FLAT_WEBP)),
     "webp-not-webp": ("webp", _fixed(b"RIFF\x20\0\0\0WAVEfmt " + bytes(40))),
 }  # fmt: skip
 

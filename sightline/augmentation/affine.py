@@ -80,6 +80,6 @@ def _grid(back: Float[Tensor, "b 2 3"], height: int, width: int) -> Float[Tensor
     x = torch.arange(width, device=back.device) + 0.5  # (w,)
     axes = []
     for row, side in ((back[:, 0], width), (back[:, 1], height)):
-        a, b, c = (v[:, None, None] for v in row.unbind(1))  # each (b, 1, 1)
-        axes.append((a * x + b * y + c) * 2 / side - 1)  # (b, h, w)
+        a, b, c = (v[:, None, None] for v in (row * (2 / side)).unbind(1))  # each (b, 1, 1)
+        axes.append(a * x + (b * y + (c - 1)))  # (b, 1, w) + (b, h, 1) → (b, h, w)
     return torch.stack(axes, 3)

@@ -143,25 +143,33 @@ class _Deal:
         for c in self.present:
             if self.counts[c, target]:
                 continue
-            for unit in self._units(int(c), highest_first=target == TRAIN):
-                if self._may_give(unit, target):
+            for unit in self._candidates(int(c), target):
+                if self._may_give(unit):
                     self._move(unit, target)
                     self.given[target].append(int(c))
                     break
 
-    def _units(self, c: int, *, highest_first: bool) -> Int[np.ndarray, "v"]:
+    def _candidates(self, c: int, target: int) -> Int[np.ndarray, "v"]:
+        """Units of a class that could go to `target`, best first: the highest place to train, the lowest to test, the
+        lowest of train to val, and after these the highest of test."""
         units = np.unique(self.unit[self.label == c])
-        order = np.argsort(self.place[units], kind="stable")
-        return units[order[::-1] if highest_first else order]
-
-    def _may_give(self, unit: int, target: int) -> bool:
-        """Val gives to test; train gives to either while every class in the unit keeps something in train."""
+        units = units[np.argsort(self.place[units], kind="stable")]
         if target == TRAIN:
+            return units[::-1]
+        if target == TEST:
+            return units
+        own = self.split[units]
+        return np.concatenate([units[own == TRAIN], units[own == TEST][::-1]])
+
+    def _may_give(self, unit: int) -> bool:
+        """Nothing leaves train or test that is the last of any of its classes there; unless train has none at all of one."""
+        source = self.split[unit]
+        if source == VAL:
             return True
-        if self.split[unit] != TRAIN:
-            return target == TEST and self.split[unit] == VAL
         classes, n = self._members(unit)
-        return bool((self.counts[classes, TRAIN] > n).all())
+        if source == TEST and not self.counts[classes, TRAIN].all():
+            return True
+        return bool((self.counts[classes, source] > n).all())
 
     def _members(self, unit: int) -> tuple[Int[np.ndarray, "v"], Int[np.ndarray, "v"]]:
         """The classes in a unit and how many images of each."""
@@ -178,10 +186,7 @@ class _Deal:
         said = []
         for target, classes in self.given.items():
             if classes:
-                place = "highest" if target == TRAIN else "lowest"
-                said.append(
-                    f"{SPLITS[target]} has no share by hash of, and takes the {place} place of: {_some(classes, names)}"
-                )
+                said.append(f"{SPLITS[target]} has no share by hash of, and is given one of: {_some(classes, names)}")
         for target in self.targets:
             if lacking := [int(c) for c in self.present if not self.counts[c, target]]:
                 said.append(f"too small for {SPLITS[target]}, without an image there: {_some(lacking, names)}")

@@ -87,8 +87,4 @@ def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:
 
 
 def _around(point: float, values: np.ndarray, level: float, *, turned: bool = False) -> Interval:
-    if np.isnan(point):
-        return None
-    if not turned:
-        return interval(values, level)
-    return interval(np.maximum(2 * point - values, 0.0), level)
+    return interval(np.maximum(2 * point - values, 0.0) if turned else values, level)

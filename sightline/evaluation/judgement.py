@@ -178,7 +178,7 @@ def _thinned(x: Float[np.ndarray, "p"], y: Float[np.ndarray, "p"]) -> Int[np.nda
     if len(x) <= POINTS:
         return np.arange(len(x))
     walked = np.r_[0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
-    places = np.searchsorted(walked, np.linspace(0, walked[-1], POINTS - 1)[:-1])
+    places = np.searchsorted(walked, np.linspace(0, walked[-1], POINTS)[:-1])
     return np.unique(np.r_[places, len(x) - 1])
 
 

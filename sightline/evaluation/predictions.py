@@ -93,7 +93,7 @@ def _parsed(data: bytes) -> tuple[ClassRows, list[str], list[str]] | None:
         return None
     classes = about["classes"]
     fields = [(f.name, f.type) for f in _fields(len(classes))]
-    if [(f.name, f.type) for f in table.schema] != fields or any(c.null_count for c in table.columns):
+    if [(f.name, f.type) for f in table.schema] != fields:
         raise ValueError(f"columns {', '.join(table.column_names)}, not id, name, target, probability")
     table.validate(full=True)
     ids, name_column, target, probability = (column.combine_chunks() for column in table.columns)

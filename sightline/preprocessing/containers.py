@@ -36,14 +36,14 @@ class Container:
 
 
 def walk(data: bytes) -> Container:
-    """The container that `data` is. Raises `Rejected`; no other error for any bytes."""
+    """The container that `data` is. Raises `Rejected`."""
     if not data:
         raise Rejected("empty-file", "0 bytes")
     for format, (signature, walker) in _WALKERS.items():
         if signature.match(data):
             try:
                 return walker(data)
-            except (struct.error, IndexError, KeyError, ValueError) as error:
+            except (struct.error, LookupError, ValueError, ArithmeticError) as error:
                 raise Rejected("truncated", f"{format} of {len(data):,} bytes ends inside its structure") from error
     for prefix, name in _FOREIGN.items():
         if prefix.match(data):
@@ -55,13 +55,8 @@ def check_complete(data: bytes, container: Container) -> None:
     """`Rejected` where Pillow would not notice that pixels are missing. To be called once the size is known to be bearable."""
     if container.format == "PNG":
         png.check_rows(data)
-    if container.format == "TIFF":
-        try:
-            gap = tiff.missing(container.tags)
-        except (KeyError, ValueError, ArithmeticError) as error:
-            raise Rejected("damaged", "TIFF whose directory contradicts itself") from error
-        if gap:
-            raise Rejected("truncated", f"TIFF of {container.width} x {container.height} pixels has {gap}")
+    if container.format == "TIFF" and (gap := tiff.missing(container.tags)):
+        raise Rejected("truncated", f"TIFF of {container.width} x {container.height} pixels has {gap}")
 
 
 def _parts(most: int) -> Iterator[None]:

@@ -30,6 +30,9 @@ from .tiff import ORIENTATION, orientation
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
 MAX_BYTES = 1 << 28
+# Above 16 million pixels a file must have a byte for every 20,000 of them. Deflate cannot pack more than 8,256 (1-bit
+# PNG); formats that say "all of it is one colour" in thirty bytes can, and would cost gigabytes for nothing.
+FREE_PIXELS, PIXELS_A_BYTE = 1 << 24, 20_000
 WHITE = (255, 255, 255)
 _SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP",
@@ -81,24 +84,27 @@ def decode(
 
 
 def _from_bytes(data: bytes, channels: int, background: tuple[int, int, int], max_pixels: int) -> Decoded:
-    container = walk(data)
-    _check_size(container.width, container.height, max_pixels)
-    check_complete(data, container)
+    name = "image"
     try:
+        container = walk(data)
+        name = container.format
+        _check_size(container.width, container.height, max_pixels)
+        _check_expansion(container.width * container.height, len(data))
+        check_complete(data, container)
         with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
             _check_size(*image.size, max_pixels)
             return _opened(image, data, container, channels, background)
     except Rejected:
         raise
     except UnidentifiedImageError as error:
-        raise Rejected("damaged", f"{container.format} whose header cannot be read") from error
+        raise Rejected("damaged", f"{name} whose header cannot be read") from error
     except Image.DecompressionBombError as error:
         raise Rejected("too-many-pixels", str(error)) from error
     except MemoryError as error:
-        raise Rejected("out-of-memory", f"{container.width} x {container.height} pixels do not fit") from error
-    except Exception as error:  # Pillow's plugins raise whatever their parsing meets
+        raise Rejected("out-of-memory", f"{name} whose pixels do not fit") from error
+    except Exception as error:  # parsers raise whatever their parsing meets; no bytes may end a training
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
-        raise Rejected(reason, f"{container.format}: {error or type(error).__name__}") from error
+        raise Rejected(reason, f"{name}: {error or type(error).__name__}") from error
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -106,6 +112,11 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise Rejected("zero-size", f"{width} x {height} pixels")
     if width * height > max_pixels:
         raise Rejected("too-many-pixels", f"{width} x {height} = {width * height:,} pixels; at most {max_pixels:,}")
+
+
+def _check_expansion(pixels: int, size: int) -> None:
+    if pixels > max(FREE_PIXELS, PIXELS_A_BYTE * size):
+        raise Rejected("too-many-pixels", f"{pixels:,} pixels from {size:,} bytes; at most {PIXELS_A_BYTE:,} from each")
 
 
 def _opened(

@@ -124,9 +124,6 @@ def _excess(scaled: float, side: int) -> int:
 def _cut(pixels: UInt8[np.ndarray, "h w c"], place: Placement) -> UInt8[np.ndarray, "H W c"]:
     height, width, _ = pixels.shape
     left, top = -place.left / place.scale_x, -place.top / place.scale_y
-    if place.scale_x == 1:
-        y, x = int(top), int(left)
-        return pixels[y : y + place.height, x : x + place.width].copy()
     right = min(float(width), left + place.width / place.scale_x)
     bottom = min(float(height), top + place.height / place.scale_y)
     return _resized(pixels, place.height, place.width, (left, top, right, bottom))

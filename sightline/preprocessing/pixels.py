@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 
 from . import tiff
 from .containers import Container
@@ -94,7 +94,7 @@ def _cmyk(values: UInt8[np.ndarray, "h w 4"]) -> Colour:
     out = np.empty((*values.shape[:2], 3), dtype=np.uint8)
     for rows in _row_blocks(values):
         rest = 255 - values[rows].astype(np.uint16)
-        out[rows] = (rest[..., :3] * rest[..., 3:] + 127) // 255
+        out[rows] = _by_255(rest[..., :3] * rest[..., 3:])
     return out
 
 
@@ -127,10 +127,21 @@ def composited(colour: Colour, alpha: UInt8[np.ndarray, "h w"], background: tupl
     """The colour over the background, (h, w, 3)."""
     out = np.empty((*alpha.shape, 3), dtype=np.uint8)
     for rows in _row_blocks(alpha):
+        if not alpha[rows].any():
+            out[rows] = background
+            continue
         a = alpha[rows, :, None].astype(np.uint16)  # (r, w, 1)
         under = np.array(background, dtype=np.uint16) * (255 - a)
-        out[rows] = (np.atleast_3d(colour[rows]) * a + under + 127) // 255
+        out[rows] = _by_255(np.atleast_3d(colour[rows]) * a + under)
     return out
+
+
+def _by_255(products: UInt16[np.ndarray, "..."]) -> UInt16[np.ndarray, "..."]:
+    """products / 255, rounded, for 0 to 255²: shifts instead of a division (Blinn 1994), equal to (p + 127) // 255."""
+    products += 128
+    products += products >> 8
+    products >>= 8
+    return products
 
 
 def _row_blocks(pixels: UInt8[np.ndarray, "h w ..."]) -> Iterator[slice]:

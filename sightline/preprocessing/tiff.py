@@ -26,7 +26,7 @@ Tags = Mapping[int, tuple[int, ...]]
 def read_tags(data: bytes) -> tuple[Tags, int]:
     """The whole-number tags of the first directory, and how many directories follow each other (at most `MAX_FRAMES`).
 
-    Raises `struct.error` or `KeyError` where the bytes are not a TIFF or end too early.
+    Raises `struct.error`, `LookupError` or `OverflowError` where the bytes are not a TIFF or end too early.
     """
     order, big = HEADERS[data[:4]]
     (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
@@ -99,7 +99,7 @@ def orientation(exif: bytes) -> int | None:
     """The EXIF orientation, 1 to 8; 1 where none is stated; None where the EXIF cannot be read."""
     try:
         tags, _ = read_tags(exif.removeprefix(b"Exif\0\0"))
-    except (struct.error, KeyError, OverflowError):
+    except (struct.error, LookupError, OverflowError):
         return None
     values = tags.get(ORIENTATION, (1,))
     if not values:

@@ -1,11 +1,13 @@
 """README.md of a run: the model card (Mitchell et al. 2019, arXiv 1810.03993) from the same content as the report.
 
-Markdown has no escaping that every renderer agrees on, so text from outside loses its line ends and hidden characters
-and every character that Markdown or HTML could act on becomes a character reference, which CommonMark reads as text.
+Text from outside loses its line ends and hidden characters; what Markdown or HTML could act on is escaped (HTML's own
+characters as references, the others by a backslash), and addresses that a renderer would make into links are cut. What
+cannot act stays as it is: the file is also read raw.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,17 +19,26 @@ from .facts import facts_of
 from .finding import Facts
 from .learning_rules import split_word
 from .sections import data_values, environment, model_facts
-from .tables import METRICS, class_table, metrics_table
+from .tables import class_table, metrics_table
 from .thresholds import Thresholds
 from .verdict import Verdict, verdict
 
-_ACTIVE = frozenset("\\`*_{}[]()<>#+-.!|~&\"'$^=:@/%")
+_REFERENCES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_ACTIVE = frozenset("\\`*_{}[]#|~$@")
+_OPENING = re.compile(
+    r"^(\s*)([-+=]|\d+(?=[.)](?:\s|$)))"
+)  # what begins a list, a rule or a heading where a text begins
+_ADDRESS = re.compile(r"(:)(//)|(www)(\.)", re.IGNORECASE)  # what a renderer makes a link of without being asked
 MOST_CLASSES = 30
 
 
 def build_card(folder: Path) -> str:
     """The model card of a run as Markdown; nothing is written. Raises DamagedError when the folder is no run."""
-    content = read_content(folder)
+    return render_card(read_content(folder))
+
+
+def render_card(content: Content) -> str:
+    """The card of what was read."""
     limits = Thresholds()
     facts = facts_of(content, limits)
     judged = verdict(facts, limits)
@@ -46,7 +57,10 @@ def build_card(folder: Path) -> str:
 
 def text(value: object, length: int = 400) -> str:
     """Text from outside as Markdown that shows it and does nothing else."""
-    return "".join(f"&#{ord(c)};" if c in _ACTIVE else c for c in shortened(value, length))
+    whole = shortened(value, length)
+    escaped = "".join(_REFERENCES.get(c) or (f"\\{c}" if c in _ACTIVE else c) for c in whole)
+    escaped = _ADDRESS.sub(lambda m: f"{m[1]}&#8203;{m[2]}" if m[1] else f"{m[3]}&#8203;{m[4]}", escaped)
+    return _OPENING.sub(lambda m: f"{m[1]}&#{ord(m[2][0])};{m[2][1:]}", escaped)
 
 
 def code(value: str) -> str:
@@ -121,6 +135,3 @@ def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
     lines = [head, *rows]
     cells = ["| " + " | ".join(text(cell, 60) for cell in line) + " |" for line in lines]
     return "\n".join([cells[0], "| " + " | ".join(marks) + " |", *cells[1:]])
-
-
-__all__ = ["METRICS", "build_card"]

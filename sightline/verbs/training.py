@@ -14,6 +14,7 @@ import torch
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Images
 from sightline.engine.checkpoints import kept_weights
+from sightline.engine.devices import unwrapped
 from sightline.engine.ema import Ema
 from sightline.engine.state import State
 from sightline.engine.stopping import best_index, should_stop
@@ -58,7 +59,8 @@ class Training:
 
     def estimate(self, batch: Batch) -> float:
         """Seconds that the training steps will take, from three on a copy of the task."""
-        copied, took = copy.deepcopy(self.task).train(), []
+        with unwrapped(self.task) as bare:
+            copied, took = copy.deepcopy(bare).train(), []
         with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
             for _ in range(3):
                 start = time.perf_counter()

@@ -165,6 +165,21 @@ def test_boxes_and_masks_move_with_the_image(position: int, data: st.DataObject)
         assert bright[v0:v1, u0:u1].all()
 
 
+def test_a_sliver_of_a_box_is_dropped() -> None:
+    """A box is kept while a tenth of its area is inside."""
+    n, seed = 200, 0
+    batch = batch_of(list(range(n)), full=True)
+    corner = torch.tensor([[0.0, 0.0, 4.3, 10.0]])  # at a shift of 4, 7 % of its width is left
+    box = Boxes(corner.repeat(n, 1), torch.arange(n), torch.arange(n))
+    out = Shift(4)(replace(batch, target=box, frame=torch.eye(3).repeat(n, 1, 1)), seed)
+    assert isinstance(out.target, Boxes)
+    left = (4.3 + out.frame[:, 0, 2].clamp(max=0)) / 4.3
+    above = (10 + out.frame[:, 1, 2].clamp(max=0)) / 10
+    kept = left * above >= VISIBLE
+    assert 0 < (~kept).sum() < n
+    assert torch.equal(out.target.label, kept.nonzero()[:, 0])
+
+
 boxes = st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 4), min_size=0, max_size=6)
 
 

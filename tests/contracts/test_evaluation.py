@@ -41,10 +41,17 @@ def test_a_resample_is_the_rows_drawn_again() -> None:
         assert times.sum() == 40
         drawn = np.repeat(np.arange(40), times)
         again.append(classification_metrics(r.target[drawn], r.probability[drawn]))
-    got = bootstrap(prepare(r.target, r.probability), seed=7, resamples=50).metrics
-    for name in set(got) - {"ece"}:
+    got = bootstrap(prepare(r.target, r.probability), seed=7, resamples=50)
+    for name in set(got.metrics) - {"ece"}:
         values = [m[name] for m in again]
-        assert got[name] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), rel=0, abs=1e-12)
+        assert got.metrics[name] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), rel=0, abs=1e-12)
+    right = r.target == r.probability.argmax(1)
+    of_class = {"recall": r.target == 0, "precision": r.probability.argmax(1) == 0}
+    for name, chosen in of_class.items():
+        weights = [resample_weights(40, 7, range(i, i + 1))[0] for i in range(50)]
+        values = [w[chosen & right].sum() / w[chosen].sum() for w in weights]
+        expected = tuple(np.quantile(values, [0.025, 0.975]))
+        assert got.per_class[name][0] == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 def test_intervals_are_a_function_of_rows_and_seed() -> None:
@@ -103,6 +110,14 @@ def test_the_ece_interval_covers_where_the_plain_one_does_not() -> None:
         plain += 2 * value - ends[1] <= ece <= 2 * value - ends[0]
     assert covered >= 0.85 * sets
     assert plain < 0.80 * sets
+
+
+def test_the_ece_interval_stays_above_zero() -> None:
+    target = (np.random.default_rng(0).random(300) < 0.2).astype(int)
+    ends = bootstrap(prepare(target, np.tile([0.8, 0.2], (300, 1)))).metrics["ece"]
+    assert ends is not None
+    assert ends[0] == 0.0
+    assert ends[1] > 0.0
 
 
 def test_no_interval_where_too_many_resamples_are_undefined() -> None:
@@ -196,6 +211,8 @@ def test_curves_are_thin_and_keep_their_ends() -> None:
             assert (np.diff(curve.threshold) < 0).all()
         assert (c.roc.fpr[[0, -1]].tolist(), c.roc.tpr[[0, -1]].tolist()) == ([0, 1], [0, 1])
         assert c.precision_recall.recall[-1] == 1
+        steps = np.abs(np.diff(c.roc.fpr)) + np.abs(np.diff(c.roc.tpr))  # 2 in all
+        assert steps.max() < 2 / 199 + 0.002  # even, up to one sample
         area = np.trapezoid(c.roc.tpr, c.roc.fpr)
         assert area == pytest.approx(
             measure(prepare((r.target == c.index).astype(int), _binary(r, c.index))).metrics["auc"], abs=0.005
@@ -212,6 +229,14 @@ def test_of_many_classes_the_weakest_have_curves() -> None:
     assert len(shown) == judgement.CURVES
     hidden = set(range(25)) - shown
     assert max(j.per_class[c]["f1"] for c in shown) <= min(j.per_class[c]["f1"] for c in hidden)
+
+
+def test_a_class_that_does_not_occur_takes_no_curve_from_one_that_does() -> None:
+    r = rows(13, 400, 30)
+    some = r.take(r.target < 22)
+    shown = [c.index for c in judge(some, names(30)).curves]
+    assert len(shown) == judgement.CURVES
+    assert max(shown) < 22
 
 
 def test_mistakes_and_pairs_are_cut_and_ordered() -> None:

@@ -106,6 +106,8 @@ def test_letterbox_by_hand() -> None:
     assert (out[13:26] == 200).all()
     assert (out[26:] == 9).all()
     assert np.allclose(frame, [[40 / 60, 0, 0], [0, 13 / 20, 13], [0, 0, 1]])
+    tall, _ = Geometry(40, 40, "letterbox", pad=9).apply(np.full((60, 20, 3), 200, np.uint8))
+    assert np.array_equal(tall, out.swapaxes(0, 1))
 
 
 def test_crop_is_resize_then_centre_crop() -> None:

@@ -161,14 +161,15 @@ def test_extreme_scores_stay_numbers(name: str, dtype: torch.dtype) -> None:
     assert mean.dtype == weight.dtype == torch.float32
 
 
-def test_hinge_by_loops() -> None:
+@pytest.mark.parametrize("margin", [1.0, 0.25])
+def test_hinge_by_loops(margin: float) -> None:
     logits, labels = drawn(6)
     rows = [
-        sum(max(0.0, (s[j] - s[y] + 1).item()) for j in range(5) if j != y)
+        sum(max(0.0, (s[j] - s[y] + margin).item()) for j in range(5) if j != y)
         for s, y, known in zip(logits, labels.index, labels.known, strict=True)
         if known
     ]
-    mean, weight = multiclass_hinge(logits, labels)
+    mean, weight = multiclass_hinge(logits, labels, margin=margin)
     assert mean.item() == pytest.approx(sum(rows) / len(rows))
     assert weight.item() == len(rows)
 

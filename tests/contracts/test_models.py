@@ -210,6 +210,22 @@ def test_activations_of_mlp_are_all_there_are() -> None:
     assert set(annotation.__args__) == set(ACTIVATIONS)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "weight", "variance"),
+    [
+        ("resnet20", {}, "layer3.0.conv1.weight", 2 / (64 * 9)),  # 2 / fan-out
+        ("resnet50", {}, "layer3.0.conv1.weight", 2 / 256),
+        ("lenet5", {}, "conv3.weight", 2 / (16 * 25 + 120 * 25)),  # Glorot's
+        ("mlp", {}, "hidden.0.0.weight", 2 / 784),  # He's, for it rectifies
+        ("mlp", {"activation": "tanh"}, "hidden.0.0.weight", 2 / (784 + 300)),
+        ("linear", {}, "fc.weight", 0.01**2),
+    ],
+)
+def test_published_starts(name: str, options: dict, weight: str, variance: float) -> None:
+    network = create_model(name, **options)
+    assert network.get_parameter(weight).var().item() == pytest.approx(variance, rel=0.05)
+
+
 def test_published_sizes() -> None:
     assert default_input("resnet50") == (3, 224, 224)
     assert default_input("lenet5") == (1, 32, 32)

@@ -252,6 +252,12 @@ def test_every_sixteen_bit_value() -> None:
     assert np.array_equal(pixels, np.rint(values / 257))
 
 
+def test_every_colour_under_every_alpha() -> None:
+    colour, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    pixels = decode(png_of(np.dstack([colour, alpha]), 8, 4), background=BACKGROUND).pixels
+    assert np.array_equal(pixels, over(grey(colour), alpha))
+
+
 # ------------------------------------------------------------------------------------------------------------- EXIF
 # orientation → the visual side of the stored row 0, and of the stored column 0 (EXIF 2.3, tag 0x0112)
 SIDES = {

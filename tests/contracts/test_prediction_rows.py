@@ -125,6 +125,12 @@ def test_what_is_not_a_file_of_rows_is_damaged(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"id": [1]}), path)
     with pytest.raises(DamagedError, match="does not hold prediction rows"):
         read_rows(path)
+    path.write_bytes(good)
+    table = pyarrow.parquet.read_table(path)
+    for columns in (["id", "name", "target"], ["name", "id", "target", "probability"]):
+        pyarrow.parquet.write_table(table.select(columns), path)
+        with pytest.raises(DamagedError, match="columns"):
+            read_rows(path)
     with pytest.raises(DamagedError, match="cannot read"):
         read_rows(tmp_path / "absent.parquet")
 

@@ -11,9 +11,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 from sightline.reports.build import build_report, render
-from sightline.reports.card import build_card
+from sightline.reports.card import build_card, render_card
 from sightline.reports.content import Content, Problem, read_content
 from tests.fake_runs import Fake, picture_of, trained, write_run
 
@@ -21,7 +22,8 @@ VOID = {"meta", "img", "br", "link", "input", "hr", "base"}
 VECTORS = (
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>", "<iframe src=//e.example>",
     "<style>*{display:none}</style>", "<base href=//e.example>", "<meta http-equiv=refresh content=0>", "<!-- ",
-    "<a href=javascript:alert(1)>x</a>", "<form action=//e.example><input>", "<math><mi>", "<plaintext>", "<b>", "</b>",
+    "<a href=javascript:alert(1)>x</a>", "1. x", "1) x", "  2. x", "+ x", "===", "---", "| - |", "www.e.example",
+    "<form action=//e.example><input>", "<math><mi>", "<plaintext>", "<b>", "</b>",
     " onmouseover=alert(1) x=", " style=color:red ", "javascript:alert(1)", "http://e.example/x.png", "{{7*7}}",
     "{% for i in x %}", "{{ config.__class__ }}", "{#", "${7*7}", "&lt;script&gt;", "&#60;b&#62;", "%3Cscript%3E",
     "=cmd|' /C calc'!A0", "../../etc/passwd", "\x00", "\x1b[31mred", "\u202egpj.exe", "\u2066x\u2069", "\u200b", "\ufeff",
@@ -127,7 +129,16 @@ def harmless(tmp_path_factory) -> Content:
         run={"status": "stopped", "stopped": "by hand"},
         data={"quarantined": 1, "n": 1798},
     )
-    return read_content(write_run(tmp_path_factory.mktemp("runs") / "run", fake, trained()))
+    content = read_content(write_run(tmp_path_factory.mktemp("runs") / "run", fake, trained()))
+    judged, batch = content.judged, content.batch
+    assert judged is not None
+    assert batch is not None
+    few = replace(judged.judgement, curves=judged.judgement.curves[:4], mistakes=judged.judgement.mistakes[:4])
+    return replace(
+        content,
+        judged=replace(judged, judgement=few),
+        batch=replace(batch, names=batch.names[:3], labels=batch.labels[:3]),
+    )
 
 
 def poisoned(content: Content, text: str) -> Content:
@@ -177,7 +188,7 @@ def test_elements_are_those_of_the_harmless_report(harmless):
         return None  # to draw pictures 500 times would prove nothing more
 
     expected = check(render(poisoned(harmless, "plain"), picture=gone)).tags
-    assert len(expected) > 1000
+    assert len(expected) > 800
     for payload in payloads():
         found = check(render(poisoned(harmless, payload), picture=gone)).tags
         assert found == expected, f"{payload!r} changed the page"
@@ -203,21 +214,22 @@ def test_hostile_folder_from_disk_to_page_and_card(tmp_path, payload):
     if "7*7" in payload:
         assert "{{7*7}}" in pages[1]  # shown as it is, not computed
         assert "\\u202e\\u001b[2J" in pages[1]
-    card = build_card(folders[1])
-    assert not re.search(r"<[a-z/!]", card)
-    assert not re.search(r"\]\(|!\[", card)
+    cards = [read_as_markdown(build_card(folder)).tags for folder in folders]
+    assert cards[1] == cards[0]
 
 
-def test_card_is_plain_text_whatever_the_names(harmless, tmp_path):
-    """Every line of a card begins as a line of the harmless card does: nothing opens a heading, list, link or tag."""
-    lines = {}
-    for index, payload in enumerate(["plain", *VECTORS]):
-        fake = Fake(
-            name=payload, classes=tuple(f"{payload}{i}" for i in range(10)), notes=(payload,), splits=("train", "val")
-        )
-        folder = tmp_path / f"run{index}"
-        if index < 12 or index % 4 == 0:
-            card = build_card(write_run(folder, fake, trained()))
-            assert not re.search(r"<[a-zA-Z/!]|\]\(|^\s*(```|~~~)", card, re.MULTILINE), payload
-            lines[payload] = [re.match(r"\s*(#+ |- |\| |    |)", line).group() for line in card.splitlines()]
-    assert all(found == lines["plain"] for found in lines.values())
+def read_as_markdown(card: str) -> Skeleton:
+    """The card as CommonMark with tables, raw HTML let through, so that whatever escapes the escaping shows."""
+    found = skeleton(MarkdownIt("commonmark", {"html": True}).enable("table").render(card))
+    assert not {t[0] for t in found.tags} & {"a", "img", "script", "b", "svg", "iframe", "style"}
+    return found
+
+
+def test_card_is_text_whatever_the_names(harmless):
+    expected = read_as_markdown(render_card(poisoned(harmless, "plain"))).tags
+    assert {("h1",), ("h2",), ("table",), ("li",)} < set(expected)
+    for payload in payloads()[::3] + list(VECTORS):
+        card = render_card(poisoned(harmless, payload))
+        assert read_as_markdown(card).tags == expected, payload
+        prose = "\n".join(line for line in card.splitlines() if not line.startswith("    "))  # all but commands
+        assert not re.search(r"https?://|www\.\w", prose), payload  # nor does a bare address become a link

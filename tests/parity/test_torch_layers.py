@@ -232,7 +232,7 @@ def test_initialisers_are_torchs(shape: tuple[int, ...]) -> None:
         assert torch.allclose(*filled, rtol=1e-6), own
 
 
-@pytest.mark.parametrize(("inputs", "connections"), [(100, 15), (7, 3), (10, 10), (4, 15), (1000, 999)])
+@pytest.mark.parametrize(("inputs", "connections"), [(100, 15), (7, 3), (25, 11), (10, 10), (4, 15), (1000, 999)])
 def test_sparse_fixes_the_inputs_of_a_unit(inputs: int, connections: int) -> None:
     weight = torch.empty(20, inputs)
     sparse(weight, connections=connections)
