@@ -1,6 +1,6 @@
 """Train the shipped recipes, record what came, and write it into their headers.
 
-    python benchmarks/recipes.py digits --seeds 0 1 2 3 4
+    python benchmarks/recipes.py digits --seeds 0,1,2,3,4
     python benchmarks/recipes.py mnist_lenet5 --seeds 0 [key=value …]
 
 Each run is the command that a user types, in a process of its own. Writes results/recipes/<recipe>.json (command, hardware,
@@ -29,7 +29,19 @@ SHIPPED = ROOT / "sightline" / "recipes" / "shipped"
 
 def trained(recipe: str, seed: int, keys: list[str], folder: Path) -> dict[str, Any]:
     out = folder / f"{recipe}-{seed}"
-    command = [sys.executable, "-m", "sightline", "train", recipe, "--seed", str(seed), "--out", str(out), "--json", *keys]
+    command = [
+        sys.executable,
+        "-m",
+        "sightline",
+        "train",
+        recipe,
+        "--seed",
+        str(seed),
+        "--out",
+        str(out),
+        "--json",
+        *keys,
+    ]
     start = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
@@ -62,9 +74,11 @@ def header(recipe: str, result: dict[str, Any], title: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0])
     parser.add_argument("--note", default="")
-    asked, keys = parser.parse_known_args()
+    parser.add_argument("keys", nargs="*")
+    asked = parser.parse_args()
+    keys = asked.keys
     folder = Path(tempfile.mkdtemp())
     path = SHIPPED / f"{asked.recipe}.yaml"
     try:

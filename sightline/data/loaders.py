@@ -18,6 +18,7 @@ from torch import Tensor
 from sightline.structures.batch import Batch, Sample, collate
 from sightline.structures.targets import Labels
 
+_CHUNK = 64  # images that a thread reads at a time
 Read = Callable[[int], tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"]]]  # id → pixels in frame, frame
 
 
@@ -40,10 +41,17 @@ class Memory:
 
     @classmethod
     def fill(cls, read: Read, ids: Int[np.ndarray, "n"], index: Int[np.ndarray, "n"], workers: int) -> Memory:
+        """Read every image once, straight into its place."""
+        first = read(int(ids[0]))[0]
+        image = np.empty((len(ids), *first.shape), dtype=np.uint8)
+        frame = np.empty((len(ids), 3, 3), dtype=np.float32)
+
+        def put(places: range) -> None:
+            for place in places:
+                image[place], frame[place] = read(int(ids[place]))
+
         with ThreadPoolExecutor(max(workers, 1), "sightline-fill") as pool:
-            read_all = list(pool.map(lambda i: read(int(i)), ids))
-        image = np.stack([pixels for pixels, _ in read_all])
-        frame = np.stack([f for _, f in read_all]).astype(np.float32)
+            list(pool.map(put, [range(start, min(start + _CHUNK, len(ids))) for start in range(0, len(ids), _CHUNK)]))
         return cls(torch.from_numpy(image), torch.from_numpy(frame), torch.from_numpy(ids), torch.from_numpy(index))
 
 

@@ -22,6 +22,7 @@ from sightline.tasks.task import Task
 Precision = Literal["auto", "fp32", "bf16"]
 _FABRIC = {"fp32": "32-true", "bf16": "bf16-mixed"}
 BF16_WORTH = 5_000_000  # multiply-adds an image below which low precision costs more in casts than it saves
+THREADS_WORTH = 5_000_000  # the same for compute threads
 
 
 def choose_device(name: str = "auto") -> str:
@@ -84,10 +85,23 @@ def unwrapped(task: Task) -> Iterator[Task]:
             setattr(task, name, child)
 
 
-def set_threads(threads: int) -> None:
-    """Compute threads of this process; 0 leaves torch's choice. Bits differ between thread counts, so runs record it."""
-    if threads > 0 and threads != torch.get_num_threads():
+def choose_threads(threads: int, multiply_adds: int) -> int:
+    """0 → one for networks below `THREADS_WORTH`, else torch's choice. Several threads gain little on small networks,
+    and lose tenfold when another program takes a core: they wait for each other at every layer."""
+    return threads or (1 if multiply_adds < THREADS_WORTH else torch.get_num_threads())
+
+
+@contextmanager
+def compute_threads(threads: int) -> Iterator[None]:
+    """Inside, torch computes with so many threads (0: as it is set); outside, as before. Bits differ between counts."""
+    before = torch.get_num_threads()
+    if threads not in (0, before):
         torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def fingerprint(fabric: Fabric, precision: str) -> dict[str, Any]:

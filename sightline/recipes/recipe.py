@@ -85,7 +85,7 @@ class FitSection(Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weights' average; 0 is off")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: NonNegativeInt = Field(0, description="compute threads; 0 leaves torch's choice")
+    threads: NonNegativeInt = Field(0, description="compute threads; 0 is one for small networks, else torch's choice")
     monitor: Literal["accuracy", "loss", "balanced_accuracy", "macro_f1", "mcc"] = "accuracy"
     patience: PositiveInt | None = Field(None, description="stop after this many validations without improvement")
     commit_every: PositiveInt | None = Field(

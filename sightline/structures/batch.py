@@ -47,9 +47,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         if not isinstance(self.target, Target):
-            raise TypeError(
-                f"Batch.target is a {type(self.target).__name__}; wrap it in Labels, Boxes, Masks …"
-            )
+            raise TypeError(f"Batch.target is a {type(self.target).__name__}; wrap it in Labels, Boxes, Masks …")
 
     def __len__(self) -> int:
         return len(self.image)

@@ -21,9 +21,7 @@ def _moved(value: Any, device: torch.device | str, non_blocking: bool) -> Any:
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=non_blocking)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            f.name: _moved(getattr(value, f.name), device, non_blocking) for f in dataclasses.fields(value)
-        }
+        fields = {f.name: _moved(getattr(value, f.name), device, non_blocking) for f in dataclasses.fields(value)}
         return dataclasses.replace(value, **fields)
     if isinstance(value, Mapping):
         return {name: _moved(item, device, non_blocking) for name, item in value.items()}

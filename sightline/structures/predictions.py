@@ -65,6 +65,4 @@ class ClassRows:
 
     @classmethod
     def join(cls, parts: list[ClassRows]) -> ClassRows:
-        return cls(
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("id", "target", "probability"))
-        )
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("id", "target", "probability")))

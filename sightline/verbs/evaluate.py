@@ -8,7 +8,7 @@ from typing import Any
 
 from sightline.data.dataset import Dataset, with_classes
 from sightline.data.loaders import Images, in_order
-from sightline.engine.devices import choose_device, set_threads
+from sightline.engine.devices import choose_device, compute_threads
 from sightline.engine.predicting import predictions
 from sightline.errors import UsageError, nearest
 from sightline.evaluation.judgement import Judgement, judge
@@ -54,7 +54,6 @@ def evaluate(
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", nearest(split, SPLITS))
     recipe = run.recipe
-    set_threads(recipe.fit.threads)
     if data is None:
         found = open_dataset(recipe, teller)
         same_data(run, found)
@@ -68,7 +67,8 @@ def evaluate(
         found, split = with_classes(found, run.classes), split or "all"
         ids = found.ids(None if split == "all" else split)
     images = load(found, ids, run.preprocessing, cache=recipe.data.cache, workers=recipe.data.workers)
-    rows = judge_split(run.task(), images, choose_device(device), tta=tta)
+    with compute_threads(recipe.fit.threads):
+        rows = judge_split(run.task(), images, choose_device(device), tta=tta)
     return Evaluation(run, split, judge(rows, run.classes))
 
 

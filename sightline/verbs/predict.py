@@ -13,7 +13,7 @@ import torch
 
 from sightline.data.loaders import Decoding, in_order
 from sightline.data.names import IMAGE_SUFFIXES
-from sightline.engine.devices import choose_device, set_threads
+from sightline.engine.devices import choose_device, compute_threads
 from sightline.engine.predicting import predictions
 from sightline.errors import UsageError
 from sightline.preprocessing.rejection import Rejected
@@ -74,7 +74,6 @@ def predict(
     run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
     if out is not None and Path(out).suffix not in (".csv", ".jsonl"):
         raise UsageError(f"cannot write predictions as {Path(out).suffix or out!r}", "use a .csv or a .jsonl file")
-    set_threads(run.recipe.fit.threads)
     files = [file for path in paths for file in _expanded(Path(path))]
     if not files:
         raise UsageError("no images to predict", "give image files, folders of them, or a .txt list")
@@ -92,16 +91,13 @@ def predict(
     unknown = torch.full((len(files),), -1)
     images = Decoding(read, torch.arange(len(files)), unknown)
     rows: list[dict[str, Any]] = []
-    for batch, prediction in predictions(
-        run.task(), in_order(images, 64, run.recipe.data.workers), choose_device(device)
-    ):
-        assert isinstance(prediction, Classes)
-        for i, probability in zip(batch.id.tolist(), prediction.probability.cpu(), strict=True):
-            rows.append(
-                _row(str(files[i]), probability, run.classes)
-                if i not in errors
-                else {"path": str(files[i]), "error": errors[i]}
-            )
+    batches = in_order(images, 64, run.recipe.data.workers)
+    with compute_threads(run.recipe.fit.threads):
+        for batch, prediction in predictions(run.task(), batches, choose_device(device)):
+            assert isinstance(prediction, Classes)
+            for i, probability in zip(batch.id.tolist(), prediction.probability.cpu(), strict=True):
+                path = str(files[i])
+                rows.append({"path": path, "error": errors[i]} if i in errors else _row(path, probability, run.classes))
     found = Predictions(run, tuple(rows))
     if out is not None:
         found.write(Path(out))

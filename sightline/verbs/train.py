@@ -11,7 +11,15 @@ from sightline.data.dataset import Dataset
 from sightline.data.loaders import Memory
 from sightline.data.stream import Stream
 from sightline.engine.checkpoints import Checkpoints, kept_weights, load_weights
-from sightline.engine.devices import choose_device, choose_precision, fingerprint, make_fabric, set_threads, set_up
+from sightline.engine.devices import (
+    choose_device,
+    choose_precision,
+    choose_threads,
+    compute_threads,
+    fingerprint,
+    make_fabric,
+    set_up,
+)
 from sightline.engine.ema import Ema
 from sightline.engine.fit import Plan, fit
 from sightline.engine.signals import listening
@@ -75,11 +83,10 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
         "fit.device": device, "fit.precision": precision,
     }  # fmt: skip
     recipe, out, smoke = _asked(what, overrides, flags, out, resume, smoke)
-    set_threads(recipe.fit.threads)
     data = open_dataset(recipe, teller)
     recipe = resolved(recipe, data)
     run = place(recipe, data, out)
-    with locked(run.folder):
+    with compute_threads(recipe.fit.threads), locked(run.folder):
         begin(run, recipe, data, smoke=smoke, teller=teller)
         teller.keep(run.folder / "log.txt")
         _train(_ready(run, recipe, data, teller, smoke=bool(run.status["smoke"])))
@@ -108,12 +115,15 @@ def _asked(
 
 
 def resolved(recipe: Recipe, data: Dataset) -> Recipe:
-    """The recipe with nothing left open: gaps filled by the rules, precision chosen for this device and network."""
+    """The recipe with nothing left open: gaps filled by the rules, precision and threads chosen."""
     recipe = completed(recipe, data)
     check(recipe)
     work = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))["multiply_adds"]
-    precision = choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work)
-    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"precision": precision})})
+    chosen = {
+        "precision": choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work),
+        "threads": choose_threads(recipe.fit.threads, work),
+    }
+    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update=chosen)})
 
 
 def _shape(recipe: Recipe) -> tuple[int, int, int]:
@@ -130,7 +140,8 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bo
     geometry = build_geometry(recipe)
     raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
     images = {
-        split: load(data, some, raw, cache=recipe.data.cache, workers=recipe.data.workers) for split, some in ids.items()
+        split: load(data, some, raw, cache=recipe.data.cache, workers=recipe.data.workers)
+        for split, some in ids.items()
     }
     mean, std = statistics(images["train"], channels)
     preprocessing = replace(raw, mean=mean, std=std)
@@ -185,8 +196,9 @@ def _train(training: Training) -> None:
                 fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
                 every=[*every, (1, lambda s: bar.at(s.step))], stop=asked,
             )  # fmt: skip
-        except DivergedError:
-            run.note(status="diverged")
+        except DivergedError as error:
+            keeper.commit(state)
+            run.note(status="diverged", step=state.step, stopped=str(error))
             raise
         if asked.signal and state.ended is None:
             training.clock.stop(state.step, training.seen(state))

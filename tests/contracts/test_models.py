@@ -151,7 +151,9 @@ def test_text_is_understood() -> None:
     assert network.input_size == (1, 8, 6)
     assert network.hidden[0][2].p == 0.1
     assert network.fc.out_features == 3
-    assert create_model("mlp", hidden="").channels == (784,)
+    flat = create_model("mlp", hidden="")
+    assert flat.channels == (784,)
+    assert torch.equal(flat(images("mlp")), flat.fc(images("mlp").flatten(1)))  # a linear classifier
     assert create_model("resnet18", small_images="true").input_size == (3, 32, 32)
     assert create_model("resnet18", small_images=False).input_size == (3, 224, 224)
 

@@ -35,7 +35,11 @@ def test_parts_broadcast_and_do_not_depend_on_company() -> None:
 
 def test_purposes_seeds_and_parts_all_matter() -> None:
     base = keys(0, "a", torch.arange(1000))
-    for other in (keys(1, "a", torch.arange(1000)), keys(0, "b", torch.arange(1000)), keys(0, "a", torch.arange(1000), 0)):
+    for other in (
+        keys(1, "a", torch.arange(1000)),
+        keys(0, "b", torch.arange(1000)),
+        keys(0, "a", torch.arange(1000), 0),
+    ):
         assert not (base == other).any()
 
 

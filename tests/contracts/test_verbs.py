@@ -45,7 +45,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def digits(place: Path) -> Path:
     found = called("train", "digits", "--epochs", "3", "--out", str(place / "digits"), "fit.ema=0.5")
     assert found.keys() == SUMMARY
-    assert (found["task"], found["model"], found["stopped"], found["smoke"]) == ("classification", "lenet5", "finished", False)
+    assert (found["task"], found["model"], found["stopped"], found["smoke"]) == (
+        "classification",
+        "lenet5",
+        "finished",
+        False,
+    )
     return place / "digits"
 
 
@@ -53,7 +58,11 @@ def test_the_folder_has_every_file_and_clocks_only_where_they_may_be(digits: Pat
     assert [name for name in FILES if not (digits / name).is_file()] == []
     year = time.strftime("%Y-")
     for path in digits.rglob("*"):
-        if path.is_file() and path.suffix in (".json", ".yaml", ".csv", ".md", ".jsonl") and path.name != "timing.jsonl":
+        if (
+            path.is_file()
+            and path.suffix in (".json", ".yaml", ".csv", ".md", ".jsonl")
+            and path.name != "timing.jsonl"
+        ):
             text = path.read_text()
             assert str(digits.parent) not in text, f"{path.name} holds a path"
             assert year not in text, f"{path.name} holds a date"
@@ -81,7 +90,10 @@ def test_evaluate_says_what_training_measured(digits: Path) -> None:
     assert low <= found["metrics"]["accuracy"] <= high
     assert set(found["per_class"]) == set("0123456789")
     assert sum(row["support"] for row in found["per_class"].values()) == found["n"]
-    assert called("evaluate", str(digits), "--split", "val")["metrics"] == json.loads((digits / "metrics.json").read_text())["val"]
+    assert (
+        called("evaluate", str(digits), "--split", "val")["metrics"]
+        == json.loads((digits / "metrics.json").read_text())["val"]
+    )
     assert called("evaluate", str(digits), "--tta")["metrics"] != found["metrics"]
 
 

@@ -128,7 +128,10 @@ def _ravine(inputs: Inputs) -> bool:
             w, memory = rule(w, curve * w, memory)
         return 0.5 * (curve * w * w).sum().item()
 
-    plain, damped = partial(updates.sgd, lr=inputs["lr"]), partial(updates.momentum, lr=inputs["lr"], beta=inputs["beta"])
+    plain, damped = (
+        partial(updates.sgd, lr=inputs["lr"]),
+        partial(updates.momentum, lr=inputs["lr"], beta=inputs["beta"]),
+    )
     return left(plain) > left(damped)
 
 
