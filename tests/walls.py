@@ -274,10 +274,13 @@ TOYS: dict[str, tuple[type[Task], Callable[[int], Sample], str]] = {
 }
 
 
-def train(name: str, folder: Path, *, kill_at: int = -1, accumulate: int = ACCUMULATE, workers: int = 0) -> Task:
-    """Train the toy from wherever `folder` stands to the end, committing every third step."""
+def train(
+    name: str, folder: Path, *, kill_at: int = -1, accumulate: int = ACCUMULATE, workers: int = 0, by: str | None = None
+) -> Task:
+    """Train the toy from wherever `folder` stands to the end, committing every third step; `by` another optimiser."""
     torch.set_num_threads(1)
     kind, make, optimizer = TOYS[name]
+    optimizer = by or optimizer
     with torch_seeded(0, "initialise"):
         task = kind()
     fabric = make_fabric("cpu", "fp32")

@@ -22,9 +22,28 @@ from sightline.recipes.run import open_run
 from tests.tiny_data import write_folder
 
 SUMMARY = {"run", "task", "model", "steps", "seconds", "images_per_second", "stopped", "smoke", "val", "test"}
-FILES = """run.json recipe.yaml environment.json data.json preprocessing.json metrics.json history.csv metrics.jsonl timing.jsonl
-log.txt model/model.safetensors model/config.json predictions/train.parquet predictions/val.parquet predictions/test.parquet
-samples/batch.png samples/batch.json report.html README.md manifest.json""".split()
+FILES = [
+    "run.json",
+    "recipe.yaml",
+    "environment.json",
+    "data.json",
+    "preprocessing.json",
+    "metrics.json",
+    "history.csv",
+    "metrics.jsonl",
+    "timing.jsonl",
+    "log.txt",
+    "model/model.safetensors",
+    "model/config.json",
+    "predictions/train.parquet",
+    "predictions/val.parquet",
+    "predictions/test.parquet",
+    "samples/batch.png",
+    "samples/batch.json",
+    "report.html",
+    "README.md",
+    "manifest.json",
+]
 
 
 def called(*arguments: str) -> dict[str, Any]:

@@ -51,14 +51,16 @@ def test_the_critic_sees_five_different_real_batches_a_step(tmp_path: Path) -> N
 
 
 def test_accumulation_is_exact_when_little_is_known(tmp_path: Path) -> None:
-    """Two micro-batches of four with unequal numbers of known answers descend the loss of the batch of eight."""
+    """Two micro-batches of four with unequal numbers of known answers descend the loss of the batch of eight.
+
+    By SGD: RMSProp divides by the root of tiny squares and so blows up the last bits of a sum in another order."""
     weights = []
     for accumulate in (1, 2):
         folder = tmp_path / str(accumulate)
         folder.mkdir()
-        task = walls.train("two_questions", folder, accumulate=accumulate)
+        task = walls.train("two_questions", folder, accumulate=accumulate, by="sgd")
         weights.append(torch.cat([p.detach().flatten() for p in task.parameters()]))
-    assert (weights[0] - weights[1]).abs().max().item() < 1e-5
+    assert (weights[0] - weights[1]).abs().max().item() < 1e-6
 
 
 def test_a_coupled_task_refuses_accumulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,40 @@ from sightline.data.dataset import build_dataset
 from sightline.data.duplicates import place_of
 from sightline.data.folds import k_fold
 from sightline.data.splits import fractions_for
+from tests.golden.rows import Golden
 from tests.tiny_data import idx_bytes
+
+golden = Golden("data")
+Inputs = dict[str, Any]
+
+
+@pytest.mark.parametrize("identifier", golden.rows)
+def test_row(identifier: str) -> None:
+    golden.check(identifier)
+
+
+def test_every_row_is_computed() -> None:
+    assert golden.computed.keys() == golden.rows.keys()
+
+
+@golden("kfold-semantics")
+def _folds(inputs: Inputs) -> dict[str, Any]:
+    fold = k_fold(inputs["n"], inputs["k"], seed=0)
+    validated = [np.flatnonzero(fold == f) for f in range(inputs["k"])]
+    every = np.concatenate(validated).tolist()
+    return {
+        "each_once": sorted(every) == list(range(inputs["n"])),
+        "disjoint": len(set(every)) == len(every),
+        "sizes": [len(v) for v in validated],
+    }
+
+
+@golden("split-4M")
+def _shares(inputs: Inputs) -> dict[str, Any]:
+    total = sum(inputs["n"])
+    shares = fractions_for(total)
+    assert [round(share * total) for share in shares] == inputs["n"]
+    return {"total": total, "pct": [100 * share for share in shares]}
 
 
 def test_kfold_semantics() -> None:

@@ -24,6 +24,7 @@ from sightline.layers.arithmetic import (
 from sightline.layers.convolution import convolve, correlate, correlate_backward, linear_as_convolution, zero_pad
 from sightline.layers.dropout import inverted_dropout
 from sightline.layers.initialise import activation_statistics, he, initialise, lecun, sparse, xavier
+from sightline.layers.kernels import image_kernel
 from sightline.layers.normalisation import (
     STATISTICS_OVER,
     LocalResponseNorm,
@@ -157,6 +158,36 @@ def _(inputs: Inputs):
     impulse[0, 0, row, column], kernel[0, 0, 1, 0] = 1, 1
     assert convolve(impulse, kernel, padding=1).nonzero()[:, 2:].tolist() == [[2, 1]]
     return correlate(impulse, kernel, padding=1).nonzero()[0, 2:].tolist()
+
+
+_KERNELS = {  # the row's names, in its order → ours
+    "identity": "identity",
+    "shift": "shift",
+    "box 1/9": "box3",
+    "[1 2 1;2 4 2;1 2 1] unnormalised": "gauss3_unnormalised",
+    "gauss5x5/273": "gauss5",
+    "sobel_x": "sobel_x",
+    "sobel_y": "sobel_y",
+    "laplace8": "laplace8",
+    "laplace4": "laplace4",
+    "sharpen": "sharpen",
+    "gauss3x3/16": "gauss3",
+    "box 1/49": "box7",
+    "5x5 with -2/8": "log5",
+    "5x5 of 0.04": "box5",
+}
+
+
+@golden("kernel-sums")
+def _(inputs: Inputs):
+    return [image_kernel(_KERNELS[name]).sum().item() for name in inputs["kernels"]]
+
+
+@golden("sigmoid-max-slope")
+def _(inputs: Inputs):
+    x = torch.linspace(-8, 8, 1601, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(ACTIVATIONS["sigmoid"]()(x).sum(), x)
+    return {"max_slope": slope.max().item(), "ten_layers": slope.max().item() ** inputs["k"]}
 
 
 @golden("moving-average")
