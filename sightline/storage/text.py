@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def shown(name: str) -> str:
     """`name` for a person: undecodable bytes as \\xNN; control, bidi and other invisible characters as \\uNNNN."""
-    return "".join(_shown(c) for c in name)
+    return name if name.isprintable() else "".join(_shown(c) for c in name)
 
 
 def _shown(c: str) -> str:

@@ -79,6 +79,9 @@ def open_dataset(recipe: Recipe, teller: Teller, *, whole: bool = False) -> Data
         workers=max(recipe.data.workers, 1),
         cache_dir=cache_folder(),
     )
+    given = sorted({r.split for r in data.records if r.split is not None})
+    if given and (recipe.data.val is not None or recipe.data.test is not None) and not whole:
+        raise UsageError(f"the data give their splits ({', '.join(given)})", "leave data.val and data.test out")
     for note in data.notes:
         teller.say(note)
     for problem in data.problems[:PROBLEMS_SAID]:

@@ -158,7 +158,8 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bo
         f"{recipe.fit.precision}, in {run.folder}"
     )
     device = choose_device(recipe.fit.device)
-    return Training(run, recipe, data, preprocessing, images, task, teller, device, steps, per_epoch)
+    schedule = build_schedule(recipe, steps, per_epoch)
+    return Training(run, recipe, data, preprocessing, images, task, teller, device, steps, per_epoch, schedule)
 
 
 def _train(training: Training) -> None:
@@ -180,8 +181,7 @@ def _train(training: Training) -> None:
         recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
         workers=0 if isinstance(shown, Memory) else recipe.data.workers,  # a gather is quicker than handing it over
     )  # fmt: skip
-    schedule = build_schedule(recipe, training.steps, training.per_epoch)
-    plan = Plan(training.steps, schedule, recipe.fit.accumulate, recipe.fit.clip, recipe.seed)
+    plan = Plan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip, recipe.seed)
     augment = build_augment(recipe)
     first = augment(stream.batch(0))
     sample_batch(run, first, training.data)

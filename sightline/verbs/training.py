@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class Training:
     device: str
     steps: int
     per_epoch: int
+    schedule: Callable[[State], float]
     ema: Ema | None = None
     metrics_log: Log = field(init=False)
     clock: Clock = field(init=False)
@@ -83,6 +84,7 @@ class Training:
         """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long."""
         rate = self.clock.stop(state.step, self.seen(state))
         row: dict[str, Any] = {"epoch": round(state.step / self.per_epoch, 6), "step": state.step}
+        row["lr"] = (self.recipe.optim.lr or 0.0) * self.schedule(state)
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         state.epoch.clear()
         if "val" in self.images:

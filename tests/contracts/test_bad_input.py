@@ -108,6 +108,13 @@ def test_data_without_images_classes_or_files(tmp_path: Path) -> None:
     assert "a.png" in said
 
 
+def test_shares_for_data_that_give_their_splits(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    folder(root / "train", {"cat": 4, "dog": 4})
+    folder(root / "test", {"cat": 2, "dog": 2}, first=100)
+    assert "data.val" in refused(2, "train", str(root), "data.val=0.2")
+
+
 def test_a_split_with_a_class_that_training_lacks(tmp_path: Path) -> None:
     root = tmp_path / "data"
     folder(root / "train", {"cat": 4, "dog": 4})

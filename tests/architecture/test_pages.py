@@ -1,0 +1,80 @@
+"""What the pages say is so: commands exist, recipes are valid and measured, figures are those of recorded runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+import typer
+
+from sightline.cli.main import app
+from sightline.recipes.reading import make_recipe, read_values, shipped_recipes
+from sightline.recipes.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+COMMANDS = re.findall(r"^    (sightline .*?)(?:\s+#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_readme_exist(command: str) -> None:
+    """Verb and options parse; keys are those of a recipe."""
+    _, verb, *arguments = shlex.split(command)
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group) or hasattr(group, "commands")
+    context = group.commands[verb].make_context(verb, list(arguments), resilient_parsing=False)  # type: ignore[attr-defined]
+    keys = [pair.split("=")[0].split(".") for pair in context.params.get("overrides") or ()]
+    for section, key in keys:
+        assert key in Recipe.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_shipped_recipe_is_valid_and_states_what_it_gave(name: str) -> None:
+    recipe = make_recipe(read_values(name))
+    assert recipe.model.name
+    text = (ROOT / "sightline" / "recipes" / "shipped" / f"{name}.yaml").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("#")]
+    assert f"sightline train {name}" in lines[1]
+    assert re.search(r", \d+ s, test accuracy \d+\.\d\d %( ± \d+\.\d\d)? \(n=\d+\)$", lines[2]), lines[2]
+
+
+def test_the_figures_of_the_readme_are_those_of_recorded_runs() -> None:
+    shown = (ROOT / "README.md").read_text().split("<!-- results -->")[1].split("<!-- /results -->")[0].strip()
+    assert shown == script("readme").table().strip(), "run: python benchmarks/readme.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_ci_runs_the_command_that_the_readme_gives() -> None:
+    lines = re.findall(r"^    (python3 -m venv .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    assert lines[0].endswith("sightline train digits")
+    done = subprocess.run(
+        ["sed", "-n", r"s/^    \(python3 -m venv \.venv .*pytest.*\)$/\1/p", "README.md"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == lines[1]
