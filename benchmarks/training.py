@@ -26,9 +26,9 @@ from machine import described
 
 ROOT = Path(__file__).parents[1]
 TASKS = {
-    "lenet5": {"recipe": "mnist_lenet5", "n": 60_000, "goal": 1.5},
-    "resnet20": {"recipe": "cifar10_resnet20", "n": 50_000, "goal": 1.5},
-    "resnet18": {"recipe": "cifar10_resnet20", "n": 50_000, "goal": 1.3},
+    "lenet5": {"recipe": "mnist_lenet5", "goal": 1.5},
+    "resnet20": {"recipe": "cifar10_resnet20", "goal": 1.5},
+    "resnet18": {"recipe": "cifar10_resnet20", "goal": 1.3},
 }
 BATCH = 128
 
@@ -95,16 +95,27 @@ def plain(model: str, precision: str, workers: int, seconds: float) -> dict[str,
                 return {"images_per_second": rate, "megabytes": peak / 1024}
 
 
-def ours(model: str, precision: str, images: int) -> dict[str, Any]:
-    """The command, over that many images; its own clock counts training alone, from the first step."""
+def ours(model: str, precision: str, seconds: float) -> dict[str, Any]:
+    """The command, stopped by SIGTERM after so many seconds of training; its own clock counts them, the first step included."""
     task = TASKS[model]
+    flip = "false" if model == "lenet5" else "true"
+    keys = [
+        "fit.epochs=1000", f"fit.precision={precision}", f"fit.batch={BATCH}", "fit.threads=2", "optim.lr=0.002",
+        "input.size=32", f"augment.flip={flip}", "augment.preset=light",
+    ]  # fmt: skip
+    timed = """
+import json, os, resource, signal, subprocess, sys, time
+command, sign, seconds = json.loads(sys.argv[1])
+child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+while not os.path.exists(sign):
+    time.sleep(0.05)
+time.sleep(seconds)
+child.send_signal(signal.SIGTERM)
+assert child.wait() == 143
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
     with tempfile.TemporaryDirectory() as folder:
-        keys = [
-            f"fit.epochs={images / task['n']}",
-            f"fit.precision={precision}",
-            f"fit.batch={BATCH}",
-            "optim.lr=0.002",
-        ]
+        run = Path(folder) / "run"
         command = [
             sys.executable,
             "-m",
@@ -114,19 +125,15 @@ def ours(model: str, precision: str, images: int) -> dict[str, Any]:
             "-m",
             model,
             "--out",
-            f"{folder}/run",
+            str(run),
+            "-q",
+            *keys,
         ]
-        shared = ["input.size=32", f"augment.flip={'false' if model == 'lenet5' else 'true'}", "augment.preset=light"]
-        timed = """
-import json, resource, subprocess, sys
-subprocess.run(json.loads(sys.argv[1]), check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-        whole = json.dumps([*command, *shared, *keys, "-q"])
-        done = subprocess.run([sys.executable, "-c", timed, whole], capture_output=True, text=True, check=True)
-        lines = [json.loads(line) for line in (Path(folder) / "run" / "timing.jsonl").read_text().splitlines()]
-    seconds, seen = sum(row["seconds"] for row in lines), sum(row["images"] for row in lines)
-    return {"images_per_second": seen / seconds, "megabytes": int(done.stdout) / 1024}
+        asked = json.dumps([command, str(run / "samples" / "batch.json"), seconds])
+        done = subprocess.run([sys.executable, "-c", timed, asked], capture_output=True, text=True, check=True)
+        lines = [json.loads(line) for line in (run / "timing.jsonl").read_text().splitlines()]
+    took, seen = sum(row["seconds"] for row in lines), sum(row["images"] for row in lines)
+    return {"images_per_second": seen / took, "megabytes": int(done.stdout) / 1024}
 
 
 def in_a_process(**arguments: Any) -> dict[str, Any]:
@@ -141,11 +148,10 @@ def in_a_process(**arguments: Any) -> dict[str, Any]:
 def compare(model: str, precision: str, rounds: int, seconds: float) -> dict[str, Any]:
     tried = {w: in_a_process(model=model, precision=precision, workers=w, seconds=seconds / 2) for w in (0, 1, 2)}
     workers = max(tried, key=lambda w: tried[w]["images_per_second"])
-    images = int(tried[workers]["images_per_second"] * seconds * 1.5)
     pairs = []
     for _ in range(rounds):
         base = in_a_process(model=model, precision=precision, workers=workers, seconds=seconds)
-        pairs.append((ours(model, precision, images), base))
+        pairs.append((ours(model, precision, seconds), base))
     speed = [a["images_per_second"] / b["images_per_second"] for a, b in pairs]
     memory = [a["megabytes"] / b["megabytes"] for a, b in pairs]
     return {
