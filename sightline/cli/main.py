@@ -35,14 +35,14 @@ RunFolder = Annotated[str, Argument(metavar="RUN", help="A run's folder.", show_
 Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool | None) -> None:
     if asked:
         print(__version__)
         raise typer.Exit()
 
 
 @app.callback()
-def _root(version: Annotated[bool, Option("--version", callback=_version, is_eager=True)] = False) -> None:
+def _root(version: Annotated[bool | None, Option("--version", callback=_version, is_eager=True)] = None) -> None:
     """Images in; a trained, measured, explained model out."""
 
 
