@@ -1,4 +1,4 @@
-"""Hurt runs for minutes and record what they bore: results/faults.json, with the command, the machine and the seconds."""
+"""Hurt runs for minutes and record what they bore: results/faults*.json, with the command, the machine and the seconds."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> None:
     start = time.perf_counter()
-    command = [sys.executable, "-m", "pytest", "tests/faults", "-m", "slow", "-s", "-rs", "-p", "no:randomly"]
+    chosen = ["-k", sys.argv[1]] if len(sys.argv) > 1 else []  # "kills" or "disk"; both without
+    command = [sys.executable, "-m", "pytest", "tests/faults", "-m", "slow", "-s", "-rs", *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(done.stdout[-3000:])
     figures = [json.loads(line) for line in re.findall(r"^.*?(\{.*\})$", done.stdout, re.MULTILINE)]
     found = {
-        "command": "python benchmarks/faults.py",
+        "command": " ".join(["python benchmarks/faults.py", *sys.argv[1:]]),
         "machine": described(),
         "seconds": round(time.perf_counter() - start),
         "passed": done.returncode == 0,
         "summary": done.stdout.strip().splitlines()[-1],
         "figures": figures,
     }
-    (ROOT / "results" / "faults.json").write_text(json.dumps(found, indent=1) + "\n")
+    name = "-".join(["faults", *sys.argv[1:]])
+    (ROOT / "results" / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     sys.exit(done.returncode)
 
 

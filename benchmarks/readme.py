@@ -30,11 +30,11 @@ def table() -> str:
             f"| training speed, {row['model']} {row['precision']} | {row['ratio']:.2f}x the plain loop, "
             f"{row['memory_ratio']:.2f}x its memory | median of {row['n']} pairs, {row['images_per_second']:,.0f} images/s |"
         )
-    if found := read("faults.json"):
+    if found := read("faults-kills.json") or read("faults.json"):
         kills = next((f for f in found["figures"] if "kills" in f), {})
         lines.append(
             f"| killed with `kill -9` | {kills.get('identical')}/{kills.get('runs')} runs bit-identical after "
-            f"{kills.get('kills')} kills | `python benchmarks/faults.py`, {found['seconds']} s |"
+            f"{kills.get('kills')} kills | `{found['command']}`, {found['seconds']} s |"
         )
     return "\n".join(lines)
 

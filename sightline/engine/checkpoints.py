@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.errors import DamagedError, ResourceError
 from sightline.storage.folders import commit_folder, newest_good, retain, sweep
@@ -151,8 +151,8 @@ def kept_weights(task: Task, ema: Ema | None) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def load_weights(task: Task, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Copy `tensors` into the task's own, wrapped or bare, keeping their layout. Raises DamagedError on any mismatch."""
+def load_weights(task: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Copy `tensors` into the module's own, wrapped or bare, keeping their layout. Raises DamagedError on any mismatch."""
     own = {name: t.detach() for name, t in task.state_dict(keep_vars=True).items()}
     check_same(tensors, own, what)
     for name, tensor in own.items():

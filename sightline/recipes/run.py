@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from sightline import __version__
 from sightline.engine.checkpoints import load_weights, read_best
 from sightline.errors import DamagedError, UsageError
@@ -120,17 +118,15 @@ class Run:
 
     def task(self) -> Classification:
         """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
-        task = Classification(Normalised(self.preprocessing.normaliser(), self._bare()))
+        network = build_model(self.recipe, len(self.classes))
+        task = Classification(Normalised(self.preprocessing.normaliser(), network))
         path = self.folder / "model" / "model.safetensors"
         if path.exists():
             weights = unpack(path.read_bytes(), {}, str(path))
-            load_weights(task.model.network, weights, str(path))  # type: ignore[union-attr,arg-type]
+            load_weights(network, weights, str(path))
         else:
             load_weights(task, read_best(self.folder / "checkpoints"), "best.safetensors")
         return task.eval()  # type: ignore[return-value]
-
-    def _bare(self) -> nn.Module:
-        return build_model(self.recipe, len(self.classes))
 
 
 def open_run(path: str | Path) -> Run:

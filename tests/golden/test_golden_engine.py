@@ -174,7 +174,7 @@ def _decays(inputs: Inputs) -> dict[str, list[float]]:
 
 @golden("lr-plateau")
 def _plateau(inputs: Inputs) -> list[float]:
-    values = inputs["val"]
+    values = [float(v) for v in inputs["val"]]
     return [0.1 * schedules.plateau(values[: i + 1], factor=0.1, patience=2) for i in range(len(values))]
 
 
