@@ -25,10 +25,11 @@ def table() -> str:
                 f"| `{name}` | test accuracy {100 * found['test_accuracy_mean']:.2f} %{spread} (n={found['n']}) | "
                 f"`{found['command']}`, {cores}, {seconds:.0f} s |"
             )
-    for row in read("speed.json").get("rows", []):
+    speeds = [read(f"speed{part}.json").get("rows", []) for part in ("", "-lenet5", "-resnet20", "-resnet18")]
+    for row in (row for rows in speeds for row in rows):
         lines.append(
             f"| training speed, {row['model']} {row['precision']} | {row['ratio']:.2f}x the plain loop, "
-            f"{row['memory_ratio']:.2f}x its memory | median of {row['n']} pairs, {row['images_per_second']:,.0f} images/s |"
+            f"{row['memory_ratio']:.2f}x its memory | n={row['n']}, {row['images_per_second']:,.0f} images/s |"
         )
     if found := read("faults-kills.json") or read("faults.json"):
         kills = next((f for f in found["figures"] if "kills" in f), {})

@@ -5,7 +5,7 @@
 Both sides train the same network on the same images with the same batch and augmentation, each in a process of its own,
 turn about. The plain side is a torchvision data set behind a DataLoader with the best of 0, 1 and 2 workers (chosen in a
 round of its own); ours is the command that a user types. Memory is the peak of the whole process tree's largest process.
-Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed.json.
+Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed*.json.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def main() -> None:
         "seconds": round(time.perf_counter() - start),
         "rows": rows,
     }
-    if not asked.only:
-        (ROOT / "results" / "speed.json").write_text(json.dumps(found, indent=1) + "\n")
+    name = f"speed-{asked.only}" if asked.only else "speed"
+    (ROOT / "results" / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
