@@ -6,6 +6,7 @@ Boxes are half-open pixel edges, xyxy, float, in the batch's frame. What is unkn
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,13 @@ IGNORE = 255  # the value of a mask pixel that belongs to no class and counts no
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(ABC):
     """Any knowledge about a batch. `join` stacks the targets of single samples in order."""
 
     @classmethod
+    @abstractmethod
     def join(cls, parts: Sequence[Target]) -> Target:
-        raise NotImplementedError(cls.__name__)
+        """The target of a batch from those of its samples."""
 
 
 @dataclass(frozen=True)
