@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -248,6 +248,10 @@ def test_targets_that_cannot_be_moved_are_refused(operation: Flip | Shift | Affi
     @dataclass(frozen=True)
     class Captions(Target):
         words: tuple[str, ...] = ("a cat",)
+
+        @classmethod
+        def join(cls, parts: Sequence[Target]) -> Captions:
+            return cls(tuple(word for p in parts if isinstance(p, Captions) for word in p.words))
 
     with pytest.raises(TypeError, match="Captions cannot be moved yet"):
         operation(batch_of([1], target=Captions()), 0)
