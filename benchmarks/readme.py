@@ -31,12 +31,21 @@ def table() -> str:
             f"| training speed, {row['model']} {row['precision']} | {row['ratio']:.2f}x the plain loop, "
             f"{row['memory_ratio']:.2f}x its memory | n={row['n']}, {row['images_per_second']:,.0f} images/s |"
         )
+    for name in ("camvid", "bccd", "nuclei"):
+        if found := read(f"folders/{name}.json"):
+            metric, value = next(iter(found["measured"].items()))
+            words, cores = metric.replace("_", " "), found["machine"]["gpu"] or f"{found['machine']['cores']} CPU cores"
+            lines.append(
+                f"| `{name}`, {found['task']}, {found['model']} | {found['split']} {words} {100 * value:.1f} %, without "
+                f"looking {100 * found['baseline'][metric]:.1f} % (n={found['n']}) | `{found['command']}`, {cores}, "
+                f"{found['seconds']} s |"
+            )
     if found := read("faults-kills.json") or read("faults.json"):
-        kills = next((f for f in found["figures"] if "kills" in f), {})
-        lines.append(
-            f"| killed with `kill -9` | {kills.get('identical')}/{kills.get('runs')} runs bit-identical after "
-            f"{kills.get('kills')} kills | `{found['command']}`, {found['seconds']} s |"
-        )
+        for kills in (f for f in found["figures"] if "kills" in f):
+            lines.append(
+                f"| killed with `kill -9`, {kills.get('task', 'classification')} | {kills['identical']}/{kills['runs']} runs "
+                f"bit-identical after {kills['kills']} kills | `{found['command']}`, {found['seconds']} s |"
+            )
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """Training speed against the plain loop of the PyTorch examples, as ratios in one run.
 
-    python benchmarks/training.py [--rounds 3] [--seconds 12] [--only lenet5]
+    python benchmarks/training.py [--rounds 3] [--seconds 20] [--only lenet5]
 
 Both sides train the same network on the same images with the same batch and augmentation, each in a process of its own,
 turn about. The plain side is a torchvision data set behind a DataLoader with the best of 0, 1 and 2 workers (chosen in a
@@ -108,6 +108,7 @@ import json, os, resource, signal, subprocess, sys, time
 command, sign, seconds = json.loads(sys.argv[1])
 child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 while not os.path.exists(sign):
+    assert child.poll() is None, "training ended before it began"
     time.sleep(0.05)
 time.sleep(seconds)
 child.send_signal(signal.SIGTERM)
@@ -171,7 +172,7 @@ def compare(model: str, precision: str, rounds: int, seconds: float) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--only", default="")
     parser.add_argument("--plain", default="")
     asked = parser.parse_args()

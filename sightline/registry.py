@@ -1,7 +1,8 @@
 """Names → functions: a dictionary that refuses duplicates and answers a wrong name with the nearest right one.
 
 There are two: `models.MODELS` and `data.DATASETS`. Functions are registered under their own names and returned
-unchanged, so jump-to-definition and direct calls keep working.
+unchanged, so jump-to-definition and direct calls keep working. Each is filed under a heading (`MODELS` by what a network
+is asked: "classification", "segmentation", "detection", "instances").
 """
 
 from __future__ import annotations
@@ -16,18 +17,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Registry:
-    """`@REGISTRY.register` adds a function; `REGISTRY[name]` finds it; iteration gives the sorted names."""
+    """`@REGISTRY.register` adds a function under the first heading, `@REGISTRY.under(heading)` under another;
+    `REGISTRY[name]` finds it; iteration gives the sorted names."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, headings: tuple[str, ...] = ("",)) -> None:
         self.kind = kind
+        self.headings = headings
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._heading: dict[str, str] = {}
 
     def register(self, function: F) -> F:
-        name = function.__name__
-        if name in self._functions:
-            raise ValueError(f"{self.kind} {name!r} is registered twice")
-        self._functions[name] = function
-        return function
+        return self.under(self.headings[0])(function)
+
+    def under(self, heading: str) -> Callable[[F], F]:
+        if heading not in self.headings:
+            raise ValueError(f"no heading {heading!r}; {self.headings}")
+
+        def register(function: F) -> F:
+            name = function.__name__
+            if name in self._functions:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._functions[name], self._heading[name] = function, heading
+            return function
+
+        return register
+
+    def heading(self, name: str) -> str:
+        """What a function is filed under."""
+        self[name]
+        return self._heading[name]
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
         if name not in self._functions:
@@ -43,6 +61,6 @@ class Registry:
     def __len__(self) -> int:
         return len(self._functions)
 
-    def matching(self, pattern: str = "*") -> list[str]:
-        """Sorted names that match a shell pattern such as `resnet*`."""
-        return [name for name in self if fnmatchcase(name, pattern)]
+    def matching(self, pattern: str = "*", heading: str | None = None) -> list[str]:
+        """Sorted names that match a shell pattern such as `resnet*`, under one heading or all."""
+        return [name for name in self if fnmatchcase(name, pattern) and heading in (None, self._heading[name])]

@@ -52,6 +52,7 @@ def batch_of(positions: list[int], *, channels: int = 3, target: Target | None =
         image=x.permute(0, 3, 1, 2),
         size=size,
         frame=torch.tensor([[1.5, 0, 2], [0, 0.5, -1], [0, 0, 1]]).repeat(n, 1, 1),
+        natural=size * 2,
         id=torch.tensor(positions) * 10,
         position=torch.tensor(positions),
         target=several if target is None else target,

@@ -45,7 +45,8 @@ def picture(place: int, height: int = 8, width: int = 8) -> Tensor:
 
 
 def sample(place: int, target: Target, **size: int) -> Sample:
-    return Sample(picture(place, **size), place, target, torch.eye(3))
+    image = picture(place, **size)
+    return Sample(image, place, target, torch.eye(3), torch.tensor(image.shape[1:]))
 
 
 def loader(make: Callable[[int], Sample]) -> Callable[[Tensor, Tensor], Batch]:

@@ -18,7 +18,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.structures.batch import Batch
-from sightline.structures.targets import IGNORE
 
 from .operation import Operation, followed, inside, matrix, moved_target
 
@@ -40,16 +39,16 @@ class Affine(Operation):
         keep = inside(batch)[:, None]  # (b, 1, h, w)
         image = F.grid_sample(batch.image.float(), grid, mode="bilinear", align_corners=False).round() * keep
 
-        def masks(index: Int[Tensor, "b h w"]) -> Int[Tensor, "b h w"]:
-            known = (index[:, None] - IGNORE).float()  # zero is what lies outside
-            near = F.grid_sample(known, grid, mode="nearest", align_corners=False) * keep
-            return near[:, 0].to(index.dtype) + IGNORE
+        def carry(planes: Int[Tensor, "n h w"], sample: Int[Tensor, "n"], fill: int) -> Int[Tensor, "n h w"]:
+            known = (planes[:, None] - fill).float()  # zero is what lies outside
+            near = F.grid_sample(known, grid[sample], mode="nearest", align_corners=False) * keep[sample]
+            return near[:, 0].to(planes.dtype) + fill
 
         return replace(
             batch,
             image=image.to(torch.uint8, memory_format=torch.channels_last),
             frame=followed(batch.frame, motion),
-            target=moved_target(batch.target, motion, batch.size, masks),
+            target=moved_target(batch.target, motion, batch.size, carry),
         )
 
     def _motion(self, batch: Batch, seed: int) -> Float[Tensor, "b 3 3"]:

@@ -17,7 +17,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.structures.batch import Batch
-from sightline.structures.targets import IGNORE
 
 from .operation import Operation, followed, gathered, matrix, moved_target, pixels_first, pixels_last
 
@@ -86,14 +85,28 @@ def moved(batch: Batch, plans: Sequence[Plan]) -> Batch:
     for plan in plans[1:]:
         rows, columns = _through(rows, plan.rows), _through(columns, plan.columns)
         motion = followed(motion, plan.motion)
+
+    def carry(planes: Int[Tensor, "n h w"], sample: Int[Tensor, "n"], fill: int) -> Int[Tensor, "n h w"]:
+        out = torch.full_like(planes, fill)
+        for image in range(len(batch)):  # all objects of an image move alike: whole rows, then whole columns
+            mine = sample == image
+            out[mine] = _taken(_taken(planes[mine], 1, rows[image], fill), 2, columns[image], fill)
+        return out
+
     return replace(
         batch,
         image=pixels_first(gathered(pixels_last(batch.image), rows, columns, 0)),
         frame=followed(batch.frame, motion),
-        target=moved_target(
-            batch.target, motion, batch.size, lambda m: gathered(m[..., None], rows, columns, IGNORE)[..., 0]
-        ),
+        target=moved_target(batch.target, motion, batch.size, carry),
     )
+
+
+def _taken(planes: Int[Tensor, "n h w"], axis: int, place: Int[Tensor, "s"], fill: int) -> Int[Tensor, "n i j"]:
+    """Rows (axis 1) or columns (axis 2) from their places; `fill` where a place is outside."""
+    last = planes.shape[axis] - 1
+    outside = (place < 0) | (place > last)
+    found = planes.index_select(axis, place.clamp(0, last))
+    return found.masked_fill_(outside[:, None] if axis == 1 else outside, fill)
 
 
 def _through(first: Int[Tensor, "b s"], second: Int[Tensor, "b s"]) -> Int[Tensor, "b s"]:

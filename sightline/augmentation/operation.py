@@ -9,8 +9,8 @@ differ from its scalar twin, and which one computes a sample depends on where in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from sightline.randomness.keyed import uniform
 from sightline.structures.batch import Batch
-from sightline.structures.targets import Boxes, Labels, Masks, Pairs, Several, Target
+from sightline.structures.masks import extents
+from sightline.structures.targets import IGNORE, Boxes, Labels, Masks, Outlines, Pairs, Several, Target
 
 VISIBLE = 0.1  # a box of which less than this share of its area stays inside the image is dropped
 
@@ -85,23 +86,37 @@ def followed(first: Float[Tensor, "b 3 3"], second: Float[Tensor, "b 3 3"]) -> F
     return terms[0] + terms[1] + terms[2]
 
 
-def moved_target(
-    target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"], masks: Callable[[Tensor], Tensor]
-) -> Target:
-    """The target after the images moved by `motion` (old → new pixel edges). `masks` moves (b, h, w) class indices.
-    Boxes become the upright boxes around their moved corners, cut at the image's edge; see `VISIBLE`."""
+@runtime_checkable
+class Carry(Protocol):
+    """How planes of integers follow an operation: row i of `planes` (n, h, w) belongs to the batch's image `sample[i]`;
+    `fill` comes in from outside."""
+
+    def __call__(self, planes: Int[Tensor, "n h w"], sample: Int[Tensor, "n"], fill: int) -> Int[Tensor, "n h w"]: ...
+
+
+def moved_target(target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"], carry: Carry) -> Target:
+    """The target after the images moved by `motion` (old → new pixel edges); `carry` moves masks likewise.
+
+    Boxes become the upright boxes around their moved corners, cut at the image's edge, and are dropped below `VISIBLE`.
+    Where an object's pixels are known, its box is drawn around those that are left, and the same share decides."""
     if isinstance(target, Labels | Pairs):
         return target
     if isinstance(target, Masks):
-        return Masks(masks(target.index))
+        sample = torch.arange(len(target.index), device=motion.device)
+        return Masks(carry(target.index, sample, IGNORE), target.natural)
     if isinstance(target, Boxes):
-        return _moved_boxes(target, motion, size)
+        boxes, keep = _moved_boxes(target, motion, size)
+        return replace(target, boxes=boxes).take(keep)
+    if isinstance(target, Outlines):
+        return _moved_outlines(target, motion, carry)
     if isinstance(target, Several):
-        return Several({name: moved_target(t, motion, size, masks) for name, t in target.by_name.items()})
+        return Several({name: moved_target(t, motion, size, carry) for name, t in target.by_name.items()})
     raise TypeError(f"images with a target of type {type(target).__name__} cannot be moved yet")
 
 
-def _moved_boxes(target: Boxes, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"]) -> Boxes:
+def _moved_boxes(
+    target: Boxes, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"]
+) -> tuple[Float[Tensor, "n 4"], Bool[Tensor, "n"]]:
     m, (x0, y0, x1, y1) = motion[target.sample], target.boxes.unbind(1)
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
     rows = (m[:, 0].unbind(1), m[:, 1].unbind(1))  # of each box's matrix
@@ -109,8 +124,15 @@ def _moved_boxes(target: Boxes, motion: Float[Tensor, "b 3 3"], size: Int[Tensor
     moved = torch.stack([x.amin(1), y.amin(1), x.amax(1), y.amax(1)], 1)  # (n, 4)
     height, width = size[target.sample].to(moved.dtype).unbind(1)
     cut = moved.clamp(min=0).minimum(torch.stack([width, height, width, height], 1))
-    keep = (_area(cut) > 0) & (_area(cut) >= VISIBLE * _area(moved))
-    return Boxes(cut[keep], target.label[keep], target.sample[keep])
+    return cut, (_area(cut) > 0) & (_area(cut) >= VISIBLE * _area(moved))
+
+
+def _moved_outlines(target: Outlines, motion: Float[Tensor, "b 3 3"], carry: Carry) -> Outlines:
+    mask = carry(target.mask.to(torch.int8), target.boxes.sample, 0) > 0  # (n, h, w)
+    grown = (motion[:, 0, 0] * motion[:, 1, 1] - motion[:, 0, 1] * motion[:, 1, 0]).abs()[target.boxes.sample]
+    before, after = target.mask.sum((1, 2)) * grown, mask.sum((1, 2))
+    boxes = replace(target.boxes, boxes=extents(mask).to(target.boxes.boxes.dtype))
+    return replace(target, boxes=boxes, mask=mask).take((after > 0) & (after >= VISIBLE * before))
 
 
 def _area(boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n"]:

@@ -94,7 +94,7 @@ class Erasing(Operation):
 
 def _forgotten(target: Target, erased: Bool[Tensor, "b h w"]) -> Target:
     if isinstance(target, Masks):
-        return Masks(target.index.masked_fill(erased, IGNORE))
+        return replace(target, index=target.index.masked_fill(erased, IGNORE))
     if isinstance(target, Several):
         return Several({name: _forgotten(t, erased) for name, t in target.by_name.items()})
     return target

@@ -37,7 +37,8 @@ _SAVE_SECONDS = 30.0  # an interrupted audit loses at most this much
 @dataclass(frozen=True)
 class Audit:
     """What was found, a row a record: `digest` ("" where quarantined), `size` (h, w), `mode`, `used`; and `problems`,
-    those of reading included. `cached` images were not decoded again."""
+    those of reading included. `turned` are the ids of images that EXIF turned. `cached` images were not decoded again. Of an
+    annotated set also `truths`, a hash of each image's annotation, and `amount` (n, k) of pixels or objects a class."""
 
     source: Source
     digest: tuple[str, ...]
@@ -46,7 +47,10 @@ class Audit:
     used: Bool[np.ndarray, "n"]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    turned: frozenset[int] = frozenset()
     cached: int = 0
+    truths: tuple[str, ...] = ()
+    amount: Int[np.ndarray, "n k"] | None = None
 
     def records(self) -> list[Record]:
         """The records in use, in id order."""
@@ -166,6 +170,7 @@ def _summed_up(source: Source, findings: list[Finding], cached: int, cache: Audi
         used=np.array([bool(finding.digest) for finding in findings], dtype=bool),
         problems=tuple(problems),
         notes=tuple(notes),
+        turned=frozenset(row for row, f in enumerate(findings) if "exif-rotated" in f.notes),
         cached=cached,
     )
 

@@ -13,10 +13,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from sightline.errors import DataError
+from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
 from sightline.storage.text import shown
 
+from .annotated import conflicts, look, refuse_unlearnable
+from .annotations import Renamed, Truth
 from .audit import Audit, Keep, Progress, audit
 from .duplicates import Leaks, contradictions, same_pixels, settle_leaks
 from .names import SPLITS
@@ -24,14 +26,15 @@ from .records import QUARANTINED, Problem, Record
 from .sniff import open_data
 from .splits import Assignment, Fractions, assign
 
+Question = Literal["classification", "segmentation", "detection", "instances"]
 Needs = Literal["classes", "identities", "images"]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """`records[id]` with, for each id, whether it is `used`, its class `index` (-1 unknown), its `split` (0 train,
-    1 val, 2 test, -1 unused), its `unit` (copies and groups share one) and its `size` (h, w). `notes` are to be said
-    before training; `problems` fill the quarantine report."""
+    """`records[id]` with, for each id, whether it is `used`, its class `index` (-1 unknown, and throughout an annotated
+    set), its `split` (0 train, 1 val, 2 test, -1 unused), its `unit` (copies and groups share one) and its `size`
+    (h, w). `notes` are to be said before training; `problems` fill the quarantine report."""
 
     name: str
     kind: str
@@ -59,8 +62,32 @@ class Dataset:
         """One image, decoded. Raises Rejected where its file has changed or gone since the audit."""
         return decode(self.audit.source.load(self.records[id]), channels=channels).pixels
 
+    @property
+    def question(self) -> Question:
+        """What the data can teach: a class an image, a class a pixel, boxes, or boxes with outlines."""
+        annotations = self.audit.source.annotations
+        return annotations.question if annotations else "classification"
+
+    def truth(self, id: int) -> Truth:
+        """What is known of one image in its oriented pixels: (h, w) uint8 class indexes with 255 where nothing counts, or
+        Objects. Raises DataError where it has changed or gone since the audit; UsageError where only labels are known."""
+        annotations = self.audit.source.annotations
+        if annotations is None:
+            raise UsageError(f"{shown(self.name)} has one class an image, no boxes or masks", "ask for classification")
+        return annotations.truth(self.records[id])
+
+    def amounts(self) -> Int[np.ndarray, "k 3"]:
+        """Pixels or objects of each class in train, val and test, ignored ones apart; images where only labels are known."""
+        amount = self.audit.amount
+        if amount is None:
+            return self.counts()
+        return np.stack([amount[self.split == code].sum(axis=0) for code in range(len(SPLITS))], axis=1)  # (k, 3)
+
     def counts(self) -> Int[np.ndarray, "k 3"]:
-        """Images of each class in train, val and test."""
+        """Images of each class in train, val and test; an annotated image counts for every class that occurs in it."""
+        if self.audit.amount is not None:
+            occurs = self.audit.amount > 0
+            return np.stack([occurs[self.split == code].sum(axis=0) for code in range(len(SPLITS))], axis=1)  # (k, 3)
         counts = np.zeros((len(self.classes), len(SPLITS)), dtype=np.int64)
         known = self.used & (self.index >= 0)
         np.add.at(counts, (self.index[known], self.split[known]), 1)
@@ -88,8 +115,9 @@ def build_dataset(
     """
     source = open_data(what)
     found = audit(source, channels=channels, workers=workers, cache_dir=cache_dir, keep=keep, progress=progress)
+    found = look(found, workers=workers, cache_dir=cache_dir)
     groups = same_pixels(found)
-    found = replace(found, problems=(*found.problems, *contradictions(found, groups)))
+    found = replace(found, problems=(*found.problems, *contradictions(found, groups), *conflicts(found, groups)))
     found = settle_leaks(found, leaks)
     _refuse_quarantine(found, max_quarantined)
     if needs != "images":
@@ -107,7 +135,18 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
         raise DataError(f"the data have classes that are not known: {_list(unknown)}", f"known: {_list(classes)}")
     place: dict[str | None, int] = {name: row for row, name in enumerate(classes)}
     index = np.array([place.get(r.label, -1) for r in dataset.records], dtype=np.int64)
-    return replace(dataset, classes=tuple(classes), index=index)
+    return replace(dataset, classes=tuple(classes), index=index, audit=_renamed(dataset.audit, classes))
+
+
+def _renamed(audit: Audit, classes: tuple[str, ...]) -> Audit:
+    """The annotations under other class indexes."""
+    source = audit.source
+    if source.annotations is None or audit.amount is None:
+        return audit
+    place = np.array([classes.index(name) if name in classes else -1 for name in source.classes], dtype=np.int64)
+    renamed = Renamed(source.annotations, place, len(classes))
+    source = replace(source, classes=tuple(classes), annotations=renamed)
+    return replace(audit, source=source, amount=renamed.moved(audit.amount))
 
 
 def _put_together(found: Audit, assignment: Assignment, groups: list[list[int]]) -> Dataset:
@@ -117,10 +156,10 @@ def _put_together(found: Audit, assignment: Assignment, groups: list[list[int]])
     notes = [*source.notes, *found.notes, *assignment.notes]
     if groups:
         notes.append(f"images with an exact copy: {sum(map(len, groups)):,}, of which {len(groups):,} differ")
-    used = {r.label for r in found.records()}
+    used = _present(found)
     if absent := [name for name in source.classes if name not in used]:
         notes.append(f"classes without images: {_list(absent)}")
-    return Dataset(
+    dataset = Dataset(
         name=source.name,
         kind=source.kind,
         classes=source.classes,
@@ -135,6 +174,22 @@ def _put_together(found: Audit, assignment: Assignment, groups: list[list[int]])
         notes=tuple(notes),
         audit=found,
     )
+    if source.annotations is not None and (lacking := _untrained(dataset)):
+        notes.append(f"classes that no training image holds, which cannot be learned: {_list(lacking)}")
+    return replace(dataset, notes=tuple(notes))
+
+
+def _present(found: Audit) -> set[str | None]:
+    """Classes that occur in images in use."""
+    if found.amount is not None:
+        return {found.source.classes[c] for c in np.flatnonzero(found.amount[found.used].any(axis=0))}
+    return {r.label for r in found.records()}
+
+
+def _untrained(dataset: Dataset) -> list[str]:
+    """Classes that are judged but not trained on."""
+    counts = dataset.counts()
+    return [dataset.classes[c] for c in np.flatnonzero((counts[:, 0] == 0) & (counts.sum(axis=1) > 0))]
 
 
 def _refuse_quarantine(found: Audit, limit: float | None) -> None:
@@ -154,6 +209,9 @@ def _refuse_quarantine(found: Audit, limit: float | None) -> None:
 def _refuse_emptied(found: Audit) -> None:
     """Labels must be there, at least two classes, and none that lost all its images."""
     source = found.source
+    if source.annotations is not None:
+        refuse_unlearnable(found)
+        return
     if not source.classes:
         raise DataError(f"{shown(source.name)} has no labels", "one folder a class, or a table with path,label")
     before = {r.label for r in source.records}
@@ -177,12 +235,14 @@ def _inner(records: tuple[Record, ...]) -> str:
 
 
 def _refuse_untrained(dataset: Dataset) -> None:
-    """A class that is judged must be trained on: names are compared, with both lists in the error."""
+    """A class that is judged must be trained on: names are compared, with both lists in the error. Where an image holds
+    many classes a rare one may be missing from train: that is a note."""
     counts = dataset.counts()
     if not counts[:, 0].sum():
-        raise DataError("there is no training split", f"given: {', '.join(_splits_of(dataset))}")
-    lacking = [dataset.classes[c] for c in np.flatnonzero((counts[:, 0] == 0) & (counts.sum(axis=1) > 0))]
-    if lacking:
+        some = len(dataset.ids("train"))
+        why = f"nothing is annotated in the {some} training images" if some else "there is no training split"
+        raise DataError(why, f"given: {', '.join(_splits_of(dataset))}")
+    if dataset.question == "classification" and (lacking := _untrained(dataset)):
         trained = [dataset.classes[c] for c in np.flatnonzero(counts[:, 0])]
         raise DataError(
             f"classes that are not in train: {_list(lacking)}",
@@ -195,7 +255,7 @@ def _splits_of(dataset: Dataset) -> list[str]:
 
 
 def _in_use(dataset: Dataset) -> list[str]:
-    return sorted({r.label for r in dataset.audit.records() if r.label is not None})
+    return sorted(str(name) for name in _present(dataset.audit) - {None})
 
 
 def _list(names: tuple[str, ...] | list[str]) -> str:

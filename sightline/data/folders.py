@@ -17,6 +17,7 @@ from pathlib import Path
 from sightline.errors import DataError
 from sightline.storage.text import shown
 
+from .annotated import read_annotated
 from .names import IMAGE_SUFFIXES, SIDECAR_SUFFIXES, class_text, class_texts, split_named, suffix
 from .records import Files, Record, Source
 from .tables import TABLE_SUFFIXES, read_tables
@@ -27,8 +28,11 @@ _PICTURES = {"images", "jpegimages", "img", "imgs"}
 
 
 def read_folder(root: Path) -> Source:
-    """The data set in `root`. Raises DataError when it holds no images, or classes that differ only in form."""
+    """The data set in `root`, boxes and masks included. Raises DataError when it holds no images, or classes that differ
+    only in form."""
     found = walk(str(root))
+    if annotated := read_annotated(root, found):
+        return replace(annotated, notes=(*annotated.notes, *_said_about(found, (".json", ".txt", ".xml"))))
     images = [name for name in found.files if _may_be_image(name)]
     if not images and not found.refused:
         raise DataError(f"no images in {shown(str(root))}", f"it holds {_what(found)}")
@@ -164,14 +168,15 @@ def _refuse_annotated(root: Path, folders: set[str]) -> None:
         names = ", ".join(f"{shown(name)}/" for name in sorted(folders))
         raise DataError(
             f"{shown(str(root))} holds {names}: annotations for boxes or masks, not a folder a class",
-            "class labels are read from class folders, a table, IDX files or Parquet",
+            "read are images/ with masks/ of PNG files, COCO's JSON, and VOC's JPEGImages/ with Annotations/ of XML files",
         )
 
 
-def _said_about(found: Walk) -> list[str]:
+def _said_about(found: Walk, used: Iterable[str] = TABLE_SUFFIXES) -> list[str]:
+    """What was passed over, but for files of the suffixes that are `used`."""
     notes = []
     other = Counter(suffix(n) or "no suffix" for n in found.files if not _may_be_image(n))
-    for known in TABLE_SUFFIXES:
+    for known in used:
         other.pop(known, None)
     if other:
         kinds = ", ".join(f"{shown(kind)} ×{count}" for kind, count in other.most_common(5))

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,20 +17,35 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from sightline.structures.batch import Batch, Sample, collate
-from sightline.structures.targets import Labels
+from sightline.structures.targets import Labels, Target
 
 _CHUNK = 64  # images that a thread reads at a time
-Read = Callable[[int], tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"]]]  # id → pixels in frame, frame
+
+
+class Reading(NamedTuple):
+    """One image as it was read: `pixels` (h, w, c) uint8 in the network's frame, `frame` (3, 3) original → network,
+    `natural` height and width of the original, and its `target` of one where it is more than a class."""
+
+    pixels: UInt8[np.ndarray, "h w c"]
+    frame: Float[np.ndarray, "3 3"]
+    natural: tuple[int, int]
+    target: Target | None = None
+
+
+Read = Callable[[int], Reading]  # by id
 
 
 @dataclass(frozen=True)
 class Memory:
-    """All images of one split as (n, h, w, c) uint8: a batch is one gather, channels-last for free."""
+    """All images of one split as (n, h, w, c) uint8: a batch is one gather, channels-last for free. `index` (n,) are
+    their classes; `targets` replace these where an image is known by more."""
 
     image: UInt8[Tensor, "n h w c"]
     frame: Float[Tensor, "n 3 3"]
+    natural: Int[Tensor, "n 2"]
     id: Int[Tensor, "n"]
     index: Int[Tensor, "n"]
+    targets: tuple[Target, ...] = ()
 
     def __len__(self) -> int:
         return len(self.id)
@@ -37,22 +53,29 @@ class Memory:
     def __call__(self, places: Int[Tensor, "b"], positions: Int[Tensor, "b"]) -> Batch:
         image = self.image[places].permute(0, 3, 1, 2)  # (b, h, w, c) → (b, c, h, w)
         size = torch.tensor(image.shape[2:]).expand(len(places), 2)
-        return Batch(image, size, self.frame[places], self.id[places], positions, Labels.of(self.index[places]))
+        if self.targets:
+            target = type(self.targets[0]).join([self.targets[place] for place in places.tolist()])
+        else:
+            target = Labels.of(self.index[places])
+        return Batch(image, size, self.frame[places], self.natural[places], self.id[places], positions, target)
 
     @classmethod
     def fill(cls, read: Read, ids: Int[np.ndarray, "n"], index: Int[np.ndarray, "n"], workers: int) -> Memory:
         """Read every image once, straight into its place."""
-        first = read(int(ids[0]))[0]
-        image = np.empty((len(ids), *first.shape), dtype=np.uint8)
+        first = read(int(ids[0]))
+        image = np.empty((len(ids), *first.pixels.shape), dtype=np.uint8)
         frame = np.empty((len(ids), 3, 3), dtype=np.float32)
+        natural = np.empty((len(ids), 2), dtype=np.int64)
+        targets: list[Target | None] = [None] * len(ids)
 
         def put(places: range) -> None:
             for place in places:
-                image[place], frame[place] = read(int(ids[place]))
+                image[place], frame[place], natural[place], targets[place] = read(int(ids[place]))
 
         with ThreadPoolExecutor(max(workers, 1), "sightline-fill") as pool:
             list(pool.map(put, [range(start, min(start + _CHUNK, len(ids))) for start in range(0, len(ids), _CHUNK)]))
-        return cls(torch.from_numpy(image), torch.from_numpy(frame), torch.from_numpy(ids), torch.from_numpy(index))
+        image_, frame_, natural_, id_, index_ = map(torch.from_numpy, (image, frame, natural, ids, index))
+        return cls(image_, frame_, natural_, id_, index_, tuple(t for t in targets if t is not None))
 
 
 @dataclass(frozen=True)
@@ -70,10 +93,10 @@ class Decoding:
         return collate([self._sample(int(place)) for place in places], positions.tolist())
 
     def _sample(self, place: int) -> Sample:
-        pixels, frame = self.read(int(self.id[place]))
+        pixels, frame, natural, target = self.read(int(self.id[place]))
         image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)  # (h, w, c) → (c, h, w)
-        target = Labels.of(self.index[place : place + 1])
-        return Sample(image, int(self.id[place]), target, torch.from_numpy(frame).float())
+        target = target or Labels.of(self.index[place : place + 1])
+        return Sample(image, int(self.id[place]), target, torch.from_numpy(frame).float(), torch.tensor(natural))
 
 
 Images = Memory | Decoding

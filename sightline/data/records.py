@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
+
+if TYPE_CHECKING:
+    from .annotations import Annotations
 
 Content = bytes | Path | UInt8[np.ndarray, "..."]
 Stamp = tuple[int, int] | None  # (size, mtime_ns) of the file that holds an image
@@ -99,10 +103,10 @@ class Arrays(Contents):
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as found: `kind` is "image-folder", "flat-folder", "flat-folder+csv", "csv", "idx", "parquet" or
-    "digits"; `classes` in index order; `emptied` are classes all of whose items were refused; `notes` are sentences to
-    say before training; `problems` name what could not become a record: those with action "quarantined" count in the
-    total, once each."""
+    """A data set as found: `kind` is "image-folder", "flat-folder", "flat-folder+csv", "csv", "idx", "parquet", "digits",
+    "masks", "coco" or "voc"; `classes` in index order; `emptied` are classes all of whose items were refused; `notes`
+    are sentences to say before training; `problems` name what could not become a record: those with action
+    "quarantined" count in the total, once each; `annotations` where more is known of an image than its class."""
 
     name: str
     kind: str
@@ -113,6 +117,7 @@ class Source:
     emptied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    annotations: Annotations | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         """All items that were found, quarantined ones included."""

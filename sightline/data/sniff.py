@@ -14,6 +14,7 @@ from sightline.errors import DataError, UsageError, nearest
 from sightline.storage.text import shown
 
 from .builtin import DATASETS, VARIABLE
+from .coco import read_coco_file
 from .folders import read_folder
 from .idx import is_idx_folder, read_idx_folder
 from .names import IMAGE_SUFFIXES, suffix
@@ -60,11 +61,13 @@ def _open_path(path: Path) -> Source:
         return read_table(path)
     if kind == ".parquet":
         return read_parquet([path], root=path.parent)
+    if kind == ".json":
+        return read_coco_file(path)
     if kind in _ARCHIVES:
         raise DataError(f"{name} is an archive", "unpack it and give the folder")
     if kind in IMAGE_SUFFIXES:
         raise DataError(f"{name} is one image", "a data set is a folder of them, one folder a class")
-    raise DataError(f"{name} is not a data set", "give a folder, a table (.csv, .tsv) or a Parquet file")
+    raise DataError(f"{name} is not a data set", "give a folder, a table (.csv, .tsv), a Parquet file or COCO's JSON")
 
 
 def _open_folder(path: Path) -> Source:
@@ -98,6 +101,9 @@ def _found(source: Source) -> str:
         "csv": "a table of labels",
         "idx": "IDX files as MNIST's",
         "parquet": "Parquet with encoded images",
+        "masks": "images with masks",
+        "coco": "COCO's JSON",
+        "voc": "Pascal VOC's boxes",
         "digits": "scikit-learn's handwritten digits",
     }
     splits = sorted({record.split for record in source.records if record.split}, key=("train", "val", "test").index)

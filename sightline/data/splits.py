@@ -60,7 +60,7 @@ def assign(audit: Audit, *, fractions: Fractions | None = None) -> Assignment:
     records = audit.source.records
     given = np.array([NONE if r.split is None else SPLITS.index(r.split) for r in records], dtype=np.int64)
     present = set(given.tolist()) - {NONE}
-    names = (*audit.source.classes, "unlabelled")
+    names = (*audit.source.classes, "annotated images" if audit.source.annotations else "unlabelled")
     order = {name: i for i, name in enumerate(audit.source.classes)}
     label = np.array([len(order) if r.label is None else order[r.label] for r in records], dtype=np.int64)
     if present <= {TRAIN}:

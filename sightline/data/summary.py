@@ -1,7 +1,7 @@
 """`data.json`: what a run was trained on, and the hash by which a resumed run knows that it still is.
 
-The hash covers names, pixels, labels and splits of the images in use: a moved folder keeps it, a changed pixel, label
-or name does not.
+The hash covers names, pixels, labels or annotations, and splits of the images in use: a moved folder keeps it, a changed
+pixel, label, box or name does not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def data_json(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "kind": dataset.kind,
+        "question": dataset.question,
         "n": len(dataset.audit.source),
         "used": len(dataset),
         "quarantined": sum(problem.action == QUARANTINED for problem in dataset.problems),
@@ -33,12 +34,22 @@ def data_json(dataset: Dataset) -> dict[str, Any]:
             for name, row in zip(dataset.classes, counts.tolist(), strict=True)
         },
         "splits": {name: size or None for name, size in sizes.items()},
+        "amounts": _amounts(dataset),
         "imbalance": imbalance(dataset),
         "duplicates": [[shown(dataset.records[i].name) for i in ids] for ids in dataset.duplicates],
         "problems": [problem.row() for problem in dataset.problems],
         "notes": list(dataset.notes),
         "hash": data_hash(dataset),
     }
+
+
+def _amounts(dataset: Dataset) -> dict[str, Any] | None:
+    """Pixels or objects of each class and split; null where there are only labels."""
+    annotations = dataset.audit.source.annotations
+    if annotations is None:
+        return None
+    rows = zip(dataset.classes, dataset.amounts().tolist(), strict=True)
+    return {"unit": annotations.unit, "of": {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows}}
 
 
 def imbalance(dataset: Dataset) -> dict[str, Any] | None:
@@ -56,10 +67,12 @@ def imbalance(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def data_hash(dataset: Dataset) -> str:
-    """SHA-256 over (name, pixel hash, label, split) of the images in use, in id order."""
+    """SHA-256 over (name, pixel hash, label, split) of the images in use, in id order; the label is a hash of the
+    annotation where there is one."""
     state = hashlib.sha256()
     for id in dataset.ids().tolist():
         record = dataset.records[id]
-        row = (record.name, dataset.audit.digest[id], record.label, SPLITS[dataset.split[id]])
+        label = dataset.audit.truths[id] if dataset.audit.truths else record.label
+        row = (record.name, dataset.audit.digest[id], label, SPLITS[dataset.split[id]])
         state.update(json.dumps(row).encode() + b"\n")
     return state.hexdigest()

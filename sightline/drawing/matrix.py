@@ -47,29 +47,39 @@ def fold(counts: Int[np.ndarray, "k k"], names: Sequence[str], *, most: int = MO
     return Folded(small, (*(names[i] for i in kept), f"{others} others"), others)
 
 
-def confusion_table(folded: Folded, *, caption: str) -> Markup:
-    """The table; `caption` says in words what it shows."""
+def confusion_table(folded: Folded, *, caption: str, shares: bool = False) -> Markup:
+    """The table; `caption` says in words what it shows. With `shares` a cell is the per cent of its row, and the last
+    column that of all: for counts too large to read."""
     kind = "matrix dense turned" if len(folded.names) > 12 else "matrix"
     if kind == "matrix" and max(len(name) for name in folded.names) > 6:
         kind = "matrix turned"
     heads = [element("th", {"scope": "col"}, _name(name)) for name in folded.names]
     corner = element("td", {"class": "corner"}, "true ↓ said →")
-    head = element("tr", None, corner, *heads, element("th", {"scope": "col", "class": "total"}, "n"))
-    rows = [_row(folded, i) for i in range(len(folded.names))]
+    head = element(
+        "tr", None, corner, *heads, element("th", {"scope": "col", "class": "total"}, "of all" if shares else "n")
+    )
+    rows = [_row(folded, i, shares) for i in range(len(folded.names))]
     body = element("tbody", None, *rows)
     table = joined([element("caption", None, caption), element("thead", None, head), body])
     return element("table", {"class": kind}, table)
 
 
-def _row(folded: Folded, true: int) -> Markup:
+def _row(folded: Folded, true: int, shares: bool) -> Markup:
     counts = folded.counts[true]
     total = int(counts.sum())
-    cells = [_cell(folded, true, said, total) for said in range(len(folded.names))]
+    cells = [_cell(folded, true, said, total, shares) for said in range(len(folded.names))]
     head = element("th", {"scope": "row"}, _name(folded.names[true]))
-    return element("tr", None, head, *cells, element("td", {"class": "total"}, f"{total:,}"))
+    last = _per_cent(total, int(folded.counts.sum())) + "\u202f%" if shares else f"{total:,}"
+    return element("tr", None, head, *cells, element("td", {"class": "total"}, last))
 
 
-def _cell(folded: Folded, true: int, said: int, total: int) -> Markup:
+def _per_cent(count: int, total: int) -> str:
+    """A whole number; what rounds to none is not nothing."""
+    share = 100 * count / total if total else 0.0
+    return "<1" if 0 < share < 0.5 else f"{share:.0f}"
+
+
+def _cell(folded: Folded, true: int, said: int, total: int, shares: bool) -> Markup:
     count = int(folded.counts[true, said])
     others = folded.folded > 0 and true == said == len(folded.names) - 1  # right and wrong are mixed there
     kind = "mixed" if others else "hit" if true == said else "miss"
@@ -78,7 +88,8 @@ def _cell(folded: Folded, true: int, said: int, total: int) -> Markup:
     if count:
         names = [shortened(folded.names[i], 40) for i in (true, said)]
         attributes["title"] = f"true {names[0]}, said {names[1]}: {count:,} of {total:,} ({count / total:.1%})"
-    return element("td", attributes, f"{count:,}" if count else "")
+    text = _per_cent(count, total) if shares else f"{count:,}"
+    return element("td", attributes, text if count else "")
 
 
 def _name(name: str) -> Markup:

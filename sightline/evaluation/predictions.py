@@ -41,7 +41,7 @@ def write_rows(path: Path, rows: ClassRows, *, names: Sequence[str], classes: Se
         )
     ids, target = rows.id.astype(np.int64), rows.target.astype(np.int32)
     probability = np.ascontiguousarray(rows.probability, dtype=np.float64)  # (n, k)
-    escaped_names, escaped_classes = [_escaped(name) for name in names], [_escaped(name) for name in classes]
+    escaped_names, escaped_classes = [escaped(name) for name in names], [escaped(name) for name in classes]
     about = {
         "version": VERSION,
         "classes": escaped_classes,
@@ -102,7 +102,7 @@ def _parsed(data: bytes) -> tuple[ClassRows, list[str], list[str]] | None:
     if _digest(ids.to_numpy(), names, target.to_numpy(), numbers, classes) != about["sha256"]:
         raise ValueError("the contents are not what their hash says")
     rows = ClassRows(id=ids.to_numpy(), target=target.to_numpy().astype(np.int64), probability=numbers)
-    return rows, [_unescaped(name) for name in names], [_unescaped(name) for name in classes]
+    return rows, [unescaped(name) for name in names], [unescaped(name) for name in classes]
 
 
 def _digest(
@@ -115,9 +115,9 @@ def _digest(
     return digest.hexdigest()
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     return name.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
 
 
-def _unescaped(name: str) -> str:
+def unescaped(name: str) -> str:
     return re.sub(r"\\(\\|u([0-9a-f]{4}))", lambda found: chr(int(found[2], 16)) if found[2] else "\\", name)

@@ -8,9 +8,25 @@ Every network keeps one contract, so that whatever is built on networks works on
     input_size     (c, h, w) that it was published for, or can only be used with
     options        keyword-only, with the published values as defaults
     UsageError     for an image that it cannot see
+
+Those filed under "segmentation" answer with (b, num_classes, h, w), the scores of each pixel of an image of any size; while
+they train, with a NamedTuple of these where they have auxiliary heads. They have `input_size` and options alike.
 """
 
-from . import lenet, linear, mlp, resnet, resnet_cifar
+from . import backbones, faster_rcnn, fcn, lenet, linear, mlp, resnet, resnet_cifar, tiramisu, unet, vgg
 from .catalogue import MODELS
 
-__all__ = ["MODELS", "lenet", "linear", "mlp", "resnet", "resnet_cifar"]
+__all__ = [
+    "MODELS",
+    "backbones",
+    "faster_rcnn",
+    "fcn",
+    "lenet",
+    "linear",
+    "mlp",
+    "resnet",
+    "resnet_cifar",
+    "tiramisu",
+    "unet",
+    "vgg",
+]

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from sightline.registry import Registry
 
-MODELS = Registry("model")
+QUESTIONS = ("classification", "segmentation", "detection", "instances")
+MODELS = Registry("model", QUESTIONS)

@@ -1,7 +1,8 @@
 """A network as a table: every layer in the order it runs, with its size, cost and receptive field.
 
 One image of zeros is sent through in evaluation mode, on the "meta" device for a network given by name, so that nothing
-is allocated. Multiply-adds are those of convolutions and dense layers, for one image.
+is allocated. Multiply-adds are those of convolutions and dense layers, for one image. A region network chooses what it
+looks at: its heads count with as many regions as its fresh weights propose.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from sightline.errors import UsageError
 
+from .catalogue import MODELS
 from .create import create_model, default_input, model_options
 from .receptive import ReceptiveFields, View
 
@@ -61,7 +63,8 @@ def describe(
 def _for_size(name: str, size: tuple[int, int, int], num_classes: int | None) -> nn.Module:
     """A network for images of this size: those that are made for one size are told it."""
     options: dict[str, Any] = {"image_size": size[1:]} if "image_size" in model_options(name) else {}
-    with torch.device("meta"):
+    chooses = MODELS.heading(name) in ("detection", "instances")  # where to look, by numbers: shapes alone do not do
+    with torch.device("cpu" if chooses else "meta"):
         return create_model(name, in_channels=size[0], num_classes=num_classes, **options)
 
 

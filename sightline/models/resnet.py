@@ -11,7 +11,10 @@ torchvision and NVIDIA), not on the first 1x1 as in the paper. Convolutions star
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -27,18 +30,24 @@ def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
 
-def conv3x3(inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, groups=groups, bias=False)
+def conv3x3(inputs: int, outputs: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, groups=groups, bias=False)
 
 
-def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module | None:
+Norm = Literal["batch", "group"]
+Attention = Callable[[int], nn.Module]
+
+
+def norm2d(norm: Norm, channels: int) -> nn.Module:
+    """Of a map: over the batch, or over groups of channels, 32 of them or the most that divide both."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
+
+
+def shortcut(inputs: int, outputs: int, stride: int, norm: Norm = "batch") -> nn.Module | None:
     """A projection where the shape changes (the paper's option B), else nothing."""
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
-
-
-Attention = Callable[[int], nn.Module]
+    return nn.Sequential(conv1x1(inputs, outputs, stride), norm2d(norm, outputs))
 
 
 class BasicBlock(nn.Module):
@@ -52,17 +61,19 @@ class BasicBlock(nn.Module):
         planes: int,
         stride: int,
         *,
+        dilation: int = 1,
         groups: int = 1,
         base_width: int = 64,
+        norm: Norm = "batch",
         attention: Attention | None = None,
     ) -> None:
         super().__init__()
         if groups != 1 or base_width != 64:
             raise UsageError("groups and base_width change a bottleneck; this network has none", "use resnet50")
-        self.conv1, self.bn1 = conv3x3(inputs, planes, stride), nn.BatchNorm2d(planes)
-        self.conv2, self.bn2 = conv3x3(planes, planes), nn.BatchNorm2d(planes)
+        self.conv1, self.bn1 = conv3x3(inputs, planes, stride, dilation=dilation), norm2d(norm, planes)
+        self.conv2, self.bn2 = conv3x3(planes, planes, dilation=dilation), norm2d(norm, planes)
         self.attention = attention(planes) if attention else None
-        self.downsample = shortcut(inputs, planes, stride)
+        self.downsample = shortcut(inputs, planes, stride, norm)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
@@ -70,7 +81,7 @@ class BasicBlock(nn.Module):
         y = self.bn2(self.conv2(y))  # (b, planes, h/s, w/s)
         if self.attention is not None:
             y = self.attention(y)
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
 
 
 class Bottleneck(nn.Module):
@@ -84,17 +95,19 @@ class Bottleneck(nn.Module):
         planes: int,
         stride: int,
         *,
+        dilation: int = 1,
         groups: int = 1,
         base_width: int = 64,
+        norm: Norm = "batch",
         attention: Attention | None = None,
     ) -> None:
         super().__init__()
         width, outputs = planes * base_width // 64 * groups, planes * self.expansion
-        self.conv1, self.bn1 = conv1x1(inputs, width), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = conv3x3(width, width, stride, groups), nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = conv1x1(width, outputs), nn.BatchNorm2d(outputs)
+        self.conv1, self.bn1 = conv1x1(inputs, width), norm2d(norm, width)
+        self.conv2, self.bn2 = conv3x3(width, width, stride, groups, dilation), norm2d(norm, width)
+        self.conv3, self.bn3 = conv1x1(width, outputs), norm2d(norm, outputs)
         self.attention = attention(outputs) if attention else None
-        self.downsample = shortcut(inputs, outputs, stride)
+        self.downsample = shortcut(inputs, outputs, stride, norm)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
@@ -103,7 +116,7 @@ class Bottleneck(nn.Module):
         y = self.bn3(self.conv3(y))  # (b, outputs, h/s, w/s)
         if self.attention is not None:
             y = self.attention(y)
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
 
 
 class ResNet(nn.Module):
@@ -112,6 +125,9 @@ class ResNet(nn.Module):
     groups, base_width    of a bottleneck's 3x3 (ResNeXt, Wide)
     attention             makes a layer for that many channels, which re-weights f(x) before the sum (SE, CBAM)
     small_images          a 3x3 stem without stride and pooling, for images of about 32 pixels
+    norm                  "group" where a batch is too small for its statistics; parameter names stay
+    output_stride         of the last map: at 16 or 8 the last one or two stages dilate instead of striding (Chen et al.
+                          2014, arXiv:1412.7062; torchvision's replace_stride_with_dilation). Small images: a quarter
     """
 
     def __init__(
@@ -125,38 +141,36 @@ class ResNet(nn.Module):
         base_width: int = 64,
         attention: Attention | None = None,
         small_images: bool = False,
+        norm: Norm = "batch",
+        output_stride: int = 32,
     ) -> None:
         super().__init__()
+        if output_stride not in (8, 16, 32):
+            raise UsageError(f"output_stride={output_stride} cannot be built", "8, 16 or 32")
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
-        self.smallest = 5 if small_images else 17  # so that the last stride still has two pixels to step over
+        strides = output_stride // 4 if small_images else output_stride
+        self.smallest = strides // 2 + 1  # so that the last stride still has two pixels to step over
         self.channels = tuple(planes * block.expansion for planes in (64, 128, 256, 512))
         stem = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.conv1 = conv3x3(in_channels, 64) if small_images else stem
         self.maxpool = nn.Identity() if small_images else nn.MaxPool2d(3, stride=2, padding=1)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.bn1 = norm2d(norm, 64)
         self.relu = nn.ReLU(inplace=True)
 
-        def stage(inputs: int, planes: int, depth: int, stride: int) -> nn.Sequential:
-            outputs = planes * block.expansion
-            return nn.Sequential(
-                *(
-                    block(
-                        outputs if i else inputs,
-                        planes,
-                        1 if i else stride,
-                        groups=groups,
-                        base_width=base_width,
-                        attention=attention,
-                    )
-                    for i in range(depth)
-                )
-            )
+        make = partial(block, groups=groups, base_width=base_width, norm=norm, attention=attention)
+
+        def stage(inputs: int, planes: int, depth: int, stride: int, dilation: int = 1) -> nn.Sequential:
+            """The first block still sees at the dilation of the stage before."""
+            first = make(inputs, planes, stride, dilation=max(dilation // 2, 1))
+            rest = (make(planes * block.expansion, planes, 1, dilation=dilation) for _ in range(depth - 1))
+            return nn.Sequential(first, *rest)
 
         c2, c3, c4, c5 = self.channels
+        d4, d5 = max(16 // output_stride, 1), max(32 // output_stride, 1)
         self.layer1 = stage(64, 64, depths[0], stride=1)
         self.layer2 = stage(c2, 128, depths[1], stride=2)
-        self.layer3 = stage(c3, 256, depths[2], stride=2)
-        self.layer4 = stage(c4, 512, depths[3], stride=2)
+        self.layer3 = stage(c3, 256, depths[2], stride=2 if d4 == 1 else 1, dilation=d4)
+        self.layer4 = stage(c4, 512, depths[3], stride=2 if d5 == 1 else 1, dilation=d5)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(c5, num_classes) if num_classes else nn.Identity()
         for layer in self.modules():
@@ -164,7 +178,7 @@ class ResNet(nn.Module):
                 he_out(layer.weight)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Four maps at strides 4, 8, 16, 32 (small images: 1, 2, 4, 8) with `self.channels` channels."""
+        """Four maps at strides 4, 8, 16, 32 (small images: 1, 2, 4, 8; none above `output_stride`) with `self.channels`."""
         require_at_least(x, self.input_size[0], self.smallest)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (b, 64, h/4, w/4)
         c2 = self.layer1(x)  # (b, 256, h/4, w/4); channels of a bottleneck, a quarter for BasicBlock

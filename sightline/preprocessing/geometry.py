@@ -105,6 +105,31 @@ class Geometry:
         canvas[place.top : place.top + h, place.left : place.left + w] = small
         return canvas, place.frame
 
+    def apply_mask(self, mask: UInt8[np.ndarray, "h w"], fill: int) -> UInt8[np.ndarray, "H W"]:
+        """A mask of class indexes where `apply` puts its image: each pixel takes the value at its centre, never a mean
+        of two; `fill` where no image is."""
+        height, width = mask.shape
+        place = self.placement(height, width)
+        box = None
+        if self.fit == "crop":
+            h, w, box = place.height, place.width, _cut_out(height, width, place)
+        else:
+            h, w = _rounded(height * place.scale_y), _rounded(width * place.scale_x)
+        small = mask
+        if box is not None or (h, w) != (height, width):
+            small = np.array(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST, box=box))
+        if (h, w) == (place.height, place.width):
+            return small.copy()
+        canvas = np.full((place.height, place.width), fill, dtype=np.uint8)
+        canvas[place.top : place.top + h, place.left : place.left + w] = small
+        return canvas
+
+
+def moved_boxes(boxes: Float[np.ndarray, "n 4"], frame: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "n 4"]:
+    """Boxes xyxy of the original in the network's frame; a frame of `Geometry` neither turns nor mirrors."""
+    scale, shift = frame[[0, 1], [0, 1]], frame[:2, 2]
+    return (boxes.reshape(-1, 2, 2) * scale + shift).reshape(-1, 4)  # (n, 4) → (n, corner, axis) → (n, 4)
+
 
 def inverse(frame: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
     """Network → original."""
@@ -123,10 +148,15 @@ def _excess(scaled: float, side: int) -> int:
 
 def _cut(pixels: UInt8[np.ndarray, "h w c"], place: Placement) -> UInt8[np.ndarray, "H W c"]:
     height, width, _ = pixels.shape
+    return _resized(pixels, place.height, place.width, _cut_out(height, width, place))
+
+
+def _cut_out(height: int, width: int, place: Placement) -> tuple[float, float, float, float]:
+    """The part of an original that a crop shows: left, top, right, bottom."""
     left, top = -place.left / place.scale_x, -place.top / place.scale_y
     right = min(float(width), left + place.width / place.scale_x)
     bottom = min(float(height), top + place.height / place.scale_y)
-    return _resized(pixels, place.height, place.width, (left, top, right, bottom))
+    return left, top, right, bottom
 
 
 def _resized(

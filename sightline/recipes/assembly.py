@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.augmentation.presets import preset
 from sightline.data.orders import Order, shuffle, weighted
@@ -17,47 +17,78 @@ from sightline.engine import schedules
 from sightline.engine.optimizers import one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
+from sightline.models import MODELS
 from sightline.models.create import create_model, model_options
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
 from sightline.structures.batch import Batch
 from sightline.tasks.classification import Classification
+from sightline.tasks.detection import Detection
+from sightline.tasks.instances import InstanceSegmentation
+from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
 
-from .recipe import Recipe
+from .recipe import ClassificationSection, DetectionSection, Recipe, SegmentationSection
+
+# What a validation of each task measures and may be decided by, beside the loss.
+MONITORED = {
+    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "mcc"),
+    "segmentation": ("mean_iou", "pixel_accuracy", "mean_dice"),
+    "detection": ("ap", "ap50"),
+    "instances": ("mask_ap", "mask_ap50", "ap", "ap50"),
+}
 
 
 def build_model(recipe: Recipe, classes: int) -> nn.Module:
-    """The recipe's network, its weights drawn from the recipe's seed."""
-    assert recipe.model.name and recipe.input.size and recipe.input.channels
-    options = dict(recipe.model.options)
-    if "image_size" in model_options(recipe.model.name):
-        options.setdefault("image_size", (recipe.input.size, recipe.input.size))
-    if "small_images" in model_options(recipe.model.name) and recipe.input.size <= 64:
+    """The recipe's network, its weights drawn from the recipe's seed. UsageError where it answers another question."""
+    assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
+    name, options = recipe.model.name, dict(recipe.model.options)
+    if (answers := MODELS.heading(name)) != recipe.task.kind:
+        fitting = ", ".join(MODELS.matching(heading=recipe.task.kind)[:6])
+        raise UsageError(f"{name} is a network for {answers}, the task is {recipe.task.kind}", f"such as {fitting}")
+    known = model_options(name)
+    if "image_size" in known:
+        options.setdefault("image_size", (recipe.input.size, recipe.input.width))
+    if "small_images" in known and max(recipe.input.size, recipe.input.width) <= 64:
         options.setdefault("small_images", True)
-    return create_model(
-        recipe.model.name, num_classes=classes, in_channels=recipe.input.channels, seed=recipe.seed, **options
-    )
+    return create_model(name, num_classes=classes, in_channels=recipe.input.channels, seed=recipe.seed, **options)
 
 
 def build_geometry(recipe: Recipe) -> Geometry:
-    assert recipe.input.size and recipe.input.fit
-    return Geometry(height=recipe.input.size, width=recipe.input.size, fit=recipe.input.fit)
+    assert recipe.input.size and recipe.input.width and recipe.input.fit
+    return Geometry(height=recipe.input.size, width=recipe.input.width, fit=recipe.input.fit)
 
 
-def build_task(recipe: Recipe, preprocessing: Preprocessing, counts: Int[np.ndarray, "k"]) -> Classification:
-    """The task over a fresh network; `counts` are the training images of each class."""
-    weight = None
-    if recipe.task.class_weight == "balanced":
-        weight = torch.from_numpy(counts.sum() / (len(counts) * np.maximum(counts, 1))).float()
-    network = build_model(recipe, len(counts)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Classification(
-        Normalised(preprocessing.normaliser(), network),
-        loss=recipe.task.loss,
-        label_smoothing=recipe.task.label_smoothing,
-        class_weight=weight,
+def build_task(recipe: Recipe, preprocessing: Preprocessing, amounts: Int[np.ndarray, "k"]) -> Task:
+    """The task over a fresh network; `amounts` are the training images, pixels or objects of each class."""
+    network = build_model(recipe, len(amounts)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return task_over(Normalised(preprocessing.normaliser(), network), recipe, amounts)
+
+
+def task_over(model: nn.Module, recipe: Recipe, amounts: Int[np.ndarray, "k"]) -> Task:
+    """What the recipe asks of a network that is given."""
+    asked, classes = recipe.task, len(amounts)
+    if isinstance(asked, ClassificationSection):
+        weight = _class_weight(asked.class_weight, amounts)
+        return Classification(model, loss=asked.loss, label_smoothing=asked.label_smoothing, class_weight=weight)
+    if isinstance(asked, SegmentationSection):
+        weight = _class_weight(asked.class_weight, amounts)
+        return Segmentation(model, classes=classes, loss=asked.loss, class_weight=weight)
+    kind = Detection if isinstance(asked, DetectionSection) else InstanceSegmentation
+    return kind(
+        model,
+        classes=classes,
+        score_threshold=asked.score_threshold,
+        nms_threshold=asked.nms_threshold,
+        limit=asked.limit,
     )
+
+
+def _class_weight(rule: str, amounts: Int[np.ndarray, "k"]) -> Tensor | None:
+    if rule == "none":
+        return None
+    return torch.from_numpy(amounts.sum() / (len(amounts) * np.maximum(amounts, 1))).float()
 
 
 def build_order(recipe: Recipe, index: Int[np.ndarray, "n"], counts: Int[np.ndarray, "k"]) -> Order:
@@ -81,8 +112,9 @@ def build_optimizers(recipe: Recipe, task: Task) -> dict[str, torch.optim.Optimi
 
 
 def build_augment(recipe: Recipe) -> Callable[[Batch], Batch]:
-    assert recipe.augment.preset and recipe.input.size
-    pipeline = preset(recipe.augment.preset, flip=bool(recipe.augment.flip), size=recipe.input.size)
+    assert recipe.augment.preset and recipe.input.size and recipe.input.width
+    side = min(recipe.input.size, recipe.input.width)
+    pipeline = preset(recipe.augment.preset, flip=bool(recipe.augment.flip), size=side)
     return partial(pipeline, seed=recipe.seed)
 
 
@@ -117,6 +149,13 @@ def check(recipe: Recipe) -> None:
             f"fit.batch={recipe.fit.batch} cannot be split into fit.accumulate={recipe.fit.accumulate} equal parts",
             "choose a batch that is a multiple",
         )
+    if recipe.task.kind in ("detection", "instances") and recipe.input.fit == "crop":
+        raise UsageError("input.fit=crop would cut objects off", "use letterbox or stretch")
+    if recipe.task.kind != "classification" and recipe.data.balance != "none":
+        raise UsageError("data.balance=sample draws classes of images equally often", "leave it out")
+    if recipe.fit.monitor not in ("loss", *MONITORED[recipe.task.kind]):
+        known = ", ".join(MONITORED[recipe.task.kind])
+        raise UsageError(f"fit.monitor={recipe.fit.monitor} is no metric of {recipe.task.kind}", f"it has {known}")
     build_optimizers(recipe, Classification(nn.Linear(1, 1)))
 
 

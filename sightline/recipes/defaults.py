@@ -9,17 +9,34 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from .recipe import Recipe
+from sightline.errors import UsageError
+
+from .recipe import TASKS, Recipe
 
 SMALL_SIDE = 40  # pixels: up to here an image is a sign or a thumbnail
 MEDIUM_SIDE = 72
 LARGE_INPUT = 96  # side that larger images are brought to
+SEGMENTER, DETECTOR, INSTANCER = "unet_resnet18", "faster_rcnn_resnet18_fpn", "mask_rcnn_resnet18_fpn"
+LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}
+SEGMENTED_PIXELS, DETECTED_PIXELS = 192 * 256, 256 * 320  # of the input where nobody says how large
+SEGMENTING_STEPS, DETECTING_STEPS = 900, 900
 _IMAGES_SEEN = 60_000  # a training of a small data set shows about this many images
+
+
+# What data of a kind can answer, the likeliest first; and by which metric a validation decides.
+ANSWERS = {
+    "classification": ("classification",),
+    "segmentation": ("segmentation",),
+    "detection": ("detection",),
+    "instances": ("instances", "detection"),
+}
+HEADLINES = {"classification": "accuracy", "segmentation": "mean_iou", "detection": "ap50", "instances": "mask_ap50"}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules know: `n` training images, their median (height, width), `grey`, `classes`, same aspect or not."""
+    """What the rules know: `n` training images, their median (height, width), `grey`, `classes`, same aspect or not, the
+    `question` that the data answer, and the side of a small object as a share of its image's."""
 
     n: int
     height: int
@@ -27,20 +44,47 @@ class Facts:
     grey: bool
     one_aspect: bool
     classes: int
+    question: str = "classification"
+    small_object: float = 0.1
 
 
 def complete(recipe: Recipe, facts: Facts) -> Recipe:
-    """The recipe with every None filled; what the user set stays."""
+    """The recipe with every None filled; what the user set stays. UsageError where the data do not answer the task."""
+    recipe = recipe.model_copy(update={"task": _task(recipe, facts)})
+    rules = {"classification": _classification, "segmentation": _segmentation}
+    filled = rules.get(recipe.task.kind, _regions)(recipe, facts)
+    filled["fit"]["monitor"] = recipe.fit.monitor or HEADLINES[recipe.task.kind]
+    sections = {key: getattr(recipe, key).model_copy(update=values) for key, values in filled.items()}
+    return recipe.model_copy(update=sections)
+
+
+def _task(recipe: Recipe, facts: Facts) -> Any:
+    """The task that was asked for, if the data can answer it; where none was, the likeliest."""
+    answers = ANSWERS[facts.question]
+    if "task" not in recipe.model_fields_set:
+        return TASKS[answers[0]].model_validate({"kind": answers[0]})
+    if recipe.task.kind not in answers:
+        raise UsageError(
+            f"task.kind={recipe.task.kind}, but the data answer {facts.question}", f"leave it out, or {answers[0]}"
+        )
+    return recipe.task
+
+
+Filled = dict[str, dict[str, Any]]
+
+
+def _classification(recipe: Recipe, facts: Facts) -> Filled:
     side = max(facts.height, facts.width)
     channels = recipe.input.channels or (1 if facts.grey else 3)
     name = recipe.model.name or _model(side, channels)
     size = recipe.input.size or _input(name, side)
     optimizer = recipe.optim.name or ("adamw" if name in ("lenet5", "linear", "mlp") else "sgd")
     batch = recipe.fit.batch or (32 if facts.n < 1_000 else 64 if facts.n < 10_000 else 128)
-    filled: dict[str, dict[str, Any]] = {
+    return {
         "model": {"name": name},
         "input": {
             "size": size,
+            "width": recipe.input.width or size,
             "channels": channels,
             "fit": recipe.input.fit or ("stretch" if facts.one_aspect else "crop"),
         },
@@ -51,8 +95,55 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
         "optim": {"name": optimizer, **_optimizer(recipe, optimizer, batch)},
         "fit": {"batch": batch, "epochs": recipe.fit.epochs or _epochs(facts.n)},
     }
-    sections = {key: getattr(recipe, key).model_copy(update=values) for key, values in filled.items()}
-    return recipe.model_copy(update=sections)
+
+
+def _segmentation(recipe: Recipe, facts: Facts) -> Filled:
+    return _dense(recipe, facts, model=SEGMENTER, pixels=SEGMENTED_PIXELS, batch=8, steps=SEGMENTING_STEPS)
+
+
+def _regions(recipe: Recipe, facts: Facts) -> Filled:
+    model = DETECTOR if recipe.task.kind == "detection" else INSTANCER
+    filled = _dense(recipe, facts, model=model, pixels=DETECTED_PIXELS, batch=4, steps=DETECTING_STEPS)
+    if recipe.model.name is None:  # what a processor can train; anchors from the size of the small objects on
+        side = facts.small_object * math.sqrt(filled["input"]["size"] * filled["input"]["width"])
+        first = 2 ** min(max(math.floor(math.log2(max(side, 1.0))), 2), 5)
+        own = {"anchor_sizes": [first * 2**level for level in range(5)]}
+        filled["model"]["options"] = {**LIGHT, **own, **recipe.model.options}
+    return filled
+
+
+def _dense(recipe: Recipe, facts: Facts, *, model: str, pixels: int, batch: int, steps: int) -> Filled:
+    """Pixels and boxes: the image's own shape, shrunk to a budget of pixels (never enlarged), sides multiples of 32;
+    as many epochs as make about `steps` steps."""
+    channels = recipe.input.channels or (1 if facts.grey else 3)
+    shrink = min(1.0, math.sqrt(pixels / (facts.height * facts.width)))
+    height, width = (max(round(side * shrink / 32), 1) * 32 for side in (facts.height, facts.width))
+    if recipe.input.size:  # a width alone is no size; a size alone is a square
+        height, width = recipe.input.size, recipe.input.width or recipe.input.size
+    name, optimizer = recipe.model.name or model, recipe.optim.name or "adamw"
+    batch = recipe.fit.batch or batch
+    values = _optimizer(recipe, optimizer, batch)
+    if optimizer == "adamw" and recipe.optim.lr is None:
+        values["lr"] = 1e-3 if model == SEGMENTER else 3e-4
+    return {
+        "model": {"name": name},
+        "input": {
+            "size": height,
+            "width": width,
+            "channels": channels,
+            "fit": recipe.input.fit or ("stretch" if facts.one_aspect else "letterbox"),
+        },
+        "augment": {
+            "preset": recipe.augment.preset or "light",
+            "flip": recipe.augment.flip if recipe.augment.flip is not None else True,
+        },
+        "optim": {"name": optimizer, **values},
+        "fit": {
+            "batch": batch,
+            "epochs": recipe.fit.epochs or min(max(math.ceil(steps * batch / max(facts.n, 1)), 5), 100),
+            "clip": recipe.fit.clip or 10.0,
+        },
+    }
 
 
 def _model(side: int, channels: int) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sightline.errors import UsageError, nearest
 
-from .recipe import Recipe
+from .recipe import TASKS, Recipe
 
 SHIPPED = resources.files("sightline.recipes") / "shipped"
 
@@ -92,6 +92,8 @@ def make_recipe(values: Mapping[str, Any], overrides: Mapping[str, Any] | None =
             place[part] = dict(place.get(part, {}))
             place = place[part]
         place[last] = value
+    if isinstance(nested.get("task"), Mapping):
+        nested["task"] = {"kind": "classification"} | nested["task"]
     try:
         return Recipe.model_validate(nested)
     except ValidationError as error:
@@ -102,6 +104,8 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     """The first fault in words: which key, what is wrong, what was probably meant."""
     fault = error.errors()[0]
     path = [str(p) for p in fault["loc"]]
+    if path[0] == "task" and len(path) > 1 and path[1] in TASKS:
+        return _about_task(path[1], path[2:], fault)
     key = ".".join(path)
     if fault["type"] == "extra_forbidden":
         section = _section(path[:-1])
@@ -109,6 +113,17 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         everywhere = [k for k in all_keys() if k.rsplit(".", 1)[-1] == path[-1]]
         return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]}?" if everywhere else nearest(key, known)
     return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+
+
+def _about_task(kind: str, path: list[str], fault: Any) -> tuple[str, str]:
+    """A fault in the task's section, whose keys are those of its kind."""
+    key = ".".join(["task", *path])
+    if fault["type"] != "extra_forbidden":
+        return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+    others = [name for name, section in TASKS.items() if path[-1] in section.model_fields]
+    if others:
+        return f"{key} does not belong to {kind}", f"with task.kind={others[0]} it does"
+    return f"unknown recipe key {key!r}", nearest(key, [f"task.{name}" for name in TASKS[kind].model_fields])
 
 
 def _section(path: list[str]) -> type[BaseModel] | None:
@@ -126,7 +141,9 @@ def all_keys() -> list[str]:
     keys: list[str] = []
     for name, field in Recipe.model_fields.items():
         part = field.annotation
-        if isinstance(part, type) and issubclass(part, BaseModel):
+        if name == "task":
+            keys += dict.fromkeys(f"task.{inner}" for section in TASKS.values() for inner in section.model_fields)
+        elif isinstance(part, type) and issubclass(part, BaseModel):
             keys += [f"{name}.{inner}" for inner in part.model_fields]
         else:
             keys.append(name)

@@ -40,7 +40,8 @@ class ModelSection(Section):
 
 
 class InputSection(Section):
-    size: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="side of the square input, pixels")
+    size: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="height of the input, pixels")
+    width: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="its width; a square where left out")
     channels: Literal[1, 3] | None = None
     fit: Literal["stretch", "letterbox", "crop"] | None = Field(None, description="how images come to the square")
 
@@ -50,11 +51,47 @@ class AugmentSection(Section):
     flip: bool | None = Field(None, description="mirror left and right; off for digits and text")
 
 
+ClassWeight = Annotated[
+    Literal["none", "balanced"], Field(description="balanced: n / (classes · n of the class), n images or pixels")
+]
+
+
 class ClassificationSection(Section):
     kind: Literal["classification"] = "classification"
     loss: Literal["cross_entropy", "hinge"] = "cross_entropy"
     label_smoothing: Fraction = 0.0
-    class_weight: Literal["none", "balanced"] = Field("none", description="balanced: n / (classes · n of the class)")
+    class_weight: ClassWeight = "none"
+
+
+class SegmentationSection(Section):
+    kind: Literal["segmentation"]
+    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = "cross_entropy"
+    class_weight: ClassWeight = "none"
+
+
+class Found(Section):
+    score_threshold: Annotated[float, Field(ge=0, le=0.01)] = Field(0.01, description="lower scores are not reported")
+    nms_threshold: Fraction = Field(0.5, description="of two boxes of a class that overlap more, the better one stays")
+    limit: PositiveInt = Field(100, description="most objects of an image")
+
+
+class DetectionSection(Found):
+    kind: Literal["detection"]
+
+
+class InstancesSection(Found):
+    kind: Literal["instances"]
+
+
+TASKS: dict[str, type[Section]] = {
+    "classification": ClassificationSection,
+    "segmentation": SegmentationSection,
+    "detection": DetectionSection,
+    "instances": InstancesSection,
+}
+AnyTask = Annotated[
+    ClassificationSection | SegmentationSection | DetectionSection | InstancesSection, Field(discriminator="kind")
+]
 
 
 class OptimSection(Section):
@@ -86,7 +123,10 @@ class FitSection(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: NonNegativeInt = Field(0, description="compute threads; 0 is one for small networks, else torch's choice")
-    monitor: Literal["accuracy", "loss", "balanced_accuracy", "macro_f1", "mcc"] = "accuracy"
+    monitor: Literal[
+        "loss", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "mean_iou", "pixel_accuracy", "mean_dice",
+        "ap", "ap50", "mask_ap", "mask_ap50",
+    ] | None = Field(None, description="the metric of validation that decides; None: the task's own")  # fmt: skip
     patience: PositiveInt | None = Field(None, description="stop after this many validations without improvement")
     commit_every: PositiveInt | None = Field(
         None, description="steps between checkpoints; each validation also commits"
@@ -101,7 +141,7 @@ class Recipe(Section):
     model: ModelSection = ModelSection()
     input: InputSection = InputSection()
     augment: AugmentSection = AugmentSection()
-    task: ClassificationSection = ClassificationSection()
+    task: AnyTask = ClassificationSection()  # where nobody gives one, what the data answer; see `defaults`
     optim: OptimSection = OptimSection()
     schedule: ScheduleSection = ScheduleSection()
     fit: FitSection = FitSection()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sightline import __version__
 from sightline.engine.checkpoints import load_weights, read_best
 from sightline.errors import DamagedError, UsageError
@@ -18,9 +20,9 @@ from sightline.preprocessing.saved import Preprocessing
 from sightline.storage.files import replace_file
 from sightline.storage.tensors import unpack
 from sightline.storage.text import json_text
-from sightline.tasks.classification import Classification
+from sightline.tasks.task import Task
 
-from .assembly import build_model
+from .assembly import build_model, task_over
 from .reading import make_recipe, parse_yaml
 from .recipe import Recipe
 
@@ -116,17 +118,18 @@ class Run:
             "test": metrics["test"],
         }
 
-    def task(self) -> Classification:
+    def task(self) -> Task:
         """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
         network = build_model(self.recipe, len(self.classes))
-        task = Classification(Normalised(self.preprocessing.normaliser(), network))
+        unweighted = np.ones(len(self.classes), np.int64)
+        task = task_over(Normalised(self.preprocessing.normaliser(), network), self.recipe, unweighted)
         path = self.folder / "model" / "model.safetensors"
         if path.exists():
             weights = unpack(path.read_bytes(), {}, str(path))
             load_weights(network, weights, str(path))
         else:
             load_weights(task, read_best(self.folder / "checkpoints"), "best.safetensors")
-        return task.eval()  # type: ignore[return-value]
+        return task.eval()
 
 
 def open_run(path: str | Path) -> Run:

@@ -21,8 +21,9 @@ from sightline.drawing.svg import seen, shortened
 from .content import Content, read_content
 from .facts import facts_of
 from .figures import Pictures
+from .headline import headline_of
 from .sections import page_values
-from .thresholds import Thresholds
+from .thresholds import thresholds_of
 from .verdict import verdict
 from .wording import NOTHING
 
@@ -40,7 +41,7 @@ def build_report(folder: Path, *, picture: Pictures) -> str:
 
 def render(content: Content, *, picture: Pictures) -> str:
     """The page of what was read."""
-    limits = Thresholds()
+    limits = thresholds_of(headline_of(content.kind))
     facts = facts_of(content, limits)
     css = (_HERE / "style.css").read_text(encoding="utf-8")
     values = page_values(content, facts, verdict(facts, limits), limits, picture=picture)

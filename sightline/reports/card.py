@@ -15,13 +15,18 @@ from sightline.drawing.svg import shortened
 from sightline.storage.text import shown
 
 from .content import Content, read_content
+from .dense_rules import ERRORS
+from .dense_tables import dense_classes
 from .facts import facts_of
 from .finding import Facts
+from .headline import headline_of
+from .judged import Judged
 from .learning_rules import split_word
 from .sections import data_values, environment, model_facts
 from .tables import class_table, metrics_table
-from .thresholds import Thresholds
+from .thresholds import Thresholds, thresholds_of
 from .verdict import Verdict, verdict
+from .wording import percent
 
 _REFERENCES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _ACTIVE = frozenset("\\`*_{}[]#|~$@")
@@ -39,7 +44,7 @@ def build_card(folder: Path) -> str:
 
 def render_card(content: Content) -> str:
     """The card of what was read."""
-    limits = Thresholds()
+    limits = thresholds_of(headline_of(content.kind))
     facts = facts_of(content, limits)
     judged = verdict(facts, limits)
     parts = [
@@ -48,6 +53,7 @@ def render_card(content: Content) -> str:
         _findings(judged),
         _figures(content, facts, limits),
         _classes(content, facts, limits),
+        _mistakes(facts),
         _data(content),
         _model(content),
         _again(content, facts),
@@ -101,11 +107,27 @@ def _figures(content: Content, facts: Facts, limits: Thresholds) -> str:
 def _classes(content: Content, facts: Facts, limits: Thresholds) -> str:
     if content.judged is None:
         return ""
-    rows = class_table(content.judged, facts, limits)
-    keys = ("name", "train", "n", "recall", "interval", "precision", "f1")
-    head = ["class", "train", split_word(facts.split), "recall", "95 % interval", "precision", "F1"]
-    more = f"\n\n{len(rows) - MOST_CLASSES} more classes are in the report." if len(rows) > MOST_CLASSES else ""
-    return f"## Class by class\n\n{_table(head, [[r[k] for k in keys] for r in rows[:MOST_CLASSES]])}{more}"
+    if isinstance(content.judged, Judged):
+        rows = class_table(content.judged, facts, limits)
+        keys = ("name", "train", "n", "recall", "interval", "precision", "f1")
+        head = ["class", "train", split_word(facts.split), "recall", "95 % interval", "precision", "F1"]
+        cells = [[row[key] for key in keys] for row in rows]
+    else:
+        head, cells = dense_classes(content.judged, facts).plain()
+    more = f"\n\n{len(cells) - MOST_CLASSES} more classes are in the report." if len(cells) > MOST_CLASSES else ""
+    return f"## Class by class\n\n{_table(head, cells[:MOST_CLASSES])}{more}"
+
+
+def _mistakes(facts: Facts) -> str:
+    """Which pixels are taken for which; which kinds of mistakes a detector makes."""
+    if facts.pixels is not None and facts.pixels.taken:
+        rows = [[t.target, t.predicted, percent(t.of_class), percent(t.of_wrong)] for t in facts.pixels.taken]
+        return f"## Mistakes\n\n{_table(['true class', 'taken for', 'of the class', 'of all wrong pixels'], rows)}"
+    if facts.objects is not None:
+        errors = sorted(facts.objects.errors.items(), key=lambda item: -item[1])
+        rows = [[ERRORS[kind][0], f"{count:,}", ERRORS[kind][1]] for kind, count in errors]
+        return f"## Mistakes\n\n{_table(['mistake', 'number', 'what it is'], rows)}"
+    return ""
 
 
 def _data(content: Content) -> str:

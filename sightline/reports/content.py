@@ -7,18 +7,16 @@ is None or empty, and `problems` holds a sentence for what was there and could n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sightline.drawing.png import reencoded
-from sightline.errors import SightlineError
-from sightline.evaluation.judgement import Judgement, judge
-from sightline.evaluation.predictions import read_rows
+from sightline.recipes.defaults import HEADLINES
 from sightline.recipes.run import Run
-from sightline.structures.predictions import ClassRows
 
+from .judged import AnyJudged, read_judged
 from .reading import Folder, mapping, real, sequence, whole, words
+from .samples import BatchSheet, Examples, read_batch, read_examples
 
 SPLITS = ("train", "val", "test")
 CONFLICT = "label-conflict"  # how the reason of a problem begins when equal pictures have different labels
@@ -52,7 +50,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """data.json. `counts` is class → split → images; `duplicates` counts groups of equal pictures."""
+    """data.json. `counts` is class → split → images; `duplicates` counts groups of equal pictures; `amounts` is class →
+    split → pixels or objects, whichever `unit` says ("" where there are only labels)."""
 
     name: str
     kind: str
@@ -67,6 +66,8 @@ class DataFacts:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     hash: str
+    unit: str = ""
+    amounts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,29 +94,10 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The rows of one split and what they amount to; `names[i]` is the file of row i."""
-
-    split: str
-    rows: ClassRows
-    names: tuple[str, ...]
-    classes: tuple[str, ...]
-    judgement: Judgement
-
-
-@dataclass(frozen=True)
-class BatchSheet:
-    """samples/batch.png, encoded anew, and what it shows in reading order."""
-
-    png: bytes
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Content:
-    """Everything that the report tells."""
+    """Everything that the report tells. `kind` is the task's, by which rows are read and sections chosen."""
 
+    kind: str
     run: RunFacts
     recipe: Mapping[str, Any]
     recipe_text: str
@@ -124,8 +106,9 @@ class Content:
     history: tuple[Mapping[str, float | None], ...]
     data: DataFacts | None
     model: ModelFacts | None
-    judged: Judged | None
+    judged: AnyJudged | None
     batch: BatchSheet | None
+    examples: Examples | None
     problems: tuple[str, ...]
 
 
@@ -133,17 +116,22 @@ def read_content(path: Path) -> Content:
     """Read a run folder. Raises DamagedError when it is none; anything else that is wrong is told in `problems`."""
     folder = Folder(path)
     folder.require()
+    run = _run(path.resolve(), mapping(folder.json("run.json")), folder)
+    recipe = mapping(folder.yaml("recipe.yaml"))
+    kind = _kind(run, recipe)
     return Content(
-        run=_run(path.resolve(), mapping(folder.json("run.json")), folder),
-        recipe=mapping(folder.yaml("recipe.yaml")),
+        kind=kind,
+        run=run,
+        recipe=recipe,
         recipe_text=folder.text("recipe.yaml"),
         environment=mapping(folder.json("environment.json")),
         metrics=_metrics(mapping(folder.json("metrics.json"))),
         history=tuple(folder.table("history.csv")),
         data=_data(mapping(folder.json("data.json"))),
         model=_model(mapping(folder.json("model/config.json"))),
-        judged=_judged(folder),
-        batch=_batch(folder),
+        judged=read_judged(folder, kind),
+        batch=read_batch(folder),
+        examples=read_examples(folder),
         problems=tuple(folder.problems),
     )
 
@@ -161,6 +149,12 @@ def _run(path: Path, raw: Mapping[str, Any], folder: Folder) -> RunFacts:
         images_per_second=real(raw.get("images_per_second")) or rate,
         reason=words(raw.get("stopped")),
     )
+
+
+def _kind(run: RunFacts, recipe: Mapping[str, Any]) -> str:
+    """The kind of the task, as run.json or else the recipe has it."""
+    known = [kind for kind in (run.task, words(mapping(recipe.get("task")).get("kind"))) if kind in HEADLINES]
+    return known[0] if known else "classification"
 
 
 def _timing(folder: Folder) -> tuple[float | None, float | None]:
@@ -181,7 +175,7 @@ def _metrics(raw: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
 def _data(raw: Mapping[str, Any]) -> DataFacts | None:
     if not raw:
         return None
-    counts = {name: {k: whole(v) for k, v in mapping(c).items()} for name, c in mapping(raw.get("counts")).items()}
+    counts, amounts = _by_class(raw.get("counts")), mapping(raw.get("amounts"))
     problems = tuple(_problem(mapping(p)) for p in sequence(raw.get("problems")))
     conflicts = sum(problem.reason.startswith(CONFLICT) for problem in problems)
     return DataFacts(
@@ -198,7 +192,14 @@ def _data(raw: Mapping[str, Any]) -> DataFacts | None:
         problems=problems,
         notes=tuple(words(n) for n in sequence(raw.get("notes"))),
         hash=words(raw.get("hash")),
+        unit=words(amounts.get("unit")),
+        amounts=_by_class(amounts.get("of")),
     )
+
+
+def _by_class(value: object) -> dict[str, dict[str, int]]:
+    """Class → split → count."""
+    return {name: {k: whole(v) for k, v in mapping(c).items()} for name, c in mapping(value).items()}
 
 
 def _amount(value: object) -> int:
@@ -236,31 +237,3 @@ def _layer(raw: Mapping[str, Any]) -> Layer:
 def _shape(value: object) -> str:
     """[16, 5, 5] → "16 × 5 × 5"."""
     return " × ".join(words(v) for v in value) if isinstance(value, list) else words(value)
-
-
-def _judged(folder: Folder) -> Judged | None:
-    """The test predictions where there are any, else those of validation."""
-    for split in ("test", "val"):
-        path = folder.path / "predictions" / f"{split}.parquet"
-        if not path.is_file():
-            continue
-        try:
-            rows, names, classes = read_rows(path)
-            return Judged(split, rows, tuple(names), tuple(classes), judge(rows, classes))
-        except (SightlineError, ValueError, OSError):
-            folder.problems.append(f"predictions/{split}.parquet could not be used.")
-    return None
-
-
-def _batch(folder: Folder) -> BatchSheet | None:
-    png = folder.data("samples/batch.png")
-    if png is None:
-        return None
-    rows = [mapping(row) for row in sequence(folder.json("samples/batch.json"))]
-    try:
-        clean = reencoded(png)
-    except ValueError as error:
-        folder.problems.append(f"samples/batch.png was left out: {error}.")
-        return None
-    names, labels = (tuple(words(row.get(key)) for row in rows) for key in ("name", "label"))
-    return BatchSheet(clean, names, labels)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .finding import Facts, Finding, Severity, Try, chance
-from .learning_rules import accuracy_interval, split_word
+from .finding import ClassFact, Facts, Finding, Severity, Try
+from .learning_rules import headline_interval, split_word
 from .thresholds import Thresholds
-from .wording import counted, decimal, listed, percent, percent_range, points, quoted
+from .wording import counted, decimal, listed, percent, points, quoted
 
 
 def quarantine(facts: Facts, limits: Thresholds) -> Finding | None:
@@ -62,25 +62,41 @@ def labels(facts: Facts, limits: Thresholds) -> Finding | None:
 
 def weak_classes(facts: Facts, limits: Thresholds) -> Finding | None:
     """Classes that are recognised worse than the whole, beyond chance."""
-    interval = accuracy_interval(facts, limits)
-    if interval is None:
-        return None
-    weak = sorted((c for c in facts.classes if c.n and c.high < interval[0]), key=lambda c: c.recall)
+    weak = weak_of(facts, limits)
     if not weak:
         return None
-    names = [f"{quoted(c.name)} (found in {percent(c.recall, c.n)} of {c.n:,})" for c in weak[:3]]
+    names = [f"{quoted(c.name)} ({_how_well(facts, c)})" for c in weak[:3]]
     more = f" and {len(weak) - 3} more" if len(weak) > 3 else ""
     worst = weak[0]
-    taken = f"{quoted(worst.name)} is mostly taken for {quoted(worst.taken_for)} ({counted(worst.taken, 'time')})."
+    taken = f"{quoted(worst.name)} is mostly taken for {quoted(worst.taken_for)} ({_how_often(facts, worst)})."
     sentence = f"Worse than the rest, beyond chance: {listed(names) if not more else ', '.join(names) + more}."
     tries = (Try(f"Collect and check images of {listed([quoted(c.name) for c in weak[:3]])}."),)
     return Finding("warning", "data", "Some classes are hard", sentence, taken if worst.taken else "", tries)
 
 
+def weak_of(facts: Facts, limits: Thresholds) -> list[ClassFact]:
+    """The classes whose interval lies below that of the whole, weakest first."""
+    interval = headline_interval(facts, limits)
+    if interval is None:
+        return []
+    return sorted((c for c in facts.classes if c.n and c.high < interval[0]), key=lambda c: c.value)
+
+
+def _how_well(facts: Facts, c: ClassFact) -> str:
+    if facts.headline.of_images:
+        return f"found in {percent(c.value, c.n)} of {c.n:,}"
+    name = facts.headline.name.removeprefix("mean ")
+    return f"{name} {facts.headline.figure(c.value)}, {facts.headline.span(c.low, c.high)}"
+
+
+def _how_often(facts: Facts, c: ClassFact) -> str:
+    return counted(c.taken, "time") if facts.headline.of_images else f"{percent(c.taken / c.n)} of it"
+
+
 def imbalance(facts: Facts, limits: Thresholds) -> Finding | None:
     """Unequal classes: harmless until the rare ones pay for it."""
     present = {name: n for name, n in facts.train_counts.items() if n > 0}
-    if len(present) < 2:
+    if len(present) < 2 or not facts.headline.of_images:
         return None
     rare, common = min(present, key=present.__getitem__), max(present, key=present.__getitem__)
     ratio = present[common] / present[rare]
@@ -106,15 +122,18 @@ def imbalance(facts: Facts, limits: Thresholds) -> Finding | None:
 
 def test_size(facts: Facts, limits: Thresholds) -> Finding | None:
     """An interval too wide to decide by, and how many images would halve it."""
-    accuracy, interval = facts.metric(facts.split, "accuracy"), accuracy_interval(facts, limits)
-    if accuracy is None or interval is None or interval[1] - interval[0] <= limits.interval:
+    value, interval = facts.value, headline_interval(facts, limits)
+    if value is None or interval is None or interval[1] - interval[0] <= limits.interval:
         return None
-    p = min(max(accuracy, 0.05), 0.95)
-    wanted = math.ceil(p * (1 - p) * (2 * limits.z / limits.interval) ** 2)
+    if facts.headline.of_images:
+        p = min(max(value, 0.05), 0.95)
+        wanted = math.ceil(p * (1 - p) * (2 * limits.z / limits.interval) ** 2)
+    else:
+        wanted = math.ceil(facts.n * ((interval[1] - interval[0]) / limits.interval) ** 2)
     word = split_word(facts.split)
     sentence = (
-        f"With {counted(facts.n, word + ' image')} the accuracy lies anywhere in "
-        f"{percent_range(*interval, facts.n)}: a change of settings has to be large to be told from luck."
+        f"With {counted(facts.n, word + ' image')} the {facts.headline.name} lies anywhere in "
+        f"{facts.headline.span(*interval, facts.n)}: a change of settings has to be large to be told from luck."
     )
     tries = (Try(f"About {_rounded(wanted)} {word} images would bring the interval to {points(limits.interval, 1)}."),)
     return Finding("warning", "result", f"Few {word} images", sentence, try_next=tries)
@@ -128,7 +147,7 @@ def _rounded(count: int) -> str:
 
 def untested(facts: Facts, limits: Thresholds) -> Finding | None:
     """Validation chose the kept weights, so it flatters them; the test split tells by how much."""
-    val, test = facts.metric("val", "accuracy"), facts.metric("test", "accuracy")
+    val, test = facts.main("val"), facts.main("test")
     if val is None:
         return None
     if test is None:
@@ -136,11 +155,16 @@ def untested(facts: Facts, limits: Thresholds) -> Finding | None:
             return None
         text = "The kept weights were chosen by the validation images that they are measured on here."
         return Finding("note", "result", "There is no test figure", text)
-    noise = chance(val, facts.sizes.get("val", 0), test, facts.sizes.get("test", 0), limits.z)
-    if val - test <= max(limits.gap, noise):
+    noise = facts.noise("val", "test", limits.z)
+    if noise is None or val - test <= max(limits.gap, noise):
         return None
     text = f"It is right {points(val - test)} less often on test than on validation images, beyond chance."
-    evidence = f"Accuracy: validation {percent(val, facts.sizes.get('val'))}, test {percent(test, facts.n)}."
+    if not facts.headline.of_images:
+        text = (
+            f"Its {facts.headline.name} is {points(val - test)} lower on test than on validation images, beyond chance."
+        )
+    figures = [facts.headline.figure(val, facts.sizes.get("val")), facts.headline.figure(test, facts.n)]
+    evidence = f"{facts.headline.title}: validation {figures[0]}, test {figures[1]}."
     tries = (Try("See whether the test images come from elsewhere: another camera, day, person or site."),)
     return Finding("warning", "data", "The test images are harder", text, evidence, tries)
 
@@ -163,12 +187,12 @@ def calibration(facts: Facts, limits: Thresholds) -> Finding | None:
 
 def near_perfect(facts: Facts, limits: Thresholds) -> Finding | None:
     """Too good to pass without a question."""
-    accuracy = facts.metric(facts.split, "accuracy")
-    if accuracy is None or accuracy < limits.near_perfect:
+    value = facts.value
+    if value is None or value < limits.near_perfect:
         return None
     text = (
-        f"{percent(accuracy, facts.n)} leaves little to measure. Exact duplicates cannot be in two splits; near ones "
-        "(frames of one video, crops of one slide, photographs of one object) can."
+        f"{facts.headline.figure(value, facts.n)} leaves little to measure. Exact duplicates cannot be in two splits; near "
+        "ones (frames of one video, crops of one slide, photographs of one object) can."
     )
     tries = (Try("Split by the thing photographed, not by the file, where one thing has several images."),)
     return Finding("note", "result", "Nearly perfect: is the test as hard as the use?", text, try_next=tries)

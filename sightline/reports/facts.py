@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from sightline.evaluation.judgement import Judgement
 
-from .content import Content, DataFacts, Judged
-from .finding import ClassFact, Facts, wilson
+from .content import Content, DataFacts
+from .dense_facts import commonest, object_classes, object_facts, pixel_facts, segment_classes
+from .finding import ClassFact, Facts, ObjectFacts, PixelFacts, wilson
+from .headline import Headline, headline_of
+from .judged import AnyJudged, Judged, JudgedObjects, JudgedSegments
 from .thresholds import Thresholds
 
 MEASURED_TRAIN = 2_000  # training figures are measured on at most max(n_val, so many) images
+MEASURED_DENSE = 200  # … where each has pixels or objects to be judged
 
 
 def facts_of(content: Content, limits: Thresholds) -> Facts:
     """The facts of a run; what is not known stays at its default."""
     judged, data = content.judged, content.data
-    split, n, own = _judged_split(content)
+    headline = headline_of(content.kind)
+    split, n, own = _judged_split(content, headline)
     metrics: dict[str, Mapping[str, float | None]] = dict(content.metrics)
     if judged is not None:
         metrics[split] = {**metrics.get(split, {}), **judged.judgement.metrics}
-    confidence, mistakes, sure = _confidence(judged, limits) if judged is not None else (None, 0, 0)
+    told = _told(judged, headline, limits)
     return Facts(
         status=content.run.status,
         smoke=content.run.smoke,
@@ -32,21 +38,50 @@ def facts_of(content: Content, limits: Thresholds) -> Facts:
         n=n,
         interval=own,
         metrics=metrics,
-        sizes=_sizes(data, split, n),
+        sizes=_sizes(data, split, n, MEASURED_TRAIN if headline.of_images else MEASURED_DENSE),
         history=content.history,
-        majority=_majority(judged.judgement) if judged is not None else None,
-        classes=class_facts(judged.judgement, limits) if judged is not None else (),
+        majority=told.majority,
+        classes=told.classes,
         train_counts=_train_counts(data),
-        mistakes=mistakes,
-        sure_mistakes=sure,
-        confidence=confidence,
+        mistakes=told.mistakes,
+        sure_mistakes=told.sure,
+        confidence=told.confidence,
         files=data.n if data is not None else 0,
         quarantined=data.quarantined if data is not None else 0,
         conflicts=data.conflicts if data is not None else 0,
         recipe=content.recipe,
         command=f"sightline train {shlex.quote(content.run.place + '/recipe.yaml')}",
         resume=f"sightline train --resume {shlex.quote(content.run.place)}",
+        headline=headline,
+        pixels=told.pixels,
+        objects=told.objects,
     )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the rows tell, by what they are."""
+
+    majority: tuple[str, float] | None = None
+    classes: tuple[ClassFact, ...] = ()
+    confidence: float | None = None
+    mistakes: int = 0
+    sure: int = 0
+    pixels: PixelFacts | None = None
+    objects: ObjectFacts | None = None
+
+
+def _told(judged: AnyJudged | None, headline: Headline, limits: Thresholds) -> _Told:
+    if judged is None:
+        return _Told()
+    if isinstance(judged, JudgedSegments):
+        own = judged.judgement
+        return _Told(majority=commonest(own), classes=segment_classes(own), pixels=pixel_facts(own))
+    if isinstance(judged, JudgedObjects):
+        objects = object_facts(judged)
+        return _Told(classes=object_classes(judged, headline), objects=objects)
+    judgement = judged.judgement
+    return _Told(_majority(judgement), class_facts(judgement, limits), *_confidence(judged, limits))
 
 
 def share_interval(value: float, interval: tuple[float, float] | None, n: int, z: float) -> tuple[float, float]:
@@ -72,15 +107,16 @@ def class_facts(judgement: Judgement, limits: Thresholds) -> tuple[ClassFact, ..
     return tuple(facts)
 
 
-def _judged_split(content: Content) -> tuple[str, int, tuple[float, float] | None]:
-    """The split that the report speaks of, its size, and the judged interval of its accuracy."""
+def _judged_split(content: Content, headline: Headline) -> tuple[str, int, tuple[float, float] | None]:
+    """The split that the report speaks of, its size, and the judged interval of its headline."""
     judged = content.judged
     if judged is not None:
-        value = judged.judgement.metrics.get("accuracy")
-        interval = judged.judgement.intervals.get("accuracy")
+        value = judged.judgement.metrics.get(headline.metric)
+        interval = judged.judgement.intervals.get(headline.metric)
         n = judged.judgement.n
-        own = share_interval(value, interval, n, Thresholds().z) if value is not None else None
-        return judged.split, n, own
+        if headline.of_images:
+            interval = share_interval(value, interval, n, Thresholds().z) if value is not None else None
+        return judged.split, n, interval
     for split in ("test", "val"):
         n = content.data.splits.get(split, 0) if content.data is not None else 0
         if split in content.metrics and n:
@@ -88,11 +124,11 @@ def _judged_split(content: Content) -> tuple[str, int, tuple[float, float] | Non
     return "", 0, None
 
 
-def _sizes(data: DataFacts | None, split: str, n: int) -> dict[str, int]:
+def _sizes(data: DataFacts | None, split: str, n: int, most: int) -> dict[str, int]:
     """How many images each split's figures were measured on."""
     sizes = dict(data.splits) if data is not None else {}
     if "train" in sizes:
-        sizes["train"] = min(sizes["train"], max(sizes.get("val", 0), MEASURED_TRAIN))
+        sizes["train"] = min(sizes["train"], max(sizes.get("val", 0), most))
     if split:
         sizes[split] = n
     return sizes

@@ -14,11 +14,13 @@ from sightline.drawing.matrix import Folded, confusion_table, fold
 from sightline.drawing.png import data_uri, fitted, png_bytes
 from sightline.evaluation.judgement import Judgement
 
-from .content import Content, Judged
+from .content import Content
 from .finding import Facts, wilson
-from .learning_rules import accuracy_interval, split_word
+from .headline import Headline
+from .judged import Judged
+from .learning_rules import headline_interval, split_word
 from .thresholds import Thresholds
-from .wording import counted, decimal, percent, percent_range, quoted
+from .wording import counted, decimal, percent, quoted
 
 Pictures = Callable[[int], np.ndarray | None]
 MOST_MISTAKES = 24
@@ -51,45 +53,50 @@ class MistakeView:
 
 
 def headline_chart(facts: Facts, limits: Thresholds) -> Markup | None:
-    """The accuracy on the scale from 0 to 1, with guessing and training beside it."""
-    accuracy, interval = facts.metric(facts.split, "accuracy"), accuracy_interval(facts, limits)
-    if accuracy is None or interval is None or facts.smoke:
+    """The headline on the scale from 0 to 1, with guessing and training beside it."""
+    value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
+    if value is None or facts.smoke:
         return None
+    low, high = interval or (value, value)
     others = []
     if facts.majority is not None:
-        others.append(Point(facts.majority[1], f"guessing {percent(facts.majority[1], facts.n)}"))
-    train = facts.metric("train", "accuracy")
+        others.append(Point(facts.majority[1], f"guessing {headline.figure(facts.majority[1], facts.n)}"))
+    train = facts.main("train")
     if train is not None:
-        others.append(Point(train, f"training {percent(train, facts.sizes.get('train'))}"))
-    title = f"Accuracy {percent(accuracy, facts.n)}, 95 % interval {percent_range(*interval, facts.n)}"
-    return headline_strip(accuracy, *interval, others=others, title=title)
+        others.append(Point(train, f"training {headline.figure(train, facts.sizes.get('train'))}"))
+    sure = f", 95 % interval {headline.span(low, high, facts.n)}" if interval is not None else ""
+    title = f"{headline.title} {headline.figure(value, facts.n)}{sure}"
+    return headline_strip(value, low, high, others=others, title=title)
 
 
 def split_chart(facts: Facts, limits: Thresholds) -> Chart | None:
-    """The accuracy of each split with its interval, on one axis: what is left to learn, what does not carry over."""
+    """The headline of each split with its interval, on one axis: what is left to learn, what does not carry over."""
     rows = []
+    headline = facts.headline
     for split in ("train", "val", "test"):
-        value, n = facts.metric(split, "accuracy"), facts.sizes.get(split, 0)
+        value, n = facts.main(split), facts.sizes.get(split, 0)
         if value is None or not n:
             continue
         own = facts.interval if split == facts.split else None
-        low, high = own or wilson(value, n, limits.z)
-        rows.append(Row(split_word(split), value, low, high, percent(value, n)))
+        low, high = own or (wilson(value, n, limits.z) if headline.of_images else (value, value))
+        rows.append(Row(split_word(split), value, low, high, headline.figure(value, n)))
     if len(rows) < 2 or facts.smoke:
         return None
     told = "; ".join(f"{row.name} {row.note}" for row in rows)
+    intervals = "95 % intervals" if headline.of_images else f"the 95 % interval of {split_word(facts.split)}"
     caption = (
-        "Accuracy with 95 % intervals. Left of 100 % in training: bias. From training to validation: variance. From "
+        f"{headline.title} with {intervals}. Left of 100 % in training: bias. From training to validation: variance. From "
         "validation to test: images of another kind, or luck in choosing."
     )
-    return Chart(interval_rows(rows, title="Accuracy by split", description=f"{told}."), caption)
+    return Chart(interval_rows(rows, title=f"{headline.title} by split", description=f"{told}."), caption)
 
 
-def learning_curves(content: Content) -> list[Chart]:
-    """Loss and accuracy over the epochs, and the learning rate where it changed."""
+def learning_curves(content: Content, headline: Headline) -> list[Chart]:
+    """Loss and headline over the epochs, and the learning rate where it changed."""
+    metric, name = headline.metric, headline.name
     charts = [
         _curve(content, "loss", {"train_loss": "training", "val_loss": "validation"}),
-        _curve(content, "accuracy", {"train_accuracy": "training", "val_accuracy": "validation"}),
+        _curve(content, name, {f"train_{metric}": "training", f"val_{metric}": "validation"}),
         _curve(content, "learning rate", {"lr": ""}),
     ]
     return [chart for chart in charts if chart is not None]
@@ -110,9 +117,9 @@ def _curve(content: Content, what: str, columns: dict[str, str]) -> Chart | None
     values = np.concatenate([np.asarray(line.y, float) for line in lines])
     values = values[np.isfinite(values)]
     log = what == "loss" and values.min() > 0 and values.max() / values.min() > 30
-    title = f"{what.capitalize()} by {clock}"
+    title = f"{what[0].upper()}{what[1:]} by {clock}"
     frame = Frame(title, _summary(lines, clock), clock, f"{what}{' (log)' if log else ''}", log_y=log)
-    return Chart(line_chart(lines, frame), _caption(what, log, len(lines)))
+    return Chart(line_chart(lines, frame), _caption(what, log, [line.name for line in lines]))
 
 
 def _summary(lines: Sequence[Line], clock: str) -> str:
@@ -124,15 +131,17 @@ def _summary(lines: Sequence[Line], clock: str) -> str:
     return f"{'; '.join(parts)}, over {counted(len(lines[0].x), 'validation')}, by {clock}."
 
 
-def _caption(what: str, log: bool, lines: int) -> str:
+def _caption(what: str, log: bool, names: Sequence[str]) -> str:
     if what == "learning rate":
         return "Learning rate."
     if what == "accuracy":
         said = "Share of images that are right"
-    else:
+    elif what == "loss":
         said = f"Loss{', logarithmic scale' if log else ''}"
+    else:
+        return f"{what[0].upper()}{what[1:]} of the {' and '.join(names)} images."
     both = "; training: mean of the batches since the last validation, with augmentation"
-    return f"{said}{both if lines > 1 else ''}."
+    return f"{said}{both if len(names) > 1 else ''}."
 
 
 def confusion(judgement: Judgement, split: str) -> tuple[Markup, Folded]:

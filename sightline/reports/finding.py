@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .headline import ACCURACY, Headline
+
 Severity = Literal["serious", "warning", "good", "note"]
 Kind = Literal["run", "result", "bias", "variance", "data", "noise", "time", "confidence"]
 
@@ -33,10 +35,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClassFact:
-    """A class in the judged split: recall with its interval, `n` images, and what it is mostly taken for."""
+    """A class in the judged split: how well it does (`value`: recall, IoU or AP50) with its interval, `n` images, pixels
+    or objects of it, and what it is mostly taken for (`taken` of the n)."""
 
     name: str
-    recall: float
+    value: float
     low: float
     high: float
     n: int
@@ -45,11 +48,44 @@ class ClassFact:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Pixels of one class that were taken for another: `of_class` of the true class's pixels, `of_wrong` of all wrong."""
+
+    target: str
+    predicted: str
+    of_class: float
+    of_wrong: float
+
+
+@dataclass(frozen=True)
+class PixelFacts:
+    """What only a segmentation has. `taken` begins with the largest share of all wrong pixels."""
+
+    taken: tuple[Taken, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """What only a detector has: with boxes shown from the score `threshold` on, `found` of `objects` objects are found by
+    as many of the `shown` boxes; mistakes by kind; `sizes` is size → (objects, AP); `unjudged` boxes were of classes that
+    do not occur."""
+
+    threshold: float | None = None
+    objects: int = 0
+    found: int = 0
+    shown: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
+    unjudged: int = 0
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that a verdict may depend on. What is unknown is None, empty or 0.
 
-    `split` is the judged one, `n` its size, `interval` that of its accuracy; `metrics` and `sizes` are by split
+    `split` is the judged one, `n` its size, `interval` that of its headline; `metrics` and `sizes` are by split
     (sizes count the images that were measured); `history` has one mapping a validation; `command` trains this recipe.
+    `train_counts` are images that show the class. `pixels` and `objects` are what a segmentation and a detector have.
     """
 
     status: str = "finished"
@@ -61,7 +97,7 @@ class Facts:
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     history: Sequence[Mapping[str, float | None]] = ()
-    majority: tuple[str, float] | None = None  # the commonest class of the judged split and its share
+    majority: tuple[str, float] | None = None  # the commonest class of the judged split; the headline of saying only it
     classes: tuple[ClassFact, ...] = ()
     train_counts: Mapping[str, int] = field(default_factory=dict)
     mistakes: int = 0
@@ -73,6 +109,32 @@ class Facts:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     command: str = "sightline train recipe.yaml"
     resume: str = "sightline train --resume ."
+    headline: Headline = ACCURACY
+    pixels: PixelFacts | None = None
+    objects: ObjectFacts | None = None
+
+    @property
+    def value(self) -> float | None:
+        """The headline of the judged split."""
+        return self.metric(self.split, self.headline.metric)
+
+    def main(self, split: str) -> float | None:
+        """The headline of a split."""
+        return self.metric(split, self.headline.metric)
+
+    def noise(self, one: str, other: str, z: float) -> float | None:
+        """How far apart the headlines of two splits can be by chance alone; None where nobody knows.
+
+        Shares of images: the binomial's. Others: the judged split's own interval, the more so the fewer images.
+        """
+        p, q = self.main(one), self.main(other)
+        n, m = self.sizes.get(one, 0), self.sizes.get(other, 0)
+        if self.headline.of_images:
+            return chance(p or 0.0, n, q or 0.0, m, z)
+        if self.interval is None or not n or not m:
+            return None
+        half = (self.interval[1] - self.interval[0]) / 2
+        return half * math.sqrt(self.n / n + self.n / m)
 
     def metric(self, split: str, name: str) -> float | None:
         """A metric of a split, None where it is undefined."""

@@ -10,7 +10,9 @@ from markupsafe import Markup, escape
 from sightline.drawing.png import data_uri, png_size
 from sightline.drawing.svg import seen
 
-from .content import BatchSheet, Content, DataFacts, ModelFacts
+from .content import Content, DataFacts, ModelFacts
+from .dense_tables import amounts, dense_classes
+from .example_sections import answer_legend, class_legend, example_values
 from .figures import (
     MOST_MISTAKES,
     Pictures,
@@ -22,12 +24,16 @@ from .figures import (
     split_chart,
 )
 from .finding import Facts
-from .learning_rules import accuracy_interval, split_word
+from .judged import Judged, JudgedSegments
+from .learning_rules import headline_interval, split_word
+from .object_sections import object_values
 from .reading import mapping, words
+from .samples import BatchSheet
+from .segment_sections import confusion_of_pixels
 from .tables import class_table, confusion_values, metrics_table
-from .thresholds import Thresholds, rules
+from .thresholds import DenseThresholds, Thresholds, rules
 from .verdict import Verdict
-from .wording import NOTHING, counted, duration, percent, percent_range, quantity, quoted
+from .wording import NOTHING, counted, duration, quantity, quoted
 
 TAGS = {"serious": "Fix first", "warning": "Improve", "good": "Good", "note": "Note"}
 KINDS = {"run": "the run"}  # a finding's kind in words, where its name is not one
@@ -39,9 +45,6 @@ def page_values(
     content: Content, facts: Facts, verdict: Verdict, limits: Thresholds, *, picture: Pictures
 ) -> dict[str, Any]:
     """Everything that `page.html` names; None or empty is a section that is left out."""
-    judged = content.judged
-    judgement = judged.judgement if judged is not None else None
-    trust = [*filter(None, [reliability_chart(facts, judgement)]), *ranking_charts(judgement)] if judgement else []
     values: dict[str, Any] = {
         "content": content,
         "verdict": verdict,
@@ -50,25 +53,45 @@ def page_values(
         "split": split_word(facts.split),
         "chips": chips(content),
         "key": _key(facts, limits),
-        "problems": [*_absent(content), *content.problems],
+        "problems": [*_absent(content), *dict.fromkeys(content.problems)],
         "metrics": metrics_table(content, facts, limits),
         "splits": split_chart(facts, limits),
-        "curves": learning_curves(content),
-        "confusion": confusion_values(judged) if judged is not None else None,
-        "classes": class_table(judged, facts, limits) if judged is not None else [],
-        "mistakes": mistakes(judged, picture) if judged is not None else [],
-        "trust": trust,
-        "batch": _batch(content.batch),
+        "curves": learning_curves(content, facts.headline),
+        "batch": _batch(content.batch, content.kind),
         "data": data_values(content.data),
         "model": {"facts": model_facts(content.model), "layers": content.model.layers} if content.model else None,
         "again": again(content, facts),
         "environment": environment(content),
         "packages": sorted(_pairs(content.environment.get("packages"))),
         "recipe": preformatted(content.recipe_text),
-        "rules": rules(limits),
+        "rules": rules(limits) if facts.headline.of_images else rules(limits, facts.headline, DenseThresholds()),
+        **_judged_values(content, facts, limits, picture),
     }
     values["mistakes_intro"] = _mistakes_intro(facts, len(values["mistakes"]))
     values["contents"] = [(place, name) for place, name, key in _SECTIONS if values[key]]
+    return values
+
+
+def _judged_values(content: Content, facts: Facts, limits: Thresholds, picture: Pictures) -> dict[str, Any]:
+    """The sections that depend on what kind of rows there are."""
+    judged = content.judged
+    values: dict[str, Any] = dict.fromkeys(("confusion", "objects", "dense_classes", "examples"))
+    values |= {"classes": [], "mistakes": [], "trust": [], "class_legend": [], "answer_legend": []}
+    if isinstance(judged, Judged):
+        trust = [*filter(None, [reliability_chart(facts, judged.judgement)]), *ranking_charts(judged.judgement)]
+        values |= {"confusion": confusion_values(judged), "classes": class_table(judged, facts, limits), "trust": trust}
+        values["mistakes"] = mistakes(judged, picture)
+    elif judged is not None:
+        values |= {"dense_classes": dense_classes(judged, facts)}
+        if isinstance(judged, JudgedSegments):
+            values["confusion"] = confusion_of_pixels(judged, facts)
+        else:
+            values["objects"] = object_values(judged, facts)
+    if content.kind != "classification":
+        classes = judged.classes if judged is not None else content.data.classes if content.data is not None else ()
+        values["examples"] = example_values(content.examples, judged, content.kind)
+        values["class_legend"] = class_legend(content.kind, classes)
+        values["answer_legend"] = answer_legend(content.kind)
     return values
 
 
@@ -76,7 +99,10 @@ _SECTIONS = (
     ("figures", "Measured", "metrics"),
     ("learning", "Learning", "curves"),
     ("confusions", "Confusions", "confusion"),
+    ("objects", "Mistakes by kind", "objects"),
     ("classes", "Classes", "classes"),
+    ("classes", "Classes", "dense_classes"),
+    ("examples", "Pictures", "examples"),
     ("mistakes", "Mistakes", "mistakes"),
     ("trust", "Probabilities", "trust"),
     ("batch", "A batch", "batch"),
@@ -108,12 +134,13 @@ def chips(content: Content) -> list[dict[str, str]]:
 
 def _key(facts: Facts, limits: Thresholds) -> dict[str, Any] | None:
     """The one number, large."""
-    accuracy, interval = facts.metric(facts.split, "accuracy"), accuracy_interval(facts, limits)
+    value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     strip = headline_chart(facts, limits)
-    if accuracy is None or interval is None or strip is None:
+    if value is None or strip is None:
         return None
-    under = f"{split_word(facts.split)} accuracy · 95 % interval {percent_range(*interval, facts.n)} · n = {facts.n:,}"
-    return {"number": percent(accuracy, facts.n), "under": under, "strip": strip}
+    sure = f" · 95 % interval {headline.span(*interval, facts.n)}" if interval is not None else ""
+    under = f"{split_word(facts.split)} {headline.name}{sure} · n = {facts.n:,}"
+    return {"number": headline.figure(value, facts.n), "under": under, "strip": strip}
 
 
 def _absent(content: Content) -> list[str]:
@@ -125,6 +152,8 @@ def _absent(content: Content) -> list[str]:
         "data.json: there is no data card.": content.data is None,
         "model/config.json: there is no model table.": content.model is None,
         "samples/batch.png: no batch was kept.": content.batch is None,
+        "samples/examples.json: no pictures of answers were kept.": content.kind != "classification"
+        and content.examples is None,
     }
     named = " ".join(content.problems)
     return [sentence for sentence, gone in parts.items() if gone and sentence.split(":")[0] not in named]
@@ -139,13 +168,16 @@ def _mistakes_intro(facts: Facts, shown_here: int) -> str:
     )
 
 
-def _batch(sheet: BatchSheet | None) -> dict[str, Any] | None:
+def _batch(sheet: BatchSheet | None, kind: str) -> dict[str, Any] | None:
     if sheet is None:
         return None
     width, height = png_size(sheet.png)
     rows = [{"name": n, "label": t} for n, t in zip(sheet.names, sheet.labels, strict=True)]
     number = counted(len(rows), "training image") if rows else "Training images"
-    intro = f"{number}, after geometry and augmentation and before normalisation."
+    drawn = {"classification": "", "segmentation": ", with the true classes as tints"}.get(
+        kind, ", with the true objects"
+    )
+    intro = f"{number}, after geometry and augmentation and before normalisation{drawn}."
     return {"picture": data_uri(sheet.png), "width": width, "height": height, "rows": rows, "intro": intro}
 
 
@@ -160,6 +192,7 @@ def data_values(data: DataFacts | None) -> dict[str, Any] | None:
         ("images used", f"{data.used:,} of {data.n:,}"),
         ("splits", splits or NOTHING),
         ("classes", f"{len(data.classes):,}"),
+        *([(data.unit, amounts(data))] if data.unit else []),
         ("groups of equal pictures", f"{data.duplicates:,}"),
         ("… with different labels", f"{data.conflicts:,}"),
         ("not usable", f"{data.quarantined:,}"),

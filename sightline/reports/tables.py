@@ -6,10 +6,12 @@ from typing import Any
 
 from sightline.drawing.bars import interval_strip
 
-from .content import Content, Judged
+from .content import Content
+from .dense_tables import metric_names, stands_first
 from .facts import class_facts, share_interval
 from .figures import confusion
 from .finding import Facts
+from .judged import Judged
 from .learning_rules import split_word
 from .thresholds import Thresholds
 from .wording import NOTHING, fixed, percent, percent_range
@@ -29,37 +31,56 @@ MOST_PAIRS = 10
 
 
 def metrics_table(content: Content, facts: Facts, limits: Thresholds) -> dict[str, Any] | None:
+    """A row a metric, a column a split; `more` are those that a detector has too many of."""
+    known_names = METRICS if content.kind == "classification" else metric_names(content.kind)
     splits = [s for s in ("train", "val", "test") if s in facts.metrics]
     known = {name for split in splits for name in facts.metrics[split]}
-    names = [n for n in METRICS if n in known] + sorted(known - set(METRICS))
+    names = [n for n in known_names if n in known] + sorted(known - set(known_names))
     if not names:
         return None
     intervals = dict(content.judged.judgement.intervals) if content.judged is not None else {}
     for name in ("accuracy", "top5"):  # shares of images: an interval also where all are right
         value, own = facts.metric(facts.split, name), intervals.get(name)
         intervals[name] = share_interval(value, own, facts.n, limits.z) if value is not None and facts.n else own
-    rows = []
+    rows: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for name in names:
-        cells = [_figure(name, facts.metric(s, name), facts.sizes.get(s)) for s in splits]
-        rows.append(
-            {"name": METRICS.get(name, name), "cells": cells, "interval": _range(name, intervals.get(name), facts.n)}
-        )
+        cells = [_figure(content.kind, name, facts.metric(s, name), facts.sizes.get(s)) for s in splits]
+        first = content.kind == "classification" or stands_first(content.kind, name)
+        span = _range(content.kind, name, intervals.get(name), facts.n)
+        rows[first].append({"name": known_names.get(name, name), "cells": cells, "interval": span})
     sizes = [f"{split_word(s)} {facts.sizes[s]:,}" for s in splits if s in facts.sizes]
     note = f"Kept weights, no augmentation. Images measured: {', '.join(sizes)}." if sizes else "Kept weights."
     if content.judged is not None:
-        note += " Intervals: bootstrap over images, 1,000 resamples."
+        times = "200" if facts.objects is not None else "1,000"
+        note += f" Intervals: bootstrap over images, {times} resamples."
     judged = split_word(facts.split) if facts.split else ""
-    return {"splits": [split_word(s) for s in splits], "rows": rows, "judged": judged, "note": note}
+    return {
+        "splits": [split_word(s) for s in splits],
+        "rows": rows[True],
+        "more": rows[False],
+        "judged": judged,
+        "note": note,
+    }
 
 
-def _figure(name: str, value: float | None, n: int | None) -> str:
-    return percent(value, n) if name in SHARES else fixed(value)
+def _in_per_cent(kind: str, name: str) -> bool:
+    return name in SHARES if kind == "classification" else name not in ("loss", "unjudged")
 
 
-def _range(name: str, interval: tuple[float, float] | None, n: int) -> str:
+def _figure(kind: str, name: str, value: float | None, n: int | None) -> str:
+    if name == "unjudged":
+        return NOTHING if value is None else f"{value:,.0f}"
+    if not _in_per_cent(kind, name):
+        return fixed(value)
+    return percent(value, n if kind == "classification" else None)
+
+
+def _range(kind: str, name: str, interval: tuple[float, float] | None, n: int) -> str:
     if interval is None:
         return NOTHING
-    return percent_range(*interval, n) if name in SHARES else f"{fixed(interval[0])}–{fixed(interval[1])}"
+    if not _in_per_cent(kind, name):
+        return f"{fixed(interval[0])}–{fixed(interval[1])}"
+    return percent_range(*interval, n if kind == "classification" else None)
 
 
 def confusion_values(judged: Judged) -> dict[str, Any]:
@@ -89,16 +110,16 @@ def class_table(judged: Judged, facts: Facts, limits: Thresholds) -> list[dict[s
     """The rows of the class table, weakest recall first."""
     rates = {row["class"]: row for row in judged.judgement.per_class}
     rows = []
-    for fact in sorted(class_facts(judged.judgement, limits), key=lambda c: c.recall):
+    for fact in sorted(class_facts(judged.judgement, limits), key=lambda c: c.value):
         n, rate = fact.n, rates[fact.name]
-        title = f"recall {percent(fact.recall, n)}, 95 % interval {percent_range(fact.low, fact.high, n)}"
+        title = f"recall {percent(fact.value, n)}, 95 % interval {percent_range(fact.low, fact.high, n)}"
         rows.append(
             {
                 "name": fact.name,
                 "train": f"{facts.train_counts[fact.name]:,}" if fact.name in facts.train_counts else NOTHING,
                 "n": f"{n:,}",
-                "recall": percent(fact.recall, n),
-                "strip": interval_strip(fact.recall, fact.low, fact.high, tone="one", title=title),
+                "recall": percent(fact.value, n),
+                "strip": interval_strip(fact.value, fact.low, fact.high, tone="one", title=title),
                 "interval": percent_range(fact.low, fact.high, n),
                 "precision": percent(rate["precision"], n),
                 "f1": fixed(rate["f1"]),

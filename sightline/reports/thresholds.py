@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from .headline import Headline
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -56,6 +58,48 @@ MEANING = {
 }
 
 
-def rules(limits: Thresholds) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of every threshold, for the report's last page."""
-    return [(f.name, f"{getattr(limits, f.name):g}", MEANING[f.name]) for f in fields(limits)]
+@dataclass(frozen=True)
+class DenseThresholds:
+    """Lines that only segmentations and detections can cross."""
+
+    nothing: float = 0.05  # a detector with a smaller AP50 finds as good as nothing
+    scarce: int = 30  # a class with fewer training images than this …
+    taken: float = 0.10  # a class of which another takes this share of its pixels
+    boundary: float = 0.20  # mean IoU above boundary F1 by more: regions right, edges wrong
+    dominating: float = 0.40  # share of all mistakes that one kind makes up …
+    mistakes: int = 20  # … of at least so many
+    smaller: float = 0.15  # AP of large above that of small objects by more …
+    objects: int = 20  # … where there are at least so many of both
+
+
+DENSE_MEANING = {
+    "nothing": "AP50 below: finds as good as nothing",
+    "scarce": "training images below which a weak class is called scarce",
+    "taken": "share of a class's pixels that another takes",
+    "boundary": "mean IoU above boundary F1 by more: edges are wrong",
+    "dominating": "share of all mistakes that one kind makes up …",
+    "mistakes": "… of at least so many",
+    "smaller": "AP of large above small objects by more …",
+    "objects": "… with at least so many objects of both sizes",
+}
+_UNASKED = ("sure", "sure_mistakes", "sure_share", "imbalance", "ece")  # what only class probabilities answer
+
+
+def thresholds_of(headline: Headline) -> Thresholds:
+    """The lines for runs with this headline: an IoU or AP near 1 is rarer than an accuracy, and noisier."""
+    return Thresholds() if headline.of_images else Thresholds(gap=0.05, train_poor=0.70, near_perfect=0.98)
+
+
+def rules(
+    limits: Thresholds, headline: Headline | None = None, dense: DenseThresholds | None = None
+) -> list[tuple[str, str, str]]:
+    """(name, value, meaning) of every threshold that a run is judged by, for the report's last page."""
+    name = headline.name if headline is not None else "accuracy"
+    found = [
+        (f.name, f"{getattr(limits, f.name):g}", MEANING[f.name].replace("accuracy", name))
+        for f in fields(limits)
+        if dense is None or f.name not in _UNASKED
+    ]
+    if dense is not None:
+        found += [(f.name, f"{getattr(dense, f.name):g}", DENSE_MEANING[f.name]) for f in fields(dense)]
+    return found

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import data_rules, learning_rules
+from . import course_rules, data_rules, dense_rules, learning_rules
 from .finding import Facts, Finding
-from .learning_rules import accuracy_interval, split_word
-from .thresholds import Thresholds
-from .wording import percent, percent_range
+from .learning_rules import headline_interval, split_word
+from .thresholds import Thresholds, thresholds_of
+from .wording import counted, percent, percent_range
 
 _RANK = {"serious": 0, "warning": 1, "good": 2, "note": 3}
 _LIMITING = {
@@ -36,10 +36,10 @@ class Verdict:
 
 def verdict(facts: Facts, limits: Thresholds | None = None) -> Verdict:
     """Judge a run by its facts."""
-    limits = limits or Thresholds()
+    limits = limits or thresholds_of(facts.headline)
     opening = [data_rules.quarantine(facts, limits), data_rules.completion(facts, limits)]
     first = [f for f in opening if f is not None and f.severity == "serious"]
-    result = learning_rules.result(facts, limits)
+    result = (learning_rules if facts.headline.of_images else dense_rules).result(facts, limits)
     rest = [f for f in opening if f is not None and f.severity != "serious"]
     if not facts.smoke:
         rest += _learned(facts, limits)
@@ -52,10 +52,16 @@ def verdict(facts: Facts, limits: Thresholds | None = None) -> Verdict:
 def _learned(facts: Facts, limits: Thresholds) -> list[Finding]:
     """What the rules say that only a real run can answer."""
     rules = (
-        learning_rules.course,
+        course_rules.course,
+        dense_rules.dominating,
+        dense_rules.small_objects,
+        dense_rules.taken_pixels,
         data_rules.labels,
         data_rules.weak_classes,
+        dense_rules.scarce,
         data_rules.imbalance,
+        dense_rules.edges,
+        dense_rules.unjudged,
         data_rules.test_size,
         data_rules.untested,
         data_rules.calibration,
@@ -66,14 +72,20 @@ def _learned(facts: Facts, limits: Thresholds) -> list[Finding]:
 
 
 def _headline(facts: Facts, limits: Thresholds) -> str:
-    accuracy, interval = facts.metric(facts.split, "accuracy"), accuracy_interval(facts, limits)
+    value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if facts.smoke:
         return "A rehearsal: every stage ran, nothing was learned yet."
-    if accuracy is None or interval is None:
-        return "There is no measured accuracy yet." if facts.status != "finished" else "No accuracy was measured."
+    if value is None or (interval is None and headline.of_images):
+        name = headline.name
+        return f"There is no measured {name} yet." if facts.status != "finished" else f"No {name} was measured."
+    if not headline.of_images:
+        images = counted(facts.n, split_word(facts.split) + " image")
+        sure = f"; with 95 % confidence between {headline.span(*interval).replace('–', ' and ')}" if interval else ""
+        return f"It reaches {headline.article} {headline.name} of {headline.figure(value)} on {images}{sure}."
     images = f"{facts.n:,} {split_word(facts.split)} images"
+    assert interval is not None
     return (
-        f"It is right on {percent(accuracy, facts.n)} of {images}; "
+        f"It is right on {percent(value, facts.n)} of {images}; "
         f"with 95 % confidence between {percent_range(*interval, facts.n).replace('–', ' and ')}."
     )
 

@@ -20,27 +20,30 @@ from sightline.structures.targets import Target
 @dataclass(frozen=True)
 class Sample:
     """One image in the network's frame: `image` (c, h, w) uint8, `frame` (3, 3), `id` its row in the data manifest.
-    `target` is a target of one."""
+    `target` is a target of one, `natural` (2,) the height and width of the original."""
 
     image: UInt8[Tensor, "c h w"]
     id: int
     target: Target
     frame: Float[Tensor, "3 3"]
+    natural: Int[Tensor, "2"]
 
 
 @dataclass(frozen=True)
 class Batch:
     """Images padded to a common size, with what is known about them.
 
-    image     (b, c, h, w) uint8; size (b, 2) the true height and width of each; frame (b, 3, 3) original → batch
+    image     (b, c, h, w) uint8; size (b, 2) the true height and width of each
+    frame     (b, 3, 3) original → batch; natural (b, 2) height and width of the originals
     id        (b,) rows of the data manifest
     position  (b,) places in the endless training stream: they key each sample's augmentation
-    target    Labels, Boxes, Masks, Pairs, or Several of them by name
+    target    Labels, Boxes, Outlines, Masks, Pairs, or Several of them by name
     """
 
     image: UInt8[Tensor, "b c h w"]
     size: Int[Tensor, "b 2"]
     frame: Float[Tensor, "b 3 3"]
+    natural: Int[Tensor, "b 2"]
     id: Int[Tensor, "b"]
     position: Int[Tensor, "b"]
     target: Target
@@ -70,6 +73,7 @@ def collate(samples: Sequence[Sample], positions: Sequence[int]) -> Batch:
         image=image,
         size=torch.tensor(sizes),
         frame=torch.stack([s.frame for s in samples]),
+        natural=torch.stack([s.natural for s in samples]),
         id=torch.tensor([s.id for s in samples]),
         position=torch.tensor(positions),
         target=type(samples[0].target).join([s.target for s in samples]),

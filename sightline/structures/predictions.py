@@ -31,6 +31,21 @@ class Detections:
 
 
 @dataclass(frozen=True)
+class Instances:
+    """Detections with the pixels of each: `mask` (n, m, m) probabilities on a grid spread over the box."""
+
+    found: Detections
+    mask: Float[Tensor, "n m m"]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """`score` (b, k, h, w) of each class at each pixel of the batch's frame, any scale; the largest is the answer."""
+
+    score: Float[Tensor, "b k h w"]
+
+
+@dataclass(frozen=True)
 class Images:
     """Generated or transformed images (b, c, h, w) in 0-255 units."""
 
@@ -44,7 +59,7 @@ class Embeddings:
     vector: Float[Tensor, "b d"]
 
 
-Prediction = Classes | Detections | Images | Embeddings
+Prediction = Classes | Segments | Detections | Instances | Images | Embeddings
 
 
 @dataclass(frozen=True)

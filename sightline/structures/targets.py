@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 IGNORE = 255  # the value of a mask pixel that belongs to no class and counts nowhere
 
@@ -48,24 +49,59 @@ class Labels(Target):
 
 @dataclass(frozen=True)
 class Boxes(Target):
-    """All boxes of a batch, packed: `boxes` (n, 4) xyxy, `label` (n,), `sample` (n,) the image each belongs to."""
+    """All boxes of a batch, packed: `boxes` (n, 4) xyxy, `label` (n,), `sample` (n,) the image each belongs to. `ignore`
+    (n,) marks regions that are neither objects to find nor background (crowds, difficult ones); none where omitted."""
 
     boxes: Float[Tensor, "n 4"]
     label: Int[Tensor, "n"]
     sample: Int[Tensor, "n"]
+    ignore: Bool[Tensor, "n"] = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.ignore is None:
+            object.__setattr__(self, "ignore", torch.zeros_like(self.label, dtype=torch.bool))
+
+    def take(self, which: Tensor) -> Boxes:
+        """Those that an index or a boolean mask selects."""
+        return Boxes(self.boxes[which], self.label[which], self.sample[which], self.ignore[which])
 
     @classmethod
     def join(cls, parts: Sequence[Target]) -> Boxes:
         packs = [p for p in parts if isinstance(p, Boxes)]
         sample = torch.cat([torch.full_like(p.label, row) for row, p in enumerate(packs)])
-        return cls(torch.cat([p.boxes for p in packs]), torch.cat([p.label for p in packs]), sample)
+        boxes, label, ignore = (torch.cat([getattr(p, name) for p in packs]) for name in ("boxes", "label", "ignore"))
+        return cls(boxes, label, sample, ignore)
+
+
+@dataclass(frozen=True)
+class Outlines(Target):
+    """Boxes with the pixels of each: `mask` (n, h, w) in the batch's frame, row i that of box i. `natural` holds each image's
+    masks (n_i, H, W) in the original frame, as `Masks.natural` does; there no box has been dropped."""
+
+    boxes: Boxes
+    mask: Bool[Tensor, "n h w"]
+    natural: tuple[Tensor, ...] = ()
+
+    def take(self, which: Tensor) -> Outlines:
+        """Those that an index or a boolean mask selects; nothing is left to judge by."""
+        return Outlines(self.boxes.take(which), self.mask[which])
+
+    @classmethod
+    def join(cls, parts: Sequence[Target]) -> Outlines:
+        packs = [p for p in parts if isinstance(p, Outlines)]
+        height, width = (max(p.mask.shape[side] for p in packs) for side in (1, 2))
+        padded = [functional.pad(p.mask, (0, width - p.mask.shape[2], 0, height - p.mask.shape[1])) for p in packs]
+        natural = tuple(mask for p in packs for mask in p.natural)
+        return cls(Boxes.join([p.boxes for p in packs]), torch.cat(padded), natural)
 
 
 @dataclass(frozen=True)
 class Masks(Target):
-    """A class for each pixel: `index` (b, h, w); IGNORE (255) counts nowhere."""
+    """A class for each pixel: `index` (b, h, w); IGNORE (255) counts nowhere. `natural` holds each image's mask (H, W) as it
+    was given, in the original frame: what is judged is judged there. Empty where nothing will be judged."""
 
     index: Int[Tensor, "b h w"]
+    natural: tuple[Tensor, ...] = ()
 
     @classmethod
     def join(cls, parts: Sequence[Target]) -> Masks:
@@ -74,7 +110,7 @@ class Masks(Target):
         index = torch.full((len(masks), height, width), IGNORE, dtype=masks[0].dtype)
         for row, mask in zip(index, masks, strict=True):
             row[: mask.shape[0], : mask.shape[1]] = mask
-        return cls(index)
+        return cls(index, tuple(mask for p in parts if isinstance(p, Masks) for mask in p.natural))
 
 
 @dataclass(frozen=True)

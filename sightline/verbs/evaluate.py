@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from sightline.data.loaders import Images, in_order
 from sightline.engine.devices import choose_device, compute_threads
 from sightline.engine.predicting import predictions
 from sightline.errors import UsageError, nearest
-from sightline.evaluation.judgement import Judgement, judge
-from sightline.evaluation.predictions import write_rows
+from sightline.evaluation.judging import AnyJudgement, Rows, judge_any, write_any
 from sightline.recipes.run import Run, open_run
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import ClassRows
 from sightline.tasks.classification import Classification
+from sightline.tasks.task import Task
 
 from .preparing import load, open_dataset, same_data
 from .telling import Teller
@@ -30,7 +31,7 @@ class Evaluation:
 
     run: Run
     split: str
-    judgement: Judgement
+    judgement: AnyJudgement
 
     def to_json(self) -> dict[str, Any]:
         return {"run": str(self.run.folder), "split": self.split, **self.judgement.to_json()}
@@ -66,29 +67,40 @@ def evaluate(
         found = open_dataset(recipe.model_copy(update={"data": section}), teller, whole=True)
         found, split = with_classes(found, run.classes), split or "all"
         ids = found.ids(None if split == "all" else split)
-    images = load(found, ids, run.preprocessing, cache=recipe.data.cache, workers=recipe.data.workers)
+    if tta and recipe.task.kind != "classification":
+        raise UsageError("--tta averages class probabilities", f"leave it out for {recipe.task.kind}")
+    images = load(found, ids, run.preprocessing, recipe, judging=True)
     with compute_threads(recipe.fit.threads):
         rows = judge_split(run.task(), images, choose_device(device), tta=tta)
-    return Evaluation(run, split, judge(rows, run.classes))
+    return Evaluation(run, split, judge_any(rows, run.classes))
 
 
-def judge_split(task: Classification, images: Images, device: str, *, tta: bool = False) -> ClassRows:
-    """A row for every image, in order; `tta` averages each prediction with that of the mirror image."""
-    parts = [task.rows(batch, p) for batch, p in predictions(task, in_order(images), device)]
-    rows = ClassRows.join(parts)
+def judge_split(task: Task, images: Images, device: str, *, tta: bool = False) -> Rows:
+    """A row for every image, in order; `tta` averages each class probability with that of the mirror image."""
+    rows = _rows(task, _batches(task, images), device)
     if not tta:
         return rows
-    mirrored = (_mirror(batch) for batch in in_order(images))
-    other = ClassRows.join([task.rows(batch, p) for batch, p in predictions(task, mirrored, device)])
+    other = _rows(task, (_mirror(batch) for batch in _batches(task, images)), device)
+    assert isinstance(rows, ClassRows) and isinstance(other, ClassRows)
     return replace(rows, probability=(rows.probability + other.probability) / 2)
 
 
-def write_split(run: Run, split: str, rows: ClassRows, data: Dataset) -> None:
+def _rows(task: Task, batches: Iterable[Batch], device: str) -> Rows:
+    parts = [task.rows(batch, p) for batch, p in predictions(task, batches, device)]
+    joined: Rows = type(parts[0]).join(parts)
+    return joined
+
+
+def _batches(task: Task, images: Images) -> Iterator[Batch]:
+    return in_order(images, 256 if isinstance(task, Classification) else 8)
+
+
+def write_split(run: Run, split: str, rows: Rows, data: Dataset) -> None:
     """predictions/<split>.parquet"""
     folder = run.folder / "predictions"
     folder.mkdir(exist_ok=True)
     names = [data.records[int(i)].name for i in rows.id]
-    write_rows(folder / f"{split}.parquet", rows, names=names, classes=data.classes)
+    write_any(folder / f"{split}.parquet", rows, names=names, classes=data.classes)
 
 
 def _mirror(batch: Batch) -> Batch:

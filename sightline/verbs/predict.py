@@ -1,8 +1,9 @@
-"""predict: a class, with its probability, for every image that is named."""
+"""predict: what the network says of every image that is named: a class, a mask, objects."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightline.data.loaders import Decoding, in_order
+from sightline.data.loaders import Decoding, Reading, in_order
 from sightline.data.names import IMAGE_SUFFIXES
+from sightline.drawing.png import png_bytes
 from sightline.engine.devices import choose_device, compute_threads
 from sightline.engine.predicting import predictions
 from sightline.errors import UsageError
@@ -20,16 +22,19 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.recipes.run import Run, open_run
 from sightline.storage.files import replace_file
 from sightline.storage.text import csv_text, json_text, shown
-from sightline.structures.predictions import Classes
 
+from .answers import answers, nothing_known
 from .telling import Teller
 
-TOP = 5
+_COLUMNS = {
+    "classification": ("path", "label", "probability", "error"),
+    "detection": ("path", "label", "score", "x1", "y1", "x2", "y2", "error"),
+}
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A row for every image asked for, in order: a label with its probability, or the error that stood in the way."""
+    """A row for every image asked for, in order: what the network says of it, or the error that stood in the way."""
 
     run: Run
     rows: tuple[dict[str, Any], ...]
@@ -42,21 +47,27 @@ class Predictions:
         return {"run": str(self.run.folder), "n": len(self.rows), "failed": self.failed, "predictions": list(self.rows)}
 
     def write(self, path: Path) -> None:
-        """As .csv (cells that a spreadsheet would run are quoted) or as .jsonl (lossless)."""
-        if path.suffix == ".jsonl":
-            text = "".join(json_text(row, indent=None) + "\n" for row in self.rows)
-        elif path.suffix == ".csv":
-            header = ("path", "label", "probability", "error")
-            text = csv_text(
-                header,
-                (
-                    [shown(str(row.get(h) or "")) if h != "probability" else row.get(h) for h in header]
-                    for row in self.rows
-                ),
-            )
-        else:
-            raise UsageError(f"cannot write predictions as {path.suffix or path.name!r}", "use a .csv or a .jsonl file")
-        replace_file(path, text.encode())
+        """As .csv (a line an image, or an object; cells that a spreadsheet would run are quoted) or as .jsonl (lossless).
+        Into a folder: .jsonl beside the masks that were written while predicting."""
+        if path.suffix == ".csv":
+            columns = _COLUMNS["classification" if self.run.recipe.task.kind == "classification" else "detection"]
+            lines = ([_cell(line.get(name)) for name in columns] for row in self.rows for line in _lines(row))
+            replace_file(path, csv_text(columns, lines).encode())
+            return
+        path = path if path.suffix == ".jsonl" else path / "predictions.jsonl"
+        replace_file(path, "".join(json_text(row, indent=None) + "\n" for row in self.rows).encode())
+
+
+def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row of CSV an image; of one with objects, a row an object (none: the path alone)."""
+    if "boxes" not in row:
+        return [row]
+    named = [{**box, **dict(zip(("x1", "y1", "x2", "y2"), box["xyxy"], strict=True))} for box in row["boxes"]]
+    return [{"path": row["path"], **box} for box in named] or [{"path": row["path"]}]
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, float) else shown(str(value or ""))
 
 
 def predict(
@@ -69,46 +80,66 @@ def predict(
 ) -> Predictions:
     """Predict every image among `paths`: files, folders (searched through), or .txt lists of paths, one a line.
 
-    An image that cannot be read gets a row with its error; the others go on. Raises UsageError when nothing is there.
+    `out`: a .csv or .jsonl file; for segmentation a folder, which also takes a PNG of class indexes for each image. An
+    image that cannot be read gets a row with its error; the others go on. Raises UsageError when nothing is there.
     """
     run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
-    if out is not None and Path(out).suffix not in (".csv", ".jsonl"):
-        raise UsageError(f"cannot write predictions as {Path(out).suffix or out!r}", "use a .csv or a .jsonl file")
+    kind = run.recipe.task.kind
+    place = _checked(Path(out), kind) if out is not None else None
     files = [file for path in paths for file in _expanded(Path(path))]
     if not files:
         raise UsageError("no images to predict", "give image files, folders of them, or a .txt list")
     preprocessing, errors = run.preprocessing, {}
     geometry = preprocessing.geometry
 
-    def read(i: int) -> tuple[np.ndarray, np.ndarray]:
+    def read(i: int) -> Reading:
+        nothing = nothing_known(kind, geometry.height, geometry.width)
         try:
-            pixels, frame, _ = preprocessing.prepare(files[i])
+            pixels, frame, decoded = preprocessing.prepare(files[i])
         except Rejected as error:
             errors[i] = f"{error.reason}: {error.detail}"
-            return np.zeros((geometry.height, geometry.width, preprocessing.channels), np.uint8), np.eye(3)
-        return pixels, frame
+            black = np.zeros((geometry.height, geometry.width, preprocessing.channels), np.uint8)
+            return Reading(black, np.eye(3), (geometry.height, geometry.width), nothing)
+        height, width, _ = decoded.pixels.shape
+        return Reading(pixels, frame, (height, width), nothing)
 
-    unknown = torch.full((len(files),), -1)
-    images = Decoding(read, torch.arange(len(files)), unknown)
+    def keep(i: int, mask: np.ndarray) -> str | None:
+        """Write a mask as PNG; images of one name get numbers."""
+        if place is None or place.suffix or i in errors:
+            return None
+        file = place / f"{i:05d}-{_safe(files[i].stem)}.png"
+        replace_file(file, png_bytes(mask))
+        return str(file)
+
+    images = Decoding(read, torch.arange(len(files)), torch.full((len(files),), -1))
     rows: list[dict[str, Any]] = []
-    batches = in_order(images, 64, run.recipe.data.workers)
+    task, size = run.task(), 64 if kind == "classification" else 4
     with compute_threads(run.recipe.fit.threads):
-        for batch, prediction in predictions(run.task(), batches, choose_device(device)):
-            assert isinstance(prediction, Classes)
-            for i, probability in zip(batch.id.tolist(), prediction.probability.cpu(), strict=True):
-                path = str(files[i])
-                rows.append({"path": path, "error": errors[i]} if i in errors else _row(path, probability, run.classes))
+        for batch, prediction in predictions(
+            task, in_order(images, size, run.recipe.data.workers), choose_device(device)
+        ):
+            said = answers(task, batch, prediction, run.classes, keep)
+            for i, answer in zip(batch.id.tolist(), said, strict=True):
+                rows.append({"path": str(files[i]), **({"error": errors[i]} if i in errors else answer)})
     found = Predictions(run, tuple(rows))
-    if out is not None:
-        found.write(Path(out))
+    if place is not None:
+        found.write(place)
         teller.say(f"{len(rows)} predictions, {found.failed} failed, in {out}")
     return found
 
 
-def _row(path: str, probability: torch.Tensor, classes: Sequence[str]) -> dict[str, Any]:
-    best, index = probability.topk(min(TOP, len(classes)))
-    top = [[classes[i], p] for p, i in zip(best.tolist(), index.tolist(), strict=True)]
-    return {"path": path, "label": top[0][0], "probability": top[0][1], "top": top}
+def _checked(out: Path, kind: str) -> Path:
+    """A place that these predictions can be written to; a folder is made."""
+    if kind == "segmentation" and not out.suffix:
+        out.mkdir(parents=True, exist_ok=True)
+    elif out.suffix not in ((".jsonl",) if kind == "segmentation" else (".csv", ".jsonl")):
+        known = "a folder for masks, or a .jsonl file" if kind == "segmentation" else "a .csv or a .jsonl file"
+        raise UsageError(f"cannot write predictions as {out.suffix or str(out)!r}", f"use {known}")
+    return out
+
+
+def _safe(stem: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"
 
 
 def _expanded(path: Path) -> Iterator[Path]:

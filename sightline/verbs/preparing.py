@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int
 
+from sightline.data.annotations import Objects
 from sightline.data.builtin import DATASETS
 from sightline.data.dataset import Dataset, build_dataset
-from sightline.data.loaders import Decoding, Images, Memory
+from sightline.data.loaders import Decoding, Images, Memory, Reading
 from sightline.data.splits import Fractions
 from sightline.data.summary import data_hash
+from sightline.data.targets import target_of
 from sightline.errors import DataError, UsageError, nearest
 from sightline.preprocessing.normalise import PixelStatistics
 from sightline.preprocessing.saved import Preprocessing
@@ -31,6 +33,8 @@ from .telling import Teller
 MEMORY = 2 << 30  # bytes of decoded images that "auto" keeps in memory
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # modes of images without colour
 PROBLEMS_SAID = 10
+# Bytes that a target takes in memory for each pixel: a class, nothing to speak of, or a plane for each of some 30 objects.
+_TARGET_BYTES = {"classification": 0, "segmentation": 8, "detection": 0, "instances": 30}
 SMOKE = 64  # images a split, in a smoke run
 
 
@@ -116,29 +120,55 @@ def facts_of(data: Dataset) -> Facts:
         grey={data.audit.mode[i] for i in train} <= GREY,
         one_aspect=bool(aspects.max() <= 1.02 * aspects.min()),
         classes=len(data.classes),
+        question=data.question,
+        small_object=_small_object(data, train),
     )
+
+
+def _small_object(data: Dataset, ids: Int[np.ndarray, "n"]) -> float:
+    """The side that a quarter of the objects of the smallest class are below, as a share of the image's (roots of areas)."""
+    shares: dict[int, list[float]] = {}
+    for i in choose(ids, 500).tolist() if data.question in ("detection", "instances") else ():
+        truth = data.truth(i)
+        if isinstance(truth, Objects):
+            sides = np.sqrt((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1) / data.size[i].prod())
+            for label, side in zip(truth.label.tolist(), sides.tolist(), strict=True):
+                shares.setdefault(label, []).append(side)
+    return min((float(np.quantile(of, 0.25)) for of in shares.values() if len(of) >= 5), default=0.1)
 
 
 @dataclass(frozen=True)
 class Reader:
-    """id → pixels in the network's frame, and the frame: the one way from a file to a batch."""
+    """id → pixels in the network's frame, the frame, and what is known: the one way from a file to a batch."""
 
     data: Dataset
     preprocessing: Preprocessing
+    kind: str
+    judging: bool
 
-    def __call__(self, id: int) -> tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"]]:
+    def __call__(self, id: int) -> Reading:
         pixels = self.data.pixels(id, channels=self.preprocessing.channels)
-        return self.preprocessing.geometry.apply(pixels)
+        height, width, _ = pixels.shape
+        geometry, natural = self.preprocessing.geometry, (height, width)
+        image, frame = geometry.apply(pixels)
+        if self.kind == "classification":
+            return Reading(image, frame, natural)
+        truth, outlines = self.data.truth(id), self.kind == "instances"
+        target = target_of(truth, geometry, natural, frame, outlines=outlines, judging=self.judging)
+        return Reading(image, frame, natural, target)
 
 
-def load(data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, *, cache: str, workers: int) -> Images:
-    """The images of these ids, in memory where they fit and may be kept."""
-    read = Reader(data, preprocessing)
+def load(
+    data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, recipe: Recipe, *, judging: bool
+) -> Images:
+    """The images of these ids, in memory where they fit and may be kept. `judging` also keeps the truth in the original
+    frame, which training has no use for."""
+    kind, geometry = recipe.task.kind, preprocessing.geometry
+    read = Reader(data, preprocessing, kind, judging)
     index = data.index[ids].astype(np.int64)
-    geometry = preprocessing.geometry
-    needed = len(ids) * geometry.height * geometry.width * preprocessing.channels
-    if cache == "memory" or (cache == "auto" and needed <= MEMORY):
-        return Memory.fill(read, ids.astype(np.int64), index, workers)
+    needed = len(ids) * geometry.height * geometry.width * (preprocessing.channels + _TARGET_BYTES[kind])
+    if recipe.data.cache == "memory" or (recipe.data.cache == "auto" and needed <= MEMORY):
+        return Memory.fill(read, ids.astype(np.int64), index, recipe.data.workers)
     return Decoding(read, torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(index))
 
 

@@ -17,6 +17,7 @@ from sightline.storage.files import replace_file
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels
 
+from .pictures import told, truth_drawn
 from .preparing import open_dataset, same_data
 from .telling import Teller
 
@@ -55,12 +56,11 @@ def sample_batch(run: Run, batch: Batch, data: Dataset) -> None:
     """samples/batch.png and .json: the first training images as the network sees them, augmentation included."""
     folder = run.folder / "samples"
     folder.mkdir(exist_ok=True)
-    pictures = batch.image[:SHOWN].permute(0, 2, 3, 1).cpu().numpy()  # (b, c, h, w) → (b, h, w, c)
-    replace_file(folder / "batch.png", png_bytes(grid(list(pictures), columns=8)))
-    assert isinstance(batch.target, Labels)
-    pairs = zip(batch.id[:SHOWN].tolist(), batch.target.index.tolist(), batch.target.known.tolist(), strict=False)
+    shown = range(min(len(batch), SHOWN))
+    columns = 8 if isinstance(batch.target, Labels) else 4
+    replace_file(folder / "batch.png", png_bytes(grid([truth_drawn(batch, row) for row in shown], columns=columns)))
     rows = [
-        {"id": i, "name": data.records[i].name, "label": data.classes[label] if known else None}
-        for i, label, known in pairs
+        {"id": i, "name": data.records[i].name, "label": told(batch.target, row, data.classes)}
+        for row, i in enumerate(batch.id[:SHOWN].tolist())
     ]
     run.write_json("samples/batch.json", rows)

@@ -25,6 +25,7 @@ from sightline.engine.fit import Plan, fit
 from sightline.engine.signals import listening
 from sightline.engine.state import State
 from sightline.errors import DivergedError, Stopped, UsageError
+from sightline.evaluation.judging import judge_any
 from sightline.models.describe import describe
 from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.assembly import (
@@ -38,6 +39,7 @@ from sightline.recipes.assembly import (
     check,
     steps_of,
 )
+from sightline.recipes.defaults import HEADLINES
 from sightline.recipes.recipe import Recipe
 from sightline.recipes.run import Run, open_run
 from sightline.storage.files import replace_file
@@ -45,6 +47,7 @@ from sightline.storage.locks import locked
 from sightline.storage.tensors import pack
 
 from .evaluate import judge_split, write_split
+from .examples import write_examples
 from .folder import begin, place
 from .preparing import SMOKE, choose, completed, draft, load, open_dataset, statistics
 from .report import sample_batch, write_report
@@ -52,7 +55,8 @@ from .telling import Teller
 from .training import LOG_EVERY, Training, span
 from .verify import seal
 
-TRAIN_JUDGED = 2_000  # training images that the train figures are measured on (as many as val has, if that is more)
+# Training images that the train figures are measured on, or as many as val has, if that is more.
+TRAIN_JUDGED = {"classification": 2_000, "segmentation": 200, "detection": 200, "instances": 200}
 
 
 def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the command line
@@ -127,8 +131,8 @@ def resolved(recipe: Recipe, data: Dataset) -> Recipe:
 
 
 def _shape(recipe: Recipe) -> tuple[int, int, int]:
-    assert recipe.input.size and recipe.input.channels
-    return recipe.input.channels, recipe.input.size, recipe.input.size
+    assert recipe.input.size and recipe.input.width and recipe.input.channels
+    return recipe.input.channels, recipe.input.size, recipe.input.width
 
 
 def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bool) -> Training:
@@ -139,10 +143,7 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bo
         ids = {split: choose(some, SMOKE) for split, some in ids.items()}
     geometry = build_geometry(recipe)
     raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
-    images = {
-        split: load(data, some, raw, cache=recipe.data.cache, workers=recipe.data.workers)
-        for split, some in ids.items()
-    }
+    images = {split: load(data, some, raw, recipe, judging=split != "train") for split, some in ids.items()}
     mean, std = statistics(images["train"], channels)
     preprocessing = replace(raw, mean=mean, std=std)
     task = build_task(recipe, preprocessing, data.counts()[:, 0])
@@ -227,22 +228,30 @@ def _where_it_stands(keeper: Checkpoints, training: Training) -> State:
 
 def _finish(training: Training, state: State) -> None:
     """Keep the best weights, judge every split with them, write the model, the predictions, the report."""
-    run, task = training.run, training.task
+    run, task, recipe = training.run, training.task, training.recipe
     load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
     inside = "model.network."
     bare = {name.removeprefix(inside): t for name, t in task.state_dict().items() if name.startswith(inside)}
     replace_file(run.folder / "model" / "model.safetensors", pack(bare)[0])
     judged = dict(training.images)
-    ids = choose(judged["train"].id.numpy(), max(len(judged.get("val", ())), TRAIN_JUDGED))
-    judged["train"] = load(training.data, ids, training.preprocessing, cache="auto", workers=2)
+    most = TRAIN_JUDGED[recipe.task.kind]
+    ids = choose(judged["train"].id.numpy(), max(len(judged.get("val", ())), most))
+    judged["train"] = load(training.data, ids, training.preprocessing, recipe, judging=True)
     metrics: dict[str, Any] = {"train": None, "val": None, "test": None}
+    shown = "test" if "test" in judged else "val"
     for split, images in judged.items():
         rows = judge_split(task, images, training.device)
         write_split(run, split, rows, training.data)
         metrics[split] = task.metrics(rows)
+        if split == shown and recipe.task.kind != "classification":
+            judgement = judge_any(rows, training.data.classes)
+            write_examples(run, task, training.data, images, judgement, split, training.device)
     run.write_json("metrics.json", metrics)
     run.note(status="finished", step=state.step, stopped=state.ended)
     write_report(run, training.data)
     seal(run)
     split = next(s for s in ("test", "val", "train") if metrics[s])
-    training.teller.say(f"{split} accuracy {metrics[split]['accuracy']:.4f}; report: {run.folder / 'report.html'}")
+    headline = HEADLINES[recipe.task.kind]
+    value = metrics[split][headline]
+    said = "undefined" if value is None else f"{value:.4f}"
+    training.teller.say(f"{split} {headline.replace('_', ' ')} {said}; report: {run.folder / 'report.html'}")

@@ -26,7 +26,7 @@ from sightline.storage.files import replace_file
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
 from sightline.structures.batch import Batch
-from sightline.tasks.classification import Classification
+from sightline.tasks.task import Task
 
 from .clock import Clock
 from .evaluate import judge_split
@@ -44,7 +44,7 @@ class Training:
     data: Dataset
     preprocessing: Preprocessing
     images: dict[str, Images]
-    task: Classification
+    task: Task
     teller: Teller
     device: str
     steps: int
@@ -110,13 +110,13 @@ class Training:
         """Higher is better; ties of the monitored metric go to the lower loss."""
         monitor = self.recipe.fit.monitor
         value, loss = row.get(f"val_{monitor}"), row.get("val_loss")
-        if value is None or loss is None:
+        if value is None:
             return None
-        return (-value if monitor == "loss" else value), -loss
+        return (-value if monitor == "loss" else value), -(loss or 0.0)
 
     def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
         left = (self.steps * (self.recipe.fit.batch or 1) - self.seen(state)) / max(rate, 1e-9)
-        names = ("train_loss", "val_loss", "val_accuracy")
+        names = ("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}")
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
         self.teller.say(
             f"epoch {row['epoch']:g}  step {state.step}/{self.steps}  {figures}  {rate:,.0f} images/s, {span(left)} left"

@@ -17,7 +17,7 @@ from sightline.preprocessing import decoder
 from sightline.recipes import defaults
 from sightline.recipes.defaults import Facts, complete
 from sightline.recipes.reading import all_keys, make_recipe
-from sightline.recipes.recipe import Recipe
+from sightline.recipes.recipe import TASKS, Recipe
 
 PAGE = Path(__file__).parents[2] / "docs" / "defaults.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -42,8 +42,10 @@ def table(first: str, last: str) -> list[list[str]]:
 
 
 def flat(recipe: Recipe) -> dict[str, Any]:
-    """Dotted key → value."""
+    """Dotted key → value; of the task's keys also those of other tasks than the recipe's, with their defaults."""
     whole = recipe.model_dump(mode="json")
+    others = [section(kind=kind).model_dump(mode="json") for kind, section in TASKS.items()]  # type: ignore[call-arg]
+    whole["task"] = {k: v for section in reversed(others) for k, v in section.items()} | whole["task"]
     return {k: whole[k] if "." not in k else whole[k.split(".")[0]][k.split(".")[1]] for k in all_keys()}
 
 
@@ -77,6 +79,20 @@ def test_an_example_is_what_the_rules_give(row: list[str]) -> None:
         got.model.name, str(got.input.size), got.input.fit, got.augment.preset, "on" if got.augment.flip else "off",
         str(got.fit.batch), f"{got.fit.epochs:g}", got.optim.name, f"{got.optim.lr:g}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", table("task", "monitor"), ids=lambda row: row[0])
+def test_pixels_and_boxes(row: list[str]) -> None:
+    kind, model, pixels, batch, steps, rate, monitor = row
+    facts = Facts(n=360, height=360, width=480, grey=False, one_aspect=True, classes=3, question=kind)
+    got = complete(Recipe(), facts)
+    assert [got.task.kind, got.model.name, str(got.fit.batch), f"{got.optim.lr:g}", got.fit.monitor] == [
+        kind, model, batch, rate, monitor,
+    ]  # fmt: skip
+    assert got.input.size and got.input.width and got.fit.epochs
+    assert got.input.size % 32 == got.input.width % 32 == 0
+    assert got.input.size * got.input.width == int(pixels)  # 3:4 fits both budgets exactly
+    assert int(steps) <= got.fit.epochs * 360 / int(batch) < int(steps) + 360 / int(batch)
 
 
 def test_the_examples_stand_on_both_sides_of_every_threshold() -> None:

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from sightline.errors import UsageError
-from sightline.models.create import create_model, default_input, list_models
+from sightline.models import MODELS
+from sightline.models.create import create_model, default_input
 from sightline.models.describe import describe
 
 torch.set_num_threads(1)
@@ -22,7 +23,7 @@ def rows_of(network: nn.Module, size: tuple[int, int, int]) -> dict[str, dict]:
     return {row["name"]: row for row in describe(network, input=size)["layers"]}
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", MODELS.matching(heading="classification"))
 def test_sums_and_costs(name: str) -> None:
     channels, *size = default_input(name)
     small = (channels, *size) if name in ("linear", "mlp", "lenet5") else (channels, 65, 49)

@@ -64,7 +64,7 @@ def test_facts_are_those_of_the_rows(run):
     assert facts.confidence == pytest.approx(top.mean())
     counts = np.bincount(rows.target, minlength=10)
     assert facts.majority == (Fake().classes[counts.argmax()], counts.max() / 400)
-    worst = min(facts.classes, key=lambda c: c.recall)
+    worst = min(facts.classes, key=lambda c: c.value)
     index = Fake().classes.index(worst.name)
     lost = np.bincount(said[(rows.target == index) & (said != index)], minlength=10)
     assert (worst.taken_for, worst.taken) == (Fake().classes[lost.argmax()], lost.max())

@@ -1,4 +1,5 @@
-"""A small real run to be hurt: a folder of JPEGs, nothing cached, accumulation 2, the average on, commits in mid-epoch."""
+"""Small real runs to be hurt, one of each task: files on disk, nothing cached, accumulation 2, the average on, commits in
+mid-epoch."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,23 +28,95 @@ def write_jpegs(folder: Path, count: int = 180) -> None:
         Image.fromarray(pixels).save(folder / kind / f"{i:04d}.jpg", quality=92)
 
 
-def command(data: Path, out: Path, *, workers: int = 1) -> list[str]:
+def _blobs(draw: np.random.Generator, side: int = 64) -> tuple[np.ndarray, list[tuple[int, int, int, int, int]]]:
+    """Noise with three bright or dark rectangles; (class, left, top, right, bottom) of each."""
+    pixels = draw.integers(60, 160, (side, side, 3), dtype=np.uint8)
+    objects = []
+    for k in range(3):
+        kind = int(draw.integers(0, 2))
+        width, height = draw.integers(14, 20, 2).tolist()
+        left, top = 20 * k + int(draw.integers(0, 3)), int(draw.integers(0, side - height))
+        right = min(left + width, side)
+        pixels[top : top + height, left:right] = 230 if kind else 20
+        objects.append((kind, left, top, right, top + height))
+    return pixels, objects
+
+
+def write_masks(folder: Path, count: int = 60) -> None:
+    """images/, masks/ with a class for each pixel, classes.txt."""
+    draw = np.random.default_rng(1)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "classes.txt").write_text("ground\ndark\nbright\n")
+    for i in range(count):
+        pixels, objects = _blobs(draw)
+        mask = np.zeros(pixels.shape[:2], np.uint8)
+        for kind, left, top, right, bottom in objects:
+            mask[top:bottom, left:right] = kind + 1
+        Image.fromarray(pixels).save(folder / "images" / f"{i:04d}.jpg", quality=92)
+        Image.fromarray(mask).save(folder / "masks" / f"{i:04d}.png")
+
+
+def write_coco(folder: Path, count: int = 60, *, outlines: bool) -> None:
+    """images/ and annotations/instances.json, with polygons or with boxes only."""
+    draw = np.random.default_rng(2)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "annotations").mkdir()
+    images, annotations = [], []
+    for i in range(count):
+        pixels, objects = _blobs(draw)
+        name = f"{i:04d}.jpg"
+        Image.fromarray(pixels).save(folder / "images" / name, quality=92)
+        images.append({"id": i + 1, "file_name": name, "height": pixels.shape[0], "width": pixels.shape[1]})
+        for kind, x0, y0, x1, y1 in objects:
+            row = {
+                "id": len(annotations) + 1, "image_id": i + 1, "category_id": kind + 1, "iscrowd": 0,
+                "bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0),
+            }  # fmt: skip
+            if outlines:
+                row["segmentation"] = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+            annotations.append(row)
+    categories = [{"id": 1, "name": "dark"}, {"id": 2, "name": "bright"}]
+    whole = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations" / "instances.json").write_text(json.dumps(whole))
+
+
+_REGIONS = [
+    "model.options.width=16", "model.options.hidden=32", "model.options.proposals=60,50",
+    "model.options.samples=64,16", "fit.batch=4", "fit.epochs=2", "input.size=64",
+]  # fmt: skip
+# task → (how its data are written, network, keys)
+TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
+    "classification": (write_jpegs, "resnet20", ["input.size=16", f"fit.epochs={EPOCHS}", f"fit.batch={BATCH}"]),
+    "segmentation": (
+        write_masks, "unet", ["model.options.width=8", "input.size=32", "fit.epochs=4", "fit.batch=4"],
+    ),
+    "detection": (lambda folder: write_coco(folder, outlines=False), "faster_rcnn_resnet18_fpn", _REGIONS),
+    "instances": (lambda folder: write_coco(folder, outlines=True), "mask_rcnn_resnet18_fpn", _REGIONS),
+}  # fmt: skip
+
+
+def command(data: Path, out: Path, *, workers: int = 1, task: str = "classification") -> list[str]:
     """The same run whatever the workers: they are no part of what it computes."""
+    _, network, own = TASKS[task]
     keys = [
-        "input.size=16", "data.cache=off", f"data.workers={workers}", f"fit.epochs={EPOCHS}", f"fit.batch={BATCH}",
-        "fit.accumulate=2", "fit.ema=0.9", "fit.commit_every=5", "fit.threads=1", "fit.precision=fp32",
+        *own, "data.cache=off", f"data.workers={workers}", "fit.accumulate=2", "fit.ema=0.9", "fit.commit_every=5",
+        "fit.threads=1", "fit.precision=fp32",
     ]  # fmt: skip
-    return [sys.executable, "-m", "sightline", "train", str(data), "-m", "resnet20", "--out", str(out), "-q", *keys]
+    return [sys.executable, "-m", "sightline", "train", str(data), "-m", network, "--out", str(out), "-q", *keys]
 
 
 def environment(cache: Path) -> dict[str, str]:
     return os.environ | {"SIGHTLINE_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
 
 
-def finish(data: Path, out: Path, cache: Path, *, workers: int = 1) -> subprocess.CompletedProcess[str]:
+def finish(
+    data: Path, out: Path, cache: Path, *, workers: int = 1, task: str = "classification"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(data, out, workers=workers), env=environment(cache), capture_output=True, text=True, check=False
-    )
+        command(data, out, workers=workers, task=task),
+        env=environment(cache), capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def outcome(out: Path) -> dict[str, object]:

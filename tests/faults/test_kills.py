@@ -16,10 +16,11 @@ import pytest
 
 from sightline.storage.folders import newest_good
 
-from .runs import command, environment, finish, litter, outcome, write_jpegs
+from .runs import TASKS, command, environment, finish, litter, outcome
 
 KILLS = int(os.environ.get("SIGHTLINE_KILLS", "30"))
-CHAINS = 6  # runs that share the kills: each is killed several times before it may end
+# Task → kills, and runs that share them: each is killed several times before it may end.
+SHARES = {"classification": (KILLS, 6), **dict.fromkeys(("segmentation", "detection", "instances"), (KILLS // 3, 3))}
 SEED = 20
 
 pytestmark = pytest.mark.slow
@@ -32,13 +33,13 @@ def status(out: Path) -> dict[str, object]:
         return {}
 
 
-def killed_while_training(data: Path, out: Path, cache: Path, workers: int, delay: float) -> bool:
+def killed_while_training(data: Path, out: Path, cache: Path, workers: int, delay: float, task: str) -> bool:
     """Start or resume the run, kill it `delay` seconds after its first step could come; was it between two steps?"""
     before = status(out)
     log = out / "metrics.jsonl"
     size = log.stat().st_size if log.exists() else 0
     child = subprocess.Popen(
-        command(data, out, workers=workers),
+        command(data, out, workers=workers, task=task),
         env=environment(cache),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -62,28 +63,30 @@ def killed_while_training(data: Path, out: Path, cache: Path, workers: int, dela
     return unfinished and (stepped or found.folder is not None)
 
 
-def test_kills(tmp_path: Path) -> None:
-    draw = random.Random(SEED)
+@pytest.mark.parametrize("task", list(SHARES))
+def test_kills(task: str, tmp_path: Path) -> None:
+    draw, (all_kills, chains) = random.Random(SEED), SHARES[task]
     data, cache = tmp_path / "data", tmp_path / "cache"
-    write_jpegs(data)
+    TASKS[task][0](data)
     start = time.perf_counter()
     untouched = tmp_path / "untouched"
-    done = finish(data, untouched, cache, workers=0)
+    done = finish(data, untouched, cache, workers=0, task=task)
     assert done.returncode == 0, done.stderr
     expected = outcome(untouched)
     seconds = sum(json.loads(line)["seconds"] for line in (untouched / "timing.jsonl").read_text().splitlines())
 
-    landed = 0
-    for chain in range(CHAINS):
+    landed = total = 0
+    for chain in range(chains):
         out = tmp_path / f"chain-{chain}"
-        kills = KILLS // CHAINS
+        kills = all_kills // chains + (chain < all_kills % chains)
         for _ in range(kills):
             delay = draw.uniform(0, 0.9 * seconds / kills)
-            landed += killed_while_training(data, out, cache, chain % 3, delay)
-        done = finish(data, out, cache, workers=chain % 3)
+            landed += killed_while_training(data, out, cache, chain % 3, delay, task)
+        total += kills
+        done = finish(data, out, cache, workers=chain % 3, task=task)
         assert done.returncode == 0, done.stderr
         assert outcome(out) == expected, f"chain {chain} with {chain % 3} workers"
         assert not litter(out)
-    figures = {"kills": KILLS, "between_first_and_last_step": landed, "runs": CHAINS, "identical": CHAINS, "seed": SEED}
-    print(json.dumps(figures | {"seconds": round(time.perf_counter() - start)}))
-    assert landed >= 25 * KILLS // 30
+    figures = {"task": task, "kills": total, "between_first_and_last_step": landed, "runs": chains, "identical": chains}
+    print(json.dumps(figures | {"seed": SEED, "seconds": round(time.perf_counter() - start)}))
+    assert 30 * landed >= 25 * total

@@ -44,6 +44,7 @@ def variants(inputs: dict[str, Any]) -> dict[str, Any]:
         image=image.expand(n, -1, -1, -1).contiguous(memory_format=torch.channels_last),
         size=torch.tensor([[32, 32]]).expand(n, 2),
         frame=torch.eye(3).expand(n, 3, 3),
+        natural=torch.tensor([[32, 32]]).expand(n, 2),
         id=torch.zeros(n, dtype=torch.int64),
         position=torch.arange(n),
         target=Labels.of(torch.zeros(n, dtype=torch.int64)),

@@ -17,7 +17,9 @@ from sightline.drawing.bars import Point, Row, headline_strip, interval_rows, in
 from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.drawing.matrix import KEPT_CLASSES, confusion_table, fold
 from sightline.drawing.png import data_uri, fitted, grid, png_bytes, png_size, reencoded
+from sightline.drawing.shrunk import shrunk
 from sightline.drawing.svg import element, number, shortened
+from sightline.drawing.swatch import share_bar, swatch
 
 FRAME = Frame("Loss", "training falls from 2 to 1", "epoch", "loss")
 
@@ -178,6 +180,29 @@ def test_confusion_table_counts_every_sample():
     assert "<b>" not in table
     said = [c.attrib["title"] for c in root.iter("td") if c.text and "miss" in c.attrib["class"]]
     assert said == ["true a, said c: 1 of 6 (16.7%)", "true c, said a: 2 of 2 (100.0%)"]
+
+
+def test_confusion_of_pixels_is_in_per_cent_of_the_row():
+    counts = np.array([[996, 4, 0], [250, 750, 0], [0, 0, 0]])
+    root = xml.fromstring(str(confusion_table(fold(counts, ["a", "b", "c"]), caption="all", shares=True)))
+    assert [c.text or "" for c in root.iter("td") if "h" in c.attrib["class"]] == [
+        "100", "<1", "", "25", "75", "", "", "", "",
+    ]  # fmt: skip
+    assert [c.text for c in root.iter("td") if c.attrib["class"] == "total"] == ["50\u202f%", "50\u202f%", "0\u202f%"]
+
+
+def test_swatch_and_bar_say_their_colour_and_share():
+    assert next(parsed(swatch((31, 119, 180))).iter("rect")).attrib["fill"] == "rgb(31,119,180)"
+    bar = next(parsed(share_bar(0.25, title="t")).iter("rect"))
+    assert float(bar.attrib["width"]) == pytest.approx(0.25 * 148)
+
+
+def test_shrunk_pictures_keep_what_is_seen():
+    picture = np.zeros((60, 200, 3), np.uint8)
+    picture[:, 50:100], picture[20:40] = (44, 160, 44), (200, 30, 30)
+    kept = shrunk(png_bytes(picture), most=200)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(kept)).convert("RGB")), picture)
+    assert png_size(shrunk(kept, most=100)) == (100, 30)
 
 
 def test_many_classes_fold_to_the_confused_ones():

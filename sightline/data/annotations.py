@@ -1,0 +1,146 @@
+"""What is known about an image beyond one class for all of it: its objects, or a class for every pixel.
+
+A reader finds it (`coco`, `voc`, `masks`), `Annotations` hands it out in the oriented image's pixels. What is wrong with
+one object costs that object, named by file and line or annotation id, never the image in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple, final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from sightline.structures.targets import IGNORE
+
+from .outlines import Outline
+from .records import Problem, Record
+from .upright import Stored, upright
+
+Question = Literal["segmentation", "detection", "instances"]
+Mask = UInt8[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The objects of one image in its oriented pixels: `boxes` (n, 4) xyxy, half-open edges; `label` (n,) class indexes;
+    `ignore` (n,) crowds and difficult ones; `where` (file, line or annotation id) of each; `outline` one each, or ()
+    where only boxes are known. Outlines are as the annotation counts pixels: `orientation` (EXIF) turns them upright."""
+
+    boxes: Float[np.ndarray, "n 4"]
+    label: Int[np.ndarray, "n"]
+    ignore: Bool[np.ndarray, "n"]
+    where: tuple[tuple[str, int], ...]
+    outline: tuple[Outline, ...] = ()
+    orientation: int = 1
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def masks(self, height: int, width: int) -> Bool[np.ndarray, "n h w"]:
+        """The pixels of every object in the oriented image of this size. Raises ValueError where only boxes are known,
+        or an outline is of an image of another size."""
+        if len(self.outline) != len(self):
+            raise ValueError("these objects have boxes only")
+        high, wide = (width, height) if self.orientation >= 5 else (height, width)
+        out = np.zeros((len(self), height, width), dtype=bool)
+        for row, outline in zip(out, self.outline, strict=True):
+            row[:] = upright(outline.mask(high, wide).view(np.uint8), self.orientation)
+        return out
+
+    def take(self, which: Bool[np.ndarray, "n"]) -> Objects:
+        """Those that a boolean mask selects."""
+        rows = np.flatnonzero(which).tolist()
+        return Objects(
+            self.boxes[which],
+            self.label[which],
+            self.ignore[which],
+            tuple(self.where[row] for row in rows),
+            tuple(self.outline[row] for row in rows) if self.outline else (),
+            self.orientation,
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of all that is learned from."""
+        state = hashlib.sha256(f"{len(self)}:{len(self.outline)}:{self.orientation}:".encode())
+        for array in (self.boxes, self.label.astype(np.int64), self.ignore):
+            state.update(np.ascontiguousarray(array).tobytes())
+        for outline in self.outline:
+            state.update(hashlib.sha256(outline.content()).digest())
+        return state.hexdigest()
+
+
+Truth = Mask | Objects
+
+
+class Look(NamedTuple):
+    """What the audit learns of one image's annotation: a `digest` ("" where the image cannot be used), `amount` (k,)
+    pixels or objects of each class, ignored ones apart; its problems; and how many boxes left the image by at most a
+    pixel and were clipped without more words."""
+
+    digest: str
+    amount: Int[np.ndarray, "k"]
+    problems: tuple[Problem, ...] = ()
+    grazing: int = 0
+
+
+class Annotations(ABC):
+    """The annotations of a data set; asked by record, from several threads."""
+
+    question: Question
+    unit: Literal["pixels", "objects"]
+
+    @abstractmethod
+    def truth(self, record: Record) -> Truth:
+        """A class for every pixel, (h, w) uint8 with IGNORE, or the objects, in the oriented image. Raises DataError
+        where it cannot be read any more."""
+
+    @abstractmethod
+    def inspect(
+        self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
+    ) -> list[Look]:
+        """A look at each, in order; `sizes` say how the images are stored."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Renamed(Annotations):
+    """Other annotations under another list of classes: `place[old]` is the new index, -1 where the class is in no use."""
+
+    inner: Annotations
+    place: Int[np.ndarray, "k"]
+    classes: int
+
+    @property
+    def question(self) -> Question:  # type: ignore[override]
+        return self.inner.question
+
+    @property
+    def unit(self) -> Literal["pixels", "objects"]:  # type: ignore[override]
+        return self.inner.unit
+
+    def truth(self, record: Record) -> Truth:
+        truth = self.inner.truth(record)
+        if isinstance(truth, Objects):
+            return replace(truth, label=self.place[truth.label])
+        table = np.full(256, IGNORE, dtype=np.uint8)
+        table[: len(self.place)] = np.where(self.place < 0, IGNORE, self.place)
+        return table[truth]
+
+    def inspect(
+        self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
+    ) -> list[Look]:
+        looks = self.inner.inspect(records, sizes, workers=workers, cache_dir=cache_dir)
+        return [look._replace(amount=self.moved(look.amount)) for look in looks]
+
+    def moved(self, amount: Int[np.ndarray, "... k"]) -> Int[np.ndarray, "... m"]:
+        """Figures a class, in the new order."""
+        out = np.zeros((*amount.shape[:-1], self.classes), dtype=amount.dtype)
+        known = self.place >= 0
+        out[..., self.place[known]] = amount[..., known]
+        return out

@@ -1,0 +1,80 @@
+"""How an image lies in its file, and annotations turned with it: EXIF's eight orientations, for masks and boxes.
+
+An annotation tool counts either the stored pixels or the upright ones. The rule: where the annotation's own width and
+height are the stored ones and not the upright ones, it is turned; where they are the upright ones, or it does not say,
+or both are the same, it is taken as upright.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from sightline.preprocessing.containers import walk
+from sightline.preprocessing.decoder import MAX_BYTES
+from sightline.preprocessing.pixels import oriented
+from sightline.preprocessing.reading import read_bytes
+from sightline.preprocessing.rejection import Rejected
+from sightline.preprocessing.tiff import ORIENTATION, orientation
+
+from .records import Content
+
+
+class Stored(NamedTuple):
+    """Height and width as stored, and the EXIF orientation that turns them upright."""
+
+    height: int
+    width: int
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    @property
+    def oriented(self) -> tuple[int, int]:
+        """Height and width the right way up."""
+        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
+
+
+def stored(content: Content) -> Stored:
+    """How an image lies in its file, from the header alone. Raises Rejected."""
+    if isinstance(content, np.ndarray):
+        return Stored(*content.shape[:2])
+    data = read_bytes(content, MAX_BYTES) if isinstance(content, Path) else content
+    container = walk(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
+            if container.format == "TIFF":  # Pillow says its size turned already
+                turned = image.getexif().get(ORIENTATION, 1)
+            else:
+                turned = orientation(image.info["exif"]) if "exif" in image.info else 1
+    except Exception as error:  # as the decoder does: no bytes may end a training
+        raise Rejected("damaged", f"{container.format}: {error or type(error).__name__}") from error
+    return Stored(container.height, container.width, turned if turned in range(1, 9) else 1)
+
+
+def upright(mask: UInt8[np.ndarray, "h w"], orientation: int) -> UInt8[np.ndarray, "h2 w2"]:
+    """A mask of the stored pixels, as `decode` turns the image."""
+    return oriented(mask[..., None], orientation)[..., 0] if orientation > 1 else mask
+
+
+def upright_boxes(
+    boxes: Float[np.ndarray, "n 4"], height: int, width: int, orientation: int
+) -> Float[np.ndarray, "n 4"]:
+    """Boxes in an image stored with `height` and `width`, turned as its pixels are: transposed from 5 on, then rows or
+    columns may run backwards."""
+    left, top, right, bottom = boxes.T
+    if orientation >= 5:
+        left, top, right, bottom = top, left, bottom, right
+        height, width = width, height
+    if orientation in (3, 4, 7, 8):
+        top, bottom = height - bottom, height - top
+    if orientation in (2, 3, 6, 7):
+        left, right = width - right, width - left
+    return np.stack([left, top, right, bottom], axis=1)  # (n, 4)

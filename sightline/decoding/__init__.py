@@ -1,0 +1,1 @@
+"""What networks answer → predictions: suppression, thresholds, arg-max."""

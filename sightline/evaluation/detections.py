@@ -1,0 +1,203 @@
+"""Is the detector good, how sure is that, and where does it fail? A pure function of the rows that it left behind.
+
+COCO's numbers with their intervals, each class by itself, objects by size, what kinds of mistakes there are, the curves
+and the images with the most mistakes. Mistakes are those at one score threshold, that of the largest F1 over all classes
+together at an IoU of 0.5; a detector shown with another threshold makes others.
+
+Intervals are the bootstrap's over images (`intervals`), 200 resamples, each measured from matches made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from sightline.metrics.average_precision import average_precisions, best_point, curve
+from sightline.metrics.counts import or_none
+from sightline.metrics.detection import checked, detection_metrics, has_masks, true_areas
+from sightline.metrics.matching import HIT, IGNORED, Matched, matched
+from sightline.metrics.ranking import PrecisionRecall
+from sightline.structures.detection_rows import DetectionRows
+
+from .errors_of_boxes import BoxErrors, box_errors
+from .intervals import Interval, interval, resample_weights
+
+RESAMPLES = 200
+WORST = 50
+SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
+_BLOCK = 1 << 21  # weights at a time
+
+
+@dataclass(frozen=True)
+class BoxCurve:
+    """Precision and recall of one class at an IoU of 0.5, at most 200 points."""
+
+    index: int
+    precision_recall: PrecisionRecall
+
+
+@dataclass(frozen=True)
+class WorstImage:
+    """An image with objects that have no box (`missed`) or boxes that have no object (`false`)."""
+
+    id: int
+    missed: int
+    false: int
+
+
+@dataclass(frozen=True)
+class DetectionJudgement:
+    """n                images
+    metrics, intervals  by name, None where undefined; intervals hold 95 %, of ap, ap50, ap75 (and mask_...)
+    per_class       a dictionary a class, in order: class, support (objects to be found), found (boxes), ap, ap50, and at
+                    the score threshold of its largest F1 at an IoU of 0.5: threshold, precision, recall, f1; mask_ap and
+                    mask_ap50 where there are masks; intervals {ap, ap50}
+    sizes           small, medium, large → support, ap, ar
+    errors          how many mistakes of each kind (`errors_of_boxes`) at `score_threshold`
+    score_threshold of the largest F1 over all classes together; None (every box is shown) without a single hit
+    curves          of every class that has objects
+    worst           the 50 images with the most mistakes, most first
+    """
+
+    n: int
+    classes: tuple[str, ...]
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+    per_class: tuple[dict[str, Any], ...]
+    sizes: dict[str, dict[str, float | int | None]]
+    errors: dict[str, int]
+    score_threshold: float | None
+    curves: tuple[BoxCurve, ...]
+    worst: tuple[WorstImage, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name, score_threshold,
+        errors."""
+        return {
+            "n": self.n,
+            "metrics": self.metrics,
+            "intervals": {name: _listed(value) for name, value in self.intervals.items()},
+            "per_class": {
+                row["class"]: {
+                    **{name: value for name, value in row.items() if name not in ("class", "intervals")},
+                    "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
+                }
+                for row in self.per_class
+            },
+            "score_threshold": self.score_threshold,
+            "errors": self.errors,
+        }
+
+
+def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int = 0) -> DetectionJudgement:
+    """Everything that the rows say about a detector; the same rows and seed give the same judgement.
+
+    `classes` are the names of the classes 0, 1 ..., all different.
+    """
+    if len(set(classes)) != len(classes):
+        raise ValueError(f"{len(set(classes))} different class names for {len(classes)} classes")
+    k = checked(rows, len(classes))
+    metrics = detection_metrics(rows, k)
+    boxes = matched(rows, k)
+    kinds = {"": boxes}
+    if has_masks(rows):
+        kinds["mask_"] = matched(rows, k, masks=True)
+    values = {prefix: average_precisions(m)[0] for prefix, m in kinds.items()}  # (k, thresholds) each
+    drawn = {prefix: _resampled(m, seed) for prefix, m in kinds.items()}  # (r, k, thresholds) each
+    threshold = _threshold(boxes)
+    errors = box_errors(rows, boxes, threshold)
+    return DetectionJudgement(
+        n=len(rows),
+        classes=tuple(classes),
+        metrics=metrics,
+        intervals={prefix + name: value for prefix, ap in drawn.items() for name, value in _intervals(ap).items()},
+        per_class=_per_class(classes, boxes, values, drawn),
+        sizes=_sizes(rows, metrics),
+        errors=errors.counts,
+        score_threshold=threshold,
+        curves=tuple(BoxCurve(i, points) for i, c in enumerate(boxes.classes) if (points := curve(c)) is not None),
+        worst=_worst(rows, errors),
+    )
+
+
+def _resampled(m: Matched, seed: int) -> Float[np.ndarray, "r k thresholds"]:
+    """The AP of each class and threshold in each resample of the images."""
+    width = max([m.n, *(len(c.found) for c in m.classes)])
+    block = max(1, _BLOCK // max(width, 1))
+    blocks = [range(r, min(r + block, RESAMPLES)) for r in range(0, RESAMPLES if m.n else 0, block)]
+    empty = np.zeros((0, len(m.classes), len(m.thresholds)))
+    return np.concatenate([empty, *(average_precisions(m, resample_weights(m.n, seed, b)) for b in blocks)])
+
+
+def _intervals(ap: Float[np.ndarray, "r k thresholds"]) -> dict[str, Interval]:
+    return {
+        "ap": interval(_means(ap)),
+        "ap50": interval(_means(ap[:, :, :1])),
+        "ap75": interval(_means(ap[:, :, 5:6])),
+    }
+
+
+def _means(ap: Float[np.ndarray, "r k thresholds"]) -> Float[np.ndarray, "r"]:
+    """Over the classes that occur; NaN where none does."""
+    defined = ~np.isnan(ap)
+    number = defined.sum((1, 2))
+    total = np.where(defined, ap, 0.0).sum((1, 2))
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def _threshold(boxes: Matched) -> float | None:
+    """The score of the largest F1 over all classes together."""
+    outcome = np.concatenate([np.zeros(0, dtype=int), *(c.outcome[0] for c in boxes.classes)])
+    score = np.concatenate([np.zeros(0), *(c.score for c in boxes.classes)])
+    order = np.argsort(-score, kind="stable")
+    order = order[outcome[order] != IGNORED]
+    point = best_point(score[order], outcome[order] == HIT, sum(int(c.support.sum()) for c in boxes.classes))
+    return None if point is None else point.threshold
+
+
+def _per_class(
+    classes: Sequence[str],
+    boxes: Matched,
+    values: dict[str, Float[np.ndarray, "k thresholds"]],
+    drawn: dict[str, Float[np.ndarray, "r k thresholds"]],
+) -> tuple[dict[str, Any], ...]:
+    rows = []
+    for i, (name, c) in enumerate(zip(classes, boxes.classes, strict=True)):
+        counted = c.outcome[0] != IGNORED
+        point = best_point(c.score[counted], c.outcome[0][counted] == HIT, int(c.support.sum()))
+        at = dict.fromkeys(("threshold", "precision", "recall", "f1")) if point is None else point._asdict()
+        row = {"class": name, "support": int(c.support.sum()), "found": len(c.found), **at, "intervals": {}}
+        for prefix, ap in values.items():
+            row[f"{prefix}ap"] = or_none(float(ap[i].mean()))
+            row[f"{prefix}ap50"] = or_none(float(ap[i, 0]))
+            row["intervals"][f"{prefix}ap"] = interval(drawn[prefix][:, i].mean(1))
+            row["intervals"][f"{prefix}ap50"] = interval(drawn[prefix][:, i, 0])
+        rows.append(row)
+    return tuple(rows)
+
+
+def _sizes(rows: DetectionRows, metrics: dict[str, float | None]) -> dict[str, dict[str, float | int | None]]:
+    """COCO's: an object of exactly 32² or 96² belongs to both sizes."""
+    area = true_areas(rows)[~rows.true_ignore]
+    return {
+        name: {
+            "support": int(((area >= low) & (area <= high)).sum()),
+            "ap": metrics[f"ap_{name}"],
+            "ar": metrics[f"ar_{name}"],
+        }
+        for name, (low, high) in SIZES.items()
+    }
+
+
+def _worst(rows: DetectionRows, errors: BoxErrors) -> tuple[WorstImage, ...]:
+    mistakes = errors.missed + errors.false
+    order = np.lexsort((rows.id, -mistakes))[:WORST]  # most first, then by id
+    return tuple(WorstImage(int(rows.id[i]), int(errors.missed[i]), int(errors.false[i])) for i in order if mistakes[i])
+
+
+def _listed(value: Interval) -> list[float] | None:
+    return None if value is None else list(value)

@@ -1,0 +1,134 @@
+"""Is the segmentation good, how sure is that, and where does it fail? A pure function of the rows that it left behind.
+
+Intervals are the bootstrap's over images (`intervals`): pixels of one image are not independent, images are what is
+drawn. Metrics are those of added-up counts; an image's own mean IoU only ranks the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from sightline.metrics.counts import Counts, mean_defined, one_vs_rest, or_none, rate
+from sightline.metrics.segmentation import dice, intersection_over_union, measure_weighted
+from sightline.structures.segment_rows import SegmentRows
+
+from .intervals import RESAMPLES, Interval, interval, resample_weights
+
+WORST = 50
+_BLOCK = 1 << 17  # weights at a time
+_RATES = {
+    "iou": intersection_over_union,
+    "dice": dice,
+    "precision": lambda counts: rate("precision", counts),
+    "recall": lambda counts: rate("recall", counts),
+}
+
+
+@dataclass(frozen=True)
+class WorstSegments:
+    """An image and the mean IoU of the classes that are in it or were seen in it."""
+
+    id: int
+    mean_iou: float
+
+
+@dataclass(frozen=True)
+class SegmentJudgement:
+    """n                images
+    metrics, intervals  by name (`metrics.segmentation`), None where undefined; intervals hold 95 %
+    per_class       a dictionary a class, in order: class, support (true pixels), predicted (pixels), iou, dice, precision,
+                    recall, intervals of these four
+    confusion       (k, k) pixels of all images, row true class, column predicted
+    worst           the 50 images with the lowest mean IoU of their own, lowest first; images without a known pixel are
+                    not among them
+    """
+
+    n: int
+    classes: tuple[str, ...]
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+    per_class: tuple[dict[str, Any], ...]
+    confusion: Int[np.ndarray, "k k"]
+    worst: tuple[WorstSegments, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
+        return {
+            "n": self.n,
+            "metrics": self.metrics,
+            "intervals": {name: _listed(value) for name, value in self.intervals.items()},
+            "per_class": {
+                row["class"]: {
+                    **{name: value for name, value in row.items() if name not in ("class", "intervals")},
+                    "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
+                }
+                for row in self.per_class
+            },
+        }
+
+
+def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) -> SegmentJudgement:
+    """Everything that the rows say about a segmentation; the same rows and seed give the same judgement.
+
+    `classes` are the names of the k classes, all different.
+    """
+    k = rows.confusion.shape[1]
+    if len(classes) != k or len(set(classes)) != k:
+        raise ValueError(f"{len(set(classes))} different class names for {k} classes")
+    value = measure_weighted(rows, np.ones((1, len(rows))))
+    metrics = {name: or_none(x[0]) for name, x in value.metrics.items()}
+    drawn, counts = _resampled(rows, seed)
+    confusion = rows.confusion.astype(np.int64).sum(0)
+    return SegmentJudgement(
+        n=len(rows),
+        classes=tuple(classes),
+        metrics=metrics,
+        intervals={name: interval(x) if metrics[name] is not None else None for name, x in drawn.items()},
+        per_class=_per_class(classes, Counts(*(x[0] for x in value.counts)), counts),
+        confusion=confusion,
+        worst=_worst(rows),
+    )
+
+
+def _resampled(rows: SegmentRows, seed: int) -> tuple[dict[str, np.ndarray], Counts]:
+    """Metrics (r,) by name and counts (r, k) of each resample of the images; r = 0 without images."""
+    n = len(rows)
+    block = max(1, _BLOCK // max(n, 1))
+    blocks = [range(r, min(r + block, RESAMPLES)) for r in range(0, RESAMPLES if n else 0, block)]
+    drawn = [measure_weighted(rows, resample_weights(n, seed, b)) for b in blocks]
+    drawn = drawn or [measure_weighted(rows, np.zeros((0, n)))]
+    metrics = {name: np.concatenate([d.metrics[name] for d in drawn]) for name in drawn[0].metrics}
+    return metrics, Counts(*(np.concatenate([d.counts[i] for d in drawn]) for i in range(4)))
+
+
+def _per_class(classes: Sequence[str], counts: Counts, resampled: Counts) -> tuple[dict[str, Any], ...]:
+    values = {name: formula(counts) for name, formula in _RATES.items()}  # (k,) each
+    drawn = {name: formula(resampled) for name, formula in _RATES.items()}  # (r, k) each
+    return tuple(
+        {
+            "class": name,
+            "support": int(counts.tp[c] + counts.fn[c]),
+            "predicted": int(counts.tp[c] + counts.fp[c]),
+            **{column: or_none(float(x[c])) for column, x in values.items()},
+            "intervals": {
+                column: None if np.isnan(values[column][c]) else interval(x[:, c]) for column, x in drawn.items()
+            },
+        }
+        for c, name in enumerate(classes)
+    )
+
+
+def _worst(rows: SegmentRows) -> tuple[WorstSegments, ...]:
+    own = mean_defined(intersection_over_union(one_vs_rest(rows.confusion)))  # (n,)
+    known = np.flatnonzero(~np.isnan(own))
+    order = known[np.lexsort((rows.id[known], own[known]))][:WORST]  # lowest first, then by id
+    return tuple(WorstSegments(int(rows.id[i]), float(own[i])) for i in order)
+
+
+def _listed(value: Interval) -> list[float] | None:
+    return None if value is None else list(value)

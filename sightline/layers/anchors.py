@@ -1,0 +1,79 @@
+"""Anchors: boxes of a few sizes and shapes at every place of a map, and boxes written as moves of them.
+
+    Ren et al. 2015, Faster R-CNN, arXiv:1506.01497, eq. 2: t = ((x - x_a) / w_a, (y - y_a) / h_a, log(w / w_a), log(h / h_a))
+
+Equal to torchvision's, its rounding of the anchors' corners to whole pixels included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_Weights = tuple[float | int, float | int, float | int, float | int]
+
+LARGEST = math.log(1000 / 16)  # a box is decoded at most 62.5 times as wide as its anchor: exp stays finite
+
+
+def anchors(
+    sizes: Sequence[Sequence[float | int]],
+    ratios: Sequence[Sequence[float | int]],
+    strides: Sequence[tuple[int, int]],
+    maps: Sequence[tuple[int, int]],
+    device: torch.device | str = "cpu",
+) -> list[Float[Tensor, "_n 4"]]:
+    """One tensor (h · w · shapes, 4) xyxy a level: place after place in reading order, at each place ratio after ratio, size
+    after size. Cells are counted from the image's corner, so anchors are centred on multiples of the stride.
+
+    For each level its `sizes` (side of a square of the same area), its `ratios` (height / width), its stride and its map's
+    size, both (height, width).
+    """
+    return [
+        (_grid(stride, size, device)[:, None] + shapes(sides, forms, device)).flatten(0, 1)  # (h * w * shapes, 4)
+        for sides, forms, stride, size in zip(sizes, ratios, strides, maps, strict=True)
+    ]
+
+
+def shapes(
+    sizes: Sequence[float | int], ratios: Sequence[float | int], device: torch.device | str = "cpu"
+) -> Float[Tensor, "a 4"]:
+    """Anchors (ratios · sizes, 4) around the origin, corners rounded to whole pixels."""
+    side = torch.tensor([float(s) for s in sizes], device=device)
+    tall = torch.tensor([float(r) for r in ratios], device=device).sqrt()
+    height, width = (tall[:, None] * side).flatten(), ((1 / tall)[:, None] * side).flatten()  # (ratios * sizes,)
+    return (torch.stack((-width, -height, width, height), 1) / 2).round()
+
+
+def encode(
+    boxes: Float[Tensor, "*n 4"],
+    anchors: Float[Tensor, "*n 4"],
+    weights: _Weights = (1.0, 1.0, 1.0, 1.0),
+) -> Float[Tensor, "*n 4"]:
+    """The deltas (*n, 4) that move each anchor onto its box, times `weights` (which make them about equally large)."""
+    low, high = anchors[..., :2], anchors[..., 2:]
+    extent, wanted = high - low, boxes[..., 2:] - boxes[..., :2]
+    shift = (boxes[..., :2] + 0.5 * wanted - (low + 0.5 * extent)) / extent
+    return torch.cat((shift, torch.log(wanted / extent)), -1) * boxes.new_tensor(weights)
+
+
+def decode(
+    deltas: Float[Tensor, "*n 4"],
+    anchors: Float[Tensor, "*m 4"],
+    weights: _Weights = (1.0, 1.0, 1.0, 1.0),
+) -> Float[Tensor, "*n 4"]:
+    """The boxes (*n, 4) onto which deltas move anchors; anchors (n, 1, 4) serve deltas (n, classes, 4)."""
+    deltas = deltas / deltas.new_tensor(weights)
+    extent = anchors[..., 2:] - anchors[..., :2]
+    centre = deltas[..., :2] * extent + (anchors[..., :2] + 0.5 * extent)
+    half = 0.5 * deltas[..., 2:].clamp(max=LARGEST).exp() * extent
+    return torch.cat((centre - half, centre + half), -1)
+
+
+def _grid(stride: tuple[int, int], size: tuple[int, int], device: torch.device | str) -> Float[Tensor, "p 4"]:
+    """(h * w, 4): x, y, x, y of every place, in reading order."""
+    y, x = (torch.arange(n, dtype=torch.float32, device=device) * s for n, s in zip(size, stride, strict=True))
+    return torch.cartesian_prod(y, x).flip(1).repeat(1, 2)  # (h * w, 2) → (h * w, 4)

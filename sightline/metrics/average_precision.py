@@ -1,0 +1,108 @@
+"""From matched detections to average precision, for all images or for any resample of them.
+
+A ranking's AP under a named interpolation is `ranking.area_under`'s. What is here is COCO's (Lin et al. 2014,
+arXiv:1405.0312): found objects of a class by falling score, each a hit, a false alarm, or neither (it fell on an
+ignored region); precision is raised to the best one at no smaller recall and averaged at 101 recall levels.
+
+Every image has a weight, how often it was drawn, so 200 bootstrap resamples cost one pass: only the places of hits are
+looked at, because recall changes nowhere else and the best precision is always found at one. That gives COCO's own
+number for the resample in which each image really occurs that often (where an image ties with itself, copies of a
+hit come before copies of the false alarm that follows it).
+
+COCO's two roundings are kept, or ours would differ in the last place where recall meets a level exactly: its levels are
+multiples of a rounded 0.01, and 2^-52 is added to the denominator of precision.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Real
+
+from .matching import HIT, IGNORED, ClassMatches, Matched
+from .ranking import Interpolation, PrecisionRecall, area_under, at_ranks
+
+LEVELS = np.linspace(0.0, 1.0, 101)
+
+
+def ranking_ap(
+    correct: Real[np.ndarray, "n"] | Bool[np.ndarray, "n"], n_truth: int, interpolation: Interpolation = "coco_101"
+) -> float:
+    """AP of one ranked list of answers, `correct` by falling score, to `n_truth` things to be found; NaN if none are.
+
+    The lecture's table is `at_tp`, PASCAL VOC 2007 `eleven_point`, VOC from 2010 `all_point`, COCO `coco_101`.
+    """
+    ranks = at_ranks(correct, n_truth)
+    if not n_truth:
+        return np.nan
+    return area_under(ranks.precision, ranks.recall, interpolation)
+
+
+def average_precisions(
+    matched: Matched, weights: Real[np.ndarray, "r n"] | None = None
+) -> Float[np.ndarray, "r k thresholds"]:
+    """COCO's AP of each class at each IoU threshold, NaN for a class without truth.
+
+    `weights`: how often each image counts in each of r resamples; once in a single one where omitted.
+    """
+    if weights is None:
+        weights = np.ones((1, matched.n))
+    by_class = [_of_class(c, np.asarray(weights, dtype=np.float64)) for c in matched.classes]
+    empty = np.zeros((len(weights), 0, len(matched.thresholds)))
+    return np.stack(by_class, axis=1) if by_class else empty
+
+
+def _of_class(c: ClassMatches, weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r thresholds"]:
+    support = weights @ c.support  # (r,)
+    weight = weights[:, c.image]  # (r, d)
+    seen = np.cumsum(weight, axis=1)  # (r, d) found objects down to each rank
+    defined = support > 0
+    ap = np.full((len(weights), len(c.outcome)), np.nan)
+    for t, outcome in enumerate(c.outcome):
+        hits, ignored = np.flatnonzero(outcome == HIT), np.flatnonzero(outcome == IGNORED)
+        right = np.cumsum(weight[:, hits], axis=1)  # (r, h)
+        before = np.cumsum(np.pad(weight[:, ignored], ((0, 0), (1, 0))), axis=1)  # (r, 1 + ignored)
+        answers = seen[:, hits] - before[:, np.searchsorted(ignored, hits)]  # (r, h) that count
+        precision = right / (answers + np.spacing(1))
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        recall = right / np.where(defined, support, 1.0)[:, None]
+        reached = np.searchsorted(LEVELS, recall, side="right")  # levels at or below each recall
+        at = np.diff(reached, axis=1, prepend=0)
+        ap[defined, t] = (at * best).sum(1)[defined] / len(LEVELS)
+    return ap
+
+
+class OperatingPoint(NamedTuple):
+    """What remains when only found objects of at least `threshold` are shown."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+
+
+def best_point(score: Float[np.ndarray, "d"], right: Bool[np.ndarray, "d"], n_truth: int) -> OperatingPoint | None:
+    """The threshold of the largest F1, the higher of equals; `score` falling, `right` whether it was a hit. None where
+    nothing is to be found, or no hit among what was found."""
+    if not n_truth or not right.any():
+        return None
+    last = np.flatnonzero(np.r_[score[1:] != score[:-1], True])  # equal scores are shown together
+    tp, shown = np.cumsum(right)[last], last + 1
+    f1 = 2 * tp / (shown + n_truth)
+    i = int(f1.argmax())
+    return OperatingPoint(float(score[last[i]]), float(tp[i] / shown[i]), float(tp[i] / n_truth), float(f1[i]))
+
+
+def curve(c: ClassMatches, points: int = 200) -> PrecisionRecall | None:
+    """Precision and recall of a class at each hit of its first IoU threshold, at most `points` of them, both ends kept;
+    None where nothing is to be found."""
+    if not c.support.sum():
+        return None
+    counted = c.outcome[0] != IGNORED
+    right = c.outcome[0][counted] == HIT
+    hits = np.flatnonzero(right)
+    if len(hits) > points:
+        hits = hits[np.linspace(0, len(hits) - 1, points).round().astype(int)]
+    tp = np.cumsum(right)[hits]
+    return PrecisionRecall(tp / (hits + 1), tp / c.support.sum(), c.score[counted][hits])

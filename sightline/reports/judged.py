@@ -1,0 +1,101 @@
+"""The predictions that a run left behind, judged: what kind of rows they are decides what can be told of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.errors import SightlineError
+from sightline.evaluation.detections import DetectionJudgement
+from sightline.evaluation.errors_of_boxes import BoxErrors, box_errors
+from sightline.evaluation.judgement import Judgement
+from sightline.evaluation.judging import judge_any, read_any
+from sightline.evaluation.segments import SegmentJudgement
+from sightline.metrics.matching import HIT, Matched, matched
+from sightline.structures.detection_rows import DetectionRows
+from sightline.structures.predictions import ClassRows
+from sightline.structures.segment_rows import SegmentRows
+
+from .reading import Folder
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of one split and what they amount to; `names[i]` is the file of row i."""
+
+    split: str
+    rows: ClassRows
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
+class JudgedSegments:
+    """The same of a segmentation."""
+
+    split: str
+    rows: SegmentRows
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    judgement: SegmentJudgement
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Boxes of at least the judgement's threshold against the objects: the mistakes, overall and by image."""
+
+    found: int
+    shown: int
+    errors: BoxErrors
+
+
+@dataclass(frozen=True)
+class JudgedObjects:
+    """The same of a detector, with masks or without."""
+
+    split: str
+    rows: DetectionRows
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    judgement: DetectionJudgement
+    shown: Shown
+
+
+AnyJudged = Judged | JudgedSegments | JudgedObjects
+
+
+def read_judged(folder: Folder, kind: str) -> AnyJudged | None:
+    """The test predictions where there are any, else those of validation; `kind` is the task's."""
+    for split in ("test", "val"):
+        path = folder.path / "predictions" / f"{split}.parquet"
+        if not path.is_file():
+            continue
+        try:
+            rows, names, labels = read_any(path, kind)
+            judgement = judge_any(rows, labels)
+        except (SightlineError, ValueError, OSError):
+            folder.problems.append(f"predictions/{split}.parquet could not be used.")
+            continue
+        files, classes = tuple(names), tuple(labels)
+        if isinstance(rows, ClassRows) and isinstance(judgement, Judgement):
+            return Judged(split, rows, files, classes, judgement)
+        if isinstance(rows, SegmentRows) and isinstance(judgement, SegmentJudgement):
+            return JudgedSegments(split, rows, files, classes, judgement)
+        if isinstance(rows, DetectionRows) and isinstance(judgement, DetectionJudgement):
+            shown = _shown(rows, len(classes), judgement.score_threshold)
+            return JudgedObjects(split, rows, files, classes, judgement, shown)
+    return None
+
+
+def _shown(rows: DetectionRows, classes: int, threshold: float | None) -> Shown:
+    """What a person is shown, matched by boxes at an IoU of 0.5."""
+    boxes = matched(rows, classes, np.array([0.5]))
+    errors = box_errors(rows, boxes, threshold)
+    found = _hits(boxes, -np.inf if threshold is None else threshold)
+    return Shown(found, found + int(errors.false.sum()), errors)
+
+
+def _hits(boxes: Matched, threshold: float) -> int:
+    return sum(int(((c.outcome[0] == HIT) & (c.score >= threshold)).sum()) for c in boxes.classes)

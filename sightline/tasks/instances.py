@@ -1,0 +1,90 @@
+"""Objects as boxes and the pixels of each: He et al. 2017, Mask R-CNN, arXiv:1703.06870."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sightline.decoding.detections import pasted, run_lengths
+from sightline.errors import DataError
+from sightline.structures.batch import Batch
+from sightline.structures.detection_rows import DetectionRows
+from sightline.structures.predictions import Detections, Instances, Prediction
+from sightline.structures.regions import Kept
+from sightline.structures.targets import Outlines
+
+from .regions import detection_rows, region_loss, region_targets
+from .task import Loss, Task
+
+
+class InstanceSegmentation(Task):
+    """`model` is a region network with a mask head: (images in 0-255 units, sizes, RegionTargets | None, Kept) →
+    RegionOutputs. The thresholds are those of `Detection`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        classes: int,
+        score_threshold: float = 0.01,
+        nms_threshold: float = 0.5,
+        limit: int = 100,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.classes = classes
+        self.kept = Kept(score_threshold, nms_threshold, limit)
+
+    def loss(self, batch: Batch, turn: str = "model") -> Loss:
+        targets = region_targets(batch)
+        return region_loss(self.model(batch.image, batch.size, targets), targets, masks=True)
+
+    def predict(self, batch: Batch) -> Instances:
+        outputs = self.model(batch.image, batch.size, None, self.kept)
+        found = Detections(*outputs.found)
+        own = (
+            torch.arange(len(found.label), device=found.label.device),
+            found.label + 1,
+        )  # background's mask comes first
+        return Instances(found, outputs.mask_logits[own].float().sigmoid())
+
+    def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
+        assert isinstance(prediction, Instances)
+        rows = detection_rows(batch, prediction.found)
+        mask, boxes = prediction.mask.cpu(), torch.from_numpy(rows.boxes).float()
+        sizes = [tuple(size) for size in batch.natural.tolist()]
+        found_rle = [
+            run_lengths(pasted(mask[i : i + 1], boxes[i : i + 1], sizes[image]).numpy())[0]
+            for i, image in enumerate(rows.image)
+        ]  # one at a time: all masks of large images together are gigabytes
+        true_rle = _true_rle(batch)
+        if len(true_rle) != len(rows.true_label):
+            return rows  # without the true masks only boxes can be judged
+        return replace(rows, found_rle=tuple(found_rle), true_rle=true_rle)
+
+    def metrics(self, rows: Any) -> dict[str, float | None]:
+        from sightline.metrics.detection import detection_metrics
+
+        return detection_metrics(rows, self.classes)
+
+
+def _true_rle(batch: Batch) -> tuple[bytes, ...]:
+    """The masks as they were given, in the order of the boxes; none where the batch does not carry them."""
+    target = batch.target
+    if not isinstance(target, Outlines) or not target.natural:
+        return ()
+    order = np.argsort(target.boxes.sample.cpu().numpy(), kind="stable")
+    counts = torch.bincount(target.boxes.sample, minlength=len(batch)).tolist()
+    packed: list[bytes] = []
+    for image, (masks, count) in enumerate(zip(target.natural, counts, strict=True)):
+        if len(masks) != count:
+            raise DataError(
+                f"image {int(batch.id[image])} has {len(masks)} masks but {count} boxes in the network's frame",
+                "judge with a geometry that keeps the whole image (letterbox, stretch)",
+            )
+        packed += run_lengths(masks.cpu().numpy())
+    return tuple(packed[i] for i in np.argsort(order, kind="stable"))
