@@ -11,8 +11,9 @@ from sightline.data.dataset import Dataset
 from sightline.drawing.png import grid, png_bytes
 from sightline.errors import SightlineError
 from sightline.recipes.run import Run, open_run
-from sightline.reports.build import build_report
-from sightline.reports.card import build_card
+from sightline.reports.build import render
+from sightline.reports.card import render_card
+from sightline.reports.content import read_content
 from sightline.storage.files import replace_file
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels
@@ -46,9 +47,9 @@ def write_report(run: Run, data: Dataset | None) -> Path:
         except SightlineError:  # the file went, or changed, since the audit
             return None
 
-    page = run.folder / "report.html"
-    replace_file(page, build_report(run.folder, picture=picture).encode())
-    replace_file(run.folder / "README.md", build_card(run.folder).encode())
+    page, content = run.folder / "report.html", read_content(run.folder)
+    replace_file(page, render(content, picture=picture).encode())
+    replace_file(run.folder / "README.md", render_card(content).encode())
     return page
 
 
