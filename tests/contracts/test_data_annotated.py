@@ -615,7 +615,8 @@ def test_without_given_splits_pixels_decide(tmp_path: Path) -> None:
     dataset = build_dataset(str(coco_folder(tmp_path, [annotation(i, i) for i in range(1, 41)], count=40)))
     sizes = [len(dataset.ids(split)) for split in ("train", "val", "test")]
     assert sum(sizes) == 40 and min(sizes) > 0
-    assert not any("unlabelled" in note for note in dataset.notes)
+    few = build_dataset(str(coco_folder(tmp_path / "few", [annotation(1), annotation(2, 2)])))
+    assert "too small for val, without an image there: annotated images" in few.notes
 
 
 def test_what_cannot_be_learned_from(tmp_path: Path) -> None:
