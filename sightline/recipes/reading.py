@@ -106,6 +106,9 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     path = [str(p) for p in fault["loc"]]
     if path[0] == "task" and len(path) > 1 and path[1] in TASKS:
         return _about_task(path[1], path[2:], fault)
+    if fault["type"] == "union_tag_invalid":
+        said = str(fault["ctx"]["tag"])
+        return f"task.kind={said!r} is no task", nearest(said, TASKS)
     key = ".".join(path)
     if fault["type"] == "extra_forbidden":
         section = _section(path[:-1])

@@ -146,7 +146,7 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bo
     images = {split: load(data, some, raw, recipe, judging=split != "train") for split, some in ids.items()}
     mean, std = statistics(images["train"], channels)
     preprocessing = replace(raw, mean=mean, std=std)
-    task = build_task(recipe, preprocessing, data.counts()[:, 0])
+    task = build_task(recipe, preprocessing, data.amounts()[:, 0])
     steps, per_epoch = (2, 2) if smoke else steps_of(recipe, len(ids["train"]))
     run.write_json("preprocessing.json", preprocessing.to_json())
     described = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))

@@ -67,7 +67,7 @@ def folder(root: Path, classes: dict[str, int], first: int = 0) -> str:
         (["train", "digits", "epochs=3"], ["epochs", "fit.epochs"]),
         (["train", "digits", "optim.lr=-1"], ["optim.lr=-1", "greater than 0"]),
         (["train", "digits", "fit.epochs=many"], ["fit.epochs='many'", "number"]),
-        (["train", "digits", "task.kind=detect"], ["task.kind", "classification"]),
+        (["train", "digits", "task.kind=detect"], ["task.kind", "detection"]),
         (["train", "digits", "fit.batch=30", "fit.accumulate=4"], ["30", "4"]),
         (["train", "digits", "--lr", "0.1", "optim.lr=0.2"], ["optim.lr", "0.1", "0.2"]),
         (["train", "digits", "fit.epochs=1", "fit.epochs=2"], ["fit.epochs", "twice"]),
