@@ -25,6 +25,7 @@ from sightline.structures.detection_rows import DetectionRows
 
 from .errors_of_boxes import BoxErrors, box_errors
 from .intervals import Interval, interval, resample_weights
+from .said import said
 
 RESAMPLES = 200
 WORST = 50
@@ -78,16 +79,7 @@ class DetectionJudgement:
         """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name, score_threshold,
         errors."""
         return {
-            "n": self.n,
-            "metrics": self.metrics,
-            "intervals": {name: _listed(value) for name, value in self.intervals.items()},
-            "per_class": {
-                row["class"]: {
-                    **{name: value for name, value in row.items() if name not in ("class", "intervals")},
-                    "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
-                }
-                for row in self.per_class
-            },
+            **said(self.n, self.metrics, self.intervals, self.per_class),
             "score_threshold": self.score_threshold,
             "errors": self.errors,
         }
@@ -197,7 +189,3 @@ def _worst(rows: DetectionRows, errors: BoxErrors) -> tuple[WorstImage, ...]:
     mistakes = errors.missed + errors.false
     order = np.lexsort((rows.id, -mistakes))[:WORST]  # most first, then by id
     return tuple(WorstImage(int(rows.id[i]), int(errors.missed[i]), int(errors.false[i])) for i in order if mistakes[i])
-
-
-def _listed(value: Interval) -> list[float] | None:
-    return None if value is None else list(value)

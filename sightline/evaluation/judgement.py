@@ -28,6 +28,7 @@ from sightline.metrics.ranking import (
 from sightline.structures.predictions import ClassRows
 
 from .intervals import LARGEST_RANKED, Interval, Intervals, bootstrap
+from .said import said
 
 MISTAKES = 50
 CONFUSED = 20
@@ -92,18 +93,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
-        return {
-            "n": self.n,
-            "metrics": self.metrics,
-            "intervals": {name: _listed(value) for name, value in self.intervals.items()},
-            "per_class": {
-                row["class"]: {
-                    **{name: value for name, value in row.items() if name not in ("class", "intervals")},
-                    "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
-                }
-                for row in self.per_class
-            },
-        }
+        return said(self.n, self.metrics, self.intervals, self.per_class)
 
 
 def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgement:
@@ -205,7 +195,3 @@ def _confused(confusion: Int[np.ndarray, "k k"]) -> tuple[Confused, ...]:
     order = np.argsort(-flat, kind="stable")[:CONFUSED]
     pairs = [divmod(int(cell), len(confusion)) for cell in order if flat[cell]]
     return tuple(Confused(true, predicted, int(between[true, predicted])) for true, predicted in pairs)
-
-
-def _listed(value: Interval) -> list[float] | None:
-    return None if value is None else list(value)

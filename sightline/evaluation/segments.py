@@ -18,6 +18,7 @@ from sightline.metrics.segmentation import dice, intersection_over_union, measur
 from sightline.structures.segment_rows import SegmentRows
 
 from .intervals import RESAMPLES, Interval, interval, resample_weights
+from .said import said
 
 WORST = 50
 _BLOCK = 1 << 17  # weights at a time
@@ -58,18 +59,7 @@ class SegmentJudgement:
 
     def to_json(self) -> dict[str, Any]:
         """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
-        return {
-            "n": self.n,
-            "metrics": self.metrics,
-            "intervals": {name: _listed(value) for name, value in self.intervals.items()},
-            "per_class": {
-                row["class"]: {
-                    **{name: value for name, value in row.items() if name not in ("class", "intervals")},
-                    "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
-                }
-                for row in self.per_class
-            },
-        }
+        return said(self.n, self.metrics, self.intervals, self.per_class)
 
 
 def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) -> SegmentJudgement:
@@ -128,7 +118,3 @@ def _worst(rows: SegmentRows) -> tuple[WorstSegments, ...]:
     known = np.flatnonzero(~np.isnan(own))
     order = known[np.lexsort((rows.id[known], own[known]))][:WORST]  # lowest first, then by id
     return tuple(WorstSegments(int(rows.id[i]), float(own[i])) for i in order)
-
-
-def _listed(value: Interval) -> list[float] | None:
-    return None if value is None else list(value)

@@ -1,0 +1,34 @@
+"""A judgement as `evaluate --json` says it: the keys that all tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .intervals import Interval
+
+
+def said(
+    n: int,
+    metrics: Mapping[str, float | None],
+    intervals: Mapping[str, Interval],
+    per_class: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """n, metrics, intervals by metric, and per_class by class name."""
+    return {
+        "n": n,
+        "metrics": dict(metrics),
+        "intervals": {name: _listed(value) for name, value in intervals.items()},
+        "per_class": {
+            row["class"]: {
+                **{name: value for name, value in row.items() if name not in ("class", "intervals")},
+                "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
+            }
+            for row in per_class
+        },
+    }
+
+
+def _listed(value: Interval) -> list[float] | None:
+    """An interval as JSON has it."""
+    return None if value is None else list(value)
