@@ -19,7 +19,7 @@ LARGE_INPUT = 96  # side that larger images are brought to
 SEGMENTER, DETECTOR, INSTANCER = "unet_resnet18", "faster_rcnn_resnet18_fpn", "mask_rcnn_resnet18_fpn"
 LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}
 SEGMENTED_PIXELS, DETECTED_PIXELS = 192 * 256, 256 * 320  # of the input where nobody says how large
-SEGMENTING_STEPS, DETECTING_STEPS = 900, 900
+SEGMENTING_STEPS, DETECTING_STEPS = 900, 400
 _IMAGES_SEEN = 60_000  # a training of a small data set shows about this many images
 
 
