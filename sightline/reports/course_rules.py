@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from .finding import Facts, Finding, Try
-from .learning_rules import scaled
+from .learning_rules import LONGER, scaled
 from .thresholds import Thresholds
 from .wording import decimal
 
 Row = Mapping[str, float | None]
+PLATEAU = "It had reached a plateau"
 
 
 def course(facts: Facts, limits: Thresholds) -> Finding | None:
@@ -35,7 +36,7 @@ def _by_loss(facts: Facts, limits: Thresholds) -> Finding | None:
         return _rising(facts, rows, best, text, evidence)
     if share >= limits.late and _still_gaining(facts, rows, losses, limits):
         longer = scaled(facts, "fit.epochs", 2)
-        tries = (Try("Train longer.", facts.again(longer)),) if longer else ()
+        tries = (Try(LONGER, facts.again(longer)),) if longer else ()
         text = "The validation loss was still falling when training ended: this is not yet what the network can do."
         return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
     if share < limits.early:
@@ -60,7 +61,7 @@ def _by_headline(facts: Facts, limits: Thresholds) -> Finding | None:
         return _rising(facts, rows, best, text, evidence)
     if share >= limits.late and max(values[cut:]) - max(values[:cut]) >= limits.late_points:
         longer = scaled(facts, "fit.epochs", 2)
-        tries = (Try("Train longer.", facts.again(longer)),) if longer else ()
+        tries = (Try(LONGER, facts.again(longer)),) if longer else ()
         text = f"The validation {name} was still rising when training ended: this is not yet what the network can do."
         return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
     if share < limits.early:
@@ -74,7 +75,7 @@ def _by_headline(facts: Facts, limits: Thresholds) -> Finding | None:
 def _plateau(facts: Facts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
     shorter = _epochs_until(facts, rows, best)
     tries = (Try("The same result in less time.", facts.again(shorter)),) if shorter else ()
-    return Finding("note", "run", "It had reached a plateau", text, evidence, tries)
+    return Finding("note", "run", PLATEAU, text, evidence, tries)
 
 
 def _still_gaining(facts: Facts, rows: Sequence[Row], losses: Sequence[float], limits: Thresholds) -> bool:

@@ -8,6 +8,8 @@ from .wording import percent, percent_range, points, quoted
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
+LONGER = "Train longer."
+
 
 def split_word(split: str) -> str:
     """ "val" → "validation"."""
@@ -83,7 +85,7 @@ def _over_fit(facts: Facts, gap: float, evidence: str) -> Finding:
 
 def _under_fit(facts: Facts, train: float, limits: Thresholds, evidence: str) -> Finding:
     longer, faster = scaled(facts, "fit.epochs", 2), scaled(facts, "optim.lr", 3)
-    tries = [Try("Train longer.", facts.again(longer))] if longer else []
+    tries = [Try(LONGER, facts.again(longer))] if longer else []
     tries += [Try("Take larger steps.", facts.again(faster))] if faster and facts.headline.of_images else []
     larger = "" if facts.headline.of_images else larger_input(facts)
     tries += [Try("Show it larger images.", facts.again(larger))] if larger else []

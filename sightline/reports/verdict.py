@@ -7,7 +7,7 @@ serious, what deserves attention, what is good and what is only worth knowing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import course_rules, data_rules, dense_rules, learning_rules
 from .finding import Facts, Finding
@@ -67,8 +67,11 @@ def _learned(facts: Facts, limits: Thresholds) -> list[Finding]:
         data_rules.calibration,
         data_rules.near_perfect,
     )
-    found = [rule(facts, limits) for rule in rules]
-    return learning_rules.fit_quality(facts, limits) + [f for f in found if f is not None]
+    found = [f for rule in rules if (f := rule(facts, limits)) is not None]
+    fits = learning_rules.fit_quality(facts, limits)
+    if any(f.title == course_rules.PLATEAU for f in found):  # one finding must not advise what another says is in vain
+        fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what != learning_rules.LONGER)) for f in fits]
+    return fits + found
 
 
 def _headline(facts: Facts, limits: Thresholds) -> str:

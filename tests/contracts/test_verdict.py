@@ -279,3 +279,13 @@ def test_numbers_are_written_with_care():
         "2\u202fh 5\u202fmin",
     )
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_nothing_is_advised_that_another_finding_calls_vain() -> None:
+    """Under-fitting asks for a longer run, unless the validation had long stopped to move."""
+    poor = replace(GOOD, metrics=metrics(train=0.7, val=0.69, test=0.69))
+    assert any("fit.epochs=60" in command for command in commands(poor))
+    settled = replace(poor, history=course([1, 0.6, 0.4, 0.3, *[0.31] * 16]))
+    assert {"Under-fitting", "It had reached a plateau"} <= set(titles(settled))
+    assert not any("fit.epochs=60" in command for command in commands(settled))
+    assert any("optim.lr=0.03" in command for command in commands(settled))
