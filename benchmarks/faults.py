@@ -20,7 +20,7 @@ def main() -> None:
     command = [sys.executable, "-m", "pytest", "tests/faults", "-m", "slow", "-s", "-rs", *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(done.stdout[-3000:])
-    figures = [json.loads(line) for line in re.findall(r"^.*?(\{.*\})$", done.stdout, re.MULTILINE)]
+    figures = [json.loads(line) for line in re.findall(r"^\.?(\{\"\w+\": .*\})$", done.stdout, re.MULTILINE)]
     found = {
         "command": " ".join(["python benchmarks/faults.py", *sys.argv[1:]]),
         "machine": described(),
@@ -29,7 +29,7 @@ def main() -> None:
         "summary": done.stdout.strip().splitlines()[-1],
         "figures": figures,
     }
-    name = "-".join(["faults", *sys.argv[1:]])
+    name = "-".join(["faults", *sys.argv[1:]]).replace(" ", "-")
     (ROOT / "results" / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     sys.exit(done.returncode)
 

@@ -100,8 +100,8 @@ def command(data: Path, out: Path, *, workers: int = 1, task: str = "classificat
     """The same run whatever the workers: they are no part of what it computes."""
     _, network, own = TASKS[task]
     keys = [
-        *own, "data.cache=off", f"data.workers={workers}", "fit.accumulate=2", "fit.ema=0.9", "fit.commit_every=5",
-        "fit.threads=1", "fit.precision=fp32",
+        *own, "data.cache=off", f"data.workers={workers}", "fit.accumulate=2", "fit.ema=0.9", "fit.threads=1",
+        "fit.precision=fp32", f"fit.commit_every={5 if task == 'classification' else 1}",
     ]  # fmt: skip
     return [sys.executable, "-m", "sightline", "train", str(data), "-m", network, "--out", str(out), "-q", *keys]
 
