@@ -17,8 +17,8 @@ from .wording import counted, percent
 
 _TONES = ("one", "two", "three")
 _SIZES = {
-    "small": "up to 32 × 32 pixels",
-    "medium": "up to 96 × 96 pixels",
+    "small": "to 32² px",
+    "medium": "to 96² px",
     "large": "larger",
 }
 
