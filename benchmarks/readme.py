@@ -40,8 +40,9 @@ def table() -> str:
                 f"looking {100 * found['baseline'][metric]:.1f} % (n={found['n']}) | `{found['command']}`, {cores}, "
                 f"{found['seconds']} s |"
             )
-    if found := read("faults-kills.json") or read("faults.json"):
-        for kills in (f for f in found["figures"] if "kills" in f):
+    for part in ("faults", "faults-kills", "faults-kills-and-not-classification"):
+        found = read(f"{part}.json")
+        for kills in (f for f in found.get("figures", ()) if "kills" in f):
             lines.append(
                 f"| killed with `kill -9`, {kills.get('task', 'classification')} | {kills['identical']}/{kills['runs']} runs "
                 f"bit-identical after {kills['kills']} kills | `{found['command']}`, {found['seconds']} s |"
