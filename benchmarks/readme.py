@@ -35,6 +35,7 @@ def table() -> str:
         if found := read(f"folders/{name}.json"):
             metric, value = next(iter(found["measured"].items()))
             words, cores = metric.replace("_", " "), found["machine"]["gpu"] or f"{found['machine']['cores']} CPU cores"
+            cores = f"{found['threads']} thread of {cores}" if found["threads"] else cores
             lines.append(
                 f"| `{name}`, {found['task']}, {found['model']} | {found['split']} {words} {100 * value:.1f} %, without "
                 f"looking {100 * found['baseline'][metric]:.1f} % (n={found['n']}) | `{found['command']}`, {cores}, "
