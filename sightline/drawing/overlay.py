@@ -15,6 +15,11 @@ _TABLEAU = (
     (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
     (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
 )  # fmt: skip
+RIGHT, WRONG, MISSED = (
+    (44, 160, 44),
+    (214, 39, 40),
+    (255, 200, 0),
+)  # found objects that are, that are not; true ones left
 TINT = 0.55  # share of the colour over the image
 
 

@@ -58,7 +58,7 @@ class DetectionJudgement:
                     the score threshold of its largest F1 at an IoU of 0.5: threshold, precision, recall, f1; mask_ap and
                     mask_ap50 where there are masks; intervals {ap, ap50}
     sizes           small, medium, large → support, ap, ar
-    errors          how many mistakes of each kind (`errors_of_boxes`) at `score_threshold`
+    errors          the mistakes (`errors_of_boxes`) at `score_threshold`, by kind and by image
     score_threshold of the largest F1 over all classes together; None (every box is shown) without a single hit
     curves          of every class that has objects
     worst           the 50 images with the most mistakes, most first
@@ -70,7 +70,7 @@ class DetectionJudgement:
     intervals: dict[str, Interval]
     per_class: tuple[dict[str, Any], ...]
     sizes: dict[str, dict[str, float | int | None]]
-    errors: dict[str, int]
+    errors: BoxErrors
     score_threshold: float | None
     curves: tuple[BoxCurve, ...]
     worst: tuple[WorstImage, ...]
@@ -81,7 +81,7 @@ class DetectionJudgement:
         return {
             **said(self.n, self.metrics, self.intervals, self.per_class),
             "score_threshold": self.score_threshold,
-            "errors": self.errors,
+            "errors": self.errors.counts,
         }
 
 
@@ -109,7 +109,7 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
         intervals={prefix + name: value for prefix, ap in drawn.items() for name, value in _intervals(ap).items()},
         per_class=_per_class(classes, boxes, values, drawn),
         sizes=_sizes(rows, metrics),
-        errors=errors.counts,
+        errors=errors,
         score_threshold=threshold,
         curves=tuple(BoxCurve(i, points) for i, c in enumerate(boxes.classes) if (points := curve(c)) is not None),
         worst=_worst(rows, errors),

@@ -29,9 +29,11 @@ FOREGROUND, BACKGROUND = 0.5, 0.1
 
 @dataclass(frozen=True)
 class BoxErrors:
-    """`counts` by kind; and for each image (n,) how many objects have no box and how many boxes no object."""
+    """`counts` by kind, beside `hits` boxes that are right; and for each image (n,) how many objects have no box and how many
+    boxes no object."""
 
     counts: dict[str, int]
+    hits: int
     missed: Int[np.ndarray, "n"]
     false: Int[np.ndarray, "n"]
 
@@ -43,7 +45,8 @@ def box_errors(rows: DetectionRows, matched: Matched, score_threshold: float | N
     truth = np.concatenate([np.zeros(0, dtype=int), *(c.truth[0] for c in matched.classes)])
     shown = np.full(len(found), True) if score_threshold is None else rows.score[found] >= score_threshold
     used = np.zeros(len(rows.true_label), dtype=bool)
-    used[truth[shown & (outcome == HIT)]] = True
+    hit = shown & (outcome == HIT)
+    used[truth[hit]] = True
     wrong = found[shown & (outcome != HIT) & (outcome != IGNORED)]
     counts = dict.fromkeys(KINDS, 0)
     near = np.zeros(len(used), dtype=bool)  # a mistake is about it
@@ -62,6 +65,7 @@ def box_errors(rows: DetectionRows, matched: Matched, score_threshold: float | N
     counts["missed"] = int((open_ & ~near).sum())
     return BoxErrors(
         counts=counts,
+        hits=int(hit.sum()),
         missed=np.bincount(rows.true_image[open_], minlength=len(rows)),
         false=np.bincount(rows.image[wrong], minlength=len(rows)),
     )

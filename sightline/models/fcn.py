@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.layers.initialise import initialise
+from sightline.layers.upsampling import bilinear_start
 
 from .backbones import padded, require_classes
 from .catalogue import MODELS
@@ -79,17 +79,6 @@ def enlarged(scores: Float[Tensor, "b k i j"], x: Float[Tensor, "b c h w"]) -> F
     return F.interpolate(scores, size=x.shape[2:], mode="bilinear", align_corners=False)
 
 
-def bilinear_up(channels: int, stride: int, groups: int = 1) -> nn.ConvTranspose2d:
-    """A transposed convolution that enlarges `stride` times and starts as bilinear interpolation of each channel."""
-    layer = nn.ConvTranspose2d(channels, channels, 2 * stride, stride, padding=stride // 2, groups=groups, bias=False)
-    ramp = 1 - (torch.arange(2 * stride) + 0.5 - stride).abs() / stride  # (2s,), a tent
-    with torch.no_grad():
-        layer.weight.zero_()  # (channels, channels / groups, 2s, 2s)
-        for channel in range(channels):
-            layer.weight[channel, channel if groups == 1 else 0] = ramp[:, None] * ramp
-    return layer
-
-
 class VGGFCN(nn.Module):
     """VGG-16 read as a convolution: scores at stride 32, brought up to `finest` with the help of earlier maps' scores.
 
@@ -116,8 +105,8 @@ class VGGFCN(nn.Module):
         self.score = nn.Conv2d(width, num_classes, 1)
         levels = {8: 2, 16: 1, 32: 0}[finest]
         self.skips = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in (512, 256)[:levels])  # of strides 16, 8
-        self.ups = nn.ModuleList(bilinear_up(num_classes, 2) for _ in self.skips)
-        self.last = bilinear_up(num_classes, finest, groups=num_classes)
+        self.ups = nn.ModuleList(bilinear_start(num_classes, 2, mixing=True) for _ in self.skips)
+        self.last = bilinear_start(num_classes, finest)
         for part, start in ((self.fc6, "he_out"), (self.fc7, "he_out"), (self.score, "normal"), (self.skips, "zeros")):
             initialise(part, start)
 

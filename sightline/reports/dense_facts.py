@@ -72,13 +72,14 @@ def commonest(judgement: SegmentJudgement) -> tuple[str, float] | None:
 
 def object_facts(judged: JudgedObjects) -> ObjectFacts:
     """What only a detector has to tell."""
-    judgement, shown = judged.judgement, judged.shown
+    judgement = judged.judgement
+    errors = judgement.errors
     return ObjectFacts(
         threshold=judgement.score_threshold,
         objects=sum(int(row["support"]) for row in judgement.per_class),
-        found=shown.found,
-        shown=shown.shown,
-        errors=judgement.errors,
+        found=errors.hits,
+        shown=errors.hits + int(errors.false.sum()),
+        errors=errors.counts,
         sizes={name: (int(row["support"] or 0), row["ap"]) for name, row in judgement.sizes.items()},
         unjudged=int(judgement.metrics.get("unjudged") or 0),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from sightline.drawing.overlay import colour
+from sightline.drawing.overlay import MISSED, RIGHT, WRONG, colour
 from sightline.drawing.png import data_uri, png_size
 from sightline.drawing.shrunk import shrunk
 from sightline.drawing.swatch import swatch
@@ -21,7 +21,6 @@ from .wording import counted, percent
 
 WIDEST = 1000  # pixels of three pictures side by side
 MOST_NAMED = 40  # classes in a legend
-RIGHT, WRONG, MISSED = (44, 160, 44), (214, 39, 40), (255, 200, 0)  # as the examples are drawn
 IGNORED = (96, 96, 96)
 
 
@@ -59,7 +58,7 @@ def _said(judged: AnyJudged) -> dict[int, str]:
         pairs = zip(judged.rows.id.tolist(), image_ious(judged).tolist(), strict=True)
         return {i: f"mean IoU {percent(value)}" for i, value in pairs if np.isfinite(value)}
     if isinstance(judged, JudgedObjects):
-        errors = judged.shown.errors
+        errors = judged.judgement.errors
         rows = zip(judged.rows.id.tolist(), errors.missed.tolist(), errors.false.tolist(), strict=True)
         return {i: _mistakes(missed, false) for i, missed, false in rows}
     return {}

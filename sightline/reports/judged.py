@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from sightline.errors import SightlineError
 from sightline.evaluation.detections import DetectionJudgement
-from sightline.evaluation.errors_of_boxes import BoxErrors, box_errors
 from sightline.evaluation.judgement import Judgement
 from sightline.evaluation.judging import judge_any, read_any
 from sightline.evaluation.segments import SegmentJudgement
-from sightline.metrics.matching import HIT, Matched, matched
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import ClassRows
 from sightline.structures.segment_rows import SegmentRows
@@ -43,15 +39,6 @@ class JudgedSegments:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Boxes of at least the judgement's threshold against the objects: the mistakes, overall and by image."""
-
-    found: int
-    shown: int
-    errors: BoxErrors
-
-
-@dataclass(frozen=True)
 class JudgedObjects:
     """The same of a detector, with masks or without."""
 
@@ -60,7 +47,6 @@ class JudgedObjects:
     names: tuple[str, ...]
     classes: tuple[str, ...]
     judgement: DetectionJudgement
-    shown: Shown
 
 
 AnyJudged = Judged | JudgedSegments | JudgedObjects
@@ -84,18 +70,5 @@ def read_judged(folder: Folder, kind: str) -> AnyJudged | None:
         if isinstance(rows, SegmentRows) and isinstance(judgement, SegmentJudgement):
             return JudgedSegments(split, rows, files, classes, judgement)
         if isinstance(rows, DetectionRows) and isinstance(judgement, DetectionJudgement):
-            shown = _shown(rows, len(classes), judgement.score_threshold)
-            return JudgedObjects(split, rows, files, classes, judgement, shown)
+            return JudgedObjects(split, rows, files, classes, judgement)
     return None
-
-
-def _shown(rows: DetectionRows, classes: int, threshold: float | None) -> Shown:
-    """What a person is shown, matched by boxes at an IoU of 0.5."""
-    boxes = matched(rows, classes, np.array([0.5]))
-    errors = box_errors(rows, boxes, threshold)
-    found = _hits(boxes, -np.inf if threshold is None else threshold)
-    return Shown(found, found + int(errors.false.sum()), errors)
-
-
-def _hits(boxes: Matched, threshold: float) -> int:
-    return sum(int(((c.outcome[0] == HIT) & (c.score >= threshold)).sum()) for c in boxes.classes)

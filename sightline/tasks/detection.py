@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import Detections, Prediction
@@ -48,6 +49,4 @@ class Detection(Task):
         return detection_rows(batch, prediction)
 
     def metrics(self, rows: Any) -> dict[str, float | None]:
-        from sightline.metrics.detection import detection_metrics
-
         return detection_metrics(rows, self.classes)

@@ -11,6 +11,7 @@ from torch import nn
 
 from sightline.decoding.detections import pasted, run_lengths
 from sightline.errors import DataError
+from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import Detections, Instances, Prediction
@@ -67,8 +68,6 @@ class InstanceSegmentation(Task):
         return replace(rows, found_rle=tuple(found_rle), true_rle=true_rle)
 
     def metrics(self, rows: Any) -> dict[str, float | None]:
-        from sightline.metrics.detection import detection_metrics
-
         return detection_metrics(rows, self.classes)
 
 

@@ -10,13 +10,12 @@ import torch
 from jaxtyping import UInt8
 
 from sightline.decoding.detections import pasted
-from sightline.drawing.overlay import colour, framed, outlined, tinted
+from sightline.drawing.overlay import MISSED, RIGHT, WRONG, colour, framed, outlined, tinted
+from sightline.metrics.matching import HIT, IGNORED, box_overlap, match
 from sightline.structures.batch import Batch
-from sightline.structures.boxes import iou
 from sightline.structures.predictions import Detections, Instances, Prediction, Segments
 from sightline.structures.targets import Boxes, Labels, Masks, Outlines, Target
 
-RIGHT, WRONG, MISSED = (44, 160, 44), (214, 39, 40), (255, 200, 0)
 Picture = UInt8[np.ndarray, "h w c"]
 
 
@@ -74,31 +73,25 @@ def _found_drawn(
     target = batch.target.boxes if isinstance(batch.target, Outlines) else batch.target
     assert isinstance(target, Boxes)
     which = (found.sample == row) & (found.score >= threshold)
+    which = which.nonzero()[:, 0][found.score[which].argsort(descending=True, stable=True)]  # the surest chooses first
     boxes, label = found.boxes[which], found.label[which]
-    true = target.take((target.sample == row) & ~target.ignore)
-    right, met = _matches(boxes, label, true)
-    hues = [RIGHT if hit else WRONG for hit in right]
-    missed = true.boxes[torch.tensor([i for i in range(len(true.label)) if i not in met], dtype=torch.int64)]
+    true = target.take(target.sample == row)
+    overlap = box_overlap(boxes.cpu().numpy(), true.boxes.cpu().numpy(), true.ignore.cpu().numpy())
+    overlap = overlap * (label[:, None] == true.label[None]).cpu().numpy()
+    outcome, met = (one[0] for one in match(overlap, true.ignore.cpu().numpy(), np.array([0.5])))
+    counted = outcome != IGNORED  # what falls on an ignored region is neither right nor wrong
+    which, boxes = which[torch.from_numpy(counted)], boxes[torch.from_numpy(counted)]
+    hues = [RIGHT if one == HIT else WRONG for one in outcome[counted]]
+    left = ~true.ignore.cpu().numpy()
+    left[met[met >= 0]] = False
+    missed = true.boxes.cpu().numpy()[left]
     if isinstance(prediction, Instances):
         height, width, _ = picture.shape
         masks = pasted(prediction.mask[which], boxes, (height, width))
-        picture = outlined(picture, np.asarray(masks.cpu() if isinstance(masks, torch.Tensor) else masks), hues)
+        picture = outlined(picture, masks.cpu().numpy(), hues)
     else:
         picture = framed(picture, boxes.cpu().numpy(), hues, thick=_thick(picture))
-    return framed(picture, missed.cpu().numpy(), [MISSED] * len(missed), thick=_thick(picture))
-
-
-def _matches(boxes: torch.Tensor, label: torch.Tensor, true: Boxes) -> tuple[list[bool], set[int]]:
-    """Which found boxes (best first) find an object of their class that no better one has, and which objects they are."""
-    overlap = iou(boxes.float(), true.boxes.float()) * (label[:, None] == true.label[None])
-    right, met = [], set[int]()
-    for row in overlap.tolist():
-        free = [(value, place) for place, value in enumerate(row) if place not in met]
-        best, place = max(free, default=(0.0, -1))
-        right.append(best >= 0.5)
-        if best >= 0.5:
-            met.add(place)
-    return right, met
+    return framed(picture, missed, [MISSED] * len(missed), thick=_thick(picture))
 
 
 def _thick(picture: Picture) -> int:

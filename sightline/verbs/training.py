@@ -116,7 +116,7 @@ class Training:
 
     def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
         left = (self.steps * (self.recipe.fit.batch or 1) - self.seen(state)) / max(rate, 1e-9)
-        names = ("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}")
+        names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
         self.teller.say(
             f"epoch {row['epoch']:g}  step {state.step}/{self.steps}  {figures}  {rate:,.0f} images/s, {span(left)} left"

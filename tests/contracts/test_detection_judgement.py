@@ -53,7 +53,7 @@ def test_each_kind_of_mistake_is_told_apart() -> None:
     """B and C of image 0 are not `missed`: a box is about each. B of image 1 is."""
     j = judge_detections(SCENE, names(3))
     assert j.score_threshold == 0.9
-    assert j.errors == dict.fromkeys(j.errors, 0) | {"missed": 3}
+    assert j.errors.counts == dict.fromkeys(j.errors.counts, 0) | {"missed": 3}
     lowest = box_errors(SCENE, matched(SCENE, 3), None)
     want = {"class": 1, "localisation": 1, "both": 1, "duplicate": 1, "background": 2, "missed": 1}
     assert lowest.counts == want
@@ -103,7 +103,7 @@ def test_what_is_undefined_is_none_and_what_is_bad_is_zero() -> None:
     assert nothing_found["ap"] == nothing_found["ar100"] == nothing_found["unjudged"] == 0
     assert nothing_found["ap_small"] is nothing_found["ap_large"] is None
     j = judge_detections(rows_of([], [(0, 0, A)], n=1), names(2))
-    assert j.errors["missed"] == 1
+    assert j.errors.counts["missed"] == 1
     assert [row["ap"] for row in j.per_class] == [0, None]
     assert j.per_class[0]["threshold"] is None
 
@@ -114,7 +114,7 @@ def test_a_perfect_detector_is_perfect() -> None:
     metrics = detection_metrics(rows_of([(i, c, 0.5, box) for i, c, box in boxes], boxes, n=2))
     assert metrics["ap"] == metrics["ap50"] == metrics["ar100"] == pytest.approx(1)
     j = judge_detections(rows_of([(i, c, 0.5, box) for i, c, box in boxes], boxes, n=2), names(2))
-    assert j.errors == dict.fromkeys(j.errors, 0)
+    assert j.errors.counts == dict.fromkeys(j.errors.counts, 0)
     assert j.worst == ()
     assert all(row["precision"] == row["recall"] == row["f1"] == 1 for row in j.per_class)
 
@@ -159,7 +159,7 @@ def test_a_judgement_adds_up() -> None:
         assert (size["ap"] is None) == (size["support"] == 0)
         assert (size["ap"], size["ar"]) == (j.metrics[f"ap_{name}"], j.metrics[f"ar_{name}"])
     shown = rows.score >= j.score_threshold
-    wrong = sum(count for kind, count in j.errors.items() if kind != "missed")
+    wrong = sum(count for kind, count in j.errors.counts.items() if kind != "missed")
     m = matched(rows, k)
     outcome = np.concatenate([c.outcome[0][c.score >= j.score_threshold] for c in m.classes])
     assert wrong == (outcome == FALSE).sum() == sum(w.false for w in j.worst)

@@ -249,4 +249,5 @@ def test_mutants_of_label_files_never_crash(tmp_path: Path, kind: str) -> None:
 def test_a_hundred_thousand_mutants_never_crash(tmp_path: Path, kind: str) -> None:
     seed = int(os.environ.get("SIGHTLINE_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"SIGHTLINE_SEED={seed}")
-    run_mutants(tmp_path, kind, 33_334, seed)
+    refused, named = run_mutants(tmp_path, kind, 33_334, seed)
+    assert refused > 20 * 33 and named > 50 * 33  # as many of each as the short run asks for

@@ -19,7 +19,6 @@ from sightline.reports.facts import facts_of
 from sightline.reports.finding import Facts
 from sightline.reports.headline import headline_of
 from sightline.reports.thresholds import thresholds_of
-from sightline.verbs import pictures
 from tests.contracts.test_report_safety import BREAKS, VECTORS, check, read_as_markdown
 from tests.fake_dense import CLASSES, SIZES, DenseFake, scenes, write_dense
 
@@ -209,12 +208,6 @@ def test_hostile_names_leave_the_elements_as_they_were(tmp_path, kind):
     payloads = [way + VECTORS[i] for i, way in enumerate(BREAKS)][draw::4] + list(VECTORS[12 + draw :: 40])
     for i, payload in enumerate(payloads):
         assert built(f"run{i}", payload) == expected, payload
-
-
-def test_colours_are_those_of_the_pictures():
-    from sightline.reports import example_sections as told
-
-    assert (told.RIGHT, told.WRONG, told.MISSED) == (pictures.RIGHT, pictures.WRONG, pictures.MISSED)
 
 
 def test_many_classes_fold(tmp_path):

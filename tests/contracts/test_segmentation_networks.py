@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
+from sightline.layers.upsampling import bilinear_start
 from sightline.models import MODELS
 from sightline.models.backbones import backbone, strides
 from sightline.models.create import _set_by, create_model, default_input, model_options
-from sightline.models.fcn import bilinear_up
 from sightline.models.resnet import BasicBlock, ResNet
 from sightline.models.unet import UNet
 
@@ -214,7 +214,7 @@ def test_auxiliary_scores_only_while_training() -> None:
 def test_transposed_convolutions_start_bilinear(stride: int, groups: int) -> None:
     x = torch.rand(1, 3, 5, 6, dtype=torch.float64)
     with torch.no_grad():
-        got = bilinear_up(3, stride, groups).double()(x)
+        got = bilinear_start(3, stride, mixing=groups == 1).double()(x)
     expected = nn.functional.interpolate(x, scale_factor=stride, mode="bilinear", align_corners=False)
     inside = (..., slice(stride, -stride), slice(stride, -stride))  # at the border zeros come in
     assert got.shape == expected.shape
