@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test faults bench results
+.PHONY: env check test contracts faults bench networks results
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -16,11 +16,19 @@ check:          ## form, types, architecture: seconds
 test:           ## the default suite: minutes
 	$(PY) -m pytest -n 2
 
+contracts:      ## every classifier through the contract, compiled by inductor: hours
+	$(PY) benchmarks/contracts.py
+
 faults:         ## kill -9, full disks: about 15 minutes; figures go to results/
 	$(PY) benchmarks/faults.py
 
 bench:          ## speed against the plain loop, as ratios: about 20 minutes
 	$(PY) benchmarks/training.py
+
+networks:       ## sizes, latencies, the small study and experiments of docs/networks.md: about 3 hours
+	$(PY) benchmarks/study.py
+	$(PY) benchmarks/experiments.py
+	$(PY) benchmarks/networks.py
 
 results:        ## train the shipped recipes and write their headers: hours
 	$(PY) benchmarks/recipes.py

@@ -157,6 +157,9 @@ def models(
 @app.command()
 def describe(
     model: Annotated[str, Argument(metavar="MODEL", help="See `sightline models`.")],
+    options: Annotated[
+        list[str] | None, Argument(metavar="[OPTION=VALUE]...", help="Of the network, such as small_images=true.")
+    ] = None,
     input: Annotated[str | None, Option(metavar="CxHxW", help="For example 3x224x224.")] = None,
     classes: Annotated[int | None, Option(help="Outputs of the head.")] = None,
     json: Json = False,
@@ -168,7 +171,7 @@ def describe(
     def work(teller: Teller) -> Answer:
         from sightline import api
 
-        found = api.describe(model, input=input, classes=classes)
+        found = api.describe(model, options or (), input=input, classes=classes)
         return Answer(found, describe_text(found))
 
     answer(work, json=json, level=verbose - quiet)

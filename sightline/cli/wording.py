@@ -58,7 +58,10 @@ def describe_text(found: Mapping[str, Any]) -> str:
         rows.append(
             (layer["name"], layer["kind"], output, f"{layer['parameters']:,}", f"{layer['multiply_adds']:,}", seen)
         )
-    return f"{_table(rows)}\n\n{found['name']}: {found['parameters']:,} parameters, {found['multiply_adds']:,} multiply-adds"
+    attention = found["attention_multiply_adds"]
+    more = f" and {attention:,} of attention" if attention else ""
+    totals = f"{found['parameters']:,} parameters, {found['multiply_adds']:,} multiply-adds{more}"
+    return f"{_table(rows)}\n\n{found['name']}: {totals}"
 
 
 def data_text(found: Mapping[str, Any]) -> str:

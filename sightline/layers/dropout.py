@@ -9,9 +9,17 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sightline.errors import UsageError
+
 
 def inverted_dropout(
     x: Float[Tensor, "*shape"], kept: Bool[Tensor, "*shape"], keep_probability: float
 ) -> Float[Tensor, "*shape"]:
     """Zero what is not kept and divide what is by the probability of keeping (1 - torch's p): E[output] = x."""
     return x * kept / keep_probability
+
+
+def require_share(dropout: float) -> None:
+    """UsageError unless something is left of what is dropped: 0 ≤ share < 1."""
+    if not 0 <= dropout < 1:
+        raise UsageError(f"dropout={dropout} leaves nothing to learn from", "a share below 1, such as 0.5")

@@ -1,4 +1,4 @@
-"""Normalisation: the one formula behind four layers, written out; local responses; and batch norm folded away.
+"""Normalisation: the one formula behind four layers, written out; local responses; batch norm folded away, or frozen.
 
     batch      Ioffe & Szegedy 2015, arXiv:1502.03167      over batch and space, one μ, σ² a channel
     layer      Ba, Kiros & Hinton 2016, arXiv:1607.06450   over everything of one example
@@ -78,7 +78,7 @@ def batch_norm_step(
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
-def fold_batchnorm(layer: Layer, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Layer:
+def fold_batchnorm(layer: Layer, norm: _BatchNorm) -> Layer:
     """One layer that computes what `layer` followed by `norm` computes at test time. The originals are untouched.
 
     y = γ (W x + b - μ) / √(σ² + ε) + β  =  (γ/√…) W x + (b - μ) γ/√… + β
@@ -108,6 +108,43 @@ def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     return norm.running_mean, norm.running_var
 
 
+class FrozenBatchNorm(_BatchNorm):
+    """A batch norm that stays as it is: it goes by its running statistics in training too, and learns nothing.
+
+    Its scale and shift are buffers, so no optimiser, no `requires_grad_` and no `train()` reaches them; names in the state
+    dict stay those of `norm`, whose tensors it takes over.
+    """
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, affine=False)
+        for name in ("weight", "bias"):
+            delattr(self, name)
+            value = getattr(norm, name)
+            self.register_buffer(name, None if value is None else value.detach())
+        self.affine = norm.affine
+        self.running_mean, self.running_var = _running(norm)
+        self.num_batches_tracked = norm.num_batches_tracked
+        self.eval()
+
+    def train(self, mode: bool = True) -> FrozenBatchNorm:
+        return super().train(False)
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Any number of axes behind the channels'."""
+
+
+def freeze_batchnorm(model: nn.Module) -> int:
+    """Freeze every batch norm below `model`, in place; returns how many. For weights that came with statistics of many
+    images, where a batch of the new ones is too small to measure any."""
+    frozen: dict[nn.Module, FrozenBatchNorm] = {}
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, _BatchNorm) and not isinstance(child, FrozenBatchNorm):
+                frozen.setdefault(child, FrozenBatchNorm(child))
+                setattr(parent, name, frozen[child])
+    return len(frozen)
+
+
 def window_channels(channel: int, size: int, channels: int) -> list[int]:
     """The channels whose responses damp `channel` (0-based): `size` of them centred on it, cut at both ends."""
     half = size // 2
@@ -124,4 +161,7 @@ class LocalResponseNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return F.local_response_norm(x, self.size, self.alpha * self.size, self.beta, self.k)
+        half = self.size // 2
+        squares = F.pad(x.square(), (0, 0, 0, 0, half, half))  # (b, c + size - 1, h, w)
+        windows = [squares[:, i : i + x.shape[1]] for i in range(self.size)]  # (b, c, h, w) each
+        return x / (self.k + self.alpha * sum(windows[1:], windows[0])) ** self.beta

@@ -98,9 +98,9 @@ def boundary_counts(truth: Int[np.ndarray, "h w"], predicted: Int[np.ndarray, "h
     class on the other side whose centre is at most 0.75 % of the image's diagonal away, and at least one pixel.
     """
     known = truth != IGNORE
-    tolerance = max(1.0, TOLERANCE * math.hypot(*truth.shape))
-    true, guess = (_points(index, boundary(index, known), tolerance) for index in (truth, predicted))
-    return np.array([len(true), _met(true, guess, tolerance), len(guess), _met(guess, true, tolerance)])
+    reach = _reach(max(1.0, TOLERANCE * math.hypot(*truth.shape)))
+    true, guess = (np.where(boundary(index, known), index, -1) for index in (truth, predicted))
+    return np.array([(true >= 0).sum(), _met(true, guess, reach), (guess >= 0).sum(), _met(guess, true, reach)])
 
 
 def boundary(index: Int[np.ndarray, "h w"], known: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -122,18 +122,23 @@ def boundary_f(counts: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "..."]:
     return np.where(true + predicted > 0, 2 * precision * recall / np.where(total > 0, total, 1), np.nan)
 
 
-def _points(index: Int[np.ndarray, "h w"], edge: Bool[np.ndarray, "h w"], tolerance: float) -> Float[np.ndarray, "m 3"]:
-    """(y, x, class) of the marked pixels, classes so far apart that no neighbour is found in another."""
-    y, x = np.nonzero(edge)
-    return np.stack([y, x, index[y, x] * (2 * math.ceil(tolerance) + 2)], 1).astype(np.float64)
+def _reach(tolerance: float) -> Int[np.ndarray, "m 2"]:
+    """The steps (down, right) of at most that length, shortest first."""
+    margin = math.floor(tolerance)
+    down, right = np.mgrid[-margin : margin + 1, -margin : margin + 1]
+    steps = np.stack([down.ravel(), right.ravel()], 1)
+    length = (steps**2).sum(1)
+    return steps[np.argsort(length, kind="stable")][: (length <= tolerance**2).sum()]
 
 
-def _met(points: Float[np.ndarray, "m 3"], others: Float[np.ndarray, "q 3"], tolerance: float) -> int:
-    if not len(points) or not len(others):
-        return 0
-    from scipy.spatial import KDTree  # a tenth of a second that not every start needs
-
-    near, _ = KDTree(others).query(
-        points, distance_upper_bound=np.nextafter(tolerance, np.inf)
-    )  # the bound is excluded
-    return int(np.isfinite(near).sum())
+def _met(edge: Int[np.ndarray, "h w"], others: Int[np.ndarray, "h w"], reach: Int[np.ndarray, "m 2"]) -> int:
+    """How many marked pixels (the others are -1) have one of their class in the other picture within reach."""
+    margin = int(reach.max())
+    around = np.pad(others, margin, constant_values=-1)
+    y, x = np.nonzero(edge >= 0)
+    wanted, place = edge[y, x], (y + margin) * around.shape[1] + x + margin
+    marked, around = len(place), around.reshape(-1)
+    for step in reach @ np.array([others.shape[1] + 2 * margin, 1]):
+        lonely = around[place + step] != wanted
+        wanted, place = wanted[lonely], place[lonely]
+    return marked - len(place)

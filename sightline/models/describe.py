@@ -1,13 +1,14 @@
 """A network as a table: every layer in the order it runs, with its size, cost and receptive field.
 
 One image of zeros is sent through in evaluation mode, on the "meta" device for a network given by name, so that nothing
-is allocated. Multiply-adds are those of convolutions and dense layers, for one image. A region network chooses what it
-looks at: its heads count with as many regions as its fresh weights propose.
+is allocated. Multiply-adds are those of convolutions and dense layers, for one image; what attention adds, the products of
+tokens with tokens, belongs to no weight and is given apart. A region network chooses what it looks at: its heads count
+with as many regions as its fresh weights propose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
+from sightline.layers.multi_head import MultiHeadAttention
 
 from .catalogue import MODELS
-from .create import create_model, default_input, model_options
+from .create import create_model, default_input, model_options, outline
 from .receptive import ReceptiveFields, View
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -25,22 +27,30 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def describe(
-    model: str | nn.Module, *, input: tuple[int, int, int] | None = None, num_classes: int | None = None
+    model: str | nn.Module,
+    *,
+    input: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`{name, parameters, multiply_adds, layers: [{name, kind, output, parameters, multiply_adds, receptive_field}]}`.
+    """`{name, parameters, multiply_adds, attention_multiply_adds, layers: [{name, kind, output, parameters,
+    multiply_adds, receptive_field}]}`.
 
     input          (c, h, w) of one image; None: the published size of a network by name
     num_classes    for a network by name; None: as published
+    options        of a network by name, see `model_options`
     layers         the leaves in the order they first run, and a row "…(own)" for parameters that a module with children
                    holds itself. A reused module has one row: its parameters once, its multiply-adds summed over its
                    calls. What does not run is listed last, without output. The rows' sums are the totals.
+    attention_multiply_adds   of queries with keys and of weights with values, beyond all rows
     output         the first output's shape without the batch; null where it is not one tensor
     receptive_field   pixels of the input along a side ([height, width] where they differ), nothing clipped at the
                    border; null after global mixing
     """
+    options = dict(options or {})
     if isinstance(model, str):
-        size = input or default_input(model)
-        name, network = model, _for_size(model, size, num_classes)
+        size = input or default_input(model, **options)
+        name, network = model, _for_size(model, size, num_classes, options)
     elif input is None:
         raise UsageError("a network that is given itself needs the size of its images", "input=(c, h, w)")
     else:
@@ -56,16 +66,18 @@ def describe(
         "name": name,
         "parameters": sum(p.numel() for p in network.parameters()),
         "multiply_adds": sum(layer["multiply_adds"] for layer in layers),
+        "attention_multiply_adds": recorder.attention,
         "layers": layers,
     }
 
 
-def _for_size(name: str, size: tuple[int, int, int], num_classes: int | None) -> nn.Module:
+def _for_size(name: str, size: tuple[int, int, int], num_classes: int | None, options: dict[str, Any]) -> nn.Module:
     """A network for images of this size: those that are made for one size are told it."""
-    options: dict[str, Any] = {"image_size": size[1:]} if "image_size" in model_options(name) else {}
+    if "image_size" in model_options(name):
+        options = {"image_size": size[1:]} | options
     chooses = MODELS.heading(name) in ("detection", "instances")  # where to look, by numbers: shapes alone do not do
-    with torch.device("cpu" if chooses else "meta"):
-        return create_model(name, in_channels=size[0], num_classes=num_classes, **options)
+    make = create_model if chooses else outline
+    return make(name, in_channels=size[0], num_classes=num_classes, **options)
 
 
 @contextmanager
@@ -89,6 +101,7 @@ class _Recorder:
         self.order: list[nn.Module] = []
         self.outputs: dict[nn.Module, Any] = {}
         self.cost: dict[nn.Module, int] = {}
+        self.attention = 0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -106,6 +119,9 @@ class _Recorder:
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         self.outputs.setdefault(module, self._seen(output))
         self.cost[module] += _multiply_adds(module, inputs, output)
+        if isinstance(module, MultiHeadAttention):
+            query, key, _value = inputs
+            self.attention += 2 * query.numel() * key.shape[1]  # n·d for each of m keys: q·k, and the weighted values
 
     def _seen(self, output: Any) -> tuple[list[int] | None, int | list[int] | None]:
         """(shape without the batch, receptive field) now: a later operation may change the tensor in place."""
@@ -144,6 +160,8 @@ def _multiply_adds(module: nn.Module, inputs: Any, output: Any) -> int:
         return inputs[0].numel() * module.weight[0].numel()  # each input: spread by one filter
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features
+    if isinstance(module, MultiHeadAttention):  # of its own projections; the last is a layer of its own
+        return sum(x.numel() for x in inputs) * module.out_proj.in_features
     return 0
 
 

@@ -1,5 +1,6 @@
 """Faster R-CNN: a network proposes regions, and heads on the same features name and shift them; with masks, Mask R-CNN.
 
+    Fast R-CNN     Girshick 2015                  arXiv:1504.08083   regions `given` from elsewhere
     Faster R-CNN   Ren, He, Girshick & Sun 2015   arXiv:1506.01497
     over a pyramid Lin et al. 2016                arXiv:1612.03144
     Mask R-CNN     He, Gkioxari, Dollár & Girshick 2017   arXiv:1703.06870   `masks`: a third head
@@ -87,9 +88,11 @@ class RegionNetwork(nn.Module):
         size: Int[Tensor, "b 2"] | None = None,
         targets: RegionTargets | None = None,
         kept: Kept = Kept(),
+        given: tuple[Float[Tensor, "r 4"], Int[Tensor, "r"]] | None = None,
     ) -> RegionOutputs:
         """`size` is the true height and width of each image, None where none is padded. With targets, what is drawn to learn
-        from is judged; without, all proposals are, and `kept` decides which objects remain."""
+        from is judged; without, all proposals are, and `kept` decides which objects remain. `given` are regions from
+        elsewhere, boxes and the number of their image in order, in place of the proposals."""
         if size is None:
             size = torch.tensor(image.shape[2:], device=image.device).expand(len(image), 2)
         image = _filled(image, size)
@@ -97,7 +100,7 @@ class RegionNetwork(nn.Module):
         logits, deltas = self.rpn["head"](pyramid)
         levels = self._anchors(pyramid, image)
         limit = self.proposals[1 if targets is None else 0]
-        proposals, sample = propose(logits, deltas, levels, size, limit)
+        proposals, sample = propose(logits, deltas, levels, size, limit) if given is None else given
         every = torch.cat(levels)  # (a, 4)
         common = torch.cat(logits, 1), torch.cat(deltas, 1), every  # (b, a), (b, a, 4), (a, 4)
         if targets is not None:

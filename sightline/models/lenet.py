@@ -4,11 +4,12 @@ As it is drawn today, 61,706 parameters at 1x32x32 and ten classes:
 
     32 → conv 6@5x5 → 28 → average 2x2 → 14 → conv 16@5x5 → 10 → average 2x2 → 5 → conv 120@5x5 → 1 → 84 → 10
 
-Where this differs from the paper's 60,000: every C3 map sees all six maps (the paper connects only some), the pooling
-has no parameters (the paper scales and shifts each map), the squashing is a plain tanh, and the output is linear scores
-(the paper measures the distance to ten fixed bitmaps). Weights start from Glorot & Bengio's Gaussian (2010), biases
-from 0. The paper's start, uniform between ±2.4 / fan-in, belongs to its scaled tanh: with a plain one the signal nearly
-vanishes on its way, and SGD of rate 0.05 with momentum did not leave a loss of 2.30 on MNIST in 200 steps of 128.
+Where this differs from the paper's 60,000 (`lenet5_original`): every C3 map sees all six maps (the paper connects only
+some), the pooling has no parameters (the paper scales and shifts each map), the squashing is a plain tanh, and the
+output is linear scores (the paper measures the distance to ten fixed bitmaps). Weights start from Glorot & Bengio's
+Gaussian (2010), biases from 0. The paper's start, uniform between ±2.4 / fan-in, belongs to its scaled tanh: with a
+plain one the signal nearly vanishes on its way, and SGD of rate 0.05 with momentum did not leave a loss of 2.30 on
+MNIST in 200 steps of 128.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.errors import UsageError
 from sightline.layers.activations import activation as named_activation
+from sightline.layers.dropout import require_share
 from sightline.layers.initialise import initialise
 
 from .catalogue import MODELS
@@ -45,8 +45,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if dropout >= 1:
-            raise UsageError(f"dropout={dropout} leaves nothing to learn from", "a probability below 1, such as 0.5")
+        require_share(dropout)
         self.input_size = (in_channels, *image_size)
         inputs = math.prod(self.input_size)
         self.channels = hidden or (inputs,)

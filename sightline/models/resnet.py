@@ -1,12 +1,11 @@
-"""ResNet and its family: a stem, four stages of residual blocks, a linear head.
+"""ResNet: a stem, four stages of residual blocks, a linear head. y = relu(f(x) + x)
 
-    ResNet    He, Zhang, Ren & Sun 2015     arXiv:1512.03385   y = relu(f(x) + x)
-    Wide      Zagoruyko & Komodakis 2016    arXiv:1605.07146   `base_width`: a wider 3x3 inside the bottleneck
-    ResNeXt   Xie et al. 2016               arXiv:1611.05431   `groups`: the 3x3 split into parallel paths
+    He, Zhang, Ren & Sun 2015, arXiv:1512.03385. Its family is this network with one idea changed:
+    wider or split blocks in `resnext`, re-weighted f(x) in `resnet_attention`; norms before weights are `preact_resnet`
 
-Parameter names are torchvision's, so its weights load with strict=True. Strides sit on the 3x3 (the "v1.5" of
-torchvision and NVIDIA), not on the first 1x1 as in the paper. Convolutions start from He's Gaussian of variance
-2 / fan-out (arXiv:1502.01852), norms from 1 and 0, the head as torch's Linear does: torchvision's choice.
+Parameter names are torchvision's, so its weights load with strict=True. A bottleneck strides at its 3x3 (the "v1.5" of
+torchvision and NVIDIA); the paper's, at the first 1x1, are the `_v1` variants. Convolutions start from He's Gaussian of
+variance 2 / fan-out (arXiv:1502.01852), norms from 1 and 0, the head as torch's Linear does: torchvision's choice.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ def conv3x3(inputs: int, outputs: int, stride: int = 1, groups: int = 1, dilatio
 
 
 Norm = Literal["batch", "group"]
+Stride = Literal["3x3", "1x1"]
 Attention = Callable[[int], nn.Module]
 
 
@@ -64,12 +64,15 @@ class BasicBlock(nn.Module):
         dilation: int = 1,
         groups: int = 1,
         base_width: int = 64,
+        stride_on: Stride = "3x3",
         norm: Norm = "batch",
         attention: Attention | None = None,
     ) -> None:
         super().__init__()
-        if groups != 1 or base_width != 64:
-            raise UsageError("groups and base_width change a bottleneck; this network has none", "use resnet50")
+        if groups != 1 or base_width != 64 or stride_on != "3x3":
+            raise UsageError(
+                "groups, base_width and stride_on change a bottleneck; this network has none", "use resnet50"
+            )
         self.conv1, self.bn1 = conv3x3(inputs, planes, stride, dilation=dilation), norm2d(norm, planes)
         self.conv2, self.bn2 = conv3x3(planes, planes, dilation=dilation), norm2d(norm, planes)
         self.attention = attention(planes) if attention else None
@@ -98,20 +101,22 @@ class Bottleneck(nn.Module):
         dilation: int = 1,
         groups: int = 1,
         base_width: int = 64,
+        stride_on: Stride = "3x3",
         norm: Norm = "batch",
         attention: Attention | None = None,
     ) -> None:
         super().__init__()
         width, outputs = planes * base_width // 64 * groups, planes * self.expansion
-        self.conv1, self.bn1 = conv1x1(inputs, width), norm2d(norm, width)
-        self.conv2, self.bn2 = conv3x3(width, width, stride, groups, dilation), norm2d(norm, width)
+        early, late = (stride, 1) if stride_on == "1x1" else (1, stride)
+        self.conv1, self.bn1 = conv1x1(inputs, width, early), norm2d(norm, width)
+        self.conv2, self.bn2 = conv3x3(width, width, late, groups, dilation), norm2d(norm, width)
         self.conv3, self.bn3 = conv1x1(width, outputs), norm2d(norm, outputs)
         self.attention = attention(outputs) if attention else None
         self.downsample = shortcut(inputs, outputs, stride, norm)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
-        y = self.relu(self.bn1(self.conv1(x)))  # (b, width, h, w)
+        y = self.relu(self.bn1(self.conv1(x)))  # (b, width, h, w); h/s, w/s where the stride is here
         y = self.relu(self.bn2(self.conv2(y)))  # (b, width, h/s, w/s)
         y = self.bn3(self.conv3(y))  # (b, outputs, h/s, w/s)
         if self.attention is not None:
@@ -122,7 +127,9 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Maps images to class scores, or to a pyramid of features.
 
-    groups, base_width    of a bottleneck's 3x3 (ResNeXt, Wide)
+    groups, base_width    of a bottleneck's 3x3: split into that many parts (ResNeXt), each that wide at 64 planes (Wide)
+    widen                 all stages' channels by this factor; the stem keeps its 64 (Wide, of basic blocks)
+    stride_on             the convolution of a bottleneck that strides
     attention             makes a layer for that many channels, which re-weights f(x) before the sum (SE, CBAM)
     small_images          a 3x3 stem without stride and pooling, for images of about 32 pixels
     norm                  "group" where a batch is too small for its statistics; parameter names stay
@@ -139,6 +146,8 @@ class ResNet(nn.Module):
         num_classes: int = 1000,
         groups: int = 1,
         base_width: int = 64,
+        widen: float = 1.0,
+        stride_on: Stride = "3x3",
         attention: Attention | None = None,
         small_images: bool = False,
         norm: Norm = "batch",
@@ -150,14 +159,15 @@ class ResNet(nn.Module):
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
         strides = output_stride // 4 if small_images else output_stride
         self.smallest = strides // 2 + 1  # so that the last stride still has two pixels to step over
-        self.channels = tuple(planes * block.expansion for planes in (64, 128, 256, 512))
+        planes = tuple(int(widen * planes) for planes in (64, 128, 256, 512))
+        self.channels = tuple(block.expansion * p for p in planes)
         stem = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.conv1 = conv3x3(in_channels, 64) if small_images else stem
         self.maxpool = nn.Identity() if small_images else nn.MaxPool2d(3, stride=2, padding=1)
         self.bn1 = norm2d(norm, 64)
         self.relu = nn.ReLU(inplace=True)
 
-        make = partial(block, groups=groups, base_width=base_width, norm=norm, attention=attention)
+        make = partial(block, groups=groups, base_width=base_width, stride_on=stride_on, norm=norm, attention=attention)
 
         def stage(inputs: int, planes: int, depth: int, stride: int, dilation: int = 1) -> nn.Sequential:
             """The first block still sees at the dilation of the stage before."""
@@ -167,10 +177,10 @@ class ResNet(nn.Module):
 
         c2, c3, c4, c5 = self.channels
         d4, d5 = max(16 // output_stride, 1), max(32 // output_stride, 1)
-        self.layer1 = stage(64, 64, depths[0], stride=1)
-        self.layer2 = stage(c2, 128, depths[1], stride=2)
-        self.layer3 = stage(c3, 256, depths[2], stride=2 if d4 == 1 else 1, dilation=d4)
-        self.layer4 = stage(c4, 512, depths[3], stride=2 if d5 == 1 else 1, dilation=d5)
+        self.layer1 = stage(64, planes[0], depths[0], stride=1)
+        self.layer2 = stage(c2, planes[1], depths[1], stride=2)
+        self.layer3 = stage(c3, planes[2], depths[2], stride=2 if d4 == 1 else 1, dilation=d4)
+        self.layer4 = stage(c4, planes[3], depths[3], stride=2 if d5 == 1 else 1, dilation=d5)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(c5, num_classes) if num_classes else nn.Identity()
         for layer in self.modules():
@@ -215,3 +225,24 @@ def resnet101(**options) -> ResNet:
 @MODELS.register
 def resnet152(**options) -> ResNet:
     return ResNet(Bottleneck, (3, 8, 36, 3), **options)
+
+
+@MODELS.register
+def resnet200(**options) -> ResNet:
+    return ResNet(Bottleneck, (3, 24, 36, 3), **options)
+
+
+# strides at the first 1x1, as in the paper
+@MODELS.register
+def resnet50_v1(**options) -> ResNet:
+    return resnet50(stride_on="1x1", **options)
+
+
+@MODELS.register
+def resnet101_v1(**options) -> ResNet:
+    return resnet101(stride_on="1x1", **options)
+
+
+@MODELS.register
+def resnet152_v1(**options) -> ResNet:
+    return resnet152(stride_on="1x1", **options)

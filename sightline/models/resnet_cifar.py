@@ -22,18 +22,20 @@ from .sizes import require_at_least
 
 
 class PaddedBlock(nn.Module):
-    """Two 3x3 and a shortcut without parameters."""
+    """Two 3x3 and, in a residual network, a shortcut without parameters."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, residual: bool = True) -> None:
         super().__init__()
         self.conv1, self.bn1 = conv3x3(inputs, outputs, stride), nn.BatchNorm2d(outputs)
         self.conv2, self.bn2 = conv3x3(outputs, outputs), nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
-        self.stride, self.new = stride, outputs - inputs
+        self.stride, self.new, self.residual = stride, outputs - inputs, residual
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
         y = self.relu(self.bn1(self.conv1(x)))  # (b, outputs, h/s, w/s)
         y = self.bn2(self.conv2(y))  # (b, outputs, h/s, w/s)
+        if not self.residual:
+            return self.relu(y)
         if self.new:
             x = x[:, :, :: self.stride, :: self.stride]  # (b, inputs, h/s, w/s)
             x = F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))  # (b, outputs, h/s, w/s)
@@ -41,17 +43,22 @@ class PaddedBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """6n + 2 layers, n = `depth` blocks a stage."""
+    """6n + 2 layers, n = `depth` blocks a stage; `residual` says whether they have shortcuts."""
 
-    def __init__(self, depth: int, *, in_channels: int = 3, num_classes: int = 10) -> None:
+    def __init__(self, depth: int, *, in_channels: int = 3, num_classes: int = 10, residual: bool = True) -> None:
         super().__init__()
+
+        def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+            rest = (PaddedBlock(outputs, outputs, 1, residual) for _ in range(depth - 1))
+            return nn.Sequential(PaddedBlock(inputs, outputs, stride, residual), *rest)
+
         self.input_size = (in_channels, 32, 32)
         self.channels = (16, 32, 64)
         self.conv1, self.bn1 = conv3x3(in_channels, 16), nn.BatchNorm2d(16)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(*(PaddedBlock(16, 16, 1) for _ in range(depth)))
-        self.layer2 = nn.Sequential(*(PaddedBlock(32 if i else 16, 32, 1 if i else 2) for i in range(depth)))
-        self.layer3 = nn.Sequential(*(PaddedBlock(64 if i else 32, 64, 1 if i else 2) for i in range(depth)))
+        self.layer1 = stage(16, 16, stride=1)
+        self.layer2 = stage(16, 32, stride=2)
+        self.layer3 = stage(32, 64, stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(64, num_classes) if num_classes else nn.Identity()
         for layer in self.modules():
@@ -105,3 +112,28 @@ def resnet56(**options) -> CifarResNet:
 @MODELS.register
 def resnet110(**options) -> CifarResNet:
     return CifarResNet(18, **options)
+
+
+@MODELS.register
+def resnet1202(**options) -> CifarResNet:
+    return CifarResNet(200, **options)
+
+
+@MODELS.register
+def plain20(**options) -> CifarResNet:
+    return CifarResNet(3, residual=False, **options)
+
+
+@MODELS.register
+def plain32(**options) -> CifarResNet:
+    return CifarResNet(5, residual=False, **options)
+
+
+@MODELS.register
+def plain44(**options) -> CifarResNet:
+    return CifarResNet(7, residual=False, **options)
+
+
+@MODELS.register
+def plain56(**options) -> CifarResNet:
+    return CifarResNet(9, residual=False, **options)

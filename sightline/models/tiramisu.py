@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.errors import UsageError
+from sightline.layers.dropout import require_share
 from sightline.layers.initialise import initialise
 
 from .backbones import padded, require_classes
@@ -72,8 +72,7 @@ class Tiramisu(nn.Module):
     ) -> None:
         super().__init__()
         require_classes(num_classes)
-        if dropout >= 1:
-            raise UsageError(f"dropout={dropout} leaves nothing", "a share below 1")
+        require_share(dropout)
         self.input_size = (in_channels, 224, 224)
         self.multiple = 2 ** len(blocks)
         self.first = nn.Conv2d(in_channels, first, 3, padding=1)

@@ -11,7 +11,8 @@
 Parameter names are torchvision's but for the trunk's (`as_torchvision`), so its weights load with strict=True. As there,
 the `_bn` variants normalise after each convolution (Ioffe & Szegedy 2015; the paper does not), a last map of another size
 is averaged to 7x7 (the paper turns dense layers into convolutions instead: `fcn`), and weights start from He's Gaussian of
-variance 2 / fan-out, in dense layers from one of deviation 0.01 (the paper starts the deep ones from A's).
+variance 2 / fan-out, in dense layers from one of deviation 0.01 (the paper starts the deep ones from A's). `vgg11_lrn` is
+the paper's A-LRN: AlexNet's response normalisation after the first ReLU, which did not help.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.errors import UsageError
+from sightline.layers.dropout import require_share
 from sightline.layers.initialise import initialise
+from sightline.layers.normalisation import LocalResponseNorm
 
 from .catalogue import MODELS
 from .sizes import require_at_least
@@ -50,7 +52,7 @@ class Pyramid(nn.Sequential):
         return maps
 
 
-def stages(plan: Plan, in_channels: int, batch_norm: bool) -> Pyramid:
+def stages(plan: Plan, in_channels: int, batch_norm: bool, lrn: bool = False) -> Pyramid:
     layers: list[nn.Module] = []
     for kernels, outputs in zip(plan, CHANNELS, strict=True):
         for kernel in kernels:
@@ -58,6 +60,7 @@ def stages(plan: Plan, in_channels: int, batch_norm: bool) -> Pyramid:
             layers += [nn.BatchNorm2d(outputs)] if batch_norm else []
             layers.append(nn.ReLU(inplace=True))
             in_channels = outputs
+        layers += [LocalResponseNorm()] if lrn and outputs == CHANNELS[0] else []
         layers.append(nn.MaxPool2d(2))
     pyramid = Pyramid(*layers)
     initialise(pyramid, "he_out")
@@ -67,6 +70,8 @@ def stages(plan: Plan, in_channels: int, batch_norm: bool) -> Pyramid:
 class VGG(nn.Module):
     """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32 and, last, the dense layers' vector.
 
+    batch_norm     after each convolution
+    lrn            response normalisation at the end of the first stage
     dense          widths of the dense layers before the head; with none the head reads the last map's mean
     dropout        share of the dense layers' units that are dropped
     small_images   for images of about 32 pixels: the first dense layer reads the last map's mean, not 7x7 of it
@@ -79,16 +84,16 @@ class VGG(nn.Module):
         in_channels: int = 3,
         num_classes: int = 1000,
         batch_norm: bool = False,
+        lrn: bool = False,
         dense: tuple[int, ...] = (4096, 4096),
         dropout: float = 0.5,
         small_images: bool = False,
     ) -> None:
         super().__init__()
-        if dropout >= 1:
-            raise UsageError(f"dropout={dropout} leaves nothing", "a share below 1")
+        require_share(dropout)
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
         self.channels = CHANNELS + dense[-1:]
-        self.trunk = stages(plan, in_channels, batch_norm)
+        self.trunk = stages(plan, in_channels, batch_norm, lrn)
         cells = 1 if small_images or not dense else 7
         self.avgpool = nn.AdaptiveAvgPool2d(cells)
         widths = (CHANNELS[-1] * cells**2, *dense)
@@ -121,6 +126,11 @@ def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @MODELS.register
 def vgg11(**options) -> VGG:
     return VGG(A, **options)
+
+
+@MODELS.register
+def vgg11_lrn(**options) -> VGG:
+    return VGG(A, lrn=True, **options)
 
 
 @MODELS.register

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,10 @@ from sightline.engine import schedules
 from sightline.engine.optimizers import one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
+from sightline.layers.normalisation import freeze_batchnorm
 from sightline.models import MODELS
-from sightline.models.create import create_model, model_options
+from sightline.models.create import create_model, load_into, model_options
+from sightline.models.weights import Fit
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
@@ -41,7 +44,39 @@ MONITORED = {
 
 
 def build_model(recipe: Recipe, classes: int) -> nn.Module:
-    """The recipe's network, its weights drawn from the recipe's seed. UsageError where it answers another question."""
+    """The recipe's network, its weights drawn from the recipe's seed. UsageError where it answers another question.
+
+    The batch norms of a detector that starts from `model.weights` are frozen: its batches are too small to measure them.
+    """
+    assert recipe.model.name
+    network = create_model(recipe.model.name, seed=recipe.seed, **_model_arguments(recipe, classes))
+    if recipe.model.weights is not None and recipe.task.kind in ("detection", "instances"):
+        freeze_batchnorm(network)
+    return network
+
+
+def load_start(recipe: Recipe, network: nn.Module, classes: int) -> Fit:
+    """Read the recipe's `model.weights` into its network. Errors as of `models.weights.load`."""
+    assert recipe.model.name and recipe.model.weights
+    return load_into(
+        network,
+        recipe.model.name,
+        recipe.model.weights,
+        allow_network=recipe.model.allow_network,
+        **_model_arguments(recipe, classes),
+    )
+
+
+def normalisation_of(weights: dict[str, Any] | None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation, in 0-255 units, that weights (`Fit.record`) learned with; None where nobody knows."""
+    known = weights["preprocessing"] if weights else None
+    if known is None:
+        return None
+    mean, std = (tuple(255 * value for value in known[key]) for key in ("mean", "std"))
+    return mean, std
+
+
+def _model_arguments(recipe: Recipe, classes: int) -> dict[str, Any]:
     assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
     name, options = recipe.model.name, dict(recipe.model.options)
     if (answers := MODELS.heading(name)) != recipe.task.kind:
@@ -52,7 +87,7 @@ def build_model(recipe: Recipe, classes: int) -> nn.Module:
         options.setdefault("image_size", (recipe.input.size, recipe.input.width))
     if "small_images" in known and max(recipe.input.size, recipe.input.width) <= 64:
         options.setdefault("small_images", True)
-    return create_model(name, num_classes=classes, in_channels=recipe.input.channels, seed=recipe.seed, **options)
+    return {"num_classes": classes, "in_channels": recipe.input.channels, **options}
 
 
 def build_geometry(recipe: Recipe) -> Geometry:
@@ -60,9 +95,9 @@ def build_geometry(recipe: Recipe) -> Geometry:
     return Geometry(height=recipe.input.size, width=recipe.input.width, fit=recipe.input.fit)
 
 
-def build_task(recipe: Recipe, preprocessing: Preprocessing, amounts: Int[np.ndarray, "k"]) -> Task:
-    """The task over a fresh network; `amounts` are the training images, pixels or objects of each class."""
-    network = build_model(recipe, len(amounts)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def build_task(recipe: Recipe, preprocessing: Preprocessing, amounts: Int[np.ndarray, "k"], network: nn.Module) -> Task:
+    """The task over a network; `amounts` are the training images, pixels or objects of each class."""
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return task_over(Normalised(preprocessing.normaliser(), network), recipe, amounts)
 
 

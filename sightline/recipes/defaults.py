@@ -9,17 +9,23 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from sightline.errors import UsageError
+from sightline.models.create import model_options, outline
 
 from .recipe import TASKS, Recipe
 
 SMALL_SIDE = 40  # pixels: up to here an image is a sign or a thumbnail
 MEDIUM_SIDE = 72
 LARGE_INPUT = 96  # side that larger images are brought to
+SMALL_INPUT = 32  # least side for networks that were made for large images
+SMALL_PATCHES = 64  # side up to which a transformer's patches are of 4 pixels, which divide it
+HEAVY = 1_000_000  # parameters from which adamw goes slower
 SEGMENTER, DETECTOR, INSTANCER = "unet_resnet18", "faster_rcnn_resnet18_fpn", "mask_rcnn_resnet18_fpn"
 LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}
 SEGMENTED_PIXELS, DETECTED_PIXELS = 192 * 256, 256 * 320  # of the input where nobody says how large
-SEGMENTING_STEPS, DETECTING_STEPS = 900, 400
+SEGMENTING_STEPS, DETECTING_STEPS = 700, 400
 _IMAGES_SEEN = 60_000  # a training of a small data set shows about this many images
 
 
@@ -78,7 +84,7 @@ def _classification(recipe: Recipe, facts: Facts) -> Filled:
     channels = recipe.input.channels or (1 if facts.grey else 3)
     name = recipe.model.name or _model(side, channels)
     size = recipe.input.size or _input(name, side)
-    optimizer = recipe.optim.name or ("adamw" if name in ("lenet5", "linear", "mlp") else "sgd")
+    optimizer = recipe.optim.name or ("sgd" if _is_normed(name) else "adamw")
     batch = recipe.fit.batch or (32 if facts.n < 1_000 else 64 if facts.n < 10_000 else 128)
     return {
         "model": {"name": name},
@@ -92,7 +98,7 @@ def _classification(recipe: Recipe, facts: Facts) -> Filled:
             "preset": recipe.augment.preset or ("standard" if facts.n < 2_000 and channels == 3 else "light"),
             "flip": recipe.augment.flip if recipe.augment.flip is not None else channels == 3,
         },
-        "optim": {"name": optimizer, **_optimizer(recipe, optimizer, batch)},
+        "optim": {"name": optimizer, **_optimizer(recipe, optimizer, batch, adamw=_adamw_rate(name))},
         "fit": {"batch": batch, "epochs": recipe.fit.epochs or _epochs(facts.n)},
     }
 
@@ -122,9 +128,7 @@ def _dense(recipe: Recipe, facts: Facts, *, model: str, pixels: int, batch: int,
         height, width = recipe.input.size, recipe.input.width or recipe.input.size
     name, optimizer = recipe.model.name or model, recipe.optim.name or "adamw"
     batch = recipe.fit.batch or batch
-    values = _optimizer(recipe, optimizer, batch)
-    if optimizer == "adamw" and recipe.optim.lr is None:
-        values["lr"] = 1e-3 if model == SEGMENTER else 3e-4
+    values = _optimizer(recipe, optimizer, batch, adamw=1e-3 if model == SEGMENTER else 3e-4)
     return {
         "model": {"name": name},
         "input": {
@@ -153,22 +157,34 @@ def _model(side: int, channels: int) -> str:
 
 
 def _input(model: str, side: int) -> int:
-    if model == "lenet5":
+    if model in ("lenet5", "lenet5_original"):
         return 32
-    return max(side + -side % 4, 8) if side <= MEDIUM_SIDE else LARGE_INPUT
+    if model.startswith("vit_") and side > SMALL_PATCHES:
+        return LARGE_INPUT
+    least = SMALL_INPUT if "small_images" in model_options(model) else 8
+    return max(side + -side % 4, least) if side <= MEDIUM_SIDE else LARGE_INPUT
 
 
 def _epochs(n: int) -> int:
     return int(min(max(math.ceil(_IMAGES_SEEN / max(n, 1)), 15), 60))
 
 
-def _optimizer(recipe: Recipe, name: str, batch: int) -> dict[str, Any]:
+def _is_normed(model: str) -> bool:
+    """Has the network batch norms, so that a high rate does it good?"""
+    return any(isinstance(layer, nn.BatchNorm2d) for layer in outline(model).modules())
+
+
+def _adamw_rate(model: str) -> float:
+    return 5e-4 if sum(p.numel() for p in outline(model).parameters()) > HEAVY else 2e-3
+
+
+def _optimizer(recipe: Recipe, name: str, batch: int, *, adamw: float) -> dict[str, Any]:
     given = recipe.optim
     if name == "sgd":
         values = {"lr": 0.1 * batch / 128, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
         if given.momentum == 0:
             values["nesterov"] = False
     else:
-        rate = {"adagrad": 0.01, "adadelta": 1.0}.get(name, 2e-3)
+        rate = {"adamw": adamw, "adagrad": 0.01, "adadelta": 1.0}.get(name, 2e-3)
         values = {"lr": rate, "momentum": 0.0, "nesterov": False, "weight_decay": 0.01 if name == "adamw" else 0.0}
     return {key: value if getattr(given, key) is None else getattr(given, key) for key, value in values.items()}

@@ -37,6 +37,8 @@ class DataSection(Section):
 class ModelSection(Section):
     name: str | None = Field(None, description="see `sightline models`")
     options: dict[str, Any] = Field(default_factory=dict, description="the family's own options; see `describe`")
+    weights: str | None = Field(None, description="what it starts from: a file, or published ones such as torchvision")
+    allow_network: bool = Field(False, description="fetch published weights that are not in the cache")
 
 
 class InputSection(Section):
@@ -65,7 +67,7 @@ class ClassificationSection(Section):
 
 class SegmentationSection(Section):
     kind: Literal["segmentation"]
-    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = "cross_entropy"
+    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = "cross_entropy+dice"
     class_weight: ClassWeight = "none"
 
 
@@ -148,7 +150,7 @@ class Recipe(Section):
 
 
 # What may differ between two starts of one run without changing its result.
-INCIDENTAL = {"data": {"cache", "workers"}, "fit": {"commit_every", "device"}}
+INCIDENTAL = {"data": {"cache", "workers"}, "model": {"allow_network"}, "fit": {"commit_every", "device"}}
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from .task import Loss, Task
 
 
 class Classification(Task):
-    """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k).
+    """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k). While it trains it may answer with a NamedTuple
+    instead: the scores, then those of auxiliary heads, each judged alike and counted `aux_weight` times (Szegedy et al.
+    2014, arXiv:1409.4842: 0.3).
 
     With the hinge, probabilities are the softmax of the scores: ordered rightly, calibrated by nothing.
     """
@@ -32,24 +34,25 @@ class Classification(Task):
         loss: Literal["cross_entropy", "hinge"] = "cross_entropy",
         label_smoothing: float = 0.0,
         class_weight: Float[Tensor, "k"] | None = None,
+        aux_weight: float = 0.3,
     ) -> None:
         super().__init__()
         self.model = model
         self.kind = loss
         self.label_smoothing = label_smoothing
+        self.aux_weight = aux_weight
         self.register_buffer("class_weight", class_weight, persistent=False)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         labels = _labels(batch)
-        scores = self.model(batch.image)  # (b, k)
-        if self.kind == "hinge":
-            mean, weight = multiclass_hinge(scores, labels, class_weight=self.class_weight)
-        else:
-            mean, weight = cross_entropy(scores, labels, smoothing=self.label_smoothing, class_weight=self.class_weight)
+        answer = self.model(batch.image)
+        scores, *auxiliary = answer if isinstance(answer, tuple) else (answer,)  # (b, k) each
+        mean, weight = self._judged(scores, labels)
+        total = mean + sum(self.aux_weight * self._judged(extra, labels)[0] for extra in auxiliary)
         with torch.no_grad():
             right = ((scores.argmax(1) == labels.index) & labels.known).float().sum()
             accuracy = right / labels.known.sum().clamp(min=1)
-        return Loss(mean, weight, {"loss": mean.detach(), "accuracy": accuracy})
+        return Loss(total, weight, {"loss": mean.detach(), "accuracy": accuracy})
 
     def predict(self, batch: Batch) -> Classes:
         return Classes(self.model(batch.image).float().softmax(-1))
@@ -62,6 +65,12 @@ class Classification(Task):
 
     def metrics(self, rows: ClassRows) -> dict[str, float | None]:
         return classification_metrics(rows.target, rows.probability)
+
+    def _judged(self, scores: Float[Tensor, "b k"], labels: Labels) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """(mean, weight) of the loss."""
+        if self.kind == "hinge":
+            return multiclass_hinge(scores, labels, class_weight=self.class_weight)
+        return cross_entropy(scores, labels, smoothing=self.label_smoothing, class_weight=self.class_weight)
 
 
 def _labels(batch: Batch) -> Labels:

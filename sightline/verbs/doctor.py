@@ -14,8 +14,7 @@ import torch
 from sightline import __version__
 from sightline.engine.devices import choose_device, choose_precision
 from sightline.errors import CheckError
-
-from .preparing import cache_folder
+from sightline.storage.caching import cache_folder
 
 FLOORS = {"torch": (2, 11), "pillow": (12, 3), "pyarrow": (17,)}
 

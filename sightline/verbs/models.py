@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sightline.errors import UsageError
 from sightline.models import MODELS
-from sightline.models.create import default_input, list_models
+from sightline.models.create import list_models, outline
 from sightline.models.describe import describe as describe_network
+from sightline.recipes.reading import parse_overrides
 
 
 def models(pattern: str = "*") -> dict[str, Any]:
     """Every network whose name matches the shell pattern: name, family, parameters at its usual input."""
     found = []
     for name in list_models(pattern):
-        shape = default_input(name)
+        network = outline(name)
+        parameters = sum(p.numel() for p in network.parameters())
         family = MODELS[name].__module__.rsplit(".", 1)[-1]
-        found.append(
-            {"name": name, "family": family, "parameters": describe_network(name)["parameters"], "input": shape}
-        )
+        found.append({"name": name, "family": family, "parameters": parameters, "input": network.input_size})
     return {"models": found}
 
 
-def describe(model: str, *, input: str | None = None, classes: int | None = None) -> dict[str, Any]:
-    """Layer by layer: output shape, parameters, multiply-adds, receptive field. `input` is CxHxW."""
-    return describe_network(model, input=None if input is None else parse_shape(input), num_classes=classes)
+def describe(
+    model: str,
+    options: Sequence[str] | Mapping[str, Any] = (),
+    *,
+    input: str | None = None,
+    classes: int | None = None,
+) -> dict[str, Any]:
+    """Layer by layer: output shape, parameters, multiply-adds, receptive field. `input` is CxHxW; `options` are the
+    network's (`["small_images=true"]` or `{"small_images": True}`)."""
+    given = dict(options) if isinstance(options, Mapping) else parse_overrides(options)
+    shape = None if input is None else parse_shape(input)
+    return describe_network(model, input=shape, num_classes=classes, options=given)
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:

@@ -27,6 +27,7 @@ from sightline.recipes.defaults import Facts, complete
 from sightline.recipes.reading import make_recipe, merge, parse_overrides, read_values, shipped_recipes
 from sightline.recipes.recipe import DataSection, Recipe
 from sightline.recipes.run import Run
+from sightline.storage.caching import cache_folder
 
 from .telling import Teller
 
@@ -61,12 +62,6 @@ def _values(what: str) -> dict[str, Any]:
     if os.sep in what or path.suffix or path.exists():
         return {"data": {"path": what}}
     raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, [*DATASETS, *shipped_recipes()]))
-
-
-def cache_folder() -> Path:
-    """Where audits are remembered: $SIGHTLINE_CACHE, else the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("SIGHTLINE_CACHE") or Path(home) / "sightline")
 
 
 def open_dataset(recipe: Recipe, teller: Teller, *, whole: bool = False) -> Dataset:

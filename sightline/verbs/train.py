@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import nn
 
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Memory
@@ -37,6 +39,8 @@ from sightline.recipes.assembly import (
     build_schedule,
     build_task,
     check,
+    load_start,
+    normalisation_of,
     steps_of,
 )
 from sightline.recipes.defaults import HEADLINES
@@ -89,11 +93,12 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     recipe, out, smoke = _asked(what, overrides, flags, out, resume, smoke)
     data = open_dataset(recipe, teller)
     recipe = resolved(recipe, data)
+    start = _start(recipe, data, out, teller)
     run = place(recipe, data, out)
     with compute_threads(recipe.fit.threads), locked(run.folder):
         begin(run, recipe, data, smoke=smoke, teller=teller)
         teller.keep(run.folder / "log.txt")
-        _train(_ready(run, recipe, data, teller, smoke=bool(run.status["smoke"])))
+        _train(_ready(run, recipe, data, start, teller, smoke=bool(run.status["smoke"])))
     return run
 
 
@@ -130,12 +135,33 @@ def resolved(recipe: Recipe, data: Dataset) -> Recipe:
     return recipe.model_copy(update={"fit": recipe.fit.model_copy(update=chosen)})
 
 
+class Start(NamedTuple):
+    """The network that a training begins with, and where its weights are from, as the run keeps and says it."""
+
+    network: nn.Module
+    weights: dict[str, Any] | None = None
+    said: Sequence[str] = ()
+
+
+def _start(recipe: Recipe, data: Dataset, out: str | Path | None, teller: Teller) -> Start:
+    """Weights from elsewhere are read before there is a folder, and not again once a checkpoint has the network's own."""
+    network = build_model(recipe, len(data.classes))
+    if recipe.model.weights is None:
+        return Start(network)
+    run = Run(Path(out or "."))
+    if out is not None and (run.folder / "model/config.json").exists() and any(run.folder.glob("checkpoints/step-*")):
+        return Start(network, run.read_json("model/config.json").get("weights"))
+    teller.say(f"reading the weights {recipe.model.weights}")
+    fit = load_start(recipe, network, len(data.classes))
+    return Start(network, fit.record(), fit.said())
+
+
 def _shape(recipe: Recipe) -> tuple[int, int, int]:
     assert recipe.input.size and recipe.input.width and recipe.input.channels
     return recipe.input.channels, recipe.input.size, recipe.input.width
 
 
-def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bool) -> Training:
+def _ready(run: Run, recipe: Recipe, data: Dataset, start: Start, teller: Teller, *, smoke: bool) -> Training:
     """Load the images, measure the training split, build the task, and write what describes them."""
     channels = _shape(recipe)[0]
     ids = {split: data.ids(split) for split in ("train", "val", "test") if len(data.ids(split))}
@@ -144,15 +170,18 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, teller: Teller, *, smoke: bo
     geometry = build_geometry(recipe)
     raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
     images = {split: load(data, some, raw, recipe, judging=split != "train") for split, some in ids.items()}
-    mean, std = statistics(images["train"], channels)
+    mean, std = normalisation_of(start.weights) or statistics(images["train"], channels)
     preprocessing = replace(raw, mean=mean, std=std)
-    task = build_task(recipe, preprocessing, data.amounts()[:, 0])
+    task = build_task(recipe, preprocessing, data.amounts()[:, 0], start.network)
     steps, per_epoch = (2, 2) if smoke else steps_of(recipe, len(ids["train"]))
     run.write_json("preprocessing.json", preprocessing.to_json())
     described = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))
     (run.folder / "model").mkdir(exist_ok=True)
     config = {"options": recipe.model.options, "input": _shape(recipe), "classes": data.classes}
+    config |= {"weights": start.weights} if start.weights else {}
     run.write_json("model/config.json", described | config | {"name": recipe.model.name})
+    for line in start.said:
+        teller.say(line)
     teller.say(
         f"{recipe.model.name} ({described['parameters']:,} parameters) on {len(ids['train']):,} images of "
         f"{len(data.classes)} classes at {geometry.height}x{geometry.width}: {steps:,} steps of {recipe.fit.batch}, "

@@ -23,7 +23,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "defaults.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 FACTS = Facts(n=100, height=8, width=8, grey=True, one_aspect=True, classes=2)
 CONSTANTS = [
-    (defaults, "SMALL_SIDE"), (defaults, "MEDIUM_SIDE"), (defaults, "LARGE_INPUT"), (splits, "CARVED"),
+    (defaults, "SMALL_SIDE"), (defaults, "SMALL_INPUT"), (defaults, "SMALL_PATCHES"), (defaults, "HEAVY"),
+    (defaults, "MEDIUM_SIDE"), (defaults, "LARGE_INPUT"), (splits, "CARVED"),
     (devices, "BF16_WORTH"), (decoder, "MAX_PIXELS"), (decoder, "MAX_BYTES"),
 ]  # fmt: skip
 

@@ -26,7 +26,7 @@ VERBS = {
     "predict": "run paths out device json verbose quiet",
     "report": "run json verbose quiet",
     "models": "pattern json verbose quiet",
-    "describe": "model input classes json verbose quiet",
+    "describe": "model options input classes json verbose quiet",
     "data": "what show json verbose quiet",
     "verify": "run json verbose quiet",
     "doctor": "json verbose quiet",
@@ -44,6 +44,9 @@ CALLS = {
     "pickle.loads",
     "os.system",
 }
+ALLOWED = {
+    "sightline/storage/unpickling.py": ("torch.load", "weights_only=True")
+}  # run in a process apart, never imported
 
 
 def test_public_names() -> None:
@@ -92,7 +95,9 @@ def test_nothing_becomes_code() -> None:
                 assert not {n.split(".")[0] for n in names} & FORBIDDEN, path
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                assert called not in CALLS, f"{path}:{node.lineno} calls {called}"
+                allowed, how = ALLOWED.get(str(path.relative_to(PACKAGE.parent)), ("", ""))
+                safe = called == allowed and how in [ast.unparse(k) for k in node.keywords]
+                assert called not in CALLS or safe, f"{path}:{node.lineno} calls {called}"
                 shell = [k for k in node.keywords if k.arg in ("shell", "allow_pickle")]
                 assert all(isinstance(k.value, ast.Constant) and k.value.value is False for k in shell), path
             if isinstance(node, ast.Attribute) and ast.unparse(node) in (

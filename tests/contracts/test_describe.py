@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from sightline.errors import UsageError
-from sightline.models import MODELS
-from sightline.models.create import create_model, default_input
+from sightline.models.create import create_model, default_input, model_options, outline
 from sightline.models.describe import describe
+from tests.smallest import SMALLEST
 
 torch.set_num_threads(1)
 COLUMNS = ["name", "kind", "output", "parameters", "multiply_adds", "receptive_field"]
@@ -23,26 +23,26 @@ def rows_of(network: nn.Module, size: tuple[int, int, int]) -> dict[str, dict]:
     return {row["name"]: row for row in describe(network, input=size)["layers"]}
 
 
-@pytest.mark.parametrize("name", MODELS.matching(heading="classification"))
+@pytest.mark.parametrize("name", sorted(SMALLEST))
 def test_sums_and_costs(name: str) -> None:
-    channels, *size = default_input(name)
-    small = (channels, *size) if name in ("linear", "mlp", "lenet5") else (channels, 65, 49)
-    table = describe(name, input=small, num_classes=7)
-    assert list(table) == ["name", "parameters", "multiply_adds", "layers"]
+    network = outline(name, num_classes=7, **SMALLEST[name])
+    channels, *size = network.input_size
+    small = (channels, *size) if "image_size" in model_options(name) or size[0] <= 97 else (channels, 97, 81)
+    table = describe(name, input=small, num_classes=7, options=SMALLEST[name])
+    assert list(table) == ["name", "parameters", "multiply_adds", "attention_multiply_adds", "layers"]
     assert json.loads(json.dumps(table)) == table
     layers = table["layers"]
     assert all(list(row) == COLUMNS for row in layers)
     assert len({row["name"] for row in layers}) == len(layers)
     assert sum(row["parameters"] for row in layers) == table["parameters"]
     assert sum(row["multiply_adds"] for row in layers) == table["multiply_adds"]
-    with torch.device("meta"):
-        network = create_model(name, num_classes=7).eval()
-        with FlopCounterMode(display=False) as counter:
-            network(torch.zeros(1, *small))
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(torch.zeros(1, *small, device="meta"))
     assert table["parameters"] == sum(p.numel() for p in network.parameters())
-    assert 2 * table["multiply_adds"] == counter.get_total_flops()
-    assert layers[-1]["output"] == [7]
-    assert layers[-1]["receptive_field"] is None
+    assert 2 * (table["multiply_adds"] + table["attention_multiply_adds"]) == counter.get_total_flops()
+    last = [row for row in layers if row["output"]][-1]  # auxiliary heads idle
+    assert last["output"] == [7]
+    assert last["receptive_field"] is None
 
 
 @pytest.mark.parametrize(

@@ -297,3 +297,19 @@ def test_every_image_weighs_the_same_however_many_it_drew() -> None:
     assert weight == 2
     assert whole.item() == pytest.approx((first[0].item() + second[0].item()) / 2)
     assert second[0].item() == pytest.approx(np.log1p(np.exp(-0.1)))
+
+
+@torch.no_grad()
+def test_regions_from_elsewhere() -> None:
+    """Fast R-CNN: the network's own proposals given back change nothing; others are judged in their place."""
+    small = network().network.eval()
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    own = small(images)
+    again = small(images, given=(own.proposals, own.sample))
+    assert torch.equal(again.class_logits, own.class_logits)
+    assert torch.equal(again.found.boxes, own.found.boxes)
+    boxes, sample = torch.tensor([[4.0, 4, 40, 40], [8, 8, 60, 30]]), torch.tensor([0, 1])
+    other = small(images, given=(boxes, sample))
+    assert other.class_logits.shape == (2, own.class_logits.shape[1])
+    assert torch.equal(other.proposals, boxes)
+    assert set(other.found.sample.tolist()) <= {0, 1}

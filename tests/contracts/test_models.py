@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import os
+from functools import cache, lru_cache
 
 import pytest
 import torch
@@ -14,40 +15,66 @@ from sightline.models import MODELS
 from sightline.models.create import _set_by, create_model, default_input, list_models, model_options
 from sightline.models.resnet import BasicBlock, ResNet
 from sightline.models.resnet_cifar import CifarResNet
+from tests.smallest import SMALLEST
 
 torch.set_num_threads(1)
-# A family's smallest members stand for those that are only longer; dense layers of millions would only cost time.
-LIGHT = {"vgg11": {"dense": (64, 64)}, "vgg11_bn": {"dense": (64, 64)}}
-NAMES = [name for name in MODELS.matching(heading="classification") if not name.startswith("vgg") or name in LIGHT]
-FIXED = ["lenet5", "linear", "mlp"]  # one image size only
+EVERY = "SIGHTLINE_EVERY_VARIANT" in os.environ  # `make contracts`: as published, not only the smallest of each family
+NAMES = MODELS.matching(heading="classification") if EVERY else sorted(SMALLEST)
+FIXED = [name for name in NAMES if "image_size" in model_options(name)]  # one image size only
+
+
+@lru_cache(1 if EVERY else None)
+def built(name: str) -> nn.Module:
+    """Five classes; tests that change its weights or mode make their own."""
+    return fresh(name).eval()
+
+
+def fresh(name: str, num_classes: int = 5, seed: int = 7) -> nn.Module:
+    return create_model(name, num_classes=num_classes, seed=seed, **({} if EVERY else SMALLEST[name]))
 
 
 @cache
-def built(name: str) -> nn.Module:
-    """Five classes; tests that change its weights or mode make their own."""
-    return create_model(name, num_classes=5, seed=7, **LIGHT.get(name, {})).eval()
-
-
-def images(name: str, batch: int = 2, size: tuple[int, int] = (33, 41), seed: int = 0) -> Tensor:
+def size_of(name: str) -> tuple[int, int]:
     """Odd, and not square, where the network allows."""
-    channels, *fixed = default_input(name)
-    size = tuple(fixed) if name in FIXED else size
-    return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(seed))
+    channels, *fixed = built(name).input_size
+    if name in FIXED:
+        return tuple(fixed)
+    return (33, 41) if _accepts(built(name), torch.zeros(1, channels, 33, 41)) else (97, 105)
+
+
+def images(name: str, batch: int = 2, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, built(name).input_size[0], *size_of(name), generator=generator)
+
+
+def answers(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The scores, and those of auxiliary heads where the network has some and trains."""
+    return output if isinstance(output, tuple) else (output,)
 
 
 def test_names() -> None:
-    assert list_models("resnet1*") == ["resnet101", "resnet110", "resnet14", "resnet152", "resnet18"]
-    assert {"linear", "mlp", "lenet5", "resnet20", "resnet50"} <= set(NAMES)
+    assert list_models("resnet??") == [
+        "resnet14",
+        "resnet18",
+        "resnet20",
+        "resnet32",
+        "resnet34",
+        "resnet44",
+        "resnet50",
+        "resnet56",
+    ]
+    families = {MODELS[name].__module__ for name in MODELS.matching(heading="classification")}
+    assert {MODELS[name].__module__ for name in NAMES} == families
     with pytest.raises(UsageError, match=r"did you mean .*resnet50"):
         create_model("resnet5O")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_forward_and_backward(name: str) -> None:
-    network = create_model(name, num_classes=5, seed=7, **LIGHT.get(name, {})).train()
-    logits = network(images(name))
-    assert logits.shape == (2, 5)
-    logits.square().mean().backward()
+    network = fresh(name).train()
+    scores = answers(network(images(name)))
+    assert {score.shape for score in scores} == {(2, 5)}
+    torch.stack(scores).square().mean().backward()
     for key, p in network.named_parameters():
         assert p.grad is not None, key
         assert p.grad.isfinite().all(), key
@@ -62,14 +89,13 @@ def test_features_and_headless(name: str) -> None:
     assert [m.shape[:2] for m in maps] == [(2, channels) for channels in network.channels]
     areas = [m.shape[2] * m.shape[3] for m in maps]
     assert areas == sorted(areas, reverse=True)
-    headless = create_model(name, num_classes=0, seed=8, **LIGHT.get(name, {})).eval()
+    headless = fresh(name, num_classes=0, seed=8).eval()
     missing, unexpected = headless.load_state_dict(network.state_dict(), strict=False)
     assert not missing
-    assert len(unexpected) == 2  # weight and bias of the head
+    (head,) = {key.rsplit(".", 1)[0] for key in unexpected if "aux" not in key}
     vector = headless(x)
     assert vector.shape == (2, network.channels[-1])
     assert torch.allclose(vector, maps[-1].mean((2, 3)), rtol=1e-5, atol=1e-6)
-    head = unexpected[0].rsplit(".", 1)[0]
     assert torch.allclose(network.get_submodule(head)(vector), network(x), rtol=1e-4, atol=1e-5)
 
 
@@ -103,12 +129,22 @@ def _accepts(network: nn.Module, x: Tensor) -> bool:
 def test_channels_last_is_the_same_function(name: str) -> None:
     network, x = built(name), images(name)
     expected = network(x)
-    turned = (
-        create_model(name, num_classes=5, seed=7, **LIGHT.get(name, {})).eval().to(memory_format=torch.channels_last)
-    )
+    turned = fresh(name).eval().to(memory_format=torch.channels_last)
     got = turned(x.to(memory_format=torch.channels_last))
     scale = expected.abs().max()
     assert (got - expected).abs().max() <= 1e-5 * scale
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_low_precision_is_nearly_the_same_function(name: str) -> None:
+    """bfloat16 has eight bits: classes keep their order where the scores are well apart."""
+    network, x = fresh(name).eval(), images(name)
+    expected = network(x)
+    got = network.bfloat16()(x.bfloat16()).float()
+    assert got.isfinite().all()
+    spread = expected.std().item()
+    assert (got - expected).abs().max() <= max(0.1 * expected.abs().max().item(), 0.5 * spread)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,7 +152,7 @@ def test_start_is_a_function_of_the_seed(name: str) -> None:
     """And the weights are all there is: loaded elsewhere they answer the same. The caller's generator stays as it was."""
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    again, other = (create_model(name, num_classes=5, seed=seed, **LIGHT.get(name, {})).eval() for seed in (7, 8))
+    again, other = (fresh(name, seed=seed).eval() for seed in (7, 8))
     assert torch.equal(torch.get_rng_state(), before)
     for (key, p), q in zip(built(name).named_parameters(), again.parameters(), strict=True):
         assert torch.equal(p, q), key
@@ -126,7 +162,7 @@ def test_start_is_a_function_of_the_seed(name: str) -> None:
         assert torch.equal(other(images(name)), again(images(name)))
 
 
-@pytest.mark.parametrize("name", ["linear", "mlp", "lenet5", "resnet8", "resnet18"])
+@pytest.mark.parametrize("name", NAMES)
 def test_export_with_any_batch(name: str) -> None:
     network = built(name)
     shapes = {"x": {0: torch.export.Dim("batch", min=2, max=64)}}
@@ -201,6 +237,8 @@ def test_what_a_variant_sets_is_no_option(monkeypatch: pytest.MonkeyPatch) -> No
     assert set(model_options("small_wide_gray")) == {
         "num_classes",
         "base_width",
+        "widen",
+        "stride_on",
         "small_images",
         "norm",
         "output_stride",

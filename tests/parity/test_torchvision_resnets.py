@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sightline.models import MODELS
-from sightline.models.resnet import Bottleneck, ResNet
 from tests.distinct import fill_distinct
 
 torchvision = pytest.importorskip("torchvision")
 torch.set_num_threads(1)
 
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-FIFTY = (3, 4, 6, 3)
-PAIRS: dict[str, Callable[[], nn.Module]] = {name: MODELS[name] for name in NAMES} | {
-    "resnext50_32x4d": partial(ResNet, Bottleneck, FIFTY, groups=32, base_width=4),
-    "wide_resnet50_2": partial(ResNet, Bottleneck, FIFTY, base_width=128),
-}
+RELATIVES = ["resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"]
 
 
 def pair(name: str) -> tuple[nn.Module, nn.Module]:
     """(ours, theirs) with the same distinct values, loaded strictly."""
     theirs = torchvision.models.get_model(name, weights=None)
     fill_distinct(theirs, seed=1)
-    ours = PAIRS[name]()
+    ours = MODELS[name]()
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return ours.eval(), theirs.eval()
 
@@ -44,7 +36,7 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
     return (ours - theirs).abs().max().item() / scale
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", [*NAMES, *RELATIVES])
 @torch.no_grad()
 def test_same_answers(name: str) -> None:
     ours, theirs = pair(name)

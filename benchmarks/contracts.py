@@ -1,0 +1,76 @@
+"""Every registered classifier, as published, through the contract that the tests hold for the smallest of each family.
+
+    python benchmarks/contracts.py [--backend inductor|aot_eager] [--only PATTERN] [--compiled]
+
+Forward, backward, features, no head, odd sizes, channels-last, bf16, export with any batch, deterministic start, round trip
+of the state: tests/contracts/test_models.py for every variant. Compiled and exported strictly: tests/compiled.py, `--compiled`
+alone. Results are added to results/contracts.json, so that hours may be done in parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from machine import described
+
+from sightline.models import MODELS
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "contracts.json"
+LIMIT = 1800  # seconds for one network
+
+
+def contract() -> dict[str, Any]:
+    """Failures and seconds of every test that is about one network."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
+        command += ["tests/contracts/test_models.py", f"--junitxml={report}"]
+        start = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"SIGHTLINE_EVERY_VARIANT": "1"}, check=False)
+        cases = list(ET.parse(report).iter("testcase"))
+    broken = [case.get("name") for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    return {"cases": len(cases), "failed": broken, "seconds": round(time.perf_counter() - start)}
+
+
+def compiled(name: str, backend: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.compiled", backend, "--published", name]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return {"name": name, "error": f"not done in {LIMIT} s", "seconds": LIMIT}
+    lines = done.stdout.splitlines()
+    return json.loads(lines[-1]) if lines else {"name": name, "error": done.stderr[-300:], "seconds": None}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backend", choices=("inductor", "aot_eager"), default="inductor")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--compiled", action="store_true")
+    asked = parser.parse_args()
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found |= {"command": "python benchmarks/contracts.py", "machine": described()}
+    if not asked.compiled:
+        found["contract"] = contract()
+    for name in MODELS.matching(heading="classification"):
+        if fnmatchcase(name, asked.only):
+            line = compiled(name, asked.backend)
+            print(json.dumps(line), flush=True)
+            found.setdefault(asked.backend, {})[name] = {"error": line["error"], "seconds": line["seconds"]}
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Attention between tokens: each reads the mean of all values, weighted by how well their keys answer its query.
+
+    softmax(Q Kᵀ / √d) V        Vaswani et al. 2017, "Attention is all you need", arXiv:1706.03762
+
+d is the width of one head: for unit-normal vectors q·k deviates by √d, and a softmax of such numbers is nearly a hard
+choice that hardly learns. Several heads look at the same tokens through their own projections. Without positions all of
+this is a function of the set: shuffle the tokens and the answers are shuffled alike.
+
+`MultiHeadAttention` has the parameter names and the start of `torch.nn.MultiheadAttention`; it always reads (b, n, d).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightline.errors import UsageError
+
+
+class Attended(NamedTuple):
+    """What the n queries read, and how much of each of the m values: rows that sum to 1."""
+
+    output: Float[Tensor, "*b n d"]
+    weights: Float[Tensor, "*b n m"]
+
+
+def attention_logits(
+    query: Float[Tensor, "*b n d"], key: Float[Tensor, "*b m d"], *, scale: float | None = None
+) -> Float[Tensor, "*b n m"]:
+    """How well each key answers each query: scale · q·k. None: 1/√d."""
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    return scale * query @ key.transpose(-2, -1)
+
+
+def causal_bias(logits: Float[Tensor, "*b n m"]) -> Float[Tensor, "n m"]:
+    """-inf where a token would read a later one, 0 elsewhere."""
+    return torch.full(logits.shape[-2:], -torch.inf, dtype=logits.dtype, device=logits.device).triu(1)
+
+
+def scaled_dot_product(
+    query: Float[Tensor, "*b n d"],
+    key: Float[Tensor, "*b m d"],
+    value: Float[Tensor, "*b m v"],
+    *,
+    bias: Float[Tensor, "... n m"] | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Attended:
+    """Attention written out.
+
+    bias      is added to the logits; -inf hides a key from a query. Each query must be left one key
+    causal    token i reads tokens 0 … i only
+    scale     of the logits; None: 1/√d. With scale 1 and query = key = value: self-attention without parameters
+    """
+    logits = attention_logits(query, key, scale=scale)  # (*b, n, m)
+    if bias is not None:
+        logits = logits + bias
+    if causal:
+        logits = logits + causal_bias(logits)
+    weights = logits.softmax(-1)
+    return Attended(weights @ value, weights)
+
+
+class MultiHeadAttention(nn.Module):
+    """Project, attend in each head, join the heads, project.
+
+    UsageError where the width is no multiple of the heads.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise UsageError(f"{heads} heads cannot share a width of {width}", f"a multiple of {heads}")
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))  # of queries, keys, values
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(
+        self,
+        query: Float[Tensor, "b n d"],
+        key: Float[Tensor, "b m d"],
+        value: Float[Tensor, "b m d"],
+        *,
+        bias: Float[Tensor, "... n m"] | None = None,
+        causal: bool = False,
+    ) -> Float[Tensor, "b n d"]:
+        """By torch's fused kernel, which never holds the weights. `bias` is one for all heads, or (…, heads, n, m)."""
+        q, k, v = self._projected(query, key, value)
+        if causal and bias is not None:
+            bias, causal = bias + causal_bias(bias), False
+        return self._joined(F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal))
+
+    def explained(
+        self,
+        query: Float[Tensor, "b n d"],
+        key: Float[Tensor, "b m d"],
+        value: Float[Tensor, "b m d"],
+        *,
+        bias: Float[Tensor, "... n m"] | None = None,
+        causal: bool = False,
+    ) -> Attended:
+        """The same output (b, n, d), and the weights (b, heads, n, m)."""
+        read, weights = scaled_dot_product(*self._projected(query, key, value), bias=bias, causal=causal)
+        return Attended(self._joined(read), weights)
+
+    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        """Each (b, heads, tokens, d / heads)."""
+        if query is key is value:  # one product for all three
+            projected = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
+        else:
+            weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+            projected = tuple(map(F.linear, (query, key, value), weights, biases))
+        return tuple(x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in projected)
+
+    def _joined(self, read: Float[Tensor, "b heads n _"]) -> Float[Tensor, "b n d"]:
+        return self.out_proj(read.transpose(1, 2).flatten(2))  # (b, n, d)

@@ -1,0 +1,40 @@
+"""A convolution in two steps: along space, map by map, then across maps. What it computes is the product of both.
+
+    Sifre 2014, "Rigid-motion scattering for image classification", section 6.2
+    Howard et al. 2017, arXiv:1704.04861     norm and ReLU after each step (MobileNet v1)
+
+For M maps in, N out and a kernel of side D it costs M D² + M N multiply-adds a pixel where a standard convolution costs
+M N D²: 1/N + 1/D² of it.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def depthwise(channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """One filter a map, without bias; zeros around keep the size at stride 1."""
+    return nn.Conv2d(channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False)
+
+
+class Separable(nn.Module):
+    """Depthwise convolution, norm, ReLU; 1x1 convolution, norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.depthwise, self.bn1 = depthwise(inputs, kernel, stride), nn.BatchNorm2d(inputs)
+        self.pointwise, self.bn2 = nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        x = self.relu(self.bn1(self.depthwise(x)))  # (b, inputs, h/s, w/s)
+        return self.relu(self.bn2(self.pointwise(x)))  # (b, outputs, h/s, w/s)
+
+
+def product_kernel(
+    depthwise: Float[Tensor, "m 1 p q"], pointwise: Float[Tensor, "n m 1 1"]
+) -> Float[Tensor, "n m p q"]:
+    """The standard convolution that both steps are together, where nothing sits between them: N filters that see an input
+    map through the same p x q pattern, only scaled, so that its slice (n, p · q) has rank one."""
+    return pointwise * depthwise[:, 0]  # (n, m, 1, 1) · (m, p, q)

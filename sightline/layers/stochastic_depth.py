@@ -1,0 +1,32 @@
+"""Stochastic depth: Huang, Sun, Liu, Sedra & Weinberger 2016, arXiv:1603.09382. Each image skips some residual branches.
+
+The paper skips a block for the whole mini-batch and scales at test time; here, as in torchvision's "row" mode, each image
+draws for itself, and what is kept is divided by the probability of keeping, so that nothing changes at test time.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+
+
+class StochasticDepth(nn.Module):
+    """While training, each row of a branch is 0 with probability `rate`, else x / (1 - rate): E[output] = x."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise UsageError(f"stochastic depth of {rate} is no rate of dropping", "at least 0, and below 1")
+        self.rate = rate
+
+    def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        if not self.training or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        kept = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(keep)  # (b, 1, 1, 1)
+        return x * (kept / keep)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"

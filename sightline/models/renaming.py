@@ -1,0 +1,54 @@
+"""The names of parameters in other people's files, brought to ours.
+
+A family whose names are not torchvision's or timm's has a function `as_torchvision` or `as_timm` beside its variants. The
+names in torchvision's own older files are another matter: its classes have changed theirs since, and rename as they load.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from torch import Tensor
+
+from .catalogue import MODELS
+
+RENAMINGS = ("as_torchvision", "as_timm")
+WRAPPER = "module."  # before every name that a parallel wrapper saved
+# pattern, today's name
+OLD_NAMES = (
+    (r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),
+    (r"(\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
+    (r"^(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
+    *((rf"(\.mask_head)\.mask_fcn{n}\.", rf"\1.{n - 1}.0.") for n in range(1, 5)),
+)
+
+Value = TypeVar("Value")
+
+
+def candidates(model: str, state: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The state dict under every set of names that a file for this network may have: as it is, then renamed."""
+    bare = all(name.startswith(WRAPPER) for name in state)
+    plain = {name.removeprefix(WRAPPER) if bare else name: x for name, x in state.items()}
+    yield plain
+    today = of_today(plain)
+    yield today
+    family = vars(sys.modules[MODELS[model].__module__])
+    for renaming in RENAMINGS:
+        if renaming in family:
+            try:
+                yield family[renaming](today)
+            except (KeyError, IndexError, ValueError, RuntimeError):  # not the file that it is for
+                continue
+
+
+def of_today(state: Mapping[str, Value]) -> dict[str, Value]:
+    """torchvision's older names under those that its classes have now."""
+    renamed = {}
+    for name, value in state.items():
+        for pattern, new in OLD_NAMES:
+            name = re.sub(pattern, new, name)
+        renamed[name] = value
+    return renamed

@@ -1,0 +1,91 @@
+"""State dicts that were pickled (.pt, .pth, .bin): converted once to safetensors, by a child process, and kept in a cache.
+
+A pickle is a program. It is never opened in this process: `unpickling` reads it in another, by torch's restricted
+unpickler, and what comes back is bytes of safetensors. The cache is keyed by the SHA-256 of the source; each entry is a
+committed folder that verifies or is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from sightline.errors import DamagedError, DataError, ResourceError
+
+from . import unpickling
+from .folders import commit_folder, verify_folder
+from .tensors import unpack
+
+_FILE = "weights.safetensors"
+_SECONDS = 900  # a child that takes longer is stopped; a gigabyte takes some ten seconds
+
+
+class Stored(NamedTuple):
+    """The tensors, and the words for what was done to come by them."""
+
+    tensors: dict[str, Tensor]
+    notes: tuple[str, ...] = ()
+
+
+def entry(cache: Path, sha256: str) -> Path | None:
+    """The cache's folder for a source whose SHA-256 begins so, where there is one."""
+    return next(iter(sorted((cache / "weights").glob(f"{sha256}*"))), None)
+
+
+def read_entry(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a cache's folder. Raises DamagedError where it does not verify."""
+    verify_folder(folder)
+    return unpack((folder / _FILE).read_bytes(), {}, f"{folder.name}/{_FILE}")
+
+
+def read_pickled(path: Path, cache: Path, *, sha256: str, name: str) -> Stored:
+    """The tensors of a pickled state dict whose hash is known. DataError where the file is something else, which is
+    never run; DamagedError, with its `name`, where it is damaged."""
+    folder = entry(cache, sha256)
+    if folder is not None:
+        try:
+            return Stored(read_entry(folder))
+        except DamagedError:
+            pass  # made anew
+    data = _converted(path, sha256, name)
+    tensors = unpack(data, {}, name)
+    said = f"{name} is a pickle: converted to safetensors by a process apart"
+    try:
+        (cache / "weights").mkdir(parents=True, exist_ok=True)
+        kept = commit_folder(cache / "weights" / sha256, {_FILE: data}, {"source": name})
+    except (OSError, ResourceError) as error:  # no reason to stop: the next start converts again
+        return Stored(tensors, (f"{said}; not kept for the next start: {error}",))
+    return Stored(tensors, (f"{said}, kept in {kept}",))
+
+
+def _converted(path: Path, sha256: str, name: str) -> bytes:
+    """The bytes of the child's answer."""
+    command = [sys.executable, "-P", unpickling.__file__, str(path), sha256]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"{name} took longer than {_SECONDS} s to read", _PLAIN) from error
+    if done.returncode == 0:
+        return done.stdout
+    try:
+        told = json.loads(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
+        kind, message = str(told["kind"]), str(told["message"])
+    except (ValueError, KeyError, TypeError, IndexError):
+        kind, message = "damaged", f"the process that read it ended with code {done.returncode}"
+    if kind == "refused":
+        raise DataError(f"{name} is refused: {message}", _PLAIN)
+    raise DamagedError(f"{name} is damaged: {message}", "fetch it again")
+
+
+_PLAIN = "save the tensors alone: safetensors.torch.save_file(model.state_dict(), FILE)"
+
+
+def file_sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

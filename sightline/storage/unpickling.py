@@ -1,0 +1,129 @@
+"""A program of its own: a pickled state dict in, safetensors out. `pickled` runs it; nothing else in the package unpickles.
+
+    python unpickling.py FILE SHA256 > safetensors
+
+torch's restricted unpickler builds tensors and plain containers and calls nothing that the file names. That it runs in
+a process apart, with bounded memory, is for the day on which it errs. Exit code 3 and, as last line of stderr,
+{"kind": "refused" | "damaged", "message": …} where there is nothing to answer with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+WRAPPED = ("state_dict", "model_state_dict", "model")  # keys under which training programs keep a state dict
+_ROOM = 1 << 30  # bytes that reading may take beside six times the file
+
+
+class Unusable(Exception):
+    """Why there is nothing to answer with."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind, self.message = kind, message
+
+
+def state_dict(data: bytes) -> dict[str, Tensor]:
+    """The tensors of a pickled state dict, each with memory of its own. Raises Unusable."""
+    _check_archive(data)
+    try:
+        loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise Unusable("refused", "it asks for far more memory than it is long") from None
+    except Exception as error:  # the unpickler raises whatever the bytes provoke
+        raise _explained(str(error)) from None
+    found = _tensors(loaded)
+    if sum(t.numel() * t.element_size() for t in found.values()) > 4 * len(data) + (1 << 20):
+        raise Unusable("refused", "its tensors are far larger than the file")
+    return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in found.items()}
+
+
+def _check_archive(data: bytes) -> None:
+    """torch's archives are stored, not compressed, with a check sum for each part; torch itself looks at neither."""
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(part.file_size for part in archive.infolist()) > 2 * len(data) + (1 << 20):
+                raise Unusable("refused", "it unpacks to far more than it is long")
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+        raise Unusable("damaged", str(error)) from None
+    if bad is not None:
+        raise Unusable("damaged", f"the check sum of its part {bad} is wrong")
+
+
+def _explained(words: str) -> Unusable:
+    """torch's words, which advise to run the file's code, in ours."""
+    if asked := re.search(r"GLOBAL ([\w.]+)", words):
+        return Unusable("refused", f"it asks for {asked[1]}, and a state dict needs nothing but tensors")
+    if "TorchScript" in words:
+        return Unusable("refused", "it is a TorchScript program, not a state dict")
+    if "Unsupported operand" in words or "Unsupported class" in words:
+        return Unusable("refused", "it is a pickle of something else than a state dict")
+    if "allocate memory" in words:
+        return Unusable("refused", "it asks for far more memory than it is long")
+    return Unusable("damaged", (words.strip().splitlines() or ["it ends too early"])[0][:200])
+
+
+def _tensors(loaded: Any) -> dict[str, Tensor]:
+    """The state dict itself, or the one under a usual key."""
+    for key in WRAPPED:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+            break
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise Unusable("refused", f"it holds a {type(loaded).__name__}, not a state dict")
+    for name, value in loaded.items():
+        plain = type(value) in (Tensor, nn.Parameter) and value.layout == torch.strided and value.device.type == "cpu"
+        if not isinstance(name, str) or not plain or value.is_quantized:
+            raise Unusable("refused", f"its entry {str(name)[:80]!r} is a {type(value).__name__}, not a plain tensor")
+    return dict(loaded)
+
+
+def _bound_memory(length: int) -> None:
+    """What the process has already, and a few times the file. Nothing where the system does not say how much that is."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * os.sysconf("SC_PAGE_SIZE") + 6 * length + _ROOM
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        return
+
+
+def main(path: str, sha256: str) -> int:
+    answer = os.dup(1)
+    os.dup2(2, 1)  # whatever else prints goes to stderr
+    torch.set_num_threads(1)
+    data = Path(path).read_bytes()
+    _bound_memory(len(data))
+    try:
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise Unusable("damaged", "it changed while it was read")
+        packed = safetensors.torch.save(state_dict(data))
+    except Unusable as error:
+        print(json.dumps({"kind": error.kind, "message": error.message}), file=sys.stderr)
+        return 3
+    with os.fdopen(answer, "wb") as file:
+        file.write(packed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
