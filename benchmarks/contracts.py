@@ -37,7 +37,9 @@ def contract() -> dict[str, Any]:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
         command += ["tests/contracts/test_models.py", f"--junitxml={report}"]
         start = time.perf_counter()
-        subprocess.run(command, cwd=ROOT, env=os.environ | {"SIGHTLINE_EVERY_VARIANT": "1"}, check=False)
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | {"SIGHTLINE_EVERY_VARIANT": "1"}, check=False)
+        if not report.exists():
+            raise SystemExit(f"the tests did not run: exit {done.returncode}")
         cases = list(ET.parse(report).iter("testcase"))
     broken = [case.get("name") for case in cases if case.find("failure") is not None or case.find("error") is not None]
     return {"cases": len(cases), "failed": broken, "seconds": round(time.perf_counter() - start)}
@@ -70,6 +72,8 @@ def main() -> None:
             found.setdefault(asked.backend, {})[name] = {"error": line["error"], "seconds": line["seconds"]}
             RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    broken = [name for name, line in found.get(asked.backend, {}).items() if line["error"]]
+    sys.exit(1 if broken or found.get("contract", {}).get("failed") else 0)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/experiments.py        needs $SIGHTLINE_DATA/cifar10 for the last; one thread
 
-starts      30 ReLU layers of 100 units learn scikit-learn's digits from He's start, and not from Glorot & Bengio's
+starts      do 30 ReLU layers of 100 units learn scikit-learn's digits, from He's start and from Glorot & Bengio's?
 gradients   the gradient's norm, layer by layer, of ten sigmoid and of ten ReLU layers before the first step
-rates       VGG-11 with and without batch normalisation at a low and a high learning rate
+rates       losses of VGG-11 with and without batch normalisation at a low and a high learning rate
 
 Each with seeds 0, 1, 2; plain SGD on the product's networks. Writes results/experiments.json.
 """

@@ -21,7 +21,7 @@ import torch
 from machine import described
 
 from sightline.models import MODELS
-from sightline.models.create import create_model
+from sightline.models.create import create_model, model_options
 from sightline.models.describe import describe
 
 ROOT = Path(__file__).parents[1]
@@ -29,8 +29,9 @@ RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "networks.md"
 
 
 def measured(name: str) -> dict[str, Any]:
-    table = describe(name)
-    network = create_model(name).eval().to(memory_format=torch.channels_last)
+    options = {"aux": False} if "aux" in model_options(name) else {}  # what runs when it answers
+    table = describe(name, options=options)
+    network = create_model(name, **options).eval().to(memory_format=torch.channels_last)
     x = torch.randn(1, *network.input_size).to(memory_format=torch.channels_last)
     seconds = []
     with torch.inference_mode():

@@ -35,9 +35,14 @@ def _values(name: str, tensor: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def fill_lively(network: nn.Module, images: Tensor, seed: int) -> None:
-    """In place: distinct values, but norms take their running statistics from these images. Ends in evaluation mode."""
+    """In place: distinct values, but norms take their running statistics from these images; where there are none, weights
+    are of He's size, at which rectified layers keep the signal's. Ends in evaluation mode."""
     fill_distinct(network, seed)
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    if not norms:
+        with torch.no_grad():
+            for p in network.parameters():
+                p.mul_(math.sqrt(2) if p.ndim >= 2 else 0.5)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0

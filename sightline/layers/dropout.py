@@ -22,4 +22,4 @@ def inverted_dropout(
 def require_share(dropout: float) -> None:
     """UsageError unless something is left of what is dropped: 0 ≤ share < 1."""
     if not 0 <= dropout < 1:
-        raise UsageError(f"dropout={dropout} leaves nothing to learn from", "a share below 1, such as 0.5")
+        raise UsageError(f"a dropout of {dropout} leaves nothing to learn from", "a share below 1, such as 0.5")

@@ -2,7 +2,8 @@
 
 Every network keeps one contract, so that whatever is built on networks works on any of them:
 
-    forward(x)     (b, c, h, w) → (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])
+    forward(x)     (b, c, h, w) → (b, num_classes); with num_classes=0 the feature vector (b, channels[-1]). While one with
+                   auxiliary heads trains (GoogLeNet, `aux`): a NamedTuple of scores, its own first
     features(x)    maps from fine to coarse; the feature vector is the last one's mean over space
     channels       how many channels each of those maps has
     input_size     (c, h, w) that it was published for, or can only be used with

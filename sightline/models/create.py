@@ -191,4 +191,6 @@ def _words(annotation: Any) -> str:
         many = "any number of" if Ellipsis in parts else str(len(parts))
         of = {int: "whole numbers", float: "numbers"}.get(parts[0], "words")
         return f"{many} {of} with commas between, such as 64,32"
+    if typing.get_origin(annotation) in (UnionType, typing.Union):
+        return ", or ".join(_words(part) for part in typing.get_args(annotation))
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(annotation, str(annotation))

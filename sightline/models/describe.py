@@ -49,6 +49,8 @@ def describe(
     """
     options = dict(options or {})
     if isinstance(model, str):
+        if options.keys() & {"seed", "weights", "allow_network"}:
+            raise UsageError("seed, weights and allow_network change no shape", "leave them out")
         size = input or default_input(model, **options)
         name, network = model, _for_size(model, size, num_classes, options)
     elif input is None:
@@ -77,7 +79,7 @@ def _for_size(name: str, size: tuple[int, int, int], num_classes: int | None, op
         options = {"image_size": size[1:]} | options
     chooses = MODELS.heading(name) in ("detection", "instances")  # where to look, by numbers: shapes alone do not do
     make = create_model if chooses else outline
-    return make(name, in_channels=size[0], num_classes=num_classes, **options)
+    return make(name, **{"in_channels": size[0], "num_classes": num_classes} | options)
 
 
 @contextmanager

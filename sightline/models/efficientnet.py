@@ -39,6 +39,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
+from sightline.layers.dropout import require_share
 from sightline.layers.initialise import initialise, uniform
 from sightline.layers.mbconv import MBConv, convolution, whole_channels
 
@@ -135,8 +136,8 @@ class EfficientNet(nn.Module):
     ) -> None:
         super().__init__()
         share = published.dropout if dropout == "published" else dropout
-        if max(share, stochastic_depth) >= 1:
-            raise UsageError(f"dropout={share} or stochastic_depth={stochastic_depth} leaves nothing", "both below 1")
+        for rate in (share, stochastic_depth):
+            require_share(rate)
         side = 32 if small_images else published.resolution
         self.input_size = (in_channels, side, side)
         self.smallest = 5 if small_images else 17  # so that the last stride still has two pixels to step over

@@ -23,11 +23,12 @@ auxiliary head whose map is not 14x14 averages once more, to 4x4, as torchvision
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.layers.dropout import require_share
 from sightline.layers.inception import Inception, Unit
 from sightline.layers.initialise import initialise, normal
 from sightline.layers.normalisation import LocalResponseNorm
@@ -42,11 +43,12 @@ class Edition(NamedTuple):
     batch_norm: bool  # after each convolution; else convolutions have biases, and the stem damps local responses
     largest: int  # side of the kernel in a module's third branch
     last_pool: int  # side of the last max-pooling
+    dropout: float  # before the head
     aux_pool: int  # side of a head's average pooling, in steps of 3; 1: none, the map is brought to 4x4 at once
 
 
-PAPER = Edition(batch_norm=False, largest=5, last_pool=3, aux_pool=5)
-TORCHVISION = Edition(batch_norm=True, largest=3, last_pool=2, aux_pool=1)
+PAPER = Edition(batch_norm=False, largest=5, last_pool=3, dropout=0.4, aux_pool=5)
+TORCHVISION = Edition(batch_norm=True, largest=3, last_pool=2, dropout=0.2, aux_pool=1)
 
 
 class WithAuxiliaries(NamedTuple):
@@ -77,7 +79,7 @@ class GoogLeNet(nn.Module):
     """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32.
 
     aux            two more heads, on modules 4a and 4d, which speak while training
-    dropout        share of the last map's means that are dropped before the head
+    dropout        share of the last map's means that are dropped before the head; "published": the edition's
     small_images   for images of about 32 pixels: a first 3x3 without stride and pooling, so strides 1, 1, 2, 4, 8
     """
 
@@ -88,10 +90,12 @@ class GoogLeNet(nn.Module):
         in_channels: int = 3,
         num_classes: int = 1000,
         aux: bool = True,
-        dropout: float = 0.2,
+        dropout: float | Literal["published"] = "published",
         small_images: bool = False,
     ) -> None:
         super().__init__()
+        share = edition.dropout if dropout == "published" else dropout
+        require_share(share)
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
         self.channels = (64, 192, 480, 832, 1024)
 
@@ -124,7 +128,7 @@ class GoogLeNet(nn.Module):
         self.inception5a = module(832, 256, 160, 320, 32, 128, 128)
         self.inception5b = module(832, 384, 192, 384, 48, 128, 128)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(share)
         self.fc = nn.Linear(1024, num_classes) if num_classes else None
         self.aux1 = AuxiliaryHead(512, num_classes, edition) if num_classes and aux else None
         self.aux2 = AuxiliaryHead(528, num_classes, edition) if num_classes and aux else None
@@ -173,4 +177,4 @@ def googlenet(**options) -> GoogLeNet:
 
 @MODELS.register
 def googlenet_paper(**options) -> GoogLeNet:
-    return GoogLeNet(PAPER, dropout=0.4, **options)
+    return GoogLeNet(PAPER, **options)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sightline.errors import UsageError
 from sightline.layers.activations import Maxout
+from sightline.layers.dropout import require_share
 from sightline.layers.initialise import uniform
 
 from .catalogue import MODELS
@@ -47,8 +48,8 @@ class MaxoutNet(nn.Module):
         super().__init__()
         if not hidden:
             raise UsageError("maxout without hidden layers is a linear classifier", "use linear")
-        if max(dropout, input_dropout) >= 1:
-            raise UsageError(f"dropout={max(dropout, input_dropout)} leaves nothing", "a probability below 1")
+        for share in (dropout, input_dropout):
+            require_share(share)
         self.input_size = (in_channels, *image_size)
         self.channels = hidden
         widths = (math.prod(self.input_size), *hidden)

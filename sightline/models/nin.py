@@ -12,7 +12,7 @@ cuda-convnet and for Caffe: a Gaussian of deviation 0.05, in `nin_imagenet` 0.01
 
 Where we differ: there the class maps are rectified too, before the mean, so that a map that is negative everywhere learns
 nothing. Here they are not; the mean of a 1x1's map is then the 1x1 of the mean, and the head is one dense layer on the
-last block's mean.
+last block's mean. Copies of their files average in the second pooling of `nin`; the paper takes the largest, as here.
 """
 
 from __future__ import annotations

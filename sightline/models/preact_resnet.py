@@ -4,7 +4,7 @@
     preact_resnet   y = x + conv(relu(norm(conv(relu(norm(x))))))     nothing is left on the shortcut
 
 so the signal (and its gradient) runs from any block to any other as a plain sum, and 1001 layers train: 4.92 % error on
-CIFAR-10 with 10.2 M parameters, as the paper reports. Where the shape changes, the projection reads the block's first
+CIFAR-10 with 10.2 M weights, as the paper reports. Where the shape changes, the projection reads the block's first
 activation, as the blocks' weights do; a last norm and ReLU close the trunk.
 
 The 6n + 2 (basic) and 9n + 2 (bottleneck) nets are for 32x32 images: a 3x3 stem, three stages. The others are ResNet's
@@ -73,8 +73,8 @@ class PreActBottleneck(nn.Module):
 class PreActResNet(nn.Module):
     """Maps images to class scores, or to a pyramid of features: the stages' sums, the last one normed and rectified.
 
-    planes          of each stage; three stages are the nets for 32x32 images, four those for 224x224
-    small_images    gives four stages the 3x3 stem without stride and pooling, for images of about 32 pixels
+    planes          of each stage
+    small_images    a 3x3 stem without stride and pooling, for images of about 32 pixels
     """
 
     def __init__(
@@ -84,18 +84,18 @@ class PreActResNet(nn.Module):
         *,
         planes: tuple[int, ...] = BIG,
         in_channels: int = 3,
-        num_classes: int | None = None,
+        num_classes: int = 1000,
         small_images: bool = False,
     ) -> None:
         super().__init__()
-        small = small_images or len(planes) == len(CIFAR)
-        classes = (10 if len(planes) == len(CIFAR) else 1000) if num_classes is None else num_classes
-        self.input_size = (in_channels, 32, 32) if small else (in_channels, 224, 224)
-        self.smallest = (1 if small else 4) * 2 ** (len(planes) - 2) + 1  # the last stride has two pixels to step over
+        self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
+        self.smallest = (1 if small_images else 4) * 2 ** (
+            len(planes) - 2
+        ) + 1  # the last stride has two pixels to step over
         self.channels = tuple(block.expansion * p for p in planes)
         stem = nn.Conv2d(in_channels, planes[0], 7, stride=2, padding=3, bias=False)
-        self.conv1 = conv3x3(in_channels, planes[0]) if small else stem
-        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
+        self.conv1 = conv3x3(in_channels, planes[0]) if small_images else stem
+        self.maxpool = nn.Identity() if small_images else nn.MaxPool2d(3, stride=2, padding=1)
         stages, inputs = [], planes[0]
         for index, (width, depth) in enumerate(zip(planes, depths, strict=True)):
             first = block(inputs, width, 2 if index else 1)
@@ -104,7 +104,7 @@ class PreActResNet(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.norm, self.relu = nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(inputs, classes) if classes else nn.Identity()
+        self.fc = nn.Linear(inputs, num_classes) if num_classes else nn.Identity()
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 he_out(layer.weight)
@@ -122,6 +122,23 @@ class PreActResNet(nn.Module):
         return self.fc(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
+class CifarPreActResNet(PreActResNet):
+    """Three stages of `depth` blocks for 32x32 images."""
+
+    def __init__(
+        self,
+        block: type[PreActBlock] | type[PreActBottleneck],
+        depth: int,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 10,
+    ) -> None:
+        depths = (depth,) * len(CIFAR)
+        super().__init__(
+            block, depths, planes=CIFAR, in_channels=in_channels, num_classes=num_classes, small_images=True
+        )
+
+
 def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """timm's state dict of a resnetv2 with batch norms under the names used here; its head is a 1x1 convolution."""
     names = {"stem.conv.": "conv1.", "head.fc.": "fc.", ".norm1.": ".bn1.", ".norm2.": ".bn2.", ".norm3.": ".bn3."}
@@ -137,50 +154,50 @@ def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def preact_resnet18(**options) -> PreActResNet:
-    return PreActResNet(PreActBlock, (2, 2, 2, 2), planes=BIG, **options)
+    return PreActResNet(PreActBlock, (2, 2, 2, 2), **options)
 
 
 @MODELS.register
 def preact_resnet34(**options) -> PreActResNet:
-    return PreActResNet(PreActBlock, (3, 4, 6, 3), planes=BIG, **options)
+    return PreActResNet(PreActBlock, (3, 4, 6, 3), **options)
 
 
 @MODELS.register
 def preact_resnet50(**options) -> PreActResNet:
-    return PreActResNet(PreActBottleneck, (3, 4, 6, 3), planes=BIG, **options)
+    return PreActResNet(PreActBottleneck, (3, 4, 6, 3), **options)
 
 
 @MODELS.register
 def preact_resnet101(**options) -> PreActResNet:
-    return PreActResNet(PreActBottleneck, (3, 4, 23, 3), planes=BIG, **options)
+    return PreActResNet(PreActBottleneck, (3, 4, 23, 3), **options)
 
 
 @MODELS.register
 def preact_resnet152(**options) -> PreActResNet:
-    return PreActResNet(PreActBottleneck, (3, 8, 36, 3), planes=BIG, **options)
+    return PreActResNet(PreActBottleneck, (3, 8, 36, 3), **options)
 
 
 @MODELS.register
 def preact_resnet200(**options) -> PreActResNet:
-    return PreActResNet(PreActBottleneck, (3, 24, 36, 3), planes=BIG, **options)
+    return PreActResNet(PreActBottleneck, (3, 24, 36, 3), **options)
 
 
 # for 32x32 images: the layers are in the name
 @MODELS.register
-def preact_resnet20(**options) -> PreActResNet:
-    return PreActResNet(PreActBlock, (3, 3, 3), planes=CIFAR, **options)
+def preact_resnet20(**options) -> CifarPreActResNet:
+    return CifarPreActResNet(PreActBlock, 3, **options)
 
 
 @MODELS.register
-def preact_resnet110(**options) -> PreActResNet:
-    return PreActResNet(PreActBlock, (18, 18, 18), planes=CIFAR, **options)
+def preact_resnet110(**options) -> CifarPreActResNet:
+    return CifarPreActResNet(PreActBlock, 18, **options)
 
 
 @MODELS.register
-def preact_resnet164(**options) -> PreActResNet:
-    return PreActResNet(PreActBottleneck, (18, 18, 18), planes=CIFAR, **options)
+def preact_resnet164(**options) -> CifarPreActResNet:
+    return CifarPreActResNet(PreActBottleneck, 18, **options)
 
 
 @MODELS.register
-def preact_resnet1001(**options) -> PreActResNet:
-    return PreActResNet(PreActBottleneck, (111, 111, 111), planes=CIFAR, **options)
+def preact_resnet1001(**options) -> CifarPreActResNet:
+    return CifarPreActResNet(PreActBottleneck, 111, **options)

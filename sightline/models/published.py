@@ -1,7 +1,7 @@
 """Weights that others have published: where they are, what they are, and how their files come here.
 
-The facts stand in `published.yaml`. Nothing is fetched unless the caller allows it; what is fetched is bounded in size and
-must have the SHA-256 that its publisher put into its name.
+The facts stand in `published.yaml`. Nothing is fetched unless the caller allows it, and only by https; what is fetched is
+bounded in size, and its SHA-256 must begin as its publisher says in the file's name: 32 bits, which catch accidents.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sightline.errors import DamagedError, ResourceError, UsageError, nearest
 from sightline.storage.files import TEMPORARY, no_space
 
 MAX_BYTES = 4 << 30  # of a download; the largest in the table has 2.4 GiB
+SCHEMES = ("https",)
 _SECONDS = 60  # without an answer
 _PIECE = 1 << 20
 
@@ -98,13 +99,18 @@ def fetch(source: Source, folder: Path) -> Path:
     return path
 
 
+def _require_safe(url: str) -> None:
+    if urllib.parse.urlsplit(url).scheme not in SCHEMES:
+        raise UsageError(f"{url} is no https address", "fetch it another way and give the file's path")
+
+
 def _download(url: str, path: Path) -> str:
     """Writes what the address answers; returns its SHA-256."""
-    if urllib.parse.urlsplit(url).scheme not in ("https", "http"):
-        raise UsageError(f"{url} is no web address")
+    _require_safe(url)
     digest, length = hashlib.sha256(), 0
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
+            _require_safe(answer.url)  # it may have been sent on
             told = int(answer.headers.get("Content-Length") or 0)
             with no_space(path, told), open(path, "xb") as file:
                 while length <= MAX_BYTES and (piece := answer.read(_PIECE)):

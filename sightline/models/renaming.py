@@ -16,7 +16,7 @@ from torch import Tensor
 from .catalogue import MODELS
 
 RENAMINGS = ("as_torchvision", "as_timm")
-WRAPPER = "module."  # before every name that a parallel wrapper saved
+WRAPPERS = ("module.", "_orig_mod.")  # before every name that a parallel or a compiled network saved
 # pattern, today's name
 OLD_NAMES = (
     (r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),
@@ -30,8 +30,10 @@ Value = TypeVar("Value")
 
 def candidates(model: str, state: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
     """The state dict under every set of names that a file for this network may have: as it is, then renamed."""
-    bare = all(name.startswith(WRAPPER) for name in state)
-    plain = {name.removeprefix(WRAPPER) if bare else name: x for name, x in state.items()}
+    plain = dict(state)
+    for wrapper in WRAPPERS * 2:  # in any order
+        if all(name.startswith(wrapper) for name in plain):
+            plain = {name.removeprefix(wrapper): x for name, x in plain.items()}
     yield plain
     today = of_today(plain)
     yield today

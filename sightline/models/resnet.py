@@ -156,6 +156,8 @@ class ResNet(nn.Module):
         super().__init__()
         if output_stride not in (8, 16, 32):
             raise UsageError(f"output_stride={output_stride} cannot be built", "8, 16 or 32")
+        if int(64 * widen) < 1:
+            raise UsageError(f"widen={widen} leaves no channels", "a factor such as 1.5")
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
         strides = output_stride // 4 if small_images else output_stride
         self.smallest = strides // 2 + 1  # so that the last stride still has two pixels to step over

@@ -146,16 +146,17 @@ def _read(model: str, weights: str | Path, allow_network: bool) -> Read:
 def _file(path: Path, name: str, model: str) -> Read:
     sha256 = file_sha256(path)
     source = recognised(model, sha256)
+    notes = (f"its hash begins like that of {source.name}",) if source else ()
     if path.suffix == ".safetensors":
-        return Read(name, unpack(path.read_bytes(), {}, name), sha256, source)
+        return Read(name, unpack(path.read_bytes(), {}, name), sha256, source, notes)
     stored = read_pickled(path, cache_folder(), sha256=sha256, name=name)
-    return Read(name, stored.tensors, sha256, source, stored.notes)
+    return Read(name, stored.tensors, sha256, source, (*stored.notes, *notes))
 
 
 def _published(source: Source, allow_network: bool) -> Read:
-    """From the cache, else from its address."""
+    """From the cache, where it was fetched for that name, else from its address."""
     cache = cache_folder()
-    if (folder := entry(cache, source.sha256)) is not None:
+    if (folder := entry(cache, source.sha256, source=source.name)) is not None:
         try:
             return Read(source.name, read_entry(folder), folder.name, source)
         except DamagedError:
@@ -214,7 +215,7 @@ def _of_auxiliary(names: Iterable[str], others: Iterable[str]) -> set[str]:
 def _misshapen(file: str, name: str, here: torch.Size, there: torch.Size) -> UsageError:
     differing = [i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b]
     hint = "the same options as it was trained with"
-    if len(here) == len(there) and differing == [1]:
+    if len(here) == len(there) == 4 and differing == [1]:
         hint = f"it sees {there[1]} channels: in_channels={there[1]} (input.channels={there[1]} in a recipe)"
     return UsageError(f"{name} is {tuple(there)} in {file}, {tuple(here)} here", hint)
 

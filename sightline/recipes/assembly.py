@@ -19,8 +19,7 @@ from sightline.engine.optimizers import one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
 from sightline.layers.normalisation import freeze_batchnorm
-from sightline.models import MODELS
-from sightline.models.create import create_model, load_into, model_options
+from sightline.models.create import create_model, load_into
 from sightline.models.weights import Fit
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.normalise import Normalised
@@ -32,6 +31,7 @@ from sightline.tasks.instances import InstanceSegmentation
 from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
 
+from .arguments import model_arguments
 from .recipe import ClassificationSection, DetectionSection, Recipe, SegmentationSection
 
 # What a validation of each task measures and may be decided by, beside the loss.
@@ -49,7 +49,7 @@ def build_model(recipe: Recipe, classes: int) -> nn.Module:
     The batch norms of a detector that starts from `model.weights` are frozen: its batches are too small to measure them.
     """
     assert recipe.model.name
-    network = create_model(recipe.model.name, seed=recipe.seed, **_model_arguments(recipe, classes))
+    network = create_model(recipe.model.name, seed=recipe.seed, **model_arguments(recipe, classes))
     if recipe.model.weights is not None and recipe.task.kind in ("detection", "instances"):
         freeze_batchnorm(network)
     return network
@@ -63,7 +63,7 @@ def load_start(recipe: Recipe, network: nn.Module, classes: int) -> Fit:
         recipe.model.name,
         recipe.model.weights,
         allow_network=recipe.model.allow_network,
-        **_model_arguments(recipe, classes),
+        **model_arguments(recipe, classes),
     )
 
 
@@ -74,20 +74,6 @@ def normalisation_of(weights: dict[str, Any] | None) -> tuple[tuple[float, ...],
         return None
     mean, std = (tuple(255 * value for value in known[key]) for key in ("mean", "std"))
     return mean, std
-
-
-def _model_arguments(recipe: Recipe, classes: int) -> dict[str, Any]:
-    assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
-    name, options = recipe.model.name, dict(recipe.model.options)
-    if (answers := MODELS.heading(name)) != recipe.task.kind:
-        fitting = ", ".join(MODELS.matching(heading=recipe.task.kind)[:6])
-        raise UsageError(f"{name} is a network for {answers}, the task is {recipe.task.kind}", f"such as {fitting}")
-    known = model_options(name)
-    if "image_size" in known:
-        options.setdefault("image_size", (recipe.input.size, recipe.input.width))
-    if "small_images" in known and max(recipe.input.size, recipe.input.width) <= 64:
-        options.setdefault("small_images", True)
-    return {"num_classes": classes, "in_channels": recipe.input.channels, **options}
 
 
 def build_geometry(recipe: Recipe) -> Geometry:

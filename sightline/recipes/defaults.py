@@ -12,15 +12,15 @@ from typing import Any
 from torch import nn
 
 from sightline.errors import UsageError
-from sightline.models.create import model_options, outline
+from sightline.models.create import default_input, model_options, outline
 
+from .arguments import SMALL_PATCHES, model_arguments
 from .recipe import TASKS, Recipe
 
 SMALL_SIDE = 40  # pixels: up to here an image is a sign or a thumbnail
 MEDIUM_SIDE = 72
 LARGE_INPUT = 96  # side that larger images are brought to
 SMALL_INPUT = 32  # least side for networks that were made for large images
-SMALL_PATCHES = 64  # side up to which a transformer's patches are of 4 pixels, which divide it
 HEAVY = 1_000_000  # parameters from which adamw goes slower
 SEGMENTER, DETECTOR, INSTANCER = "unet_resnet18", "faster_rcnn_resnet18_fpn", "mask_rcnn_resnet18_fpn"
 LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}
@@ -83,23 +83,25 @@ def _classification(recipe: Recipe, facts: Facts) -> Filled:
     side = max(facts.height, facts.width)
     channels = recipe.input.channels or (1 if facts.grey else 3)
     name = recipe.model.name or _model(side, channels)
-    size = recipe.input.size or _input(name, side)
-    optimizer = recipe.optim.name or ("sgd" if _is_normed(name) else "adamw")
+    size = recipe.input.size or _input(recipe, name, side)
+    shape = {"size": size, "width": recipe.input.width or size, "channels": channels}
+    network = _network(recipe, name, shape, facts.classes)
+    optimizer = recipe.optim.name or ("sgd" if _is_normed(network) else "adamw")
     batch = recipe.fit.batch or (32 if facts.n < 1_000 else 64 if facts.n < 10_000 else 128)
+    optim = _optimizer(recipe, optimizer, batch, adamw=_adamw_rate(network))
+    epochs = _epochs(facts.n)
+    if recipe.model.weights is not None:  # they know most of it already
+        epochs = max(math.ceil(epochs / 3), 5)
+        optim["lr"] = recipe.optim.lr or 0.1 * optim["lr"]
     return {
         "model": {"name": name},
-        "input": {
-            "size": size,
-            "width": recipe.input.width or size,
-            "channels": channels,
-            "fit": recipe.input.fit or ("stretch" if facts.one_aspect else "crop"),
-        },
+        "input": {**shape, "fit": recipe.input.fit or ("stretch" if facts.one_aspect else "crop")},
         "augment": {
             "preset": recipe.augment.preset or ("standard" if facts.n < 2_000 and channels == 3 else "light"),
             "flip": recipe.augment.flip if recipe.augment.flip is not None else channels == 3,
         },
-        "optim": {"name": optimizer, **_optimizer(recipe, optimizer, batch, adamw=_adamw_rate(name))},
-        "fit": {"batch": batch, "epochs": recipe.fit.epochs or _epochs(facts.n)},
+        "optim": {"name": optimizer, **optim},
+        "fit": {"batch": batch, "epochs": recipe.fit.epochs or epochs},
     }
 
 
@@ -156,26 +158,39 @@ def _model(side: int, channels: int) -> str:
     return "resnet20" if side <= MEDIUM_SIDE else "resnet18"
 
 
-def _input(model: str, side: int) -> int:
+def _input(recipe: Recipe, model: str, side: int) -> int:
+    if recipe.model.weights is not None:
+        return max(default_input(model)[1:])
     if model in ("lenet5", "lenet5_original"):
         return 32
     if model.startswith("vit_") and side > SMALL_PATCHES:
         return LARGE_INPUT
     least = SMALL_INPUT if "small_images" in model_options(model) else 8
-    return max(side + -side % 4, least) if side <= MEDIUM_SIDE else LARGE_INPUT
+    size = max(side + -side % 4, least) if side <= MEDIUM_SIDE else LARGE_INPUT
+    shape = {"size": size, "width": size, "channels": recipe.input.channels or 3}
+    network: Any = _network(recipe, model, shape, 2)
+    needed = max(getattr(network, "smallest", 0), getattr(network, "smallest_to_train", 0))
+    return max(size, needed + -needed % 4)
+
+
+def _network(recipe: Recipe, model: str, shape: dict[str, int], classes: int) -> nn.Module:
+    """The network that the recipe will train, as shapes."""
+    parts = {"model": {"name": model}, "input": shape}
+    known = {key: getattr(recipe, key).model_copy(update=values) for key, values in parts.items()}
+    return outline(model, **model_arguments(recipe.model_copy(update=known), max(classes, 1)))
 
 
 def _epochs(n: int) -> int:
     return int(min(max(math.ceil(_IMAGES_SEEN / max(n, 1)), 15), 60))
 
 
-def _is_normed(model: str) -> bool:
-    """Has the network batch norms, so that a high rate does it good?"""
-    return any(isinstance(layer, nn.BatchNorm2d) for layer in outline(model).modules())
+def _is_normed(network: nn.Module) -> bool:
+    """Has the network batch or group norms, so that a high rate does it good?"""
+    return any(isinstance(layer, nn.BatchNorm2d | nn.GroupNorm) for layer in network.modules())
 
 
-def _adamw_rate(model: str) -> float:
-    return 5e-4 if sum(p.numel() for p in outline(model).parameters()) > HEAVY else 2e-3
+def _adamw_rate(network: nn.Module) -> float:
+    return 5e-4 if sum(p.numel() for p in network.parameters()) > HEAVY else 2e-3
 
 
 def _optimizer(recipe: Recipe, name: str, batch: int, *, adamw: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from sightline.errors import DamagedError, DataError, ResourceError
 
 from . import unpickling
-from .folders import commit_folder, verify_folder
+from .folders import commit_folder, read_manifest, verify_folder
 from .tensors import unpack
 
 _FILE = "weights.safetensors"
@@ -33,9 +33,20 @@ class Stored(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def entry(cache: Path, sha256: str) -> Path | None:
-    """The cache's folder for a source whose SHA-256 begins so, where there is one."""
-    return next(iter(sorted((cache / "weights").glob(f"{sha256}*"))), None)
+def entry(cache: Path, sha256: str, *, source: str | None = None) -> Path | None:
+    """The cache's folder for a file whose SHA-256 is this one; with a `source`, begins so and was read under that name: what
+    somebody's file with a hash of the same beginning left in the cache is then nobody else's."""
+    if source is None:
+        folder = cache / "weights" / sha256
+        return folder if folder.is_dir() else None
+    return next((f for f in sorted((cache / "weights").glob(f"{sha256}*")) if _source(f) == source), None)
+
+
+def _source(folder: Path) -> str | None:
+    try:
+        return str(read_manifest(folder)["source"])
+    except (DamagedError, KeyError):
+        return None
 
 
 def read_entry(folder: Path) -> dict[str, Tensor]:

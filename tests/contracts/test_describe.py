@@ -77,6 +77,13 @@ def test_a_network_of_ones_own_needs_a_size() -> None:
         describe(nn.Conv2d(3, 4, 3))
 
 
+def test_options_of_a_network() -> None:
+    table = describe("resnet18", options={"in_channels": 1, "num_classes": 7}, input=(1, 64, 64))
+    assert table["layers"][-1]["output"] == [7]
+    with pytest.raises(UsageError, match="change no shape"):
+        describe("resnet18", options={"seed": 3})
+
+
 class Reuse(nn.Module):
     """One convolution run twice, one never; two layers that share a weight; a parameter of its own."""
 

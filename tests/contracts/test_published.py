@@ -108,6 +108,7 @@ def source(server: Server, state: Mapping[str, Tensor], tmp_path: Path, monkeypa
         sha256=sha256,
     )
     monkeypatch.setattr(published, "published", lambda: {"resnet8": {"here/V1": source}})
+    monkeypatch.setattr(published, "SCHEMES", ("http",))
     return source
 
 
@@ -214,6 +215,20 @@ def test_no_such_page_and_no_such_machine(
             create_model("resnet8", weights="here", allow_network=True)
     local = source._replace(url=(tmp_path / "there.pth").as_uri())
     monkeypatch.setattr(published, "published", lambda: {"resnet8": {"here/V1": local}})
-    with pytest.raises(UsageError, match="is no web address"):
+    with pytest.raises(UsageError, match="is no https address"):
         create_model("resnet8", weights="here", allow_network=True)
     assert left(tmp_path) == []
+
+
+def test_only_by_https(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "SCHEMES", ("https",))
+    with pytest.raises(UsageError, match="is no https address"):
+        create_model("resnet8", weights="here", allow_network=True)
+    assert left(tmp_path) == []
+
+
+def test_a_file_of_ones_own_is_not_served_under_a_published_name(source: Source, tmp_path: Path) -> None:
+    """Hashes in the table have 32 bits: a file may be made to begin alike."""
+    create_model("resnet8", weights=tmp_path / "there.pth")  # into the cache, by its path
+    with pytest.raises(UsageError, match=r"here/V1 of resnet8 is not in .*; it is at"):
+        create_model("resnet8", weights="here")

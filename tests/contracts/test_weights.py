@@ -256,3 +256,12 @@ def test_the_epsilon_of_norms_is_carried_into_their_scales() -> None:
 def test_a_file_that_is_not_there(given: str | Path) -> None:
     with pytest.raises(UsageError, match="there is no file gone"):
         create_model("resnet8", weights=given)
+
+
+def test_names_that_wrappers_put_before_ours(tmp_path: Path) -> None:
+    """Saved from a compiled network, or from one that ran in parallel, or both."""
+    network = filled()
+    for wrapper in ("_orig_mod.", "module.", "_orig_mod.module.", "module._orig_mod."):
+        state = {f"{wrapper}{name}": x for name, x in network.state_dict().items()}
+        again = create_model("resnet8", weights=saved(tmp_path / "wrapped.safetensors", state))
+        assert torch.equal(again.fc.weight, network.fc.weight)

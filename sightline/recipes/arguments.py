@@ -1,0 +1,41 @@
+"""What a recipe tells the constructor of its network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sightline.errors import UsageError
+from sightline.models import MODELS
+from sightline.models.create import model_options
+
+from .recipe import Recipe
+
+SMALL_PATCHES = 64  # side up to which networks for large images are built for small ones
+
+# What `create_model` takes beside a network's own options, and which key of a recipe it follows.
+ELSEWHERE = {
+    "num_classes": "the number of the data's classes",
+    "in_channels": "input.channels",
+    "seed": "seed",
+    "weights": "model.weights",
+    "allow_network": "model.allow_network",
+}
+
+
+def model_arguments(recipe: Recipe, classes: int) -> dict[str, Any]:
+    """Keywords of `create_model`, for a recipe whose input is known. UsageError for a network that answers another question
+    and for an option that is a key elsewhere."""
+    assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
+    name, options = recipe.model.name, dict(recipe.model.options)
+    if (answers := MODELS.heading(name)) != recipe.task.kind:
+        fitting = ", ".join(MODELS.matching(heading=recipe.task.kind)[:6])
+        raise UsageError(f"{name} is a network for {answers}, the task is {recipe.task.kind}", f"such as {fitting}")
+    for key, own in ELSEWHERE.items():
+        if key in options:
+            raise UsageError(f"model.options.{key} is no option of a network here", f"it is {own}")
+    known, side = model_options(name), max(recipe.input.size, recipe.input.width)
+    if "image_size" in known:
+        options.setdefault("image_size", (recipe.input.size, recipe.input.width))
+    if "small_images" in known and side <= SMALL_PATCHES and recipe.model.weights is None:  # weights fit the large one
+        options.setdefault("small_images", True)
+    return {"num_classes": classes, "in_channels": recipe.input.channels, **options}
