@@ -55,7 +55,9 @@ def rows_of_page() -> str:
     found = json.loads((RESULTS / "networks.json").read_text())
     claims = {row["model"]: row for row in csv.DictReader((ROOT / "benchmarks" / "claims.csv").open())}
     study = RESULTS / "study.json"
-    trained = {row["model"]: row for row in json.loads(study.read_text())["summary"]} if study.exists() else {}
+    kept = json.loads(study.read_text()) if study.exists() else {"summary": [], "runs": []}
+    trained = {row["model"]: row for row in kept["summary"]}
+    keys = {run["model"]: run["keys"] for run in kept["runs"]}
     lines = [
         f"Measured on {found['machine']['cores']} cores of {found['machine']['cpu']}, one thread, torch "
         f"{found['machine']['torch'].split('+')[0]} (`{found['command']}`).",
@@ -68,16 +70,20 @@ def rows_of_page() -> str:
         claim = f"{claims[name]['claim']} ({claims[name]['source']})" if name in claims else ""
         lines.append(
             f"| `{name}` | {'x'.join(map(str, row['input']))} | {row['parameters']:,} | {row['multiply_adds']:,} | "
-            f"{row['milliseconds']:,.1f} | {accuracy(trained.get(name))} | {claim} |"
+            f"{row['milliseconds']:,.1f} | {accuracy(trained.get(name), keys.get(name, []))} | {claim} |"
         )
     return "\n".join(lines)
 
 
-def accuracy(row: dict[str, Any] | None) -> str:
+def accuracy(row: dict[str, Any] | None, keys: list[str]) -> str:
+    """Of the small study, and how its network differs from the published one."""
     if row is None:
         return ""
+    prefix = "model.options."
+    differs = [key.removeprefix(prefix) for key in keys if key.startswith(prefix) and "small_images" not in key]
     spread = f" ± {100 * row['test_accuracy_sd']:.1f}" if row["test_accuracy_sd"] is not None else ""
-    return f"{100 * row['test_accuracy']:.1f}{spread} % (n={row['n']})"
+    how = ", ".join([f"n={row['n']}", *differs])
+    return f"{100 * row['test_accuracy']:.1f}{spread} % ({how})"
 
 
 def main() -> None:

@@ -60,8 +60,9 @@ class Segmentation(Task):
         with torch.no_grad():
             known = index != IGNORE
             right = ((scores.argmax(1) == index) & known).sum() / known.sum().clamp(min=1)
-        named = {part.name: part.mean.detach() for part in parts} if len(parts) > 1 else {}
-        return Loss(total, weight, {"loss": mean.detach(), "pixel_accuracy": right, **named})
+        first, *others = parts  # the cross-entropy alone, where it is a part, compares with validation's loss
+        named = {"loss": first.mean.detach(), **{part.name: part.mean.detach() for part in others}}
+        return Loss(total, weight, {**named, "pixel_accuracy": right})
 
     def predict(self, batch: Batch) -> Segments:
         return Segments(self.model(batch.image).float())
