@@ -108,7 +108,7 @@ def gradients() -> dict[str, Any]:
 def rates() -> dict[str, Any]:
     x, y = cifar(2000)
     found: dict[str, Any] = {"images": 2000, "steps": 120, "batch": 32}
-    for rate in (0.005, 0.05):
+    for rate in (0.005, 0.02):
         for name in ("vgg11", "vgg11_bn"):
             ends = []
             for seed in SEEDS:
