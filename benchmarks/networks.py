@@ -4,7 +4,7 @@
     python benchmarks/networks.py --page    the page alone, from the results that are there
 
 Latency is the median of forward passes of one image of the published size, fp32, one thread. `claims.csv` holds the papers'
-figures; results/study.json the accuracies.
+figures; results/study.json and results/study-full.json the accuracies.
 """
 
 from __future__ import annotations
@@ -51,34 +51,43 @@ def measured(name: str) -> dict[str, Any]:
     }
 
 
+Study = dict[str, tuple[dict[str, Any], list[str]]]  # model → its summary, the recipe keys it was trained with
+
+
+def study(name: str) -> Study:
+    """One of the studies, as far as it went."""
+    path = RESULTS / name
+    kept = json.loads(path.read_text()) if path.exists() else {"summary": [], "runs": []}
+    keys = {run["model"]: run["keys"] for run in kept["runs"]}
+    return {row["model"]: (row, keys[row["model"]]) for row in kept["summary"]}
+
+
 def rows_of_page() -> str:
     found = json.loads((RESULTS / "networks.json").read_text())
     claims = {row["model"]: row for row in csv.DictReader((ROOT / "benchmarks" / "claims.csv").open())}
-    study = RESULTS / "study.json"
-    kept = json.loads(study.read_text()) if study.exists() else {"summary": [], "runs": []}
-    trained = {row["model"]: row for row in kept["summary"]}
-    keys = {run["model"]: run["keys"] for run in kept["runs"]}
+    small, full = study("study.json"), study("study-full.json")
     lines = [
         f"Measured on {found['machine']['cores']} cores of {found['machine']['cpu']}, one thread, torch "
         f"{found['machine']['torch'].split('+')[0]} (`{found['command']}`).",
         "",
-        "| network | input | parameters | multiply-adds | ms an image | small study | the paper says |",
-        "|---|---|---|---|---|---|---|",
+        "| network | input | parameters | multiply-adds | ms an image | small study | full study | the paper says |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in found["networks"]:
         name = row["model"]
         claim = f"{claims[name]['claim']} ({claims[name]['source']})" if name in claims else ""
         lines.append(
             f"| `{name}` | {'x'.join(map(str, row['input']))} | {row['parameters']:,} | {row['multiply_adds']:,} | "
-            f"{row['milliseconds']:,.1f} | {accuracy(trained.get(name), keys.get(name, []))} | {claim} |"
+            f"{row['milliseconds']:,.1f} | {accuracy(small, name)} | {accuracy(full, name)} | {claim} |"
         )
     return "\n".join(lines)
 
 
-def accuracy(row: dict[str, Any] | None, keys: list[str]) -> str:
-    """Of the small study, and how its network differs from the published one."""
-    if row is None:
+def accuracy(trained: Study, name: str) -> str:
+    """Of a study, and how its network differs from the published one."""
+    if name not in trained:
         return ""
+    row, keys = trained[name]
     prefix = "model.options."
     differs = [key.removeprefix(prefix) for key in keys if key.startswith(prefix) and "small_images" not in key]
     spread = f" ± {100 * row['test_accuracy_sd']:.1f}" if row["test_accuracy_sd"] is not None else ""

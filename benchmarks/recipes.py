@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,15 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0])
     parser.add_argument("--note", default="")
+    parser.add_argument("--at-once", type=int, default=1, help="runs beside each other")
     parser.add_argument("keys", nargs="*")
     asked = parser.parse_args()
     keys = asked.keys
     folder = Path(tempfile.mkdtemp())
     path = SHIPPED / f"{asked.recipe}.yaml"
     try:
-        runs = [trained(asked.recipe, seed, keys, folder) for seed in asked.seeds]
+        with ThreadPoolExecutor(asked.at_once) as pool:
+            runs = list(pool.map(lambda seed: trained(asked.recipe, seed, keys, folder), asked.seeds))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     command = " ".join(["sightline train", asked.recipe, *keys])
@@ -91,6 +94,7 @@ def main() -> None:
         "command": command,
         "machine": described(),
         "n": len(runs),
+        "runs_at_once": asked.at_once,
         "test_accuracy_mean": statistics.mean(accuracies),
         "test_accuracy_sd": statistics.stdev(accuracies) if len(runs) > 1 else None,
         "note": asked.note,

@@ -23,7 +23,7 @@ from sightline.tasks.task import Task
 
 from .ema import Ema
 from .guard import Guard, Skipped
-from .state import State
+from .state import State, weighted
 
 Feed = Callable[[int], Iterator[Batch]]  # how many micro-batches this rank has had → those that follow
 Action = Callable[[State], None]
@@ -112,7 +112,7 @@ def _take(
         child.requires_grad_(name in turn.learns)
     ranks, networks = fabric.world_size, [getattr(task, name) for name in turn.learns]
     whole = plan.accumulate == 1 and ranks == 1  # one mean is already the mean of the whole
-    before = guard.remember()
+    before = guard.statistics()
     optimizer.zero_grad(set_to_none=True)
     weight, good, samples = (
         torch.zeros((), device=fabric.device),
@@ -128,8 +128,9 @@ def _take(
             fabric.backward(loss.total if whole else loss.total * loss.weight)
         weight = weight + loss.weight.detach()
         good = good & torch.isfinite(loss.total.detach())
+        pairs = weighted(loss.parts, loss.weight.detach())
         for meter in (state.logged, state.epoch):
-            meter.add(loss.parts, loss.weight.detach())
+            meter.add(pairs)
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if ranks > 1:
         weight = _summed(fabric, weight)

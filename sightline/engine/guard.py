@@ -7,11 +7,10 @@ Optimisers without such a mask are asked synchronously.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sightline.errors import DivergedError
@@ -26,6 +25,21 @@ class Skipped:
     samples: Int[Tensor, "n"]
 
 
+class Verdict:
+    """Whether a turn was good, on its way to the host: asking waits for that copy alone, not for what was queued since."""
+
+    def __init__(self, good: Bool[Tensor, ""]) -> None:
+        self._good = good.to("cpu", non_blocking=True)
+        self._arrived = torch.cuda.Event() if good.is_cuda else None
+        if self._arrived is not None:
+            self._arrived.record()
+
+    def __bool__(self) -> bool:
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return bool(self._good)
+
+
 @dataclass
 class Guard:
     """Decides each turn, and counts. `patience` skipped turns in a row end the training."""
@@ -34,45 +48,55 @@ class Guard:
     patience: int = 10
     in_a_row: int = 0
     skipped: list[Skipped] = field(default_factory=list)
-    _waiting: list[tuple[Bool[Tensor, ""], Skipped]] = field(default_factory=list)
+    _waiting: list[tuple[Verdict, Skipped]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._buffers = [b for b in self.module.buffers() if b.is_floating_point()]
 
-    def remember(self) -> list[Tensor]:
-        """The batch statistics before a turn: a forward with bad numbers spoils them before anyone can know."""
-        return [b.clone() for b in self._buffers]
+    def statistics(self) -> Float[Tensor, "n"]:
+        """A copy of all batch statistics, in one vector; to be taken before a turn: a forward with bad numbers spoils
+        them before anyone can know."""
+        return torch.cat([b.flatten() for b in self._buffers]) if self._buffers else torch.empty(0)
 
     def decide(
         self,
         good: Bool[Tensor, ""],
         optimizer: torch.optim.Optimizer,
-        before: Sequence[Tensor],
+        before: Float[Tensor, "n"],
         turn: Skipped,
     ) -> None:
         """Step the optimiser where `good`, else put the statistics back. Raises DivergedError when it is hopeless."""
-        if good.device.type == "cpu" or not _masks_itself(optimizer):
+        bare = getattr(optimizer, "optimizer", optimizer)  # Fabric's wrapper hands attributes out, but not in
+        if good.device.type == "cpu" or not _masks_itself(bare):
             if bool(good):
                 optimizer.step()
             else:
-                torch._foreach_copy_(self._buffers, list(before))
+                self._restore(before)
             self._note(bool(good), turn)
             return
-        optimizer.grad_scale = None  # type: ignore[attr-defined]
-        optimizer.found_inf = (~good).float()  # type: ignore[attr-defined]
-        optimizer.step()
-        for buffer, old in zip(self._buffers, before, strict=True):
-            buffer.copy_(torch.where(good, buffer, old))
+        self.mask(good, optimizer, before)
         self.drain()
-        self._waiting.append((good.to("cpu", non_blocking=True), turn))
+        self._waiting.append((Verdict(good), turn))
+
+    def mask(self, good: Bool[Tensor, ""], optimizer: torch.optim.Optimizer, before: Float[Tensor, "n"]) -> None:
+        """The same decision as arithmetic on the device: a step that moves nothing unless `good`, and statistics that
+        are the new ones or the old."""
+        bare = getattr(optimizer, "optimizer", optimizer)
+        bare.grad_scale, bare.found_inf = None, (~good).float()
+        optimizer.step()
+        if self._buffers:
+            self._restore(torch.where(good, self.statistics(), before))
 
     def drain(self) -> None:
         """Hear the verdicts that were still on their way."""
-        if self._waiting:
-            torch.cuda.synchronize() if torch.cuda.is_available() else None
         for good, turn in self._waiting:
             self._note(bool(good), turn)
         self._waiting.clear()
+
+    def _restore(self, statistics: Float[Tensor, "n"]) -> None:
+        if self._buffers:
+            parts = statistics.split([b.numel() for b in self._buffers])
+            torch._foreach_copy_(self._buffers, [p.view(b.shape) for p, b in zip(parts, self._buffers, strict=True)])
 
     def _note(self, good: bool, turn: Skipped) -> None:
         if good:
@@ -83,11 +107,13 @@ class Guard:
         if self.in_a_row >= self.patience:
             raise DivergedError(
                 f"loss or gradient was not finite {self.in_a_row} times in a row, last at step {turn.step}, turn "
-                f"{turn.turn!r}, samples {list(turn.samples[:8])}",
+                f"{turn.turn!r}, samples {turn.samples[:8].tolist()}",
                 "lower optim.lr, set fit.clip=1, or look at these samples",
             )
 
 
 def _masks_itself(optimizer: torch.optim.Optimizer) -> bool:
-    """Fused optimisers skip their update on the device where `found_inf` is set (the protocol of torch.amp)."""
-    return all(group.get("fused") for group in optimizer.param_groups)
+    """Fused optimisers skip their update on the device where `found_inf` is set (the protocol of torch.amp). Not the
+    first one with momentum, which would keep a buffer that nobody has written."""
+    groups = optimizer.param_groups
+    return all(g.get("fused") for g in groups) and bool(optimizer.state or not any(g.get("momentum") for g in groups))

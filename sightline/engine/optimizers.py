@@ -20,6 +20,7 @@ OPTIMIZERS: Mapping[str, type[torch.optim.Optimizer]] = {
     "adadelta": torch.optim.Adadelta,
 }
 _WITH_MOMENTUM = {"sgd", "rmsprop"}
+_FUSED = {"sgd", "adamw", "adam"}  # one kernel for all weights on an accelerator, and the guard need not ask the host
 
 
 def make_optimizer(
@@ -31,9 +32,11 @@ def make_optimizer(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     decay_all: bool = True,
+    device: str = "cpu",
 ) -> torch.optim.Optimizer:
     """Torch's optimiser over all parameters of `networks`; with `decay_all` off, biases and normalisation scales
-    (parameters of fewer than two dimensions) are not decayed. Each group remembers its `initial_lr`."""
+    (parameters of fewer than two dimensions) are not decayed. Each group remembers its `initial_lr`. `device` is where
+    the networks will train."""
     if name not in OPTIMIZERS:
         raise UsageError(f"unknown optimizer {name!r}", nearest(name, OPTIMIZERS))
     options: dict[str, Any] = {"lr": lr}
@@ -51,6 +54,8 @@ def make_optimizer(
     groups = [{"params": [p for p in parameters if decay_all or p.dim() > 1], "weight_decay": weight_decay}]
     if spared := [p for p in parameters if not decay_all and p.dim() <= 1]:
         groups.append({"params": spared, "weight_decay": 0.0})
+    if device == "cuda" and name in _FUSED:
+        options["fused"] = True
     optimizer = OPTIMIZERS[name]([g for g in groups if g["params"]], **options)
     for group in optimizer.param_groups:
         group["initial_lr"] = lr

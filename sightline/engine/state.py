@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import DamagedError
@@ -21,9 +22,8 @@ class Meter:
     def __init__(self, sums: Mapping[str, Sequence[float]] | None = None) -> None:
         self._sums: dict[str, Tensor] = {n: torch.tensor(s, dtype=torch.float64) for n, s in (sums or {}).items()}
 
-    def add(self, parts: Mapping[str, Tensor], weight: Tensor) -> None:
-        for name, part in parts.items():
-            pair = torch.stack([torch.where(weight > 0, part.detach() * weight, 0.0), weight]).double()
+    def add(self, weighted: Mapping[str, Tensor]) -> None:
+        for name, pair in weighted.items():
             known = self._sums.get(name)
             self._sums[name] = pair if known is None else known.to(pair.device) + pair
 
@@ -35,6 +35,14 @@ class Meter:
 
     def clear(self) -> None:
         self._sums.clear()
+
+
+def weighted(parts: Mapping[str, Tensor], weight: Tensor) -> dict[str, Float[Tensor, "2"]]:
+    """Each part as (weight · part, weight), for any number of meters; a part of weight 0 may be anything."""
+    return {
+        name: torch.stack([torch.where(weight > 0, part.detach() * weight, 0.0), weight]).double()
+        for name, part in parts.items()
+    }
 
 
 @dataclass

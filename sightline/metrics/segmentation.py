@@ -32,6 +32,7 @@ from sightline.structures.targets import IGNORE
 from .counts import Counts, accuracy, averaged, counts_from_sums, mean_defined, one_vs_rest, or_none, rate
 
 TOLERANCE = 0.0075  # of the image's diagonal: Csurka et al.
+_NEAR = 100  # steps that are tried one by one: a circle of five pixels
 
 
 class Resampled(NamedTuple):
@@ -98,9 +99,9 @@ def boundary_counts(truth: Int[np.ndarray, "h w"], predicted: Int[np.ndarray, "h
     class on the other side whose centre is at most 0.75 % of the image's diagonal away, and at least one pixel.
     """
     known = truth != IGNORE
-    reach = _reach(max(1.0, TOLERANCE * math.hypot(*truth.shape)))
+    tolerance = max(1.0, TOLERANCE * math.hypot(*truth.shape))
     true, guess = (np.where(boundary(index, known), index, -1) for index in (truth, predicted))
-    return np.array([(true >= 0).sum(), _met(true, guess, reach), (guess >= 0).sum(), _met(guess, true, reach)])
+    return np.array([(true >= 0).sum(), _met(true, guess, tolerance), (guess >= 0).sum(), _met(guess, true, tolerance)])
 
 
 def boundary(index: Int[np.ndarray, "h w"], known: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -122,23 +123,37 @@ def boundary_f(counts: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "..."]:
     return np.where(true + predicted > 0, 2 * precision * recall / np.where(total > 0, total, 1), np.nan)
 
 
-def _reach(tolerance: float) -> Int[np.ndarray, "m 2"]:
-    """The steps (down, right) of at most that length, shortest first."""
+def _met(edge: Int[np.ndarray, "h w"], others: Int[np.ndarray, "h w"], tolerance: float) -> int:
+    """How many marked pixels (the others are -1) have one of their class in the other picture within the tolerance.
+
+    Most have it next to them: the nearest steps are looked up one by one. What is then still lonely in a large picture,
+    whose tolerance is thousands of steps, asks a tree.
+    """
+    (y, x), (v, u) = np.nonzero(edge >= 0), np.nonzero(others >= 0)
+    if not len(y) or not len(v):
+        return 0
+    steps = _steps(tolerance)
+    margin = int(steps.max())
+    around = np.pad(others, margin, constant_values=-1)
+    width, around = around.shape[1], around.reshape(-1)
+    wanted, place, lonely = edge[y, x], (y + margin) * width + x + margin, np.arange(len(y))
+    for step in steps[:_NEAR] @ np.array([width, 1]):
+        lonely = lonely[around[place[lonely] + step] != wanted[lonely]]
+    if len(steps) <= _NEAR or not len(lonely):
+        return len(y) - len(lonely)
+    from scipy.spatial import KDTree  # a tenth of a second that not every start needs
+
+    apart = 2 * math.ceil(tolerance) + 2  # between classes, so that no neighbour is found in another
+    tree = KDTree(np.stack([v, u, others[v, u] * apart], 1).astype(np.float64))
+    asked = np.stack([y, x, wanted * apart], 1)[lonely].astype(np.float64)
+    distance, _ = tree.query(asked, distance_upper_bound=np.nextafter(tolerance, np.inf))  # the bound is excluded
+    return len(y) - int(np.isinf(distance).sum())
+
+
+def _steps(tolerance: float) -> Int[np.ndarray, "m 2"]:
+    """All steps (down, right) of at most that length, shortest first."""
     margin = math.floor(tolerance)
     down, right = np.mgrid[-margin : margin + 1, -margin : margin + 1]
     steps = np.stack([down.ravel(), right.ravel()], 1)
     length = (steps**2).sum(1)
     return steps[np.argsort(length, kind="stable")][: (length <= tolerance**2).sum()]
-
-
-def _met(edge: Int[np.ndarray, "h w"], others: Int[np.ndarray, "h w"], reach: Int[np.ndarray, "m 2"]) -> int:
-    """How many marked pixels (the others are -1) have one of their class in the other picture within reach."""
-    margin = int(reach.max())
-    around = np.pad(others, margin, constant_values=-1)
-    y, x = np.nonzero(edge >= 0)
-    wanted, place = edge[y, x], (y + margin) * around.shape[1] + x + margin
-    marked, around = len(place), around.reshape(-1)
-    for step in reach @ np.array([others.shape[1] + 2 * margin, 1]):
-        lonely = around[place + step] != wanted
-        wanted, place = wanted[lonely], place[lonely]
-    return marked - len(place)

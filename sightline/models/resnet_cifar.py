@@ -37,7 +37,7 @@ class PaddedBlock(nn.Module):
         if not self.residual:
             return self.relu(y)
         if self.new:
-            x = x[:, :, :: self.stride, :: self.stride]  # (b, inputs, h/s, w/s)
+            x = F.avg_pool2d(x, 1, self.stride)  # (b, inputs, h/s, w/s): a slice, but its gradient stays channels-last
             x = F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))  # (b, outputs, h/s, w/s)
         return self.relu(y.add_(x))
 

@@ -8,6 +8,7 @@ vector operations; `reference_hash` is the same in Python integers and the tests
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,7 +36,7 @@ def purpose_key(purpose: str) -> int:
 
 
 def reference_hash(seed: int, purpose: str, *parts: int) -> int:
-    """The hash in Python integers, as uint64. Slow; the definition."""
+    """The hash in Python integers, as uint64. Slow on many; the definition."""
     state = 0
     for part in (seed, purpose_key(purpose), *parts):
         state = (state + (part & _MASK) + _GOLDEN) & _MASK
@@ -51,17 +52,17 @@ def _shift(x: Tensor, bits: int) -> Tensor:
 
 
 def keys(seed: int, purpose: str, *parts: Part) -> Int[Tensor, "..."]:
-    """The same hash over tensors: parts broadcast together; the result is int64 with the hash's bits."""
-    tensors = [p for p in parts if isinstance(p, Tensor)]
-    device = tensors[0].device if tensors else torch.device("cpu")
-    state = torch.zeros((), dtype=torch.int64, device=device)
-    for part in (seed, purpose_key(purpose), *parts):
+    """The same hash over tensors: parts broadcast together; the result is int64 with the hash's bits. What comes before
+    the first tensor is one number, and is hashed as one."""
+    plain = [int(part) for part in itertools.takewhile(lambda part: not isinstance(part, Tensor), parts)]
+    state: Part = _signed(reference_hash(seed, purpose, *plain))
+    for part in parts[len(plain) :]:
         addend = part.to(torch.int64) if isinstance(part, Tensor) else _signed(part)
-        state = state + addend + _signed(_GOLDEN)
+        state = addend + state + _signed(_GOLDEN)
         state = (state ^ _shift(state, 30)) * _signed(_MIX1)
         state = (state ^ _shift(state, 27)) * _signed(_MIX2)
         state = state ^ _shift(state, 31)
-    return state
+    return state if isinstance(state, Tensor) else torch.tensor(state)
 
 
 def uniform(seed: int, purpose: str, *parts: Part) -> Float[Tensor, "..."]:

@@ -118,7 +118,8 @@ def build_order(recipe: Recipe, index: Int[np.ndarray, "n"], counts: Int[np.ndar
     return weighted(np.where(index >= 0, 1.0 / np.maximum(counts, 1)[index], 0.0))
 
 
-def build_optimizers(recipe: Recipe, task: Task) -> dict[str, torch.optim.Optimizer]:
+def build_optimizers(recipe: Recipe, task: Task, device: str = "cpu") -> dict[str, torch.optim.Optimizer]:
+    """One a turn, for networks that will train on `device`."""
     optim = recipe.optim
     assert optim.name and optim.lr
     return one_a_turn(
@@ -129,6 +130,7 @@ def build_optimizers(recipe: Recipe, task: Task) -> dict[str, torch.optim.Optimi
         nesterov=bool(optim.nesterov),
         weight_decay=optim.weight_decay or 0.0,
         decay_all=optim.decay_all,
+        device=device,
     )
 
 

@@ -20,6 +20,7 @@ from sightline.engine.devices import (
     compute_threads,
     fingerprint,
     make_fabric,
+    repeatable,
     set_up,
 )
 from sightline.engine.ema import Ema
@@ -95,7 +96,8 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     recipe = resolved(recipe, data)
     start = _start(recipe, data, out, teller)
     run = place(recipe, data, out)
-    with compute_threads(recipe.fit.threads), locked(run.folder):
+    device = choose_device(recipe.fit.device)
+    with compute_threads(recipe.fit.threads), repeatable(device), locked(run.folder):
         begin(run, recipe, data, smoke=smoke, teller=teller)
         teller.keep(run.folder / "log.txt")
         _train(_ready(run, recipe, data, start, teller, smoke=bool(run.status["smoke"])))
@@ -196,7 +198,7 @@ def _train(training: Training) -> None:
     run, recipe, task, teller = training.run, training.recipe, training.task, training.teller
     assert recipe.fit.batch
     fabric = make_fabric(training.device, recipe.fit.precision)
-    optimizers = set_up(fabric, task, build_optimizers(recipe, task))
+    optimizers = set_up(fabric, task, build_optimizers(recipe, task, training.device))
     training.ema = Ema(task, recipe.fit.ema) if recipe.fit.ema else None
     folder = run.folder / "checkpoints"
     folder.mkdir(exist_ok=True)

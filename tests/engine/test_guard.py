@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from sightline.data.orders import shuffle
 from sightline.data.stream import Stream
@@ -15,6 +14,7 @@ from sightline.engine.checkpoints import Checkpoints
 from sightline.engine.devices import make_fabric, set_up
 from sightline.engine.ema import Ema
 from sightline.engine.fit import Plan, fit
+from sightline.engine.guard import Guard, _masks_itself
 from sightline.engine.optimizers import one_a_turn
 from sightline.engine.state import State
 from sightline.errors import DivergedError
@@ -93,16 +93,24 @@ def test_ten_in_a_row_end_the_training_with_the_samples_named(tmp_path: Path, mo
         trained("loss", set(range(4, 20)), tmp_path)
 
 
-def test_a_fused_optimizer_masks_its_own_update() -> None:
-    """What accelerators rely on: with found_inf set, a fused step moves neither weights nor moments."""
-    layer = nn.Linear(3, 3)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9, fused=True)
-    before = [p.detach().clone() for p in layer.parameters()]
-    for p in layer.parameters():
-        p.grad = torch.ones_like(p)
-    optimizer.grad_scale, optimizer.found_inf = None, torch.tensor(1.0)  # type: ignore[attr-defined]
-    optimizer.step()
-    assert all(p.equal(b) for p, b in zip(layer.parameters(), before, strict=True))
-    optimizer.found_inf = torch.tensor(0.0)  # type: ignore[attr-defined]
-    optimizer.step()
-    assert not any(p.equal(b) for p, b in zip(layer.parameters(), before, strict=True))
+def test_on_a_device_the_turn_is_masked_without_asking() -> None:
+    """What accelerators rely on: through Fabric's wrapper a fused step moves neither weights, moments nor statistics
+    where the turn was bad, and all of them where it was good."""
+    torch.manual_seed(0)
+    task = walls.Classifier()
+    optimizers = set_up(make_fabric("cpu", "fp32"), task, one_a_turn(task, "sgd", lr=0.1, momentum=0.9, device="cuda"))
+    (optimizer,), guard = optimizers.values(), Guard(task)
+    assert not _masks_itself(optimizer)  # no moments yet: the first turn is asked for
+
+    def moved(good: bool) -> list[bool]:
+        before = guard.statistics()
+        watched = [*task.parameters(), *(t for s in optimizer.state.values() for t in s.values())]
+        was = [t.detach().clone() for t in [*watched, before]]
+        task.loss(walls.loader(walls.labelled)(torch.arange(1, 5), torch.arange(4)), "model").total.backward()
+        guard.mask(torch.tensor(good), optimizer, before)
+        return [not t.equal(w) for t, w in zip([*watched, guard.statistics()], was, strict=True)]
+
+    assert all(moved(True))
+    assert _masks_itself(optimizer)
+    assert not any(moved(False))
+    assert all(moved(True))

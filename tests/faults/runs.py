@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -96,12 +97,21 @@ TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
 }  # fmt: skip
 
 
-def command(data: Path, out: Path, *, workers: int = 1, task: str = "classification") -> list[str]:
+def command(
+    data: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    task: str = "classification",
+    device: str = "cpu",
+    precision: str = "fp32",
+) -> list[str]:
     """The same run whatever the workers: they are no part of what it computes."""
     _, network, own = TASKS[task]
     keys = [
         *own, "data.cache=off", f"data.workers={workers}", "fit.accumulate=2", "fit.ema=0.9", "fit.threads=1",
-        "fit.precision=fp32", f"fit.commit_every={5 if task == 'classification' else 1}",
+        f"fit.device={device}", f"fit.precision={precision}",
+        f"fit.commit_every={5 if task == 'classification' else 1}",
     ]  # fmt: skip
     return [sys.executable, "-m", "sightline", "train", str(data), "-m", network, "--out", str(out), "-q", *keys]
 
@@ -110,13 +120,11 @@ def environment(cache: Path) -> dict[str, str]:
     return os.environ | {"SIGHTLINE_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
 
 
-def finish(
-    data: Path, out: Path, cache: Path, *, workers: int = 1, task: str = "classification"
-) -> subprocess.CompletedProcess[str]:
+def finish(data: Path, out: Path, cache: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """The whole run, or the rest of it; settings as of `command`."""
     return subprocess.run(
-        command(data, out, workers=workers, task=task),
-        env=environment(cache), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        command(data, out, **settings), env=environment(cache), capture_output=True, text=True, check=False
+    )
 
 
 def outcome(out: Path) -> dict[str, object]:

@@ -1,0 +1,94 @@
+"""What holds on a CPU holds on a GPU: the same answers, the same bits twice and after a kill, bad turns masked and named.
+
+Skipped where there is none.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from sightline.data.orders import shuffle
+from sightline.data.stream import Stream
+from sightline.engine.devices import make_fabric, set_up
+from sightline.engine.fit import Plan, fit
+from sightline.engine.optimizers import one_a_turn
+from sightline.errors import DivergedError
+from sightline.models.create import create_model
+from sightline.structures.batch import Batch
+from sightline.tasks.task import Loss
+from tests import walls
+from tests.distinct import farthest, fill_lively, picture
+from tests.faults.runs import TASKS, command, environment, finish, litter, outcome
+from tests.smallest import SMALLEST
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.parametrize("name", sorted(SMALLEST))
+@torch.no_grad()
+def test_networks_answer_as_on_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    network = create_model(name, num_classes=5, **SMALLEST[name])
+    channels, height, width = network.input_size
+    x = picture(4, channels, height, width, seed=0)
+    fill_lively(network, picture(4, channels, height, width, seed=1), seed=1)
+    expected = network.eval()(x)
+    assert farthest(network.cuda()(x.cuda()).cpu(), expected) <= 1e-4
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("task", list(TASKS))
+def test_a_killed_run_ends_in_the_same_bits(task: str, precision: str, tmp_path: Path) -> None:
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    settings = {"task": task, "device": "cuda", "precision": precision}
+    TASKS[task][0](data)
+    for out in ("untouched", "again"):
+        done = finish(data, tmp_path / out, cache, **settings)
+        assert done.returncode == 0, done.stderr
+    killed = tmp_path / "killed"
+    child = subprocess.Popen(command(data, killed, **settings), env=environment(cache), stderr=subprocess.DEVNULL)
+    while child.poll() is None and len(list(killed.glob("checkpoints/step-*/manifest.json"))) < 2:
+        time.sleep(0.01)
+    child.kill()
+    assert child.wait() == -9
+    done = finish(data, killed, cache, **settings)
+    assert done.returncode == 0, done.stderr
+    assert "resumed at step" in (killed / "log.txt").read_text()
+    assert outcome(tmp_path / "again") == outcome(tmp_path / "untouched")
+    assert outcome(killed) == outcome(tmp_path / "untouched")
+    assert not litter(killed)
+
+
+class Poisoned(walls.Classifier):
+    """The toy classifier, whose input is spoiled in some steps; it normalises on its own device."""
+
+    def __init__(self, steps: set[int]) -> None:
+        super().__init__()
+        self.steps, self.calls = steps, 0
+
+    def loss(self, batch: Batch, turn: str) -> Loss:
+        spoiled = float("nan") if self.calls in self.steps else 1.0
+        self.calls += 1
+        total = self.model(walls.pixels(batch) * spoiled).square().mean()
+        return Loss(total, torch.ones((), device=total.device), {"loss": total.detach()})
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
+def test_bad_turns_move_nothing_and_are_named(optimizer: str) -> None:
+    torch.manual_seed(0)
+    task, fabric = Poisoned({0, 3, 5}), make_fabric("cuda", "fp32")
+    momentum = 0.9 if optimizer == "sgd" else 0.0
+    optimizers = set_up(fabric, task, one_a_turn(task, optimizer, lr=0.01, momentum=momentum, device="cuda"))
+    stream = Stream(walls.loader(walls.labelled), shuffle(24), 24, 4, seed=1)
+    state = fit(fabric, task, optimizers, stream.feed, Plan(8, lambda state: 1.0))
+    assert [row["step"] for row in state.skipped] == [0, 3, 5]
+    assert [row["samples"] for row in state.skipped] == [stream.batch(k).id.tolist() for k in (0, 3, 5)]
+    assert all(torch.isfinite(t).all() for t in task.state_dict().values() if t.is_floating_point())
+    task.steps = set(range(100))
+    with pytest.raises(DivergedError, match="10 times in a row"):
+        fit(fabric, task, optimizers, stream.feed, Plan(100, lambda state: 1.0))
