@@ -29,6 +29,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import described
 
+from sightline.recipes.run import open_run
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 SGD = ["optim.name=sgd", "optim.lr=0.1"]
@@ -39,7 +41,7 @@ Keys = dict[str, list[str]]  # name → recipe keys
 SMALL_STUDY: Keys = {
     "linear": ["fit.epochs=15", *ADAMW],
     "lenet5": ["fit.epochs=15", "optim.name=adamw", "optim.lr=0.002"],
-    "vgg11": ["fit.epochs=4", "optim.name=adamw", "optim.lr=0.0003", SMALL, "model.options.dense=512,512"],
+    "vgg11": ["fit.epochs=10", "optim.name=adamw", "optim.lr=0.0003", SMALL, "model.options.dense=512,512"],
     "nin": ["fit.epochs=3", *ADAMW],
     "plain20": ["fit.epochs=5", *SGD],
     "resnet20": ["fit.epochs=5", *SGD],
@@ -127,10 +129,13 @@ def run(study: Study, data: Path, name: str, seed: int) -> dict[str, Any]:
             return {"model": name, "seed": seed, "keys": keys, "diverged": True, "process_seconds": round(seconds, 1)}
         metrics = json.loads((out / "metrics.json").read_text())
         config = json.loads((out / "model" / "config.json").read_text())
+        precision = open_run(out).recipe.fit.precision
     return {
         "model": name,
         "seed": seed,
         "keys": keys,
+        "precision": precision,
+        "cpu": described()["cpu"],
         "steps": said["steps"],
         "training_seconds": round(said["seconds"], 1),
         "process_seconds": round(seconds, 1),

@@ -8,6 +8,7 @@ Optimisers without such a mask are asked synchronously.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -81,7 +82,7 @@ class Guard:
     def mask(self, good: Bool[Tensor, ""], optimizer: torch.optim.Optimizer, before: Float[Tensor, "n"]) -> None:
         """The same decision as arithmetic on the device: a step that moves nothing unless `good`, and statistics that
         are the new ones or the old."""
-        bare = getattr(optimizer, "optimizer", optimizer)
+        bare: Any = getattr(optimizer, "optimizer", optimizer)
         bare.grad_scale, bare.found_inf = None, (~good).float()
         optimizer.step()
         if self._buffers:

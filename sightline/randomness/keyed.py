@@ -55,14 +55,14 @@ def keys(seed: int, purpose: str, *parts: Part) -> Int[Tensor, "..."]:
     """The same hash over tensors: parts broadcast together; the result is int64 with the hash's bits. What comes before
     the first tensor is one number, and is hashed as one."""
     plain = [int(part) for part in itertools.takewhile(lambda part: not isinstance(part, Tensor), parts)]
-    state: Part = _signed(reference_hash(seed, purpose, *plain))
+    state = torch.tensor(_signed(reference_hash(seed, purpose, *plain)))  # of no dimension: joins tensors anywhere
     for part in parts[len(plain) :]:
         addend = part.to(torch.int64) if isinstance(part, Tensor) else _signed(part)
-        state = addend + state + _signed(_GOLDEN)
+        state = state + addend + _signed(_GOLDEN)
         state = (state ^ _shift(state, 30)) * _signed(_MIX1)
         state = (state ^ _shift(state, 27)) * _signed(_MIX2)
         state = state ^ _shift(state, 31)
-    return state if isinstance(state, Tensor) else torch.tensor(state)
+    return state
 
 
 def uniform(seed: int, purpose: str, *parts: Part) -> Float[Tensor, "..."]:
