@@ -27,7 +27,7 @@ from sightline.models import MODELS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "contracts.json"
-LIMIT = 1800  # seconds for one network
+LIMIT = 900  # seconds for one network
 
 
 def contract() -> dict[str, Any]:

@@ -41,7 +41,7 @@ Keys = dict[str, list[str]]  # name → recipe keys
 SMALL_STUDY: Keys = {
     "linear": ["fit.epochs=15", *ADAMW],
     "lenet5": ["fit.epochs=15", "optim.name=adamw", "optim.lr=0.002"],
-    "vgg11": ["fit.epochs=10", "optim.name=adamw", "optim.lr=0.0003", SMALL, "model.options.dense=512,512"],
+    "vgg11": ["fit.epochs=8", "optim.name=adamw", "optim.lr=0.0003", SMALL, "model.options.dense=512,512"],
     "nin": ["fit.epochs=3", *ADAMW],
     "plain20": ["fit.epochs=5", *SGD],
     "resnet20": ["fit.epochs=5", *SGD],
