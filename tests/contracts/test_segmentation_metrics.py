@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
+from sightline.metrics import segmentation
 from sightline.metrics.counts import Counts, one_vs_rest
 from sightline.metrics.segmentation import (
     boundary,
@@ -136,11 +137,11 @@ def test_strange_classes_are_refused() -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- boundary
-def slowly(truth: np.ndarray, guess: np.ndarray) -> list[int]:
+def slowly(truth: np.ndarray, guess: np.ndarray, share: float = 0.0075) -> list[int]:
     """By the definition, pixel by pixel."""
     known = truth != IGNORE
     height, width = truth.shape
-    tolerance = max(1.0, 0.0075 * math.hypot(height, width))
+    tolerance = max(1.0, share * math.hypot(height, width))
 
     def edge(index: np.ndarray) -> list[tuple[int, int, int]]:
         found = []
@@ -164,6 +165,16 @@ def slowly(truth: np.ndarray, guess: np.ndarray) -> list[int]:
 def test_boundary_by_definition(seed: int, shape: tuple[int, int]) -> None:
     truth, guess = maps(seed, shape=shape)
     assert boundary_counts(truth, guess).tolist() == slowly(truth, guess)
+
+
+@pytest.mark.parametrize("tolerance", [0.1, 0.2, 0.3])
+@pytest.mark.parametrize("seed", range(4))
+def test_boundary_in_large_pictures(seed: int, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose tolerance is more steps than are tried one by one: what is left asks a tree, to the same answer."""
+    monkeypatch.setattr(segmentation, "TOLERANCE", tolerance)
+    monkeypatch.setattr(segmentation, "_NEAR", 2)
+    truth, guess = maps(seed, shape=(16, 20))
+    assert boundary_counts(truth, guess).tolist() == slowly(truth, guess, tolerance)
 
 
 def test_boundary_of_a_moved_square() -> None:
