@@ -1,10 +1,11 @@
 """Every registered classifier, as published, through the contract that the tests hold for the smallest of each family.
 
-    python benchmarks/contracts.py [--backend inductor|aot_eager] [--only PATTERN] [--compiled]
+    python benchmarks/contracts.py [--backend inductor|aot_eager] [--only PATTERN] [--compiled] [--rest]
 
 Forward, backward, features, no head, odd sizes, channels-last, bf16, export with any batch, deterministic start, round trip
 of the state: tests/contracts/test_models.py for every variant. Compiled and exported strictly: tests/compiled.py, `--compiled`
-alone. Results are added to results/contracts.json, so that hours may be done in parts.
+alone. Networks of few layers come first. Results are added to results/contracts.json, so that hours may be done in parts:
+`--rest` takes those that are not in it yet.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from machine import described
 
 from sightline.models import MODELS
+from sightline.models.create import outline
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "contracts.json"
@@ -55,18 +57,24 @@ def compiled(name: str, backend: str) -> dict[str, Any]:
     return json.loads(lines[-1]) if lines else {"name": name, "error": done.stderr[-300:], "seconds": None}
 
 
+def layers(name: str) -> int:
+    return sum(1 for _ in outline(name).modules())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", choices=("inductor", "aot_eager"), default="inductor")
     parser.add_argument("--only", default="*")
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--rest", action="store_true")
     asked = parser.parse_args()
     found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     found |= {"command": "python benchmarks/contracts.py", "machine": described()}
     if not asked.compiled:
         found["contract"] = contract()
-    for name in MODELS.matching(heading="classification"):
-        if fnmatchcase(name, asked.only):
+    done = found.get(asked.backend, {}) if asked.rest else {}
+    for name in sorted(MODELS.matching(heading="classification"), key=layers):
+        if fnmatchcase(name, asked.only) and name not in done:
             line = compiled(name, asked.backend)
             print(json.dumps(line), flush=True)
             found.setdefault(asked.backend, {})[name] = {"error": line["error"], "seconds": line["seconds"]}

@@ -69,8 +69,20 @@ class Layout(NamedTuple):
 class LearnedPositions(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
+        self.grid, self.ahead = layout.grid, layout.ahead
         self.weight = nn.Parameter(torch.empty(1, layout.tokens, layout.width))
         nn.init.normal_(self.weight, std=0.02)
+
+    def resampled(self, learned: Float[Tensor, "1 m d"]) -> Float[Tensor, "1 n d"]:
+        """What was learned on another square grid, for this one: the patches' places as a picture, bicubic, with
+        anti-aliasing. UsageError for places of no square."""
+        ahead, places = learned.split([self.ahead, learned.shape[1] - self.ahead], 1)
+        side = math.isqrt(places.shape[1])
+        if side * side != places.shape[1]:
+            raise UsageError(f"{places.shape[1]} learned positions are no square grid", "weights of square images")
+        picture = places.float().unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, m, d) → (1, d, side, side)
+        picture = F.interpolate(picture, self.grid, mode="bicubic", antialias=True)
+        return torch.cat([ahead, picture.flatten(2).transpose(1, 2).to(places.dtype)], 1)  # (1, d, h, w) → (1, n, d)
 
     def embeddings(self) -> Float[Tensor, "1 n d"]:
         return self.weight

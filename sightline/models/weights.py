@@ -1,8 +1,9 @@
 """Weights from a file, or those that others have published, into a network; and a report of what fitted and what did not.
 
-Names are matched as they are, then renamed (`renaming`). All must fit, shape by shape, with four exceptions, each of which
+Names are matched as they are, then renamed (`renaming`). All must fit, shape by shape, with five exceptions, each of which
 is said: the head of another number of classes stays as it was drawn, auxiliary heads may be on one side only, files
-of frozen norms hold no counters of batches, and norms that learned with another ε get it carried into their scales.
+of frozen norms hold no counters of batches, norms that learned with another ε get it carried into their scales, and
+positions learned on another grid of patches are resampled (Dosovitskiy et al. 2020, section 3.2).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightline.errors import DamagedError, DataError, UsageError
+from sightline.layers.positions import LearnedPositions
 from sightline.storage.caching import cache_folder
 from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickled
 from sightline.storage.tensors import unpack
@@ -120,6 +122,8 @@ def load(
     own = {name: x.detach() for name, x in network.state_dict(keep_vars=True).items()}
     state = min(candidates(model, read.tensors), key=lambda found: len(found.keys() ^ own.keys()))
     _require_usable(read.name, state, own)
+    state, said = with_grid(state, network)
+    read = read._replace(notes=(*read.notes, *said))
     fit = _fitted(model, read, own, state, heads)
     if read.source and read.source.norm_eps is not None:
         state = with_eps(state, network, read.source.norm_eps)
@@ -238,6 +242,20 @@ def with_eps(state: Mapping[str, Tensor], network: nn.Module, eps: float) -> dic
             factor = ((variance + norm.eps) / (variance + eps).clamp(min=1e-30)).sqrt()
             carried[scale] = (state[scale].double() * factor).to(state[scale].dtype)
     return carried
+
+
+def with_grid(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
+    """Learned positions of images of another size for those of this network, and what to say of it."""
+    placed, said = dict(state), []
+    for module, positions in network.named_modules():
+        name = f"{module}.weight"
+        if not isinstance(positions, LearnedPositions) or name not in state:
+            continue
+        learned, own = state[name], positions.weight
+        if learned.shape != own.shape and learned.ndim == 3 and learned.shape[2] == own.shape[2]:
+            placed[name] = positions.resampled(learned)
+            said.append(f"{name}: {learned.shape[1]} learned positions resampled to {own.shape[1]}, for this image size")
+    return placed, said
 
 
 def _few(names: Iterable[str]) -> str:

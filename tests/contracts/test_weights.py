@@ -265,3 +265,18 @@ def test_names_that_wrappers_put_before_ours(tmp_path: Path) -> None:
         state = {f"{wrapper}{name}": x for name, x in network.state_dict().items()}
         again = create_model("resnet8", weights=saved(tmp_path / "wrapped.safetensors", state))
         assert torch.equal(again.fc.weight, network.fc.weight)
+
+
+def test_learned_positions_follow_the_image_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = filled("vit_ti_16", small_images=True, image_size=(32, 32)).state_dict()
+    path = saved(tmp_path / "mine.safetensors", state)
+    network = create_model("vit_ti_16", small_images=True, image_size=(24, 40), weights=path)
+    name = "encoder.positions.0.weight"
+    assert same(network, state, without=(name,))
+    placed = network.get_parameter(name)
+    assert placed.shape == (1, 1 + 6 * 10, 192)
+    assert torch.equal(placed[:, 0], state[name][:, 0])  # the class token has no place
+    assert "65 learned positions resampled to 61" in capsys.readouterr().err
+    oblong = filled("vit_ti_16", small_images=True, image_size=(24, 40)).state_dict()
+    with pytest.raises(UsageError, match="60 learned positions are no square grid"):
+        create_model("vit_ti_16", small_images=True, weights=saved(tmp_path / "oblong.safetensors", oblong))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sightline.layers.positions import Layout, LearnedPositions
 from sightline.models import MODELS
 from sightline.models.create import outline
 from sightline.models.vit import as_timm
@@ -52,3 +53,11 @@ def test_same_answers(name: str) -> None:
     first, second, *_ = ours.encoder.layers
     first.self_attention, second.self_attention = second.self_attention, first.self_attention
     assert (ours(x) - expected).abs().max() > 1e-4 * scale
+
+
+@pytest.mark.parametrize("grid", [(24, 24), (10, 17), (7, 7)])
+def test_positions_of_other_image_sizes(grid: tuple[int, int]) -> None:
+    learned = torch.randn(1, 1 + 14 * 14, 32, generator=torch.Generator().manual_seed(0))
+    theirs = timm.layers.resample_abs_pos_embed(learned, list(grid))
+    ours = LearnedPositions(Layout(grid, 32, ahead=1)).resampled(learned)
+    assert torch.allclose(ours, theirs, atol=1e-6)
