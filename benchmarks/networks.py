@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import statistics
 import time
 from pathlib import Path
@@ -65,20 +66,22 @@ def study(name: str) -> Study:
 def rows_of_page() -> str:
     found = json.loads((RESULTS / "networks.json").read_text())
     claims = {row["model"]: row for row in csv.DictReader((ROOT / "benchmarks" / "claims.csv").open())}
-    small, full = study("study.json"), study("study-full.json")
+    studies = {"small study": study("study.json"), "full study": study("study-full.json")}
+    studies = {title: trained for title, trained in studies.items() if trained}
     lines = [
         f"Measured on {found['machine']['cores']} cores of {found['machine']['cpu']}, one thread, torch "
         f"{found['machine']['torch'].split('+')[0]} (`{found['command']}`).",
         "",
-        "| network | input | parameters | multiply-adds | ms an image | small study | full study | the paper says |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| network | input | parameters | multiply-adds | ms an image | {' | '.join(studies)} | the paper says |",
+        "|" + "---|" * (6 + len(studies)),
     ]
     for row in found["networks"]:
         name = row["model"]
         claim = f"{claims[name]['claim']} ({claims[name]['source']})" if name in claims else ""
+        accuracies = " | ".join(accuracy(trained, name) for trained in studies.values())
         lines.append(
             f"| `{name}` | {'x'.join(map(str, row['input']))} | {row['parameters']:,} | {row['multiply_adds']:,} | "
-            f"{row['milliseconds']:,.1f} | {accuracy(small, name)} | {accuracy(full, name)} | {claim} |"
+            f"{row['milliseconds']:,.1f} | {accuracies} | {claim} |"
         )
     return "\n".join(lines)
 
@@ -93,6 +96,49 @@ def accuracy(trained: Study, name: str) -> str:
     spread = f" ± {100 * row['test_accuracy_sd']:.1f}" if row["test_accuracy_sd"] is not None else ""
     how = ", ".join([f"n={row['n']}", *differs])
     return f"{100 * row['test_accuracy']:.1f}{spread} % ({how})"
+
+
+def experiments() -> str:
+    """The three experiments about depth, in words and numbers."""
+    found = json.loads((RESULTS / "experiments.json").read_text())
+    starts, gradients, rates = found["starts"], found["gradients"], found["rates"]
+    lines = [
+        f"Digits of scikit-learn, plain SGD with momentum 0.9, {len(found['seeds'])} seeds, {found['seconds']} s in all "
+        f"(`{found['command']}`). A guess costs {math.log(10):.2f}.",
+        "",
+        f"* **Where weights start.** {starts['layers']} ReLU layers of {starts['units']} units, {starts['steps']} steps: "
+        f"loss {spread(starts['he']['last_losses'])} from He's start, {spread(starts['xavier']['last_losses'])} from "
+        "Glorot and Bengio's, whose signal has died on the way.",
+        f"* **What squashes.** The gradient's norm at the first and the last of {gradients['layers']} layers, before the "
+        "first step: "
+        + ", ".join(
+            f"{kind} {gradients[kind]['norm_by_layer'][0]:.1g} and {gradients[kind]['norm_by_layer'][-1]:.1g}"
+            for kind in ("sigmoid", "relu")
+        )
+        + ".",
+        f"* **What batch normalisation allows.** Loss of {rates['layers']} ReLU layers after {rates['steps']} steps:",
+        "",
+        "| learning rate | without | with |",
+        "|---|---|---|",
+    ]
+    for rate in (key for key in rates if key[0].isdigit()):
+        lines.append(f"| {rate} | {spread(rates[rate]['without'])} | {spread(rates[rate]['with'])} |")
+    return "\n".join(lines)
+
+
+def spread(losses: list[float | None]) -> str:
+    """The seeds' losses, lowest and highest; how many were no number any more."""
+    good = sorted(loss for loss in losses if loss is not None)
+    lost = len(losses) - len(good)
+    said = [" to ".join(dict.fromkeys(f"{loss:.2f}" for loss in (good[0], good[-1])))] if good else []
+    return ", ".join([*said, *([f"{lost} of {len(losses)} diverged"] if lost else [])])
+
+
+def written(text: str, name: str, block: str) -> str:
+    """The page with what stands between the marks of that name replaced."""
+    before, rest = text.split(f"<!-- {name} -->")
+    _, after = rest.split(f"<!-- /{name} -->")
+    return f"{before}<!-- {name} -->\n{block}\n<!-- /{name} -->{after}"
 
 
 def main() -> None:
@@ -111,9 +157,7 @@ def main() -> None:
             "seconds": round(time.perf_counter() - start), "networks": networks,
         }  # fmt: skip
         (RESULTS / "networks.json").write_text(json.dumps(result, indent=1) + "\n")
-    before, rest = PAGE.read_text().split("<!-- table -->")
-    _, after = rest.split("<!-- /table -->")
-    PAGE.write_text(f"{before}<!-- table -->\n{rows_of_page()}\n<!-- /table -->{after}")
+    PAGE.write_text(written(written(PAGE.read_text(), "table", rows_of_page()), "experiments", experiments()))
 
 
 if __name__ == "__main__":
