@@ -6,7 +6,9 @@ The only file besides `fit` that knows Lightning Fabric.
 from __future__ import annotations
 
 import logging
+import os
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,13 +66,21 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 
 def set_up(
-    fabric: Fabric, task: Task, optimizers: Mapping[str, torch.optim.Optimizer]
+    fabric: Fabric, task: Task, optimizers: Mapping[str, torch.optim.Optimizer], *, compiled: bool = False
 ) -> dict[str, torch.optim.Optimizer]:
-    """Move the task to the device, wrap the networks that learn; returns the optimisers as Fabric wraps them."""
+    """Move the task to the device, wrap the networks that learn (`compiled`: through torch.compile, for training only);
+    returns the optimisers as Fabric wraps them."""
     task.to(fabric.device)
     for name in task.learned():
-        setattr(task, name, fabric.setup_module(getattr(task, name), move_to_device=False))
+        network: Any = torch.compile(getattr(task, name)) if compiled else getattr(task, name)
+        setattr(task, name, fabric.setup_module(network, move_to_device=False))
     return {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}  # type: ignore[misc]
+
+
+def require_compiler() -> None:
+    """ResourceError where torch.compile would find no C++ compiler, which it needs for any device."""
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name):
+        raise ResourceError("fit.compile needs a C++ compiler and there is none", "install g++, or fit.compile=false")
 
 
 @contextmanager
@@ -125,7 +135,7 @@ def repeatable(device: str) -> Iterator[None]:
         memory.fill_uninitialized_memory = filled
 
 
-def fingerprint(fabric: Fabric, precision: str) -> dict[str, Any]:
+def fingerprint(fabric: Fabric, precision: str, *, compiled: bool = False) -> dict[str, Any]:
     """What two processes must share for the same training to give the same bits."""
     return {
         "torch": torch.__version__,
@@ -135,5 +145,5 @@ def fingerprint(fabric: Fabric, precision: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type,
         "precision": precision,
         "world_size": fabric.world_size,
-        "compile": False,
+        "compile": compiled,
     }

@@ -122,8 +122,8 @@ def load(
     own = {name: x.detach() for name, x in network.state_dict(keep_vars=True).items()}
     state = min(candidates(model, read.tensors), key=lambda found: len(found.keys() ^ own.keys()))
     _require_usable(read.name, state, own)
-    state, said = with_grid(state, network)
-    read = read._replace(notes=(*read.notes, *said))
+    state, placed = with_grid(state, network)
+    read = read._replace(notes=(*read.notes, *placed))
     fit = _fitted(model, read, own, state, heads)
     if read.source and read.source.norm_eps is not None:
         state = with_eps(state, network, read.source.norm_eps)
@@ -254,7 +254,9 @@ def with_grid(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str
         learned, own = state[name], positions.weight
         if learned.shape != own.shape and learned.ndim == 3 and learned.shape[2] == own.shape[2]:
             placed[name] = positions.resampled(learned)
-            said.append(f"{name}: {learned.shape[1]} learned positions resampled to {own.shape[1]}, for this image size")
+            said.append(
+                f"{name}: {learned.shape[1]} learned positions resampled to {own.shape[1]}, for this image size"
+            )
     return placed, said
 
 

@@ -125,6 +125,7 @@ class FitSection(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: NonNegativeInt = Field(0, description="compute threads; 0 is one for small networks, else torch's choice")
+    compile: bool = Field(False, description="train through torch.compile: a slower start, faster steps, other bits")
     monitor: Literal[
         "loss", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "mean_iou", "pixel_accuracy", "mean_dice",
         "ap", "ap50", "mask_ap", "mask_ap50",

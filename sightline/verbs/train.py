@@ -21,6 +21,7 @@ from sightline.engine.devices import (
     fingerprint,
     make_fabric,
     repeatable,
+    require_compiler,
     set_up,
 )
 from sightline.engine.ema import Ema
@@ -129,6 +130,8 @@ def resolved(recipe: Recipe, data: Dataset) -> Recipe:
     """The recipe with nothing left open: gaps filled by the rules, precision and threads chosen."""
     recipe = completed(recipe, data)
     check(recipe)
+    if recipe.fit.compile:
+        require_compiler()
     work = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))["multiply_adds"]
     chosen = {
         "precision": choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work),
@@ -198,13 +201,13 @@ def _train(training: Training) -> None:
     run, recipe, task, teller = training.run, training.recipe, training.task, training.teller
     assert recipe.fit.batch
     fabric = make_fabric(training.device, recipe.fit.precision)
-    optimizers = set_up(fabric, task, build_optimizers(recipe, task, training.device))
+    optimizers = set_up(fabric, task, build_optimizers(recipe, task, training.device), compiled=recipe.fit.compile)
     training.ema = Ema(task, recipe.fit.ema) if recipe.fit.ema else None
     folder = run.folder / "checkpoints"
     folder.mkdir(exist_ok=True)
     keeper = Checkpoints(
         folder, task, optimizers, ema=training.ema, logs={"metrics.jsonl": training.metrics_log}, say=teller.warn,
-        about={**run.identity(), "fingerprint": fingerprint(fabric, recipe.fit.precision)},
+        about={**run.identity(), "fingerprint": fingerprint(fabric, recipe.fit.precision, compiled=recipe.fit.compile)},
     )  # fmt: skip
     state = _where_it_stands(keeper, training)
     shown = training.images["train"]

@@ -95,6 +95,11 @@ def test_a_device_that_is_not_there() -> None:
     assert "'mps' is not available" in refused(6, "train", "digits", "--device", "mps")
 
 
+def test_compiling_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "needs a C++ compiler" in refused(6, "train", "digits", "fit.compile=true")
+
+
 def test_data_without_images_classes_or_files(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
