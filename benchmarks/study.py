@@ -41,7 +41,7 @@ Keys = dict[str, list[str]]  # name → recipe keys
 SMALL_STUDY: Keys = {
     "linear": ["fit.epochs=15", *ADAMW],
     "lenet5": ["fit.epochs=15", "optim.name=adamw", "optim.lr=0.002"],
-    "vgg11": ["fit.epochs=8", "optim.name=adamw", "optim.lr=0.0003", SMALL, "model.options.dense=512,512"],
+    "vgg11": ["fit.epochs=5", "optim.name=adamw", "optim.lr=0.0003", SMALL, "model.options.dense=512,512"],
     "nin": ["fit.epochs=3", *ADAMW],
     "plain20": ["fit.epochs=5", *SGD],
     "resnet20": ["fit.epochs=5", *SGD],
@@ -49,7 +49,7 @@ SMALL_STUDY: Keys = {
     "resnet56": ["fit.epochs=4", *SGD],
     "densenet121": ["fit.epochs=4", *SGD, SMALL, "model.options.growth=8"],
     "mobilenet_v1_050": ["fit.epochs=4", *SGD, SMALL],
-    "vit_ti_16": ["fit.epochs=2", *ADAMW, SMALL],
+    "vit_ti_16": ["fit.epochs=1.5", *ADAMW, SMALL],
 }
 # An epoch is 45,000 images.
 FULL_STUDY: Keys = {
