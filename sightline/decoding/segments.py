@@ -52,6 +52,6 @@ def _places(frame: Float[Tensor, "3 3"], natural: tuple[int, int], score: Float[
     height, width = natural
     x = torch.arange(width, dtype=torch.float64)[None, :, None] + 0.5  # (1, W, 1)
     y = torch.arange(height, dtype=torch.float64)[:, None, None] + 0.5  # (H, 1, 1)
-    across, down, shift = frame[:2].double().cpu().T  # (2,) each
+    across, down, shift = frame[:2].cpu().double().T  # (2,) each
     sides = torch.tensor([score.shape[2], score.shape[1]])  # width, height
     return (across * x + down * y + shift) * 2 / sides - 1

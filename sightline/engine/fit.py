@@ -52,9 +52,11 @@ def fit(
     augment: Callable[[Batch], Batch] = lambda batch: batch,
     state: State | None = None,
     every: Sequence[tuple[int, Action]] = (),
+    watch: Callable[[int], None] = lambda step: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
-    """Train from `state` (or the start) until the plan's steps are done, an action ends it, or `stop()` says so.
+    """Train from `state` (or the start) until the plan's steps are done, an action ends it, or `stop()` says so. `watch`
+    is told each step's number and nothing else: an action waits for all that the device has still to say.
 
     `task` and `optimizers` (one for each turn's name) were set up by `devices.set_up`; `feed(k)` yields the micro-batches
     from this rank's k-th on. The result is a function of (task, feed, plan): killed and resumed from any state
@@ -77,18 +79,20 @@ def fit(
                 group["lr"] = group["initial_lr"] * factor
             micro = (augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(plan.accumulate))
             _take(fabric, task, number, optimizer, micro, guard, state, plan)
+        last = state.step + 1 == plan.steps
+        due = [action for n, action in every if (state.step + 1) % n == 0 or last]
+        if due or last:
+            guard.drain()
         if ema is not None:
             ema.update(state.step)
         state.step += 1
         _hear(guard, state)
-        if state.step == plan.steps:
-            guard.drain()
-            _hear(guard, state)
+        if last:
             state.ended = "finished"
-        for n, action in every:
-            if state.step % n == 0 or state.step == plan.steps:
-                action(state)
-                task.train()
+        for action in due:
+            action(state)
+            task.train()
+        watch(state.step)
         if stop():
             break
     guard.drain()

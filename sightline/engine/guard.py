@@ -67,8 +67,12 @@ class Guard:
         turn: Skipped,
     ) -> None:
         """Step the optimiser where `good`, else put the statistics back. Raises DivergedError when it is hopeless."""
-        bare = getattr(optimizer, "optimizer", optimizer)  # Fabric's wrapper hands attributes out, but not in
-        if good.device.type == "cpu" or not _masks_itself(bare):
+        try:
+            self.drain()  # of the turn before, while the device is busy with this one
+        except DivergedError:
+            self._restore(before)
+            raise
+        if _asks(good, optimizer):
             if bool(good):
                 optimizer.step()
             else:
@@ -76,13 +80,12 @@ class Guard:
             self._note(bool(good), turn)
             return
         self.mask(good, optimizer, before)
-        self.drain()
         self._waiting.append((Verdict(good), turn))
 
     def mask(self, good: Bool[Tensor, ""], optimizer: torch.optim.Optimizer, before: Float[Tensor, "n"]) -> None:
         """The same decision as arithmetic on the device: a step that moves nothing unless `good`, and statistics that
         are the new ones or the old."""
-        bare: Any = getattr(optimizer, "optimizer", optimizer)
+        bare: Any = _bare(optimizer)
         bare.grad_scale, bare.found_inf = None, (~good).float()
         optimizer.step()
         if self._buffers:
@@ -90,9 +93,9 @@ class Guard:
 
     def drain(self) -> None:
         """Hear the verdicts that were still on their way."""
-        for good, turn in self._waiting:
+        waiting, self._waiting = self._waiting, []
+        for good, turn in waiting:
             self._note(bool(good), turn)
-        self._waiting.clear()
 
     def _restore(self, statistics: Float[Tensor, "n"]) -> None:
         if self._buffers:
@@ -111,6 +114,17 @@ class Guard:
                 f"{turn.turn!r}, samples {turn.samples[:8].tolist()}",
                 "lower optim.lr, set fit.clip=1, or look at these samples",
             )
+
+
+def _asks(good: Bool[Tensor, ""], optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the host decides: on a CPU it has nothing better to do, and not every optimiser can mask its own step."""
+    return good.device.type == "cpu" or not _masks_itself(_bare(optimizer))
+
+
+def _bare(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Torch's own: Fabric's wrapper hands attributes out, but not in."""
+    bare: torch.optim.Optimizer = getattr(optimizer, "optimizer", optimizer)
+    return bare
 
 
 def _masks_itself(optimizer: torch.optim.Optimizer) -> bool:

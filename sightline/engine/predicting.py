@@ -16,9 +16,10 @@ from .devices import unwrapped
 def predictions(
     task: Task, batches: Iterable[Batch], device: torch.device | str = "cpu"
 ) -> Iterator[tuple[Batch, Prediction]]:
-    """Yield (batch, prediction) in full precision, in eval mode, without gradients; the task's mode is restored."""
+    """Yield (batch, prediction) in full precision, in eval mode, without gradients; the task's mode is restored, but it
+    stays on `device`."""
     training = task.training
-    task.eval()
+    task.to(device).eval()
     try:
         for batch in batches:
             with torch.inference_mode(), unwrapped(task):

@@ -39,8 +39,9 @@ class Meter:
 
 def weighted(parts: Mapping[str, Tensor], weight: Tensor) -> dict[str, Float[Tensor, "2"]]:
     """Each part as (weight · part, weight), for any number of meters; a part of weight 0 may be anything."""
+    exact = torch.float32 if weight.device.type == "mps" else torch.float64  # Apple's has no more
     return {
-        name: torch.stack([torch.where(weight > 0, part.detach() * weight, 0.0), weight]).double()
+        name: torch.stack([torch.where(weight > 0, part.detach() * weight, 0.0), weight]).to(exact)
         for name, part in parts.items()
     }
 

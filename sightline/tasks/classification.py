@@ -61,7 +61,7 @@ class Classification(Task):
         assert isinstance(prediction, Classes)
         labels = _labels(batch)
         target = torch.where(labels.known, labels.index, -1)
-        return ClassRows(batch.id.cpu().numpy(), target.cpu().numpy(), prediction.probability.double().cpu().numpy())
+        return ClassRows(batch.id.cpu().numpy(), target.cpu().numpy(), prediction.probability.cpu().double().numpy())
 
     def metrics(self, rows: ClassRows) -> dict[str, float | None]:
         return classification_metrics(rows.target, rows.probability)

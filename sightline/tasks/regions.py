@@ -103,11 +103,11 @@ def cropped(
 
 def original_boxes(boxes: Float[Tensor, "n 4"], sample: Int[Tensor, "n"], batch: Batch) -> Float[np.ndarray, "n 4"]:
     """Boxes of the batch's frame in the original images', cut at their edges; float64."""
-    there = boxes.double().cpu().numpy().copy()
+    there = boxes.cpu().double().numpy().copy()
     of = sample.cpu().numpy()
     for image, (frame, (height, width)) in enumerate(zip(batch.frame, batch.natural.tolist(), strict=True)):
         mine = of == image
-        back = moved_boxes(there[mine], inverse(frame.double().cpu().numpy()))
+        back = moved_boxes(there[mine], inverse(frame.cpu().double().numpy()))
         there[mine] = back.clip(0, (width, height, width, height))
     return there
 
@@ -120,7 +120,7 @@ def detection_rows(batch: Batch, found: Detections) -> DetectionRows:
         size=batch.natural.cpu().numpy(),
         boxes=original_boxes(found.boxes, found.sample, batch),
         label=found.label.cpu().numpy(),
-        score=found.score.double().cpu().numpy(),
+        score=found.score.cpu().double().numpy(),
         image=found.sample.cpu().numpy(),
         true_boxes=original_boxes(true.boxes, true.sample, batch),
         true_label=true.label.cpu().numpy(),

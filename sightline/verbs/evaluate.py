@@ -9,7 +9,7 @@ from typing import Any
 
 from sightline.data.dataset import Dataset, with_classes
 from sightline.data.loaders import Images, in_order
-from sightline.engine.devices import choose_device, compute_threads
+from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
 from sightline.errors import UsageError, nearest
 from sightline.evaluation.judging import AnyJudgement, Rows, judge_any, write_any
@@ -70,8 +70,9 @@ def evaluate(
     if tta and recipe.task.kind != "classification":
         raise UsageError("--tta averages class probabilities", f"leave it out for {recipe.task.kind}")
     images = load(found, ids, run.preprocessing, recipe, judging=True)
-    with compute_threads(recipe.fit.threads):
-        rows = judge_split(run.task(), images, choose_device(device), tta=tta)
+    device = choose_device(device)
+    with compute_threads(recipe.fit.threads), repeatable(device):
+        rows = judge_split(run.task(), images, device, tta=tta)
     return Evaluation(run, split, judge_any(rows, run.classes))
 
 

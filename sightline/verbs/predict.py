@@ -15,7 +15,7 @@ import torch
 from sightline.data.loaders import Decoding, Reading, in_order
 from sightline.data.names import IMAGE_SUFFIXES
 from sightline.drawing.png import png_bytes
-from sightline.engine.devices import choose_device, compute_threads
+from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
 from sightline.errors import UsageError
 from sightline.preprocessing.rejection import Rejected
@@ -113,11 +113,9 @@ def predict(
 
     images = Decoding(read, torch.arange(len(files)), torch.full((len(files),), -1))
     rows: list[dict[str, Any]] = []
-    task, size = run.task(), 64 if kind == "classification" else 4
-    with compute_threads(run.recipe.fit.threads):
-        for batch, prediction in predictions(
-            task, in_order(images, size, run.recipe.data.workers), choose_device(device)
-        ):
+    task, size, device = run.task(), 64 if kind == "classification" else 4, choose_device(device)
+    with compute_threads(run.recipe.fit.threads), repeatable(device):
+        for batch, prediction in predictions(task, in_order(images, size, run.recipe.data.workers), device):
             said = answers(task, batch, prediction, run.classes, keep)
             for i, answer in zip(batch.id.tolist(), said, strict=True):
                 rows.append({"path": str(files[i]), **({"error": errors[i]} if i in errors else answer)})

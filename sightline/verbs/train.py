@@ -229,7 +229,7 @@ def _train(training: Training) -> None:
         try:
             state = fit(
                 fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
-                every=[*every, (1, lambda s: bar.at(s.step))], stop=asked,
+                every=every, watch=bar.at, stop=asked,
             )  # fmt: skip
         except DivergedError as error:
             keeper.commit(state)

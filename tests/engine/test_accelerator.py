@@ -5,6 +5,7 @@ Skipped where there is none.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -21,9 +22,11 @@ from sightline.errors import DivergedError
 from sightline.models.create import create_model
 from sightline.structures.batch import Batch
 from sightline.tasks.task import Loss
+from sightline.verbs.evaluate import evaluate
+from sightline.verbs.train import train
 from tests import walls
 from tests.distinct import farthest, fill_lively, picture
-from tests.faults.runs import TASKS, command, environment, finish, litter, outcome
+from tests.faults.runs import TASKS, command, environment, finish, litter, outcome, write_jpegs
 from tests.smallest import SMALLEST
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -39,6 +42,16 @@ def test_networks_answer_as_on_the_cpu(name: str, monkeypatch: pytest.MonkeyPatc
     fill_lively(network, picture(4, channels, height, width, seed=1), seed=1)
     expected = network.eval()(x)
     assert farthest(network.cuda()(x.cuda()).cpu(), expected) <= 1e-4
+
+
+def test_a_transformer_repeats_itself(tmp_path: Path) -> None:
+    write_jpegs(tmp_path / "data")
+    keys = {"model.options.image_size": "32,32", "model.options.small_images": True, "input.size": 32}
+    runs = [
+        train(str(tmp_path / "data"), keys, model="vit_ti_16", epochs=3, device="cuda", out=tmp_path / name)
+        for name in ("one", "two")
+    ]
+    assert outcome(runs[0].folder) == outcome(runs[1].folder)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -62,6 +75,8 @@ def test_a_killed_run_ends_in_the_same_bits(task: str, precision: str, tmp_path:
     assert outcome(tmp_path / "again") == outcome(tmp_path / "untouched")
     assert outcome(killed) == outcome(tmp_path / "untouched")
     assert not litter(killed)
+    kept = json.loads((killed / "metrics.json").read_text())["test"]
+    assert {name: evaluate(killed, device="cuda").judgement.metrics[name] for name in kept} == kept
 
 
 class Poisoned(walls.Classifier):
@@ -78,11 +93,12 @@ class Poisoned(walls.Classifier):
         return Loss(total, torch.ones((), device=total.device), {"loss": total.detach()})
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop", "adagrad"])
 def test_bad_turns_move_nothing_and_are_named(optimizer: str) -> None:
     torch.manual_seed(0)
     task, fabric = Poisoned({0, 3, 5}), make_fabric("cuda", "fp32")
     momentum = 0.9 if optimizer == "sgd" else 0.0
+    task.to(fabric.device)
     optimizers = set_up(fabric, task, one_a_turn(task, optimizer, lr=0.01, momentum=momentum, device="cuda"))
     stream = Stream(walls.loader(walls.labelled), shuffle(24), 24, 4, seed=1)
     state = fit(fabric, task, optimizers, stream.feed, Plan(8, lambda state: 1.0))

@@ -10,11 +10,12 @@ import torch
 
 from sightline.data.orders import shuffle
 from sightline.data.stream import Stream
+from sightline.engine import guard as guard_module
 from sightline.engine.checkpoints import Checkpoints
 from sightline.engine.devices import make_fabric, set_up
 from sightline.engine.ema import Ema
 from sightline.engine.fit import Plan, fit
-from sightline.engine.guard import Guard, _masks_itself
+from sightline.engine.guard import Guard, _bare, _masks_itself
 from sightline.engine.optimizers import one_a_turn
 from sightline.engine.state import State
 from sightline.errors import DivergedError
@@ -23,6 +24,14 @@ from sightline.tasks.task import Loss
 from tests import walls
 
 N, STEPS = 24, 6
+
+
+@pytest.fixture(params=["asked", "masked"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As on a CPU, which asks; and as on a GPU, which masks the turn and hears of it later: fused optimisers can, anywhere."""
+    if request.param == "masked":
+        monkeypatch.setattr(guard_module, "_asks", lambda good, optimizer: not _masks_itself(_bare(optimizer)))
+    return str(request.param)
 
 
 class Poisoned(walls.Classifier):
@@ -51,7 +60,7 @@ def trained(where: str, steps: set[int], folder: Path) -> tuple[Poisoned, State,
     torch.manual_seed(0)
     task = Poisoned(where, steps)
     fabric = make_fabric("cpu", "fp32")
-    optimizers = set_up(fabric, task, one_a_turn(task, "sgd", lr=0.1, momentum=0.9))
+    optimizers = set_up(fabric, task, one_a_turn(task, "sgd", lr=0.1, momentum=0.9, device="cuda"))
     ema = Ema(task, 0.5)
     stream = Stream(walls.loader(walls.labelled), shuffle(N), N, 4, seed=1)
     drawn: list[tuple[int, ...]] = []
@@ -85,6 +94,43 @@ def test_a_skipped_turn_leaves_the_weights_and_statistics_where_they_were(tmp_pa
     before = {k: v for k, v in fresh.state_dict().items() if "num_batches" not in k}
     after = {k: v for k, v in task.state_dict().items() if "num_batches" not in k}
     assert all(before[k].equal(after[k]) for k in before)
+
+
+def test_what_is_kept_knows_of_the_step_before(tmp_path: Path) -> None:
+    """A state that a checkpoint would hold is never behind: else a resumed run would forget a bad turn."""
+    torch.manual_seed(0)
+    task, fabric = Poisoned("loss", {1, 2, 5}), make_fabric("cpu", "fp32")
+    optimizers = set_up(fabric, task, one_a_turn(task, "sgd", lr=0.1, momentum=0.9, device="cuda"))
+    stream = Stream(walls.loader(walls.labelled), shuffle(N), N, 4, seed=1)
+    seen: list[tuple[int, int, list[int]]] = []
+    told: list[int] = []
+    fit(
+        fabric, task, optimizers, stream.feed, Plan(STEPS, lambda state: 1.0, accumulate=2), watch=told.append,
+        every=[(2, lambda state: seen.append((state.step, state.in_a_row, [row["step"] for row in state.skipped])))],
+    )  # fmt: skip
+    assert seen == [(2, 1, [1]), (4, 0, [1, 2]), (6, 1, [1, 2, 5])]
+    assert told == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("steps", [14, 20])
+def test_nothing_moves_after_the_tenth(steps: int) -> None:
+    """Whether it is the plan's last step or good ones would follow."""
+
+    def weights(poison: set[int], steps: int) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        task, fabric = Poisoned("input", poison), make_fabric("cpu", "fp32")
+        optimizers = set_up(fabric, task, one_a_turn(task, "sgd", lr=0.1, momentum=0.9, device="cuda"))
+        stream = Stream(walls.loader(walls.labelled), shuffle(N), N, 4, seed=1)
+        plan = Plan(steps, lambda state: 1.0, accumulate=2)
+        if poison:
+            with pytest.raises(DivergedError, match="last at step 13"):
+                fit(fabric, task, optimizers, stream.feed, plan)
+        else:
+            fit(fabric, task, optimizers, stream.feed, plan)
+        return [t for name, t in task.state_dict().items() if "num_batches" not in name]
+
+    expected = weights(set(), 4)
+    assert all(t.equal(e) for t, e in zip(weights(set(range(4, 14)), steps), expected, strict=True))
 
 
 def test_ten_in_a_row_end_the_training_with_the_samples_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
