@@ -1,6 +1,6 @@
 """Training speed against the plain loop of the PyTorch examples, as ratios in one run.
 
-    python benchmarks/training.py [--rounds 3] [--seconds 20] [--only lenet5]
+    python benchmarks/training.py [--rounds 3] [--seconds 20] [--only lenet5] [--precision fp32] [--device cuda]
 
 Both sides train the same network on the same images with the same batch and augmentation, each in a process of its own,
 turn about. The plain side is a torchvision data set behind a DataLoader with the best of 0, 1 and 2 workers (chosen in a
@@ -33,7 +33,7 @@ TASKS = {
 BATCH = 128
 
 
-def plain(model: str, precision: str, workers: int, seconds: float) -> dict[str, Any]:
+def plain(model: str, precision: str, workers: int, seconds: float, device: str) -> dict[str, Any]:
     """The loop that the PyTorch examples write, timed after 10 steps of warming up."""
     import torch
     import torch.nn.functional as F
@@ -68,10 +68,12 @@ def plain(model: str, precision: str, workers: int, seconds: float) -> dict[str,
             return self.transform(self.from_array(self.pixels[i].squeeze())), self.labels[i]
 
     loader = torch.utils.data.DataLoader(
-        Pictures(), batch_size=BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
-    )
+        Pictures(), batch_size=BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0,
+        pin_memory=device == "cuda",
+    )  # fmt: skip
     options = {"small_images": True} if model == "resnet18" else {}
-    network = create_model(model, num_classes=10, in_channels=1 if digits else 3, **options).train()
+    network = create_model(model, num_classes=10, in_channels=1 if digits else 3, **options)
+    network.train().to(device)
     if digits:
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     else:
@@ -79,12 +81,15 @@ def plain(model: str, precision: str, workers: int, seconds: float) -> dict[str,
     step, start = 0, 0.0
     while True:
         for x, y in loader:
+            x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
                 loss = F.cross_entropy(network(x), y)
             loss.backward()
             optimizer.step()
             step += 1
+            if device == "cuda" and step % 10 == 0:
+                loss.item()  # the examples print it now and then; and a clock must not run ahead
             if step == 10:
                 start = time.perf_counter()
             elif step > 10 and time.perf_counter() - start > seconds:
@@ -95,12 +100,13 @@ def plain(model: str, precision: str, workers: int, seconds: float) -> dict[str,
                 return {"images_per_second": rate, "megabytes": peak / 1024}
 
 
-def ours(model: str, precision: str, seconds: float) -> dict[str, Any]:
+def ours(model: str, precision: str, seconds: float, device: str) -> dict[str, Any]:
     """The command, stopped by SIGTERM after so many seconds of training; its own clock counts them, the first step included."""
     task = TASKS[model]
     flip = "false" if model == "lenet5" else "true"
     keys = [
         "fit.epochs=1000", f"fit.precision={precision}", f"fit.batch={BATCH}", "fit.threads=2", "optim.lr=0.002",
+        f"fit.device={device}",
         "input.size=32", f"augment.flip={flip}", "augment.preset=light",
     ]  # fmt: skip
     timed = """
@@ -146,13 +152,14 @@ def in_a_process(**arguments: Any) -> dict[str, Any]:
     return found
 
 
-def compare(model: str, precision: str, rounds: int, seconds: float) -> dict[str, Any]:
-    tried = {w: in_a_process(model=model, precision=precision, workers=w, seconds=seconds / 2) for w in (0, 1, 2)}
+def compare(model: str, precision: str, rounds: int, seconds: float, device: str) -> dict[str, Any]:
+    asked = {"model": model, "precision": precision, "device": device}
+    tried = {w: in_a_process(**asked, workers=w, seconds=seconds / 2) for w in (0, 1, 2)}
     workers = max(tried, key=lambda w: tried[w]["images_per_second"])
     pairs = []
     for _ in range(rounds):
-        base = in_a_process(model=model, precision=precision, workers=workers, seconds=seconds)
-        pairs.append((ours(model, precision, seconds), base))
+        base = in_a_process(**asked, workers=workers, seconds=seconds)
+        pairs.append((ours(model, precision, seconds, device), base))
     speed = [a["images_per_second"] / b["images_per_second"] for a, b in pairs]
     memory = [a["megabytes"] / b["megabytes"] for a, b in pairs]
     return {
@@ -174,6 +181,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--only", default="")
+    parser.add_argument("--precision", choices=("fp32", "bf16"))
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--plain", default="")
     asked = parser.parse_args()
     if asked.plain:
@@ -181,9 +190,9 @@ def main() -> None:
         return
     start, rows = time.perf_counter(), []
     for model in TASKS:
-        for precision in ("fp32", "bf16"):
+        for precision in (asked.precision,) if asked.precision else ("fp32", "bf16"):
             if asked.only in model:
-                rows.append(compare(model, precision, asked.rounds, asked.seconds))
+                rows.append(compare(model, precision, asked.rounds, asked.seconds, asked.device))
                 print(json.dumps(rows[-1]), flush=True)
     found = {
         "command": "python benchmarks/training.py " + " ".join(sys.argv[1:]),
@@ -191,7 +200,7 @@ def main() -> None:
         "seconds": round(time.perf_counter() - start),
         "rows": rows,
     }
-    name = f"speed-{asked.only}" if asked.only else "speed"
+    name = "-".join(["speed", *filter(None, [asked.only, "gpu" if asked.device == "cuda" else ""])])
     (ROOT / "results" / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
