@@ -20,6 +20,7 @@ from tests.distinct import farthest, fill_lively, picture
 from tests.smallest import SMALLEST
 
 torch.set_num_threads(1)
+LAST = torch.channels_last
 EVERY = "SIGHTLINE_EVERY_VARIANT" in os.environ  # `make contracts`: as published, not only the smallest of each family
 NAMES = MODELS.matching(heading="classification") if EVERY else sorted(SMALLEST)
 FIXED = [name for name in NAMES if "image_size" in model_options(name)]  # one image size only
@@ -141,19 +142,28 @@ def _accepts(network: nn.Module, x: Tensor) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_channels_last_is_the_same_function(name: str) -> None:
+    """Its rounding is no more than a few times that of the ordinary layout, both held against 64 bits."""
     network, x = built(name), images(name)
-    expected = network(x)
+    exact = copy.deepcopy(network).double()(x.double())
     turned = copy.deepcopy(network).to(memory_format=torch.channels_last)
-    assert farthest(turned(x.to(memory_format=torch.channels_last)), expected) <= 1e-5
+    ours, theirs = (
+        farthest(network(x).double(), exact),
+        farthest(turned(x.contiguous(memory_format=LAST)).double(), exact),
+    )
+    assert theirs <= max(4 * ours, 1e-5)
+    assert ours <= 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_low_precision_is_nearly_the_same_function(name: str) -> None:
-    """bfloat16 has eight bits, so each of up to fifty layers errs by some thousandths; a wrong layer errs by the whole."""
+    """bfloat16 has eight bits, so each of up to fifty layers errs by some thousandths; a wrong layer errs by the whole. A
+    deeper network may err a few times as much as it does when only its weights and images are rounded so."""
     network, x = built(name), images(name)
-    got = copy.deepcopy(network).bfloat16()(x.bfloat16()).float()
-    assert farthest(got, network(x)) <= 0.25
+    low = copy.deepcopy(network).bfloat16()
+    rounded = copy.deepcopy(low).float()(x.bfloat16().float())
+    expected = network(x)
+    assert farthest(low(x.bfloat16()).float(), expected) <= max(0.25, 4 * farthest(rounded, expected))
 
 
 @pytest.mark.parametrize("name", NAMES)
