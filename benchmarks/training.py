@@ -201,7 +201,11 @@ def main() -> None:
         "rows": rows,
     }
     name = "-".join(["speed", *filter(None, [asked.only, "gpu" if asked.device == "cuda" else ""])])
-    (ROOT / "results" / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    path = ROOT / "results" / f"{name}.json"
+    if asked.precision and path.exists():  # the other precision's rows stay
+        before = json.loads(path.read_text())["rows"]
+        found["rows"] = [*rows, *(row for row in before if row["precision"] != asked.precision)]
+    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
