@@ -142,14 +142,16 @@ def _accepts(network: nn.Module, x: Tensor) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_channels_last_is_the_same_function(name: str) -> None:
-    """Its rounding is no more than a few times that of the ordinary layout, both held against 64 bits."""
+    """To 1e-5. Deep variants round by more than that in either layout: there the one is no worse than a few times the
+    other, both held against 64 bits."""
     network, x = built(name), images(name)
+    turned = copy.deepcopy(network).to(memory_format=LAST)(x.contiguous(memory_format=LAST))
+    straight = network(x)
+    if not EVERY:
+        assert farthest(turned, straight) <= 1e-5
+        return
     exact = copy.deepcopy(network).double()(x.double())
-    turned = copy.deepcopy(network).to(memory_format=torch.channels_last)
-    ours, theirs = (
-        farthest(network(x).double(), exact),
-        farthest(turned(x.contiguous(memory_format=LAST)).double(), exact),
-    )
+    ours, theirs = farthest(straight.double(), exact), farthest(turned.double(), exact)
     assert theirs <= max(4 * ours, 1e-5)
     assert ours <= 1e-3
 
@@ -163,7 +165,8 @@ def test_low_precision_is_nearly_the_same_function(name: str) -> None:
     low = copy.deepcopy(network).bfloat16()
     rounded = copy.deepcopy(low).float()(x.bfloat16().float())
     expected = network(x)
-    assert farthest(low(x.bfloat16()).float(), expected) <= max(0.25, 4 * farthest(rounded, expected))
+    most = max(0.25, 4 * farthest(rounded, expected)) if EVERY else 0.25
+    assert farthest(low(x.bfloat16()).float(), expected) <= most
 
 
 @pytest.mark.parametrize("name", NAMES)
