@@ -32,6 +32,19 @@ RESULTS = ROOT / "results" / "contracts.json"
 LIMIT = 900  # seconds for one network
 
 
+def results() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return found
+
+
+def record(**parts: dict[str, Any]) -> None:
+    """Add to what the file holds by now: the plain and the compiled contract may be under way side by side."""
+    found = results() | {"command": "python benchmarks/contracts.py", "machine": described()}
+    for part, value in parts.items():
+        found[part] = found.get(part, {}) | value
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
 def contract(before: dict[str, Any]) -> dict[str, Any]:
     """Cases, failures and seconds of every test that is about one network; only of those that failed `before`."""
     failed = before.get("failed")
@@ -73,18 +86,15 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--rest", action="store_true")
     asked = parser.parse_args()
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found |= {"command": "python benchmarks/contracts.py", "machine": described()}
     if not asked.compiled:
-        found["contract"] = contract(found.get("contract", {}) if asked.rest else {})
-    done = found.get(asked.backend, {}) if asked.rest else {}
+        record(contract=contract(results().get("contract", {}) if asked.rest else {}))
+    done = results().get(asked.backend, {}) if asked.rest else {}
     for name in sorted(MODELS.matching(heading="classification"), key=layers):
         if fnmatchcase(name, asked.only) and name not in done:
             line = compiled(name, asked.backend)
             print(json.dumps(line), flush=True)
-            found.setdefault(asked.backend, {})[name] = {"error": line["error"], "seconds": line["seconds"]}
-            RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+            record(**{asked.backend: {name: {"error": line["error"], "seconds": line["seconds"]}}})
+    found = results()
     broken = [name for name, line in found.get(asked.backend, {}).items() if line["error"]]
     sys.exit(1 if broken or found.get("contract", {}).get("failed") else 0)
 

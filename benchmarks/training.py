@@ -1,11 +1,12 @@
 """Training speed against the plain loop of the PyTorch examples, as ratios in one run.
 
-    python benchmarks/training.py [--rounds 3] [--seconds 20] [--only lenet5] [--precision fp32] [--device cuda]
+    python benchmarks/training.py [--rounds 3] [--seconds 20] [--only lenet5] [--precision fp32] [--device cuda] [--compile]
 
 Both sides train the same network on the same images with the same batch and augmentation, each in a process of its own,
 turn about. The plain side is a torchvision data set behind a DataLoader with the best of 0, 1 and 2 workers (chosen in a
-round of its own); ours is the command that a user types. Memory is the peak of the whole process tree's largest process.
-Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed*.json.
+round of its own); ours is the command that a user types, with `fit.compile=true` where asked. Neither side's first ten
+steps are timed, nor the validation between our epochs, which the plain loop does without. Memory is the peak of the
+whole process tree's largest process. Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed*.json.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ TASKS = {
     "resnet18": {"recipe": "cifar10_resnet20", "goal": 1.3},
 }
 BATCH = 128
+WARM = 10  # steps before the clock starts: ours writes its first line of metrics.jsonl then
 
 
 def plain(model: str, precision: str, workers: int, seconds: float, device: str) -> dict[str, Any]:
-    """The loop that the PyTorch examples write, timed after 10 steps of warming up."""
+    """The loop that the PyTorch examples write, timed after a warm-up."""
     import torch
     import torch.nn.functional as F
     from torchvision import transforms as T
@@ -90,36 +92,37 @@ def plain(model: str, precision: str, workers: int, seconds: float, device: str)
             step += 1
             if device == "cuda" and step % 10 == 0:
                 loss.item()  # the examples print it now and then; and a clock must not run ahead
-            if step == 10:
+            if step == WARM:
                 start = time.perf_counter()
-            elif step > 10 and time.perf_counter() - start > seconds:
-                rate = (step - 10) * BATCH / (time.perf_counter() - start)
+            elif step > WARM and time.perf_counter() - start > seconds:
+                rate = (step - WARM) * BATCH / (time.perf_counter() - start)
                 peak = max(
                     resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
                 )
                 return {"images_per_second": rate, "megabytes": peak / 1024}
 
 
-def ours(model: str, precision: str, seconds: float, device: str) -> dict[str, Any]:
-    """The command, stopped by SIGTERM after so many seconds of training; its own clock counts them, the first step included."""
+def ours(model: str, precision: str, seconds: float, device: str, compiled: bool) -> dict[str, Any]:
+    """The command, stopped by SIGTERM so many seconds after its warm-up; its own clock counts the training."""
     task = TASKS[model]
     flip = "false" if model == "lenet5" else "true"
     keys = [
         "fit.epochs=1000", f"fit.precision={precision}", f"fit.batch={BATCH}", "fit.threads=2", "optim.lr=0.002",
-        f"fit.device={device}",
+        f"fit.device={device}", f"fit.compile={str(compiled).lower()}",
         "input.size=32", f"augment.flip={flip}", "augment.preset=light",
     ]  # fmt: skip
     timed = """
 import json, os, resource, signal, subprocess, sys, time
-command, sign, seconds = json.loads(sys.argv[1])
+command, lines, seconds = json.loads(sys.argv[1])
 child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-while not os.path.exists(sign):
+while not (os.path.exists(lines) and os.path.getsize(lines)):
     assert child.poll() is None, "training ended before it began"
-    time.sleep(0.05)
+    time.sleep(0.005)
+warm = time.time()
 time.sleep(seconds)
 child.send_signal(signal.SIGTERM)
 assert child.wait() == 143
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+print(warm, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -134,13 +137,15 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
             "--out",
             str(run),
             "-q",
-            *keys,
         ]
-        asked = json.dumps([command, str(run / "samples" / "batch.json"), seconds])
+        asked = json.dumps([[*command, *keys], str(run / "metrics.jsonl"), seconds])
         done = subprocess.run([sys.executable, "-c", timed, asked], capture_output=True, text=True, check=True)
         lines = [json.loads(line) for line in (run / "timing.jsonl").read_text().splitlines()]
-    took, seen = sum(row["seconds"] for row in lines), sum(row["images"] for row in lines)
-    return {"images_per_second": seen / took, "megabytes": int(done.stdout) / 1024}
+    warm, kilobytes = map(float, done.stdout.split())
+    began = lines[0]["at"] - lines[0]["seconds"]
+    took = sum(row["seconds"] for row in lines) - (warm - began)
+    seen = sum(row["images"] for row in lines) - WARM * BATCH
+    return {"images_per_second": seen / took, "megabytes": kilobytes / 1024}
 
 
 def in_a_process(**arguments: Any) -> dict[str, Any]:
@@ -152,19 +157,20 @@ def in_a_process(**arguments: Any) -> dict[str, Any]:
     return found
 
 
-def compare(model: str, precision: str, rounds: int, seconds: float, device: str) -> dict[str, Any]:
+def compare(model: str, precision: str, rounds: int, seconds: float, device: str, compiled: bool) -> dict[str, Any]:
     asked = {"model": model, "precision": precision, "device": device}
     tried = {w: in_a_process(**asked, workers=w, seconds=seconds / 2) for w in (0, 1, 2)}
     workers = max(tried, key=lambda w: tried[w]["images_per_second"])
     pairs = []
     for _ in range(rounds):
         base = in_a_process(**asked, workers=workers, seconds=seconds)
-        pairs.append((ours(model, precision, seconds, device), base))
+        pairs.append((ours(model, precision, seconds, device, compiled), base))
     speed = [a["images_per_second"] / b["images_per_second"] for a, b in pairs]
     memory = [a["megabytes"] / b["megabytes"] for a, b in pairs]
     return {
         "model": model,
         "precision": precision,
+        "compiled": compiled,
         "goal": TASKS[model]["goal"],
         "ratio": round(statistics.median(speed), 3),
         "ratio_range": [round(min(speed), 3), round(max(speed), 3)],
@@ -183,6 +189,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--precision", choices=("fp32", "bf16"))
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--plain", default="")
     asked = parser.parse_args()
     if asked.plain:
@@ -192,7 +199,7 @@ def main() -> None:
     for model in TASKS:
         for precision in (asked.precision,) if asked.precision else ("fp32", "bf16"):
             if asked.only in model:
-                rows.append(compare(model, precision, asked.rounds, asked.seconds, asked.device))
+                rows.append(compare(model, precision, asked.rounds, asked.seconds, asked.device, asked.compile))
                 print(json.dumps(rows[-1]), flush=True)
     found = {
         "command": "python benchmarks/training.py " + " ".join(sys.argv[1:]),
@@ -200,8 +207,8 @@ def main() -> None:
         "seconds": round(time.perf_counter() - start),
         "rows": rows,
     }
-    name = "-".join(["speed", *filter(None, [asked.only, "gpu" if asked.device == "cuda" else ""])])
-    path = ROOT / "results" / f"{name}.json"
+    parts = [asked.only, "compiled" if asked.compile else "", "gpu" if asked.device == "cuda" else ""]
+    path = ROOT / "results" / f"{'-'.join(['speed', *filter(None, parts)])}.json"
     if asked.precision and path.exists():  # the other precision's rows stay
         before = json.loads(path.read_text())["rows"]
         found["rows"] = [*rows, *(row for row in before if row["precision"] != asked.precision)]

@@ -142,18 +142,12 @@ def _accepts(network: nn.Module, x: Tensor) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_channels_last_is_the_same_function(name: str) -> None:
-    """To 1e-5. Deep variants round by more than that in either layout: there the one is no worse than a few times the
-    other, both held against 64 bits."""
+    """Deep variants round by more than 1e-5 in either layout, so they are asked in 64 bits."""
     network, x = built(name), images(name)
-    turned = copy.deepcopy(network).to(memory_format=LAST)(x.contiguous(memory_format=LAST))
-    straight = network(x)
-    if not EVERY:
-        assert farthest(turned, straight) <= 1e-5
-        return
-    exact = copy.deepcopy(network).double()(x.double())
-    ours, theirs = farthest(straight.double(), exact), farthest(turned.double(), exact)
-    assert theirs <= max(4 * ours, 1e-5)
-    assert ours <= 1e-3
+    if EVERY:
+        network, x = copy.deepcopy(network).double(), x.double()
+    turned = copy.deepcopy(network).to(memory_format=LAST)
+    assert farthest(turned(x.contiguous(memory_format=LAST)), network(x)) <= 1e-5
 
 
 @pytest.mark.parametrize("name", NAMES)
