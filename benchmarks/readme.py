@@ -25,10 +25,14 @@ def table() -> str:
                 f"| `{name}` | test accuracy {100 * found['test_accuracy_mean']:.2f} %{spread} (n={found['n']}) | "
                 f"`{found['command']}`, {cores}, {seconds:.0f} s |"
             )
-    speeds = [read(f"speed{part}.json").get("rows", []) for part in ("", "-lenet5", "-resnet20", "-resnet18")]
+    speeds = [
+        read(f"speed{part}.json").get("rows", [])
+        for part in ("", "-lenet5", "-resnet20", "-resnet20-compiled", "-resnet18")
+    ]
     for row in (row for rows in speeds for row in rows):
+        how = ", `fit.compile=true`" if row.get("compiled") else ""
         lines.append(
-            f"| training speed, {row['model']} {row['precision']} | {row['ratio']:.2f}x the plain loop, "
+            f"| training speed, {row['model']} {row['precision']}{how} | {row['ratio']:.2f}x the plain loop, "
             f"{row['memory_ratio']:.2f}x its memory | n={row['n']}, {row['images_per_second']:,.0f} images/s |"
         )
     for name in ("camvid", "bccd", "nuclei"):
