@@ -118,11 +118,10 @@ def _take(
     whole = plan.accumulate == 1 and ranks == 1  # one mean is already the mean of the whole
     before = guard.statistics()
     optimizer.zero_grad(set_to_none=True)
-    weight, good, samples = (
-        torch.zeros((), device=fabric.device),
-        torch.ones((), dtype=torch.bool, device=fabric.device),
-        [],
-    )
+    weight = torch.zeros((), device=fabric.device)
+    good = torch.ones((), dtype=torch.bool, device=fabric.device)
+    samples: list[Tensor] = []
+    said: list[dict[str, Tensor]] = []
     for i, batch in enumerate(micro):
         samples.append(batch.id)
         seed_torch(plan.seed, "forward", state.step, number, i, fabric.global_rank)
@@ -132,9 +131,7 @@ def _take(
             fabric.backward(loss.total if whole else loss.total * loss.weight)
         weight = weight + loss.weight.detach()
         good = good & torch.isfinite(loss.total.detach())
-        pairs = weighted(loss.parts, loss.weight.detach())
-        for meter in (state.logged, state.epoch):
-            meter.add(pairs)
+        said.append(weighted(loss.parts, loss.weight.detach()))
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if ranks > 1:
         weight = _summed(fabric, weight)
@@ -147,6 +144,10 @@ def _take(
     if plan.clip is not None:
         torch._foreach_mul_(gradients, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
     guard.decide(good, optimizer, before, Skipped(state.step, turn.name, torch.cat(samples)))
+    for pairs in said:
+        taken = {name: torch.where(good, pair, 0.0) for name, pair in pairs.items()}
+        for meter in (state.logged, state.epoch):
+            meter.add(taken)
 
 
 def _summed(fabric: Fabric, value: Tensor) -> Tensor:

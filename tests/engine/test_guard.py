@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,21 @@ def test_a_bad_turn_is_named_and_nothing_becomes_non_finite(where: str, step: in
     every = [*task.state_dict().values(), *ema.tensors().values()]
     assert all(torch.isfinite(t).all() for t in every if t.is_floating_point())
     assert list(tmp_path.glob("step-*"))
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient", "input"])
+def test_a_skipped_turn_is_no_part_of_the_means(where: str, tmp_path: Path) -> None:
+    """Else one bad image would leave the training loss of its whole epoch undefined."""
+    task, state, _, _ = trained(where, {5}, tmp_path)  # the last, so that all turns before are as without it
+    (tmp_path / "whole").mkdir()
+    whole = trained("loss", set(), tmp_path / "whole")[1]
+    kept = 2 * (STEPS - 1) * 4.0  # weight of the micro-batches of the other turns
+    for meter, other in ((state.epoch, whole.epoch), (state.logged, whole.logged)):
+        ((total, weight),) = meter.sums().values()
+        ((_, every),) = other.sums().values()
+        assert weight == kept < every
+        assert math.isfinite(total)
+    assert state.skipped[0]["step"] == STEPS - 1 == task.calls // 2 - 1
 
 
 def test_a_skipped_turn_leaves_the_weights_and_statistics_where_they_were(tmp_path: Path) -> None:
