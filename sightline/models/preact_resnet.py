@@ -5,11 +5,15 @@
 
 so the signal (and its gradient) runs from any block to any other as a plain sum, and 1001 layers train: 4.92 % error on
 CIFAR-10 with 10.2 M weights, as the paper reports. Where the shape changes, the projection reads the block's first
-activation, as the blocks' weights do; a last norm and ReLU close the trunk.
+activation; a last norm and ReLU close the trunk.
 
-The 6n + 2 (basic) and 9n + 2 (bottleneck) nets are for 32x32 images: a 3x3 stem, three stages. The others are ResNet's
-with its 7x7 stem, without a norm of its own, since the first block brings one. Strides sit on the 3x3. timm's resnetv2
-is the same network under other names (`as_timm`). The start is `resnet`'s.
+The 6n + 2 (basic) and 9n + 2 (bottleneck) nets are for 32x32 images: a 3x3 stem, three stages. They follow the paper's
+appendix and the authors' code (github.com/KaimingHe/resnet-1k-layers): bottlenecks stride on the first 1x1, and the
+first block's shortcut leaves behind the stem's activation. Basic blocks have `resnet_cifar`'s shortcuts without weights
+(the paper names projections for bottlenecks only; what a padded shortcut reads it does not say: here the plain sum).
+
+Where we differ: the others are ResNet's with its 7x7 stem, as timm's resnetv2, whose weights load (`as_timm`). It strides
+on the 3x3, pools before the first norm and ReLU, and leaves the first basic block's shortcut plain. The start is `resnet`'s.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from sightline.layers.initialise import he_out
 
 from .catalogue import MODELS
 from .resnet import conv1x1, conv3x3
+from .resnet_cifar import PaddedShortcut
 from .sizes import require_at_least
 
 BIG = (64, 128, 256, 512)  # planes of the stages for images of about 224 pixels
@@ -45,7 +50,10 @@ class PreActBlock(nn.Module):
         a = self.relu(self.bn1(x))  # (b, c, h, w)
         y = self.conv1(a)  # (b, planes, h/s, w/s)
         y = self.conv2(self.relu(self.bn2(y)))  # (b, planes, h/s, w/s)
-        return y + (x if self.downsample is None else self.downsample(a))
+        return y + self.shortcut(x, a)
+
+    def shortcut(self, x: Float[Tensor, "b c h w"], a: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b d i j"]:
+        return x if self.downsample is None else self.downsample(a)
 
 
 class PreActBottleneck(nn.Module):
@@ -70,10 +78,28 @@ class PreActBottleneck(nn.Module):
         return y + (x if self.downsample is None else self.downsample(a))
 
 
+class CifarBlock(PreActBlock):
+    """Its shortcut has zeros for new channels."""
+
+    def __init__(self, inputs: int, planes: int, stride: int) -> None:
+        super().__init__(inputs, planes, stride)
+        self.padded, self.downsample = PaddedShortcut(planes - inputs, stride), None
+
+    def shortcut(self, x: Float[Tensor, "b c h w"], a: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b d i j"]:
+        return super().shortcut(self.padded(x), a)
+
+
+class CifarBottleneck(PreActBottleneck):
+    """It strides on the first 1x1."""
+
+    def __init__(self, inputs: int, planes: int, stride: int) -> None:
+        super().__init__(inputs, planes, stride)
+        self.conv1.stride, self.conv2.stride = self.conv2.stride, self.conv1.stride
+
+
 class PreActResNet(nn.Module):
     """Maps images to class scores, or to a pyramid of features: the stages' sums, the last one normed and rectified.
 
-    planes          of each stage
     small_images    a 3x3 stem without stride and pooling, for images of about 32 pixels
     """
 
@@ -81,17 +107,16 @@ class PreActResNet(nn.Module):
         self,
         block: type[PreActBlock] | type[PreActBottleneck],
         depths: tuple[int, ...],
-        *,
         planes: tuple[int, ...] = BIG,
+        *,
         in_channels: int = 3,
         num_classes: int = 1000,
         small_images: bool = False,
     ) -> None:
         super().__init__()
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
-        self.smallest = (1 if small_images else 4) * 2 ** (
-            len(planes) - 2
-        ) + 1  # the last stride has two pixels to step over
+        strides = (1 if small_images else 4) * 2 ** (len(planes) - 2)  # before the last
+        self.smallest = strides + 1  # which has two pixels to step over
         self.channels = tuple(block.expansion * p for p in planes)
         stem = nn.Conv2d(in_channels, planes[0], 7, stride=2, padding=3, bias=False)
         self.conv1 = conv3x3(in_channels, planes[0]) if small_images else stem
@@ -127,16 +152,16 @@ class CifarPreActResNet(PreActResNet):
 
     def __init__(
         self,
-        block: type[PreActBlock] | type[PreActBottleneck],
+        block: type[CifarBlock] | type[CifarBottleneck],
         depth: int,
         *,
         in_channels: int = 3,
         num_classes: int = 10,
     ) -> None:
         depths = (depth,) * len(CIFAR)
-        super().__init__(
-            block, depths, planes=CIFAR, in_channels=in_channels, num_classes=num_classes, small_images=True
-        )
+        super().__init__(block, depths, CIFAR, in_channels=in_channels, num_classes=num_classes, small_images=True)
+        if block is CifarBlock:  # a bottleneck projects, so its shortcut reads the activation already
+            self.get_submodule("stages.0.0").downsample = nn.Identity()
 
 
 def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -185,19 +210,19 @@ def preact_resnet200(**options) -> PreActResNet:
 # for 32x32 images: the layers are in the name
 @MODELS.register
 def preact_resnet20(**options) -> CifarPreActResNet:
-    return CifarPreActResNet(PreActBlock, 3, **options)
+    return CifarPreActResNet(CifarBlock, 3, **options)
 
 
 @MODELS.register
 def preact_resnet110(**options) -> CifarPreActResNet:
-    return CifarPreActResNet(PreActBlock, 18, **options)
+    return CifarPreActResNet(CifarBlock, 18, **options)
 
 
 @MODELS.register
 def preact_resnet164(**options) -> CifarPreActResNet:
-    return CifarPreActResNet(PreActBottleneck, 18, **options)
+    return CifarPreActResNet(CifarBottleneck, 18, **options)
 
 
 @MODELS.register
 def preact_resnet1001(**options) -> CifarPreActResNet:
-    return CifarPreActResNet(PreActBottleneck, 111, **options)
+    return CifarPreActResNet(CifarBottleneck, 111, **options)

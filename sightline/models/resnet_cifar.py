@@ -21,6 +21,20 @@ from .resnet import conv3x3
 from .sizes import require_at_least
 
 
+class PaddedShortcut(nn.Module):
+    """The identity, subsampled, with zeros for `new` channels: the paper's option A. No parameters."""
+
+    def __init__(self, new: int, stride: int) -> None:
+        super().__init__()
+        self.new, self.stride = new, stride
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        if not self.new:
+            return x
+        x = F.avg_pool2d(x, 1, self.stride)  # (b, c, h/s, w/s): a slice, but its gradient stays channels-last
+        return F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))  # (b, c + new, h/s, w/s)
+
+
 class PaddedBlock(nn.Module):
     """Two 3x3 and, in a residual network, a shortcut without parameters."""
 
@@ -29,17 +43,12 @@ class PaddedBlock(nn.Module):
         self.conv1, self.bn1 = conv3x3(inputs, outputs, stride), nn.BatchNorm2d(outputs)
         self.conv2, self.bn2 = conv3x3(outputs, outputs), nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
-        self.stride, self.new, self.residual = stride, outputs - inputs, residual
+        self.shortcut = PaddedShortcut(outputs - inputs, stride) if residual else None
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
         y = self.relu(self.bn1(self.conv1(x)))  # (b, outputs, h/s, w/s)
         y = self.bn2(self.conv2(y))  # (b, outputs, h/s, w/s)
-        if not self.residual:
-            return self.relu(y)
-        if self.new:
-            x = F.avg_pool2d(x, 1, self.stride)  # (b, inputs, h/s, w/s): a slice, but its gradient stays channels-last
-            x = F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))  # (b, outputs, h/s, w/s)
-        return self.relu(y.add_(x))
+        return self.relu(y if self.shortcut is None else y.add_(self.shortcut(x)))
 
 
 class CifarResNet(nn.Module):
