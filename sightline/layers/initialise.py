@@ -29,7 +29,8 @@ Weight = Float[Tensor, "out in *kernel"]
 
 
 def fans(weight: Weight) -> tuple[int, int]:
-    """(in, out): how many inputs a unit reads, and how many units read an input."""
+    """(in, out): how many inputs a unit reads, and how many units read an input (of a grouped convolution torch's count: those
+    of all groups)."""
     window = math.prod(weight.shape[2:])
     return weight.shape[1] * window, weight.shape[0] * window
 

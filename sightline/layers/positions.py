@@ -79,7 +79,10 @@ class LearnedPositions(nn.Module):
         ahead, places = learned.split([self.ahead, learned.shape[1] - self.ahead], 1)
         side = math.isqrt(places.shape[1])
         if side * side != places.shape[1]:
-            raise UsageError(f"{places.shape[1]} learned positions are no square grid", "weights of square images")
+            raise UsageError(
+                f"{places.shape[1]} learned positions are no square grid",
+                "weights of square images, with as many tokens ahead (pool)",
+            )
         picture = places.float().unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, m, d) → (1, d, side, side)
         picture = F.interpolate(picture, self.grid, mode="bicubic", antialias=True)
         return torch.cat([ahead, picture.flatten(2).transpose(1, 2).to(places.dtype)], 1)  # (1, d, h, w) → (1, n, d)

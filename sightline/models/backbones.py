@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -67,6 +67,8 @@ def _options(name: str, in_channels: int, norm: str) -> dict[str, Any]:
     known = model_options(name)
     options: dict[str, Any] = {"in_channels": in_channels, "num_classes": 0}
     if "dense" in known:
+        if Ellipsis not in get_args(known["dense"].annotation):
+            raise _no_pyramid(name)  # its dense layers cannot be left out
         options["dense"] = ()
     if "norm" in known:
         options["norm"] = norm

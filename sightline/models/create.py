@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import sys
 import textwrap
 import typing
@@ -83,7 +84,15 @@ def load_into(
     network: nn.Module, name: str, weights: str | Path, *, allow_network: bool = False, **options: Any
 ) -> Fit:
     """Load weights into a network that was made by `name` with `options`; reports instead of printing. See `weights.load`."""
-    return load(network, name, weights, heads=partial(_heads, name, options), allow_network=allow_network)
+    defaults = model_options(name)
+    changed = {
+        key: value
+        for key, value in options.items()
+        if key not in ("in_channels", "num_classes") and _understood(name, key, value) != defaults[key].default
+    }
+    return load(
+        network, name, weights, heads=partial(_heads, name, options), changed=changed, allow_network=allow_network
+    )
 
 
 def _heads(name: str, options: dict[str, Any]) -> set[str]:
@@ -132,8 +141,10 @@ def _understood(name: str, key: str, value: Any) -> Any:
 
 
 def _require_enough(name: str, key: str, value: Any) -> None:
-    """Whole numbers count something, so they start at 1; a network of 0 classes has no head. Others start at 0."""
+    """Whole numbers count something, so they start at 1; a network of 0 classes has no head. Others start at 0, and end."""
     for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise UsageError(f"{name} option {key}={value!r} is not finite", "a number")
         least = 1 if type(number) is int and key != "num_classes" else 0
         if isinstance(number, int | float) and number < least:
             raise UsageError(f"{name} option {key}={value!r} is too small", f"at least {least}")

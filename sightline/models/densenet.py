@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from sightline.layers.initialise import he
 
 from .catalogue import MODELS
+from .renaming import features_as_trunk
 from .resnet import conv1x1, conv3x3
 from .sizes import require_at_least
 
@@ -176,9 +177,7 @@ class DenseNet(nn.Module):
         return self.classifier(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
-def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's state dict of a DenseNet under the names used here: its `features` is here a function."""
-    return {f"trunk.{key.removeprefix('features.')}" if "features." in key else key: x for key, x in state.items()}
+as_torchvision = features_as_trunk
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

@@ -45,12 +45,15 @@ def describe(
     attention_multiply_adds   of queries with keys and of weights with values, beyond all rows
     output         the first output's shape without the batch; null where it is not one tensor
     receptive_field   pixels of the input along a side ([height, width] where they differ), nothing clipped at the
-                   border; null after global mixing
+                   border; null after global
+                     mixing, or where it cannot be followed
     """
     options = dict(options or {})
     if isinstance(model, str):
         if options.keys() & {"seed", "weights", "allow_network"}:
             raise UsageError("seed, weights and allow_network change no shape", "leave them out")
+        if num_classes is not None and "num_classes" in options:
+            raise UsageError("num_classes is given twice", "once, beside the options or among them")
         size = input or default_input(model, **options)
         name, network = model, _for_size(model, size, num_classes, options)
     elif input is None:

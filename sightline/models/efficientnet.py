@@ -31,7 +31,6 @@ B7's), and weights start from He's Gaussian of variance 2 / fan-out, the head's 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -44,6 +43,7 @@ from sightline.layers.initialise import initialise, uniform
 from sightline.layers.mbconv import MBConv, convolution, whole_channels
 
 from .catalogue import MODELS
+from .renaming import features_as_trunk
 from .sizes import require_at_least
 
 
@@ -182,9 +182,7 @@ class EfficientNet(nn.Module):
         return self.classifier(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
-def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's state dict of an EfficientNet under the names used here: its `features` is here a function."""
-    return {f"trunk.{key.removeprefix('features.')}" if "features." in key else key: x for key, x in state.items()}
+as_torchvision = features_as_trunk
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

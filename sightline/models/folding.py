@@ -23,15 +23,8 @@ from sightline.layers.normalisation import fold_batchnorm
 
 Pairs = dict[str, str]  # a norm's name → that of the layer whose answer it alone reads
 _LAYERS = {torch.conv2d: (nn.Conv2d, 4), F.linear: (nn.Linear, 2)}  # function → module, axes of an answer that folds
-_ASKING = (
-    int,
-    float,
-    str,
-    torch.Size,
-    torch.dtype,
-    torch.device,
-    torch.layout,
-)  # answers about a tensor that do not use it
+# answers about a tensor that do not use it
+_ASKING = (int, float, str, torch.Size, torch.dtype, torch.device, torch.layout)
 
 
 def fold_batchnorms(model: nn.Module, example: Tensor | None = None) -> nn.Module:

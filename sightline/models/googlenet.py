@@ -11,7 +11,8 @@ network has 6,998,552 parameters and 1,582,671,872 multiply-adds:
 
     sightline describe googlenet_paper aux=false
 
-In the paper's table seven numbers of parameters do not follow from the widths beside them; the widths are right.
+In the paper's table seven numbers of parameters do not follow from the widths beside them, and those of 3b and 4b are one
+off; the widths are right.
 
 Parameter names are torchvision's, so its weights load with strict=True. These were trained on pixels between -1 and 1, to
 which torchvision converts inside (`transform_input`); here preprocessing does it: mean and deviation 127.5. `googlenet`

@@ -12,6 +12,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.errors import UsageError
 from sightline.layers.initialise import initialise
 
 from .catalogue import MODELS
@@ -39,7 +40,9 @@ class LinearClassifier(nn.Module):
         return self.fc(self.features(x)[-1].flatten(1))
 
     def templates(self) -> Float[Tensor, "k c h w"]:
-        """What each class looks for: the rows of the weights (scores are W x), as images."""
+        """What each class looks for: the rows of the weights (scores are W x), as images. UsageError without classes."""
+        if not isinstance(self.fc, nn.Linear):
+            raise UsageError("without classes there are no templates", "num_classes of at least 1")
         return self.fc.get_parameter("weight").detach().unflatten(1, self.input_size)
 
 

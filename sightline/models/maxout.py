@@ -4,7 +4,8 @@ A unit is the largest of several affine maps of its inputs: a convex function th
 that dropout averages well over it. This is the paper's network for digits without knowledge of space, in the sizes of its
 authors' published recipe: two layers of 240 units with 5 pieces each, and ten scores; 1,233,610 parameters.
 
-Dropout precedes every layer, the first one milder. Weights start uniform between ±0.005, biases from 0. The recipe also
+Dropout precedes every layer, the first one milder. Where we differ: kept pixels grow by 1/0.8 while it trains, as torch's
+dropout does; the recipe leaves them as they are. Weights start uniform between ±0.005, biases from 0. The recipe also
 limits the norm of each unit's weights to 1.9365 after every step: that is training, not the network, and is not here.
 """
 

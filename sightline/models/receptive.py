@@ -2,7 +2,8 @@
 
 The rules are those of sliding windows (`layers.arithmetic.Field`); a sum or concatenation sees what its parts see. So a
 residual or branching network needs no list of its layers. An operation that mixes all positions (a mean over space, a
-flattening, one that is unknown and changes the size) ends the following: what comes after sees everything.
+flattening, the statistics of a group norm) ends the following: what comes after sees everything. So does one that is
+unknown and changes the size: what comes after is not known.
 """
 
 from __future__ import annotations
@@ -126,10 +127,15 @@ def _filled(values: Any, defaults: tuple[Any, ...]) -> list[Any]:
     return [*values, *defaults[len(values) :]]
 
 
+def _everything(view: View, args: Any) -> None:
+    """Group norms measure each image over all its places."""
+
+
 _RULES = {
     "convolution": _convolution,
     "max_pool2d_with_indices": _max_pool,
     "avg_pool2d": _average_pool,
     "constant_pad_nd": _pad,
     "slice": _slice,
+    "native_group_norm": _everything,
 }

@@ -46,6 +46,11 @@ def candidates(model: str, state: Mapping[str, Tensor]) -> Iterator[dict[str, Te
                 continue
 
 
+def features_as_trunk(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's names for a family whose `features` is a module there; here it is a function, and layers are `trunk`'s."""
+    return {re.sub(r"^features\.", "trunk.", name): x for name, x in state.items()}
+
+
 def of_today(state: Mapping[str, Value]) -> dict[str, Value]:
     """torchvision's older names under those that its classes have now."""
     renamed = {}

@@ -107,6 +107,10 @@ class Bottleneck(nn.Module):
     ) -> None:
         super().__init__()
         width, outputs = planes * base_width // 64 * groups, planes * self.expansion
+        if width < 1:
+            raise UsageError(
+                f"base_width={base_width} leaves {planes} planes no channels", "a larger base_width or widen"
+            )
         early, late = (stride, 1) if stride_on == "1x1" else (1, stride)
         self.conv1, self.bn1 = conv1x1(inputs, width, early), norm2d(norm, width)
         self.conv2, self.bn2 = conv3x3(width, width, late, groups, dilation), norm2d(norm, width)

@@ -17,7 +17,6 @@ the paper's A-LRN: AlexNet's response normalisation after the first ReLU, which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 from jaxtyping import Float
@@ -28,6 +27,7 @@ from sightline.layers.initialise import initialise
 from sightline.layers.normalisation import LocalResponseNorm
 
 from .catalogue import MODELS
+from .renaming import features_as_trunk
 from .sizes import require_at_least
 
 # the side of each convolution's kernel, stage by stage
@@ -117,9 +117,7 @@ class VGG(nn.Module):
         return self.classifier[-1](self.features(x)[-1].mean((2, 3)))
 
 
-def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's state dict of a VGG under the names used here: its `features` is here a function."""
-    return {f"trunk.{key.removeprefix('features.')}" if "features." in key else key: x for key, x in state.items()}
+as_torchvision = features_as_trunk
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

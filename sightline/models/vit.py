@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         """What a block reads: tokens with their positions, and the bias of its attention where positions are relative."""
         position: nn.Module = self.positions[min(layer, len(self.positions) - 1)]
         if isinstance(position, RelativeBias):
-            return x, position()
+            return (self.dropout(x) if layer == 0 else x), position()
         if layer == 0:
             return self.dropout(position(x)), None
         return (x if self.only_first else position(x)), None

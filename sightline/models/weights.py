@@ -108,12 +108,14 @@ def load(
     weights: str | Path,
     *,
     heads: Callable[[], Iterable[str]],
+    changed: Mapping[str, Any] | None = None,
     allow_network: bool = False,
 ) -> Fit:
     """Copy the weights into the network, registered as `model`, and report.
 
     weights          a file, or a published name: "torchvision", "torchvision/IMAGENET1K_V2", "timm/a1_in1k"
     heads            the names whose shape follows the number of classes; asked where something does not fit
+    changed          options that are not as published: those that leave every shape alone would pass in silence
     allow_network    fetch a published file that is not in the cache
     UsageError       a file that is not there, or another network's; DataError, DamagedError: one that cannot be used;
                      ResourceError: one that cannot be fetched
@@ -122,8 +124,8 @@ def load(
     own = {name: x.detach() for name, x in network.state_dict(keep_vars=True).items()}
     state = min(candidates(model, read.tensors), key=lambda found: len(found.keys() ^ own.keys()))
     _require_usable(read.name, state, own)
-    state, placed = with_grid(state, network)
-    read = read._replace(notes=(*read.notes, *placed))
+    state, placed = with_grid(state, network, square=read.source is not None)
+    read = read._replace(notes=(*read.notes, *placed, *_elsewhere(read.source, model, changed or {})))
     fit = _fitted(model, read, own, state, heads)
     if read.source and read.source.norm_eps is not None:
         state = with_eps(state, network, read.source.norm_eps)
@@ -244,20 +246,32 @@ def with_eps(state: Mapping[str, Tensor], network: nn.Module, eps: float) -> dic
     return carried
 
 
-def with_grid(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
-    """Learned positions of images of another size for those of this network, and what to say of it."""
+def with_grid(state: Mapping[str, Tensor], network: nn.Module, *, square: bool) -> tuple[dict[str, Tensor], list[str]]:
+    """Learned positions of images of another size for those of this network, and what to say of it. `square`: the file's
+    images were, as all published ones are; else positions as many as this network's are taken for its own."""
     placed, said = dict(state), []
     for module, positions in network.named_modules():
         name = f"{module}.weight"
         if not isinstance(positions, LearnedPositions) or name not in state:
             continue
-        learned, own = state[name], positions.weight
-        if learned.shape != own.shape and learned.ndim == 3 and learned.shape[2] == own.shape[2]:
+        learned, own, (h, w) = state[name], positions.weight, positions.grid
+        if learned.ndim != 3 or learned.shape[2] != own.shape[2]:
+            continue
+        many = f"{name}: {learned.shape[1]} learned positions"
+        if learned.shape != own.shape or (square and h != w):
             placed[name] = positions.resampled(learned)
-            said.append(
-                f"{name}: {learned.shape[1]} learned positions resampled to {own.shape[1]}, for this image size"
-            )
+            said.append(f"{many}, taken for a square grid, resampled to {own.shape[1]}, for this image size")
+        elif h != w:
+            said.append(f"{many} are taken for a grid of {h}x{w} patches, as here; the file does not say")
     return placed, said
+
+
+def _elsewhere(source: Source | None, model: str, changed: Mapping[str, Any]) -> list[str]:
+    """What to say of published weights in another network than the one that learned them."""
+    if source is None or (source.model == model and not changed):
+        return []
+    here = " with ".join([model, *([" ".join(f"{key}={value}" for key, value in changed.items())] if changed else [])])
+    return [f"they learned in {source.model} as published; in {here} they may answer otherwise"]
 
 
 def _few(names: Iterable[str]) -> str:

@@ -82,6 +82,8 @@ def test_options_of_a_network() -> None:
     assert table["layers"][-1]["output"] == [7]
     with pytest.raises(UsageError, match="change no shape"):
         describe("resnet18", options={"seed": 3})
+    with pytest.raises(UsageError, match="given twice"):
+        describe("resnet18", num_classes=4, options={"num_classes": 3})
 
 
 class Reuse(nn.Module):
@@ -221,3 +223,9 @@ def test_fields_through_slices_paddings_and_joins() -> None:
         assert as_pair(rows[layer]["receptive_field"]) == measured[layer], layer
     assert rows["wide"]["receptive_field"] == [5, 3]
     assert rows["gate"]["receptive_field"] is None  # every position weighs by the mean of all
+
+
+def test_a_group_norm_sees_everything() -> None:
+    rows = rows_of(create_model("resnet18", norm="group", small_images=True), (3, 32, 32))
+    assert rows["conv1"]["receptive_field"] == 3
+    assert {row["receptive_field"] for name, row in rows.items() if name != "conv1"} == {None}

@@ -183,3 +183,9 @@ def test_partial_convolution() -> None:
 def test_impossible_tables(table: tuple) -> None:
     with pytest.raises(UsageError, match=r"cannot read.*from 0 to 2"):
         PartialConvolution(3, table, 3)
+
+
+def test_no_templates_without_classes() -> None:
+    assert create_model("linear").templates().shape == (10, *create_model("linear").input_size)
+    with pytest.raises(UsageError, match="without classes there are no templates"):
+        create_model("linear", num_classes=0).templates()

@@ -231,6 +231,11 @@ def test_text_is_understood() -> None:
         ("mlp", {"dropout": -0.1}, "dropout=-0.1 is too small.*at least 0"),
         ("mlp", {"dropout": 1}, "leaves nothing"),
         ("lenet5", {"image_size": (28, 28)}, "28x28.*use size 32"),
+        ("resnet50", {"widen": "nan"}, "widen='?nan'? is not finite"),
+        ("mobilenet_v1", {"width": float("inf")}, "width=inf is not finite"),
+        ("resnext50_32x4d", {"widen": 0.1}, "base_width=4 leaves 6 planes no channels"),
+        ("preact_resnet18", {"planes": "64"}, "has no option 'planes'"),
+        ("unet_backbone", {"backbone": "alexnet"}, "alexnet has no pyramid of maps"),
     ],
 )
 def test_wrong_options(name: str, options: dict, message: str) -> None:

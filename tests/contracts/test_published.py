@@ -158,6 +158,24 @@ def test_a_file_that_is_published_is_recognised(
     assert "they are here/V1 of resnet8, trained on ImageNet-1k" in capsys.readouterr().err
 
 
+def test_published_weights_in_another_network_are_said_to_be(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where every shape fits, nothing else would tell: an activation, a stride, an edition of the same size."""
+    path = tmp_path / "there.pth"
+    torch.save(create_model("mlp").state_dict(), path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    ours, theirs = (source._replace(model=model, sha256=sha256) for model in ("mlp", "linear"))
+    monkeypatch.setattr(published, "published", lambda: {"mlp": {"here/V1": ours}})
+    create_model("mlp", weights=path, dropout="0.0")
+    assert "otherwise" not in capsys.readouterr().err
+    create_model("mlp", weights=path, activation="tanh", num_classes=3)
+    assert "learned in mlp as published; in mlp with activation=tanh they may" in capsys.readouterr().err
+    monkeypatch.setattr(published, "published", lambda: {"linear": {"here/V1": theirs}})
+    create_model("mlp", weights=path)
+    assert "learned in linear as published; in mlp they may" in capsys.readouterr().err
+
+
 def test_norms_that_learned_with_another_epsilon(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

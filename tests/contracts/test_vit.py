@@ -140,6 +140,17 @@ def test_where_positions_are_added(position: str) -> None:
         assert (expected[0] - expected[2]).abs().max() > 1e-5
 
 
+@pytest.mark.parametrize("position", POSITIONS)
+def test_what_embeds_patches_is_followed_by_dropout(position: str) -> None:
+    """Whatever the positions: the first block reads tokens with half their numbers gone."""
+    network = tiny(position=position, dropout=0.5).train()
+    read: list[Tensor] = []
+    network.encoder.layers[0].register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+    torch.manual_seed(0)
+    network(images(batch=64))
+    assert 0.45 < (read[0] == 0).double().mean() < 0.55
+
+
 @torch.no_grad()
 def test_relative_positions_act_in_every_block() -> None:
     x = images()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sightline.errors import DamagedError, DataError, UsageError
 from sightline.models.create import create_model
-from sightline.models.weights import with_eps
+from sightline.models.weights import with_eps, with_grid
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)
@@ -276,7 +276,24 @@ def test_learned_positions_follow_the_image_size(tmp_path: Path, capsys: pytest.
     placed = network.get_parameter(name)
     assert placed.shape == (1, 1 + 6 * 10, 192)
     assert torch.equal(placed[:, 0], state[name][:, 0])  # the class token has no place
-    assert "65 learned positions resampled to 61" in capsys.readouterr().err
+    assert "65 learned positions, taken for a square grid, resampled to 61" in capsys.readouterr().err
     oblong = filled("vit_ti_16", small_images=True, image_size=(24, 40)).state_dict()
     with pytest.raises(UsageError, match="60 learned positions are no square grid"):
         create_model("vit_ti_16", small_images=True, weights=saved(tmp_path / "oblong.safetensors", oblong))
+
+
+def test_as_many_positions_of_another_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """8x8 and 4x16 patches are as many, in other places: resampled where it is known that they were square, else said."""
+    square = filled("vit_ti_16", small_images=True).state_dict()
+    path = saved(tmp_path / "mine.safetensors", square)
+    oblong = create_model("vit_ti_16", small_images=True, image_size=(16, 64), weights=path)
+    assert same(oblong, square)
+    assert "65 learned positions are taken for a grid of 4x16 patches, as here" in capsys.readouterr().err
+    placed, said = with_grid(square, oblong, square=True)
+    name = "encoder.positions.0.weight"
+    assert "resampled" in said[0]
+    places = [x[0, 1:].unflatten(0, grid).mean((0, 1)) for x, grid in ((placed[name], (4, 16)), (square[name], (8, 8)))]
+    assert not torch.equal(placed[name], square[name])
+    assert torch.allclose(*places, atol=0.1 * square[name].std())  # the picture keeps its mean
+    create_model("vit_ti_16", small_images=True, weights=path)
+    assert "positions" not in capsys.readouterr().err
