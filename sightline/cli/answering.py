@@ -15,10 +15,10 @@ from sightline.verbs.telling import Teller
 
 @dataclass(frozen=True)
 class Answer:
-    """`data` for --json, `text` for a person; `exit` other than 0 where some of it failed."""
+    """`data` for --json; `text` makes lines of it for a person; `exit` other than 0 where some of it failed."""
 
     data: dict[str, Any]
-    text: str
+    text: Callable[[dict[str, Any]], str]
     exit: int = 0
 
 
@@ -28,15 +28,18 @@ def answer(work: Callable[[Teller], Answer], *, json: bool, level: int) -> None:
     teller = Teller(level)
     try:
         given = work(teller)
+        said = json_text(given.data, indent=None) if json else given.text(given.data)
     except SightlineError as error:
         _failed(error.code, error.exit_code, error.message, error.hint, json=json)
     except KeyboardInterrupt:
         _failed("stopped", 130, "stopped", "", json=json)
     except BrokenPipeError:
         sys.exit(0)
-    except MemoryError:
-        _failed("resource", 6, "not enough memory", "a smaller fit.batch or data.cache=off needs less", json=json)
-    except Exception as error:  # a bug of ours: say so, keep the evidence, never a traceback in the user's face
+    except Exception as error:
+        if _is_about_memory(error):
+            hint = "a smaller fit.batch or input.size, or data.cache=off, needs less"
+            _failed("resource", 6, "not enough memory", hint, json=json)
+        # a bug of ours: say so, keep the evidence, never a traceback in the user's face
         trace = traceback.format_exc()
         if teller.log is not None:
             teller.log.append(trace)
@@ -46,8 +49,14 @@ def answer(work: Callable[[Teller], Answer], *, json: bool, level: int) -> None:
             where = "the traceback is above"
         _failed("bug", 1, f"{type(error).__name__}: {error}", f"this is a bug in sightline; {where}", json=json)
     else:
-        print(json_text(given.data, indent=None) if json else given.text, flush=True)
+        print(said, flush=True)
         sys.exit(given.exit)
+
+
+def _is_about_memory(error: Exception) -> bool:
+    """torch says it as a RuntimeError: on a CPU by its allocator's name, on a GPU by a class of its own."""
+    told = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return told or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _failed(code: str, exit: int, message: str, hint: str, *, json: bool) -> None:

@@ -75,7 +75,7 @@ def train(  # noqa: PLR0913 - options are what a command line is for
             what, overrides or (), model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out, device=device,
             precision=precision, resume=resume, smoke=smoke, teller=teller,
         )  # fmt: skip
-        return Answer(run.summary(), summary_text(run.summary()))
+        return Answer(run.summary(), summary_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -97,7 +97,7 @@ def evaluate(
         from sightline import api
 
         found = api.evaluate(run, data, split=split, tta=tta, device=device, teller=teller).to_json()
-        return Answer(found, evaluation_text(found))
+        return Answer(found, evaluation_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -106,19 +106,19 @@ def evaluate(
 def predict(
     run: RunFolder,
     paths: Annotated[list[str], Argument(metavar="PATH...", help="Images, folders of them, .txt lists.")],
-    out: Annotated[str | None, Option(help="Write .csv or .jsonl.")] = None,
+    out: Annotated[str | None, Option(help="Write .csv or .jsonl; for masks a folder, or .jsonl.")] = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Classify images; one that cannot be read is named, the others go on."""
+    """Say what is in images: classes, masks, objects. One that cannot be read is named, the others go on."""
 
     def work(teller: Teller) -> Answer:
         from sightline import api
 
         found = api.predict(run, paths, out=out, device=device, teller=teller).to_json()
-        return Answer(found, predictions_text(found), exit=3 if found["failed"] == found["n"] else 0)
+        return Answer(found, predictions_text, exit=3 if found["failed"] == found["n"] else 0)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -131,7 +131,7 @@ def report(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
         from sightline import api
 
         page = str(api.report(run, teller=teller))
-        return Answer({"run": run, "report": page}, page)
+        return Answer({"run": run, "report": page}, lambda said: str(said["report"]))
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -149,7 +149,7 @@ def models(
         from sightline.verbs.models import models as list_them
 
         found = list_them(pattern)
-        return Answer(found, models_text(found))
+        return Answer(found, models_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -172,7 +172,7 @@ def describe(
         from sightline import api
 
         found = api.describe(model, options or (), input=input, classes=classes)
-        return Answer(found, describe_text(found))
+        return Answer(found, describe_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -191,7 +191,7 @@ def data(
         from sightline import api
 
         found = api.audit(what, show=show, teller=teller)
-        return Answer(found, data_text(found))
+        return Answer(found, data_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -203,8 +203,7 @@ def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
     def work(teller: Teller) -> Answer:
         from sightline import api
 
-        found = api.verify(run)
-        return Answer(found, checks_text(found["files"], "file", "state"))
+        return Answer(api.verify(run), lambda said: checks_text(said["files"], "file", "state"))
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -216,8 +215,7 @@ def doctor(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> No
     def work(teller: Teller) -> Answer:
         from sightline import api
 
-        found = api.doctor()
-        return Answer(found, checks_text(found["checks"], "name", "value"))
+        return Answer(api.doctor(), lambda said: checks_text(said["checks"], "name", "value"))
 
     answer(work, json=json, level=verbose - quiet)
 

@@ -7,15 +7,18 @@ from typing import Any
 
 from sightline.storage.text import shown
 
+# those of all tasks, in the order in which they are shown where they are there
+_SUMMARY = ("accuracy", "mean_iou", "mask_ap50", "ap50", "loss", "macro_f1", "pixel_accuracy", "mask_ap", "ap")
+_PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50")
+# what a prediction is known by: its columns
+_PREDICTED = {"label": ("label", "probability"), "shares": ("shares", "mask"), "boxes": ("objects", "surest")}
+_NAMED = 3  # classes or objects of an image
+
 
 def summary_text(found: Mapping[str, Any]) -> str:
     split = "test" if found["test"] else "val"
     metrics = found[split] or {}
-    lines = [
-        f"{name.replace('_', ' ')} {_figure(metrics.get(name))}"
-        for name in ("accuracy", "loss", "macro_f1")
-        if name in metrics
-    ]
+    lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in _SUMMARY if name in metrics][:_NAMED]
     rate = f", {found['images_per_second']:,.0f} images/s" if found["images_per_second"] else ""
     return (
         f"{shown(found['run'])}: {split} {', '.join(lines)} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"
@@ -27,20 +30,31 @@ def evaluation_text(found: Mapping[str, Any]) -> str:
     for name, value in found["metrics"].items():
         interval = found["intervals"].get(name)
         rows.append((name, _figure(value), f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))
-    classes: list[tuple[str, ...]] = [("class", "support", "precision", "recall", "f1")]
-    classes += [
-        (shown(name), str(row["support"]), *(_figure(row[k]) for k in ("precision", "recall", "f1")))
-        for name, row in found["per_class"].items()
-    ]
+    said: Mapping[str, Any] = next(iter(found["per_class"].values()), {})
+    columns = [name for name in _PER_CLASS if name in said]
+    classes: list[tuple[str, ...]] = [("class", *columns)]
+    classes += [(shown(name), *(_figure(row[k]) for k in columns)) for name, row in found["per_class"].items()]
     return f"{shown(found['run'])}, {found['split']}, n = {found['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
 
 
 def predictions_text(found: Mapping[str, Any]) -> str:
-    rows = [("path", "label", "probability")]
-    for row in found["predictions"]:
-        given = (row["error"], "") if "error" in row else (row["label"], f"{row['probability']:.4f}")
-        rows.append((shown(row["path"]), shown(given[0]), given[1]))
+    good = next((row for row in found["predictions"] if "error" not in row), {"label": ""})
+    rows: list[tuple[str, ...]] = [("path", *next(columns for key, columns in _PREDICTED.items() if key in good))]
+    rows += [(shown(row["path"]), *map(shown, _predicted(row))) for row in found["predictions"]]
     return _table(rows)
+
+
+def _predicted(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The two columns of an image."""
+    if "error" in row:
+        return row["error"], ""
+    if "label" in row:
+        return row["label"], f"{row['probability']:.4f}"
+    if "shares" in row:
+        largest = list(row["shares"].items())[:_NAMED]
+        return ", ".join(f"{name} {100 * share:.1f} %" for name, share in largest), row["mask"] or ""
+    surest = row["boxes"][:_NAMED]  # they come surest first
+    return str(len(row["boxes"])), ", ".join(f"{box['label']} {box['score']:.2f}" for box in surest)
 
 
 def models_text(found: Mapping[str, Any]) -> str:
@@ -82,7 +96,9 @@ def checks_text(rows: Sequence[Mapping[str, Any]], name: str, value: str) -> str
 
 
 def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+    if value is None:
+        return "undefined"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

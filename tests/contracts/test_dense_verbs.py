@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 import sightline
+from sightline.cli.main import app
+from sightline.cli.wording import summary_text
 from sightline.errors import UsageError
 from sightline.recipes.run import Run
 from sightline.storage.text import json_text
@@ -123,3 +125,33 @@ def test_a_task_that_the_data_do_not_answer(tmp_path: Path) -> None:
     for keys, message in cases:
         with pytest.raises(UsageError, match=message):
             sightline.train(str(tmp_path / "data"), keys, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("json_asked", [False, True])
+def test_the_command_says_it(
+    trained: tuple[str, Path, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str], json_asked: bool
+) -> None:
+    """Every verb about a run, for a person and for a program."""
+    kind, folder, run = trained
+    picture = sorted((folder / "data" / "images").iterdir())[0]
+    out = tmp_path / ("masks" if kind == "segmentation" else "found.csv")
+    flags = ["--json"] if json_asked else []
+
+    def said(*words: object) -> str:
+        with pytest.raises(SystemExit) as ended:
+            app([*map(str, words), "--quiet", *flags], standalone_mode=False)
+        assert ended.value.code == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    evaluated, predicted = said("evaluate", run.folder), said("predict", run.folder, picture, "--out", out)
+    assert out.exists()
+    said("report", run.folder)
+    if json_asked:
+        assert HEADLINE[kind] in json.loads(evaluated)["metrics"]
+        assert json.loads(predicted)["predictions"][0]["path"] == str(picture)
+        return
+    assert all(name in evaluated for name in (*run.classes, HEADLINE[kind], "precision"))
+    header, row = predicted.splitlines()
+    assert header.split()[:2] == ["path", "shares" if kind == "segmentation" else "objects"]
+    assert row.startswith(str(picture))
+    assert HEADLINE[kind].replace("_", " ") in summary_text(run.summary())
