@@ -74,8 +74,9 @@ def trained(epochs: int = 24, seed: int = 0) -> Trained:
 
 
 def picture_of(digits: Trained):
-    """`picture(id)` of the digits."""
-    return lambda index: digits.images[index] if 0 <= index < len(digits.images) else None
+    """`picture(name)` of the digits; of other names none."""
+    known = {f"digits/{index:04d}.png": image for index, image in enumerate(digits.images)}
+    return known.get
 
 
 def write_run(folder: Path, fake: Fake, digits: Trained) -> Path:

@@ -51,6 +51,11 @@ class Checkpoints:
         self._failed = 0
         self._last = -1
 
+    @property
+    def kept(self) -> int | None:
+        """The step of the newest checkpoint that was written or resumed from; None where there is none."""
+        return self._last if self._last >= 0 else None
+
     def commit(self, state: State) -> None:
         """Commit the state once per step. A failure is said and retried at the next call; the third in a row raises."""
         if state.step == self._last:
@@ -72,7 +77,7 @@ class Checkpoints:
             }
             self._room(sum(map(len, files.values())))
             commit_folder(self.folder / f"step-{state.step:08d}", files, manifest)
-        except (ResourceError, DamagedError) as error:
+        except (ResourceError, DamagedError, OSError) as error:
             self._failed += 1
             self.say(f"checkpoint at step {state.step} not written: {error}")
             if self._failed >= FAILURES:

@@ -5,6 +5,7 @@ Every field is saved in a checkpoint; `tests/engine/test_state.py` fails when on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,8 +20,11 @@ from sightline.errors import DamagedError
 class Meter:
     """Weighted sums of a loss's parts, kept on the device until somebody reads them."""
 
-    def __init__(self, sums: Mapping[str, Sequence[float]] | None = None) -> None:
-        self._sums: dict[str, Tensor] = {n: torch.tensor(s, dtype=torch.float64) for n, s in (sums or {}).items()}
+    def __init__(self, sums: Mapping[str, Sequence[float | None]] | None = None) -> None:
+        said = {
+            n: [math.nan if value is None else value for value in pair] for n, pair in (sums or {}).items()
+        }  # JSON has no NaN
+        self._sums: dict[str, Tensor] = {n: torch.tensor(pair, dtype=torch.float64) for n, pair in said.items()}
 
     def add(self, weighted: Mapping[str, Tensor]) -> None:
         for name, pair in weighted.items():

@@ -12,11 +12,15 @@ classifier without any calibration error is never covered by the plain one and h
 
 A resample in which a metric is undefined (a class is missing) says nothing about it and is left out. Where the metric
 itself is undefined, or more than a tenth of the resamples are left out, there is no interval (None) rather than one
-that describes a selection. AUC gets none beyond n · k = 5,000,000: its cost grows with that product.
+that describes a selection. Where all were right, or all wrong, every resample agrees and says nothing either: shares of
+images (accuracy, top-5, a class's precision and recall) get Wilson's interval then. AUC gets none beyond
+n · k = 5,000,000: its cost grows with that product.
 """
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +37,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 LARGEST_RANKED = 5_000_000  # n · k up to which AUC is resampled
 _TURNED = ("ece",)  # biased upwards
+_SHARES = ("accuracy", "top5")  # of images
 _BLOCK = 1 << 17  # weights at a time: what a cache holds
 _TOLERATED = 0.1  # share of undefined resamples
 
@@ -42,6 +47,15 @@ class Intervals(NamedTuple):
 
     metrics: dict[str, Interval]
     per_class: dict[str, list[Interval]]
+
+
+def wilson(share: float, n: int, z: float) -> tuple[float, float]:
+    """Interval of a share of n (Wilson 1927), which stays inside [0, 1] and honest near both ends."""
+    if n == 0:
+        return 0.0, 1.0
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def resample_weights(n: int, seed: int, resamples: range) -> Float[np.ndarray, "r n"]:
@@ -74,12 +88,28 @@ def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, 
         name: _around(point, _joined([d.metrics[name] for d in drawn]), level, turned=name in _TURNED)
         for name, point in value.metrics.items()
     }
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    metrics |= {name: _of_share(value.metrics[name], metrics[name], n, z) for name in _SHARES if name in metrics}
     counts = Counts(*(_joined([d.counts[i] for d in drawn], prepared.classes) for i in range(4)))  # (r, k) each
     per_class = {}
     for name, formula in {"precision": "precision", "recall": "recall", "f1": "f_beta"}.items():
         points, values = rate(formula, value.counts), rate(formula, counts)  # (k,), (r, k)
         per_class[name] = [_around(float(point), values[:, c], level) for c, point in enumerate(points)]
+    for name, of in {
+        "precision": value.counts.tp + value.counts.fp,
+        "recall": value.counts.tp + value.counts.fn,
+    }.items():
+        points = rate(name, value.counts)
+        per_class[name] = [
+            _of_share(float(point), known, int(m), z)
+            for point, known, m in zip(points, per_class[name], of, strict=True)
+        ]
     return Intervals(metrics, per_class)
+
+
+def _of_share(share: float, known: Interval, n: int, z: float) -> Interval:
+    """Wilson's interval where resampling says nothing."""
+    return wilson(share, n, z) if known is not None and known[0] == known[1] and share in (0.0, 1.0) else known
 
 
 def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:

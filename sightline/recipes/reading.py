@@ -34,6 +34,16 @@ for _tag, (_rule, _first) in _RULES.items():
     _Loader.add_implicit_resolver(_tag, _rule, list(_first))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the loader would not read as a word."""
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: [rule for known in (yaml.SafeDumper, _Loader) for rule in known.yaml_implicit_resolvers.get(first, [])]
+    for first in yaml.SafeDumper.yaml_implicit_resolvers.keys() | _Loader.yaml_implicit_resolvers.keys()
+}
+
+
 def parse_yaml(text: str, what: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
@@ -73,8 +83,11 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add dotted keys; the same key with another value is a contradiction."""
+    """Add dotted keys; the same key with another value is a contradiction. A whole section is its keys."""
     for key, value in more.items():
+        if key in Recipe.model_fields and isinstance(value, Mapping):
+            merge(found, {f"{key}.{inner}": each for inner, each in value.items()})
+            continue
         if key in found and found[key] != value:
             raise UsageError(f"{key} is given twice: {found[key]!r} and {value!r}", "give it once")
         found[key] = value
@@ -155,4 +168,6 @@ def all_keys() -> list[str]:
 
 def recipe_yaml(recipe: Recipe) -> str:
     """The recipe as the YAML that gives it back."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=120)
+    return yaml.dump(
+        recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120
+    )

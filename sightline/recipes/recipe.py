@@ -118,13 +118,15 @@ class ScheduleSection(Section):
 
 class FitSection(Section):
     epochs: PositiveFloat | None = None
-    batch: PositiveInt | None = Field(None, description="images of one optimiser step")
+    batch: PositiveInt | None = Field(None, le=1_000_000, description="images of one optimiser step")
     accumulate: PositiveInt = Field(1, description="micro-batches that make up a batch")
     clip: PositiveFloat | None = Field(None, description="largest gradient norm")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weights' average; 0 is off")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: NonNegativeInt = Field(0, description="compute threads; 0 is one for small networks, else torch's choice")
+    threads: NonNegativeInt = Field(
+        0, le=1024, description="compute threads; 0 is one for small networks, else torch's choice"
+    )
     compile: bool = Field(False, description="train through torch.compile: a slower start, faster steps, other bits")
     monitor: Literal[
         "loss", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "mean_iou", "pixel_accuracy", "mean_dice",

@@ -28,6 +28,7 @@ from .recipe import Recipe
 
 FORMAT = 1
 TIMING = "timing.jsonl"
+SEAL = "manifest.json"  # of the files that do not change any more; written last
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Run:
     @property
     def status(self) -> dict[str, Any]:
         return self.read_json("run.json")
+
+    @property
+    def finished(self) -> bool:
+        """Trained, measured, reported and sealed: a run that was killed in between can still be resumed to its end."""
+        return self.status.get("status") == "finished" and (self.folder / SEAL).is_file()
 
     def identity(self) -> dict[str, Any]:
         """The hashes of recipe and data, which every checkpoint carries."""
@@ -128,7 +134,12 @@ class Run:
             weights = unpack(path.read_bytes(), {}, str(path))
             load_weights(network, weights, str(path))
         else:
-            load_weights(task, read_best(self.folder / "checkpoints"), "best.safetensors")
+            best = read_best(self.folder / "checkpoints")
+            if not best:
+                raise UsageError(
+                    f"{self.folder} has no weights yet: it was not validated once", "train on with --resume"
+                )
+            load_weights(task, best, "best.safetensors")
         return task.eval()
 
 

@@ -33,7 +33,7 @@ _HERE = Path(__file__).parent
 def build_report(folder: Path, *, picture: Pictures) -> str:
     """The report of a run as HTML text; nothing is written.
 
-    `picture(id)` gives the uint8 (h, w, c) image of a row of the data manifest, None when the data is gone. Raises
+    `picture(name)` gives the uint8 (h, w, c) image of that name in the data, None when it is gone. Raises
     DamagedError when the folder is no run.
     """
     return render(read_content(folder), picture=picture)

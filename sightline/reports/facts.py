@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightline.evaluation.intervals import wilson
 from sightline.evaluation.judgement import Judgement
 
 from .content import Content, DataFacts
 from .dense_facts import commonest, object_classes, object_facts, pixel_facts, segment_classes
-from .finding import ClassFact, Facts, ObjectFacts, PixelFacts, wilson
+from .finding import ClassFact, Facts, ObjectFacts, PixelFacts
 from .headline import Headline, headline_of
 from .judged import AnyJudged, Judged, JudgedObjects, JudgedSegments
 from .thresholds import Thresholds

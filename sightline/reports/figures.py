@@ -12,17 +12,18 @@ from sightline.drawing.bars import Point, Row, headline_strip, interval_rows
 from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.drawing.matrix import Folded, confusion_table, fold
 from sightline.drawing.png import data_uri, fitted, png_bytes
+from sightline.evaluation.intervals import wilson
 from sightline.evaluation.judgement import Judgement
 
 from .content import Content
-from .finding import Facts, wilson
+from .finding import Facts
 from .headline import Headline
 from .judged import Judged
 from .learning_rules import headline_interval, split_word
 from .thresholds import Thresholds
 from .wording import counted, decimal, percent, quoted
 
-Pictures = Callable[[int], np.ndarray | None]
+Pictures = Callable[[str], np.ndarray | None]
 MOST_MISTAKES = 24
 WORST_CURVES = 3
 TINY = 64  # pixels: pictures up to this side are shown with their pixels to be seen
@@ -217,7 +218,7 @@ def mistakes(judged: Judged, picture: Pictures) -> list[MistakeView]:
     for mistake in judged.judgement.mistakes[:MOST_MISTAKES]:
         row = place[mistake.id]
         probability = judged.rows.probability[row]
-        pixels = picture(mistake.id)
+        pixels = picture(judged.names[row])
         shown = fitted(pixels, least=120, most=192) if pixels is not None else None
         views.append(
             MistakeView(

@@ -161,12 +161,3 @@ class Facts:
 def chance(p: float, n: int, q: float, m: int, z: float) -> float:
     """How far apart two shares of n and m images can be by chance alone (normal approximation, 95 % for z = 1.96)."""
     return z * math.sqrt(p * (1 - p) / max(n, 1) + q * (1 - q) / max(m, 1))
-
-
-def wilson(share: float, n: int, z: float) -> tuple[float, float]:
-    """Interval of a share of n (Wilson 1927), which stays inside [0, 1] and honest near both ends."""
-    if n == 0:
-        return 0.0, 1.0
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)

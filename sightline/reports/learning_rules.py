@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .finding import Facts, Finding, Severity, Try, wilson
+from sightline.evaluation.intervals import wilson
+
+from .finding import Facts, Finding, Severity, Try
 from .thresholds import Thresholds
 from .wording import percent, percent_range, points, quoted
 

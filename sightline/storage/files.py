@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sightline.errors import ResourceError
+from sightline.errors import ResourceError, UsageError
 
 TEMPORARY = ".tmp-"  # prefix of everything that is not finished yet; swept when a run is opened for writing
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
@@ -30,6 +30,22 @@ def replace_file(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def require_place(path: Path) -> None:
+    """UsageError where no file can be put at `path`: asked before the work is done."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", "make it, or name a file elsewhere")
+
+
+def make_folder(folder: Path) -> None:
+    """And those above it. UsageError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {folder}: {os.strerror(error.errno or 0)}", "choose another --out") from error
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -51,13 +67,14 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def no_space(path: Path, needed: int) -> Iterator[None]:
-    """Turn "no space left", "file too large", "quota" and I/O errors into a ResourceError that names the bytes."""
+    """Turn what a disk or a file system refuses into a ResourceError; one that is full is told the bytes."""
     try:
         yield
     except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
         if error.errno not in _FULL:
-            raise
-        reason = os.strerror(error.errno).lower()
+            hint = f"is {path.parent} there, and may you write into it?"
+            raise ResourceError(f"cannot write {path.name}: {reason}", hint) from error
         raise ResourceError(
             f"cannot write {path.name}: {reason}; {needed:,} bytes are needed",
             f"free space under {path.parent}",

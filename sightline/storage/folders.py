@@ -22,6 +22,7 @@ from .files import TEMPORARY, no_space, sync_folder, write_synced
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+_OWN = "sha256"  # in a manifest: of its text without this entry
 _LIMIT = 8 << 20  # bytes of a manifest that we are willing to parse
 
 
@@ -32,7 +33,8 @@ def commit_folder(final: Path, files: Mapping[str, bytes], manifest: Mapping[str
     Raises ResourceError when the disk does not take it; nothing is left behind then.
     """
     entries = {name: {"bytes": len(data), "sha256": digest(data)} for name, data in files.items()}
-    text = json.dumps({"format": FORMAT, **manifest, "files": entries}, indent=1, sort_keys=True, allow_nan=False)
+    body = json.loads(json.dumps({"format": FORMAT, **manifest, "files": entries}, allow_nan=False))
+    text = _manifest_text({**body, _OWN: digest(_manifest_text(body).encode())})
     temporary = final.parent / f"{TEMPORARY}{secrets.token_hex(6)}"
     with no_space(final, sum(map(len, files.values())) + len(text)):
         try:
@@ -70,7 +72,11 @@ def verify_folder(folder: Path) -> dict[str, Any]:
             raise DamagedError(f"{folder.name}/{name} is missing")
         if path.stat().st_size != entry["bytes"]:
             raise DamagedError(f"{folder.name}/{name} has {path.stat().st_size:,} bytes, not {entry['bytes']:,}")
-        if digest(path.read_bytes()) != entry["sha256"]:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DamagedError(f"{folder.name}/{name} cannot be read: {os.strerror(error.errno or 0)}") from error
+        if digest(data) != entry["sha256"]:
             raise DamagedError(f"{folder.name}/{name} does not match its SHA-256")
     return manifest
 
@@ -91,10 +97,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder.name} has format {manifest.get('format')!r}; this version reads {FORMAT}",
             "install a newer sightline",
         )
+    body = {key: value for key, value in manifest.items() if key != _OWN}
+    if manifest.get(_OWN) != digest(_manifest_text(body).encode()):
+        raise DamagedError(f"{folder.name}/{MANIFEST} does not match its own SHA-256")
     for name, entry in manifest["files"].items():
         if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
             raise DamagedError(f"{folder.name}/{MANIFEST} does not describe {name!r}")
     return manifest
+
+
+def _manifest_text(manifest: Mapping[str, Any]) -> str:
+    return json.dumps(manifest, indent=1, sort_keys=True)
 
 
 def digest(data: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from sightline.errors import ResourceError
 
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -18,11 +21,18 @@ def locked(folder: Path) -> Iterator[None]:
 
     The kernel drops a lock with its process, so a stale one cannot exist; pid and boot id are for the message only.
     """
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise ResourceError(f"cannot write into {folder}: {reason}", "choose another --out") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in _HELD:
+                reason = os.strerror(error.errno or 0).lower()
+                raise ResourceError(f"{folder} cannot be locked: {reason}", "an --out on a local disk") from error
             raise ResourceError(
                 f"{folder} is in use by {_holder(descriptor)}", "wait for it, or choose another --out"
             ) from error

@@ -9,7 +9,7 @@ from sightline.data.dataset import Dataset
 from sightline.data.summary import data_json
 from sightline.drawing.png import grid, png_bytes
 from sightline.recipes.recipe import Recipe
-from sightline.storage.files import replace_file
+from sightline.storage.files import replace_file, require_place
 
 from .preparing import choose, draft, open_dataset
 from .telling import Teller
@@ -19,6 +19,8 @@ SAMPLES = 64
 
 def audit(what: str, *, show: str | Path | None = None, teller: Teller | None = None) -> dict[str, Any]:
     """The audit of WHAT as `data.json` has it; `show` is a PNG to draw some of its images into."""
+    if show is not None:
+        require_place(Path(show))
     recipe: Recipe = draft(what, (), {"data.leaks": "keep"})  # an audit names what would stop a training
     data = open_dataset(recipe, teller or Teller(), whole=True)
     if show is not None:
@@ -27,5 +29,5 @@ def audit(what: str, *, show: str | Path | None = None, teller: Teller | None = 
 
 
 def _drawn(data: Dataset) -> bytes:
-    ids = choose(data.ids("train"), SAMPLES)
+    ids = choose(data.ids("train") if len(data.ids("train")) else data.ids(), SAMPLES)
     return png_bytes(grid([data.pixels(int(i)) for i in ids], columns=8))

@@ -11,7 +11,7 @@ from sightline.data.dataset import Dataset, with_classes
 from sightline.data.loaders import Images, in_order
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
-from sightline.errors import UsageError, nearest
+from sightline.errors import DataError, UsageError, nearest
 from sightline.evaluation.judging import AnyJudgement, Rows, judge_any, write_any
 from sightline.recipes.run import Run, open_run
 from sightline.structures.batch import Batch
@@ -49,7 +49,7 @@ def evaluate(
     """Judge a run's kept weights on one of its splits (test, else val), or on other data whose classes it knows.
 
     `tta` averages each prediction with that of the mirrored image. Raises UsageError for a split that is not there,
-    DataError for classes that the run never saw.
+    DataError for classes that the run never saw, or without any label.
     """
     run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
     if split is not None and split not in SPLITS:
@@ -67,13 +67,20 @@ def evaluate(
         found = open_dataset(recipe.model_copy(update={"data": section}), teller, whole=True)
         found, split = with_classes(found, run.classes), split or "all"
         ids = found.ids(None if split == "all" else split)
+        if not len(ids):
+            raise UsageError(f"{data} has no {split} split", "choose another --split")
     if tta and recipe.task.kind != "classification":
         raise UsageError("--tta averages class probabilities", f"leave it out for {recipe.task.kind}")
     images = load(found, ids, run.preprocessing, recipe, judging=True)
     device = choose_device(device)
     with compute_threads(recipe.fit.threads), repeatable(device):
         rows = judge_split(run.task(), images, device, tta=tta)
-    return Evaluation(run, split, judge_any(rows, run.classes))
+    judgement = judge_any(rows, run.classes)
+    if not judgement.n:
+        raise DataError(
+            f"no image of {data or 'this split'} has a label", "a folder for each class, or a table of labels"
+        )
+    return Evaluation(run, split, judgement)
 
 
 def judge_split(task: Task, images: Images, device: str, *, tta: bool = False) -> Rows:

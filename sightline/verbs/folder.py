@@ -20,7 +20,7 @@ from sightline.errors import DamagedError, UsageError
 from sightline.recipes.reading import recipe_yaml
 from sightline.recipes.recipe import Recipe, identity
 from sightline.recipes.run import Run, open_run
-from sightline.storage.files import replace_file
+from sightline.storage.files import make_folder, replace_file
 from sightline.storage.folders import sweep
 from sightline.storage.text import shown
 
@@ -39,7 +39,7 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None) -> Run:
         return Run(_unused(Path("runs"), f"{_slug(data.name)}-{recipe.model.name}"))
     folder = Path(out)
     if not folder.exists():
-        _make(folder)
+        make_folder(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", "choose another --out")
     if (folder / "run.json").exists():
@@ -55,10 +55,10 @@ _BEGUN = {"recipe.yaml", "environment.json", "data.json"}  # what a run that die
 def _same(run: Run, recipe: Recipe, data: Dataset) -> None:
     """Raises UsageError unless the folder's run is unfinished and of this recipe and this data."""
     status = run.status
-    if status.get("status") == "finished":
+    if run.finished:
         raise UsageError(f"{run.folder} holds a finished run", "choose another --out")
     if status.get("recipe") != recipe_hash(recipe):
-        differs = ", ".join(_differences(run, recipe)[:3]) or "its hash"
+        differs = ", ".join(_differences(run, recipe)[:3]) or "its recipe.yaml was edited since it began"
         raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "choose another --out")
     if status.get("data") != data_hash(data):
         raise UsageError(
@@ -98,13 +98,6 @@ def _unused(parent: Path, name: str) -> Path:
             return folder
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"cannot make {folder}: {os.strerror(error.errno or 0)}", "choose another --out") from error
-
-
 def _slug(name: str) -> str:
     """A data set's name as a folder's name: letters, digits, dots and dashes, at most 60."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:60] or "data"
@@ -112,7 +105,8 @@ def _slug(name: str) -> str:
 
 def begin(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool, teller: Teller) -> None:
     """Write what describes the run, unless an earlier start did. `run.json` comes last: with it the run exists."""
-    sweep(run.folder)
+    for folder in (run.folder, *(path for path in run.folder.iterdir() if path.is_dir())):
+        sweep(folder)
     run.write_json("environment.json", environment())
     if (run.folder / "run.json").exists():
         teller.say(f"going on with {run.folder}")

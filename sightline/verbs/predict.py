@@ -20,7 +20,7 @@ from sightline.engine.predicting import predictions
 from sightline.errors import UsageError
 from sightline.preprocessing.rejection import Rejected
 from sightline.recipes.run import Run, open_run
-from sightline.storage.files import replace_file
+from sightline.storage.files import make_folder, replace_file, require_place
 from sightline.storage.text import csv_text, json_text, shown
 
 from .answers import answers, nothing_known
@@ -129,10 +129,14 @@ def predict(
 def _checked(out: Path, kind: str) -> Path:
     """A place that these predictions can be written to; a folder is made."""
     if kind == "segmentation" and not out.suffix:
-        out.mkdir(parents=True, exist_ok=True)
-    elif out.suffix not in ((".jsonl",) if kind == "segmentation" else (".csv", ".jsonl")):
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file", "masks go into a folder")
+        make_folder(out)
+        return out
+    if out.suffix not in ((".jsonl",) if kind == "segmentation" else (".csv", ".jsonl")):
         known = "a folder for masks, or a .jsonl file" if kind == "segmentation" else "a .csv or a .jsonl file"
         raise UsageError(f"cannot write predictions as {out.suffix or str(out)!r}", f"use {known}")
+    require_place(out)
     return out
 
 
@@ -145,7 +149,7 @@ def _expanded(path: Path) -> Iterator[Path]:
         for folder, _, names in sorted(os.walk(path)):
             yield from (Path(folder, n) for n in sorted(names) if Path(n).suffix.lower() in IMAGE_SUFFIXES)
     elif path.suffix == ".txt" and path.is_file():
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
         yield from (
             path.parent / line if not Path(line).is_absolute() else Path(line) for line in lines if line.strip()
         )

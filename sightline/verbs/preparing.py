@@ -45,7 +45,12 @@ def draft(what: str, overrides: Sequence[str] | Mapping[str, Any], flags: Mappin
     merge(given, overrides if isinstance(overrides, Mapping) else parse_overrides(overrides))
     merge(given, {key: value for key, value in flags.items() if value is not None})
     values = _values(what)
-    if "model.name" in given and given["model.name"] != values.get("model", {}).get("name"):
+    if values.keys() == {"data"}:  # WHAT is data, no recipe
+        for key in ("path", "name"):
+            if (said := given.get(f"data.{key}")) is not None and said != values["data"].get(key):
+                raise UsageError(f"data.{key}={said!r} contradicts {what!r}", "name the data once")
+    model = values.get("model", {})
+    if "model.name" in given and (not isinstance(model, Mapping) or given["model.name"] != model.get("name")):
         values = {**values, "model": {}, "input": {}, "optim": {}}  # another model clears what was meant for the first
     return make_recipe(values, given)
 
@@ -79,7 +84,7 @@ def open_dataset(recipe: Recipe, teller: Teller, *, whole: bool = False) -> Data
         cache_dir=cache_folder(),
     )
     given = sorted({r.split for r in data.records if r.split is not None})
-    if given and (recipe.data.val is not None or recipe.data.test is not None) and not whole:
+    if given not in ([], ["train"]) and (recipe.data.val is not None or recipe.data.test is not None) and not whole:
         raise UsageError(f"the data give their splits ({', '.join(given)})", "leave data.val and data.test out")
     for note in data.notes:
         teller.say(note)

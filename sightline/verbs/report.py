@@ -39,11 +39,13 @@ def report(run: Run | str | Path, *, teller: Teller | None = None) -> Path:
 
 
 def write_report(run: Run, data: Dataset | None) -> Path:
-    def picture(id: int) -> UInt8[np.ndarray, "h w c"] | None:
-        if data is None:
+    places = {record.name: id for id, record in enumerate(data.records)} if data is not None else {}
+
+    def picture(name: str) -> UInt8[np.ndarray, "h w c"] | None:
+        if data is None or name not in places:
             return None
         try:
-            return data.pixels(id)
+            return data.pixels(places[name])
         except SightlineError:  # the file went, or changed, since the audit
             return None
 

@@ -121,7 +121,7 @@ def _asked(
     if what is not None or overrides or out is not None or any(v is not None for v in flags.values()):
         raise UsageError("--resume takes a run and nothing else", "its recipe is in the run")
     run = open_run(resume)
-    if run.status.get("status") == "finished":
+    if run.finished:
         raise UsageError(f"{run.folder} is finished", "train again with another --out")
     return run.recipe, run.folder, bool(run.status.get("smoke"))
 
@@ -130,6 +130,12 @@ def resolved(recipe: Recipe, data: Dataset) -> Recipe:
     """The recipe with nothing left open: gaps filled by the rules, precision and threads chosen."""
     recipe = completed(recipe, data)
     check(recipe)
+    if not len(data.ids("val")):
+        for key, asked in (("fit.patience", recipe.fit.patience), ("schedule.name", recipe.schedule.name == "plateau")):
+            if asked:
+                raise UsageError(
+                    f"{key} watches validations and there is no val split", "data.val=0.1, or leave it out"
+                )
     if recipe.fit.compile:
         require_compiler()
     work = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))["multiply_adds"]
@@ -239,8 +245,10 @@ def _train(training: Training) -> None:
             training.clock.stop(state.step, training.seen(state))
             keeper.commit(state)
             run.note(status="stopped", step=state.step)
+            kept = "nothing" if keeper.kept is None else f"what came before step {keeper.kept}"
             raise Stopped(
-                f"stopped at step {state.step} of {training.steps}; everything so far is kept",
+                f"stopped at step {state.step} of {training.steps}; "
+                f"{'everything so far' if keeper.kept == state.step else kept} is kept",
                 f"go on with: sightline train --resume {run.folder}",
                 signal=asked.signal,
             )
@@ -251,6 +259,8 @@ def _where_it_stands(keeper: Checkpoints, training: Training) -> State:
     """The newest good state, or the start; logs and history cut back to it."""
     state = keeper.resume()
     if state is None:
+        if training.run.status["step"]:
+            training.teller.warn(f"{training.run.folder} holds no checkpoint: training starts anew")
         state = State()
         training.metrics_log.restart()
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ class Training:
         """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long."""
         rate = self.clock.stop(state.step, self.seen(state))
         row: dict[str, Any] = {"epoch": round(state.step / self.per_epoch, 6), "step": state.step}
-        row["lr"] = (self.recipe.optim.lr or 0.0) * self.schedule(state)
+        row["lr"] = (self.recipe.optim.lr or 0.0) * self.schedule(dataclasses.replace(state, step=state.step - 1))
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         state.epoch.clear()
         if "val" in self.images:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import CheckError, DamagedError
-from sightline.recipes.run import Run, open_run
+from sightline.recipes.run import SEAL, Run, open_run
 from sightline.storage.folders import verify_folder
 
 SEALED = (
@@ -17,20 +17,27 @@ SEALED = (
 )  # fmt: skip
 
 
+_ANEW = "sightline train --resume {run} measures, reports and seals again where it is missing"
+
+
 def seal(run: Run) -> None:
     """manifest.json: size and SHA-256 of every file of a finished run that does not change any more."""
-    run.write_json("manifest.json", {"format": 1, "files": {n: e for n in SEALED if (e := _entry(run.folder / n))}})
+    run.write_json(SEAL, {"format": 1, "files": {n: e for n in SEALED if (e := _entry(run.folder / n))}})
 
 
 def verify(run: Run | str | Path) -> dict[str, Any]:
     """{run, ok, files: [{file, state, reason}], checkpoints: [...]}. Raises CheckError when anything is damaged."""
     run = run if isinstance(run, Run) else open_run(run)
     rows = []
-    if (run.folder / "manifest.json").exists():
-        for name, entry in run.read_json("manifest.json")["files"].items():
+    try:
+        ended = run.status.get("status") == "finished" or (run.folder / SEAL).exists()
+        sealed = run.read_json(SEAL)["files"] if ended else {}
+        for name, entry in sealed.items():
             now = _entry(run.folder / name)
             reason = "missing" if now is None else "" if now == entry else "does not match its SHA-256"
             rows.append({"file": name, "state": "damaged" if reason else "good", "reason": reason})
+    except (DamagedError, KeyError, AttributeError):
+        rows.append({"file": SEAL, "state": "damaged", "reason": f"missing or broken; {_ANEW.format(run=run.folder)}"})
     for folder in sorted((run.folder / "checkpoints").glob("step-*")):
         try:
             verify_folder(folder)

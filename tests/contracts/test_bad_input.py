@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sightline.cli.main import app
+from sightline.errors import ResourceError
+from sightline.recipes.reading import make_recipe, parse_yaml, recipe_yaml
 from sightline.storage.locks import locked
 
 
@@ -78,6 +82,9 @@ def folder(root: Path, classes: dict[str, int], first: int = 0) -> str:
         (["train", "digits", "fit.precision=fp16"], ["fit.precision='fp16'", "bf16"]),
         (["train", "digits", "--device", "tpu"], ["fit.device='tpu'", "cuda"]),
         (["train", "missing.yaml"], ["missing.yaml"]),
+        (["train", "./mine", "data.path=elsewhere"], ["data.path='elsewhere'", "contradicts './mine'"]),
+        (["train", "digits", "fit.batch=4", "fit={batch: 8, epochs: 2}"], ["fit.batch", "twice"]),
+        (["train", "digits", "fit.batch=100000000000000000000000"], ["fit.batch", "less than or equal"]),
         (["train"], ["nothing to train on"]),
         (["evaluate", "nowhere"], ["nowhere", "not a run"]),
         (["describe", "lenet6"], ["lenet6", "lenet5"]),
@@ -183,6 +190,23 @@ def test_a_newer_a_locked_and_a_damaged_run(finished: Path, tmp_path: Path) -> N
     assert "no checkpoint" in refused(3, "train", "--resume", str(unfinished))
 
 
+@pytest.mark.parametrize("left", [None, "{}", '{"files": []}', "{"])
+def test_a_finished_run_vouches_for_itself_or_can_be_finished(finished: Path, tmp_path: Path, left: str | None) -> None:
+    """Killed while it wrote its report, or robbed of its manifest."""
+    run = altered(finished, tmp_path)
+    (run / "manifest.json").unlink() if left is None else (run / "manifest.json").write_text(left)
+    said = refused(5, "verify", str(run))
+    assert "manifest.json" in said
+    assert f"--resume {run}" in said
+    if left is None:
+        (run / "report.html").unlink()
+        assert called("train", "--resume", str(run))[0] == 0
+        assert called("verify", str(run))[0] == 0
+        for name in ("metrics.json", "history.csv", "model/model.safetensors", "manifest.json"):
+            assert (run / name).read_bytes() == (finished / name).read_bytes(), name
+        assert (run / "report.html").exists()
+
+
 def test_verify_finds_nothing_wrong_with_a_good_run(finished: Path) -> None:
     code, found, _ = called("verify", str(finished))
     assert code == 0
@@ -208,3 +232,82 @@ def test_predict_names_what_it_cannot_read_and_goes_on(finished: Path, tmp_path:
     (tmp_path / "none").mkdir()
     assert "no images" in refused(2, "predict", str(finished), str(tmp_path / "none"))
     refused(2, "predict", str(finished), str(tmp_path / "in"), "--out", "p.xlsx")
+    assert "no folder nowhere" in refused(2, "predict", str(finished), str(tmp_path / "in"), "--out", "nowhere/p.csv")
+    (tmp_path / "here" / "folder.csv").mkdir()
+    assert "is a folder" in refused(2, "predict", str(finished), str(tmp_path / "in"), "--out", "folder.csv")
+    assert "no folder nowhere" in refused(2, "data", "digits", "--show", "nowhere/p.png")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_too_little_memory_is_no_bug(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sightline.api.train", fails)
+    assert "not enough memory" in refused(6, "train", "digits")
+
+
+def test_what_was_not_kept_is_not_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes no checkpoint, and a signal: what is said of it, then and on the way back."""
+
+    def no_room(checkpoints: object, needed: int) -> None:
+        raise ResourceError("no room")
+
+    def third(seen: list[int]) -> bool:
+        seen.append(1)
+        return len(seen) == 3
+
+    with monkeypatch.context() as full:
+        full.setattr("sightline.engine.checkpoints.Checkpoints._room", no_room)
+        full.setattr("sightline.verbs.train.listening", lambda: stopping(third))
+        said = refused(143, "train", "digits", "--out", str(tmp_path / "run"))
+    assert "stopped at step 3" in said
+    assert "nothing is kept" in said
+    code, _, stderr = called("train", "--resume", str(tmp_path / "run"), "--quiet")
+    assert code == 0
+    assert "holds no checkpoint: training starts anew" in stderr
+
+
+@contextlib.contextmanager
+def stopping(when: Callable[[list[int]], bool]) -> Iterator[Any]:
+    """As a signal at that step."""
+    seen: list[int] = []
+
+    class Asked:
+        signal = 0
+
+        def __call__(self) -> bool:
+            if when(seen):
+                self.signal = 15
+            return bool(self.signal)
+
+    yield Asked()
+
+
+def test_a_folder_with_a_numbers_name(tmp_path: Path) -> None:
+    """What the recipe says comes back as it was said."""
+    for path in ("1e3", "1_000", "off", "null", "0x1F", "2024-01-01", "plain", "a: b"):
+        recipe = make_recipe({"data": {"path": path}})
+        assert make_recipe(parse_yaml(recipe_yaml(recipe), "recipe")) == recipe
+
+
+def test_a_recipe_whose_model_is_a_word(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("model: resnet18\ndata: {name: digits}\n")
+    assert "model='resnet18'" in refused(2, "train", str(tmp_path / "r.yaml"))
+    assert called("train", str(tmp_path / "r.yaml"), "-m", "linear", "--smoke")[1]["model"] == "linear"
+
+
+def test_data_with_only_a_training_split(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    folder(root / "train", {"cat": 20, "dog": 20})
+    code, found, _ = called(
+        "train", str(root), "data.val=0.2", "--smoke", "-m", "linear", "--out", str(tmp_path / "run")
+    )
+    assert code == 0
+    assert found["val"] is not None
+    other = tmp_path / "other"
+    folder(other / "test", {"cat": 2, "dog": 2}, first=100)
+    assert "has no train split" in refused(2, "evaluate", str(tmp_path / "run"), str(other), "--split", "train")
+    assert called("data", str(other), "--show", "p.png")[0] == 0

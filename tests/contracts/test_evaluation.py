@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sightline.evaluation import judgement
-from sightline.evaluation.intervals import bootstrap, interval, resample_weights
+from sightline.evaluation.intervals import bootstrap, interval, resample_weights, wilson
 from sightline.evaluation.judgement import judge
 from sightline.metrics.classification import classification_metrics, measure, prepare
 from sightline.structures.predictions import ClassRows
@@ -51,7 +51,21 @@ def test_a_resample_is_the_rows_drawn_again() -> None:
         weights = [resample_weights(40, 7, range(i, i + 1))[0] for i in range(50)]
         values = [w[chosen & right].sum() / w[chosen].sum() for w in weights]
         expected = tuple(np.quantile(values, [0.025, 0.975]))
+        if expected == (1.0, 1.0):  # all were right
+            expected = wilson(1.0, int(chosen.sum()), 1.959963984540054)
         assert got.per_class[name][0] == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+def test_a_share_of_all_is_not_certain() -> None:
+    """Eight of eight: every resample says 1, and Wilson at least 0.68 (Wilson 1927; n / (n + z²))."""
+    probability = np.eye(2)[[0, 1] * 4] * 0.8 + 0.1
+    for target, ends in (
+        (np.array([0, 1] * 4), (8 / (8 + 1.96**2), 1.0)),
+        (np.array([1, 0] * 4), (0.0, 1 - 8 / (8 + 1.96**2))),
+    ):
+        got = bootstrap(prepare(target, probability))
+        assert got.metrics["accuracy"] == pytest.approx(ends, abs=1e-4)
+        assert got.per_class["recall"][0] == pytest.approx(wilson(float(target[0] == 0), 4, 1.96), abs=1e-4)
 
 
 def test_intervals_are_a_function_of_rows_and_seed() -> None:
@@ -126,7 +140,7 @@ def test_no_interval_where_too_many_resamples_are_undefined() -> None:
     assert interval(np.zeros(0)) is None
     two = ClassRows(np.arange(2), np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
     got = bootstrap(prepare(two.target, two.probability)).metrics
-    assert got["accuracy"] == (1.0, 1.0)
+    assert got["accuracy"] == pytest.approx((0.3424, 1.0), abs=1e-4)  # Wilson's of two of two
     assert got["mcc"] is None  # half of the resamples hold one class
     assert got["auc"] is None
 

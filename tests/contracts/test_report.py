@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from sightline.errors import DamagedError
+from sightline.evaluation.intervals import wilson
 from sightline.reports.build import build_report
 from sightline.reports.card import build_card
 from sightline.reports.content import read_content
 from sightline.reports.facts import facts_of
-from sightline.reports.finding import wilson
 from sightline.reports.thresholds import Thresholds
 from tests.fake_runs import Fake, picture_of, trained, write_run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -162,6 +163,41 @@ def test_stopped_by_a_signal_it_says_how_to_go_on_and_ends_the_same(digits: Path
     assert found.keys() == SUMMARY
     for name in ("metrics.json", "history.csv", "metrics.jsonl", "model/model.safetensors"):
         assert (digits / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_the_history_says_the_rate_that_was_used(place: Path) -> None:
+    """Of the last step before each validation, not of the step that follows."""
+    out = place / "rates"
+    keys = ["schedule.name=step", "schedule.every=1", "optim.lr=0.1", "optim.name=sgd", "fit.batch=128"]
+    called("train", "digits", "-m", "linear", "--epochs", "3", "--out", str(out), *keys)
+    history = np.genfromtxt(out / "history.csv", delimiter=",", names=True)
+    assert np.allclose(history["lr"], [0.1, 0.01, 0.001])
+
+
+def test_a_report_finds_pictures_by_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When what could not be read is taken away, as the report asks for, everything behind it moves up."""
+    root = place / "moved"
+    write_folder(root, {"a": 20, "b": 20})
+    (root / "a" / "0.png").write_bytes(b"no image")
+    out = place / "moved-run"
+    called(
+        "train",
+        str(root),
+        "-m",
+        "linear",
+        "--epochs",
+        "1",
+        "optim.lr=1e-9",
+        "data.max_quarantined=1",
+        "--out",
+        str(out),
+    )
+    before = (out / "report.html").read_text()
+    assert before.count("data:image/png") > 3
+    (root / "a" / "0.png").unlink()
+    called("report", str(out))
+    pictures = [re.findall(r"data:image/png[^\"]+", page) for page in (before, (out / "report.html").read_text())]
+    assert pictures[0] == pictures[1]
 
 
 def test_early_stopping_ends_and_keeps_the_best(place: Path) -> None:
