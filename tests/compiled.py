@@ -9,10 +9,11 @@ one more graph to compile, and a family's members have the same layers.
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -24,12 +25,13 @@ from tests.distinct import farthest, fill_lively
 from tests.smallest import SMALLEST
 
 
-def images(network: nn.Module, batch: int) -> Tensor:
-    """Of its own size, or smaller where it takes that, also while it trains: auxiliary heads ask for more."""
+def pictures(network: nn.Module) -> Iterator[Tensor]:
+    """Smaller ones than its own first, where it takes them, also while it trains: auxiliary heads ask for more."""
     channels, height, width = network.input_size
-    sizes = [(min(height, 33), min(width, 41)), (min(height, 97), min(width, 97)), (height, width)]
-    size = next(size for size in sizes if _takes(network, torch.zeros(2, channels, *size)))
-    return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(0))
+    sizes = ((33, 41), (97, 97), (161, 161), (height, width))
+    for size in dict.fromkeys((min(height, tall), min(width, wide)) for tall, wide in sizes):
+        if _takes(network, torch.zeros(2, channels, *size)):
+            yield torch.randn(4, channels, *size, generator=torch.Generator().manual_seed(0))
 
 
 def _takes(network: nn.Module, x: Tensor) -> bool:
@@ -44,8 +46,11 @@ def _takes(network: nn.Module, x: Tensor) -> bool:
 def check(name: str, backend: str, options: dict[str, Any], *, compare: bool = True) -> None:
     """AssertionError or torch's own where a promise is broken; `compare` gradients too."""
     network = create_model(name, num_classes=5, **options)
-    x = images(network, 4)
-    fill_lively(network, x.flip(3), seed=1)  # ends in evaluation mode
+    for x in pictures(network):
+        fill_lively(network, x.flip(3), seed=1)  # ends in evaluation mode
+        rounding = off_by_rounding(network, x)
+        if rounding <= 1e-4:  # maps of one pixel leave norms next to nothing to divide by
+            break
     shapes = {"x": {0: torch.export.Dim("batch", min=2, max=64)}}
     program = torch.export.export(network, (x,), dynamic_shapes=shapes, strict=True)
     again = x[:2].flip(2)
@@ -60,9 +65,16 @@ def check(name: str, backend: str, options: dict[str, Any], *, compare: bool = T
         for mine, other in zip(ours, theirs, strict=True):  # some are zero, but for rounding: a bias before a norm
             assert other.abs().max() < 1e-5 * largest or farthest(mine, other) <= 1e-2, "its gradients differ compiled"
     with torch.no_grad():
-        assert farthest(compiled(x), expected) <= 1e-3, "it answers otherwise compiled"
+        most = max(1e-3, 4 * rounding)  # a thousand layers
+        assert farthest(compiled(x), expected) <= most, "it answers otherwise compiled"
     training = gradients(torch.compile(network.train(), fullgraph=True, backend=backend), network, x)
     assert all(gradient.isfinite().all() for gradient in training), "it cannot be trained compiled"
+
+
+@torch.no_grad()
+def off_by_rounding(network: nn.Module, x: Tensor) -> float:
+    """How far its answers are from those in 64 bits."""
+    return farthest(network(x).double(), copy.deepcopy(network).double()(x.double()))
 
 
 def gradients(call: Callable[[Tensor], Any], network: nn.Module, x: Tensor) -> list[Tensor]:

@@ -80,13 +80,19 @@ class Run:
         except (OSError, UnicodeDecodeError) as error:
             raise DamagedError(f"{path} cannot be read: {error}") from error
         try:
-            return make_recipe(parse_yaml(text, str(path)) or {})
+            values = parse_yaml(text, str(path))
+            if not isinstance(values, dict):
+                raise UsageError("it holds no sections")
+            return make_recipe(values)
         except UsageError as error:
             raise DamagedError(f"{path} is not a recipe of this version: {error}") from error
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.read_json("data.json")["classes"])
+        found = self.read_json("data.json")
+        if not isinstance(found.get("classes"), list):
+            raise DamagedError(f"{self.folder / 'data.json'} names no classes")
+        return tuple(found["classes"])
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -95,6 +95,16 @@ def open_dataset(recipe: Recipe, teller: Teller, *, whole: bool = False) -> Data
     return data
 
 
+def require_watched(recipe: Recipe, data: Dataset) -> None:
+    """UsageError where a rule waits for validations and there are no images for any."""
+    if not len(data.ids("val")):
+        for key, asked in (("fit.patience", recipe.fit.patience), ("schedule.name", recipe.schedule.name == "plateau")):
+            if asked:
+                raise UsageError(
+                    f"{key} watches validations and there is no val split", "data.val=0.1, or leave it out"
+                )
+
+
 def _fractions(section: DataSection) -> Fractions | None:
     """The shares that the user set; None leaves them to the rule."""
     if section.val is None and section.test is None:

@@ -55,7 +55,7 @@ from sightline.storage.tensors import pack
 from .evaluate import judge_split, write_split
 from .examples import write_examples
 from .folder import begin, place
-from .preparing import SMOKE, choose, completed, draft, load, open_dataset, statistics
+from .preparing import SMOKE, choose, completed, draft, load, open_dataset, require_watched, statistics
 from .report import sample_batch, write_report
 from .telling import Teller
 from .training import LOG_EVERY, Training, span
@@ -130,12 +130,7 @@ def resolved(recipe: Recipe, data: Dataset) -> Recipe:
     """The recipe with nothing left open: gaps filled by the rules, precision and threads chosen."""
     recipe = completed(recipe, data)
     check(recipe)
-    if not len(data.ids("val")):
-        for key, asked in (("fit.patience", recipe.fit.patience), ("schedule.name", recipe.schedule.name == "plateau")):
-            if asked:
-                raise UsageError(
-                    f"{key} watches validations and there is no val split", "data.val=0.1, or leave it out"
-                )
+    require_watched(recipe, data)
     if recipe.fit.compile:
         require_compiler()
     work = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))["multiply_adds"]

@@ -207,6 +207,27 @@ def test_a_finished_run_vouches_for_itself_or_can_be_finished(finished: Path, tm
         assert (run / "report.html").exists()
 
 
+@pytest.mark.parametrize(("name", "text"), [("recipe.yaml", "[1]"), ("recipe.yaml", ""), ("data.json", "{}")])
+def test_a_run_whose_files_say_nothing(finished: Path, tmp_path: Path, name: str, text: str) -> None:
+    run = altered(finished, tmp_path)
+    (run / name).write_text(text)
+    assert name in refused(3, "evaluate", str(run))
+
+
+def test_what_watches_validations_needs_some(tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", {"cat": 20, "dog": 20})
+    for key in ("fit.patience=2", "schedule.name=plateau"):
+        said = refused(2, "train", data, "data.val=0", "-m", "linear", key)
+        assert key.split("=")[0] in said
+    assert not Path("runs").exists()
+
+
+def test_images_without_any_label(finished: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        image(tmp_path / "flat" / f"{number}.png", number)
+    assert "has a label" in refused(3, "evaluate", str(finished), str(tmp_path / "flat"))
+
+
 def test_verify_finds_nothing_wrong_with_a_good_run(finished: Path) -> None:
     code, found, _ = called("verify", str(finished))
     assert code == 0
