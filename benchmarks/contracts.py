@@ -29,7 +29,7 @@ from sightline.models.create import outline
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "contracts.json"
-LIMIT = 900  # seconds for one network
+LIMIT = 2700  # seconds for one network
 
 
 def results() -> dict[str, Any]:
