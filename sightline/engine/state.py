@@ -21,9 +21,8 @@ class Meter:
     """Weighted sums of a loss's parts, kept on the device until somebody reads them."""
 
     def __init__(self, sums: Mapping[str, Sequence[float | None]] | None = None) -> None:
-        said = {
-            n: [math.nan if value is None else value for value in pair] for n, pair in (sums or {}).items()
-        }  # JSON has no NaN
+        # JSON has no NaN: it comes back as null
+        said = {n: [math.nan if value is None else value for value in pair] for n, pair in (sums or {}).items()}
         self._sums: dict[str, Tensor] = {n: torch.tensor(pair, dtype=torch.float64) for n, pair in said.items()}
 
     def add(self, weighted: Mapping[str, Tensor]) -> None:

@@ -45,8 +45,7 @@ def describe(
     attention_multiply_adds   of queries with keys and of weights with values, beyond all rows
     output         the first output's shape without the batch; null where it is not one tensor
     receptive_field   pixels of the input along a side ([height, width] where they differ), nothing clipped at the
-                   border; null after global
-                     mixing, or where it cannot be followed
+                   border; null after global mixing, or where it cannot be followed
     """
     options = dict(options or {})
     if isinstance(model, str):

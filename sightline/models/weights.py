@@ -270,7 +270,8 @@ def _elsewhere(source: Source | None, model: str, changed: Mapping[str, Any]) ->
     """What to say of published weights in another network than the one that learned them."""
     if source is None or (source.model == model and not changed):
         return []
-    here = " with ".join([model, *([" ".join(f"{key}={value}" for key, value in changed.items())] if changed else [])])
+    options = " ".join(f"{key}={value}" for key, value in changed.items())
+    here = f"{model} with {options}" if options else model
     return [f"they learned in {source.model} as published; in {here} they may answer otherwise"]
 
 
