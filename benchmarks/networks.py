@@ -22,8 +22,9 @@ import torch
 from machine import described
 
 from sightline.models import MODELS
-from sightline.models.create import create_model, model_options
+from sightline.models.create import create_model
 from sightline.models.describe import describe
+from sightline.models.options import model_options
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "networks.md"

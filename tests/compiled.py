@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.engine.devices import allow_deep_graphs
 from sightline.errors import UsageError
 from sightline.models.create import create_model
 from tests.distinct import farthest, fill_lively
@@ -87,6 +88,7 @@ def gradients(call: Callable[[Tensor], Any], network: nn.Module, x: Tensor) -> l
 
 def main() -> None:
     torch.set_num_threads(1)
+    allow_deep_graphs()
     backend, *names = (word for word in sys.argv[1:] if word != "--published")
     published = "--published" in sys.argv
     light: dict[str, dict[str, Any]] = {} if published else SMALLEST

@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,8 @@ def set_up(
     """Move the task to the device, wrap the networks that learn (`compiled`: through torch.compile, for training only);
     returns the optimisers as Fabric wraps them."""
     task.to(fabric.device)
+    if compiled:
+        allow_deep_graphs()
     for name in task.learned():
         network: Any = torch.compile(getattr(task, name)) if compiled else getattr(task, name)
         setattr(task, name, fabric.setup_module(network, move_to_device=False))
@@ -90,6 +93,11 @@ def require_compiler() -> None:
     """ResourceError where torch.compile would find no C++ compiler, which it needs for any device."""
     if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name):
         raise ResourceError("fit.compile needs a C++ compiler and there is none", "install g++, or fit.compile=false")
+
+
+def allow_deep_graphs() -> None:
+    """Let torch.compile follow a thousand layers: its passes call themselves from one operation to the next."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 100_000))
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def require_classes(num_classes: int) -> None:
 
 
 def _options(name: str, in_channels: int, norm: str) -> dict[str, Any]:
-    from .create import model_options  # it knows all families, of which this file is a part
+    from .options import model_options  # it knows all families, of which this file is a part
 
     if MODELS.heading(name) != "classification":
         raise UsageError(f"{name} is no classifier", "take a backbone such as resnet50")

@@ -19,7 +19,8 @@ from sightline.errors import UsageError
 from sightline.layers.multi_head import MultiHeadAttention
 
 from .catalogue import MODELS
-from .create import create_model, default_input, model_options, outline
+from .create import create_model, default_input, outline
+from .options import model_options
 from .receptive import ReceptiveFields, View
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

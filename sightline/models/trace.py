@@ -1,6 +1,6 @@
 """A network as a line of words, and its table: shapes, parameters and cost, layer by layer, before anything is allocated.
 
-The words are those of `models.convnet`, the table that of `models.describe`.
+The words are those of `models.pattern`, the table that of `models.describe`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from .convnet import sequence
 from .describe import describe
+from .pattern import sequence
 
 
 def trace(pattern: str, input: tuple[int, int, int]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sightline.errors import UsageError
 from sightline.models import MODELS
-from sightline.models.create import model_options
+from sightline.models.options import model_options
 
 from .recipe import Recipe
 

@@ -12,7 +12,8 @@ from typing import Any
 from torch import nn
 
 from sightline.errors import UsageError
-from sightline.models.create import default_input, model_options, outline
+from sightline.models.create import default_input, outline
+from sightline.models.options import model_options
 
 from .arguments import SMALL_PATCHES, model_arguments
 from .recipe import TASKS, Recipe

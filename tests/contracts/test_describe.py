@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from sightline.errors import UsageError
-from sightline.models.create import create_model, default_input, model_options, outline
+from sightline.models.create import create_model, default_input, outline
 from sightline.models.describe import describe
+from sightline.models.options import model_options
 from tests.smallest import SMALLEST
 
 torch.set_num_threads(1)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from sightline.errors import UsageError
 from sightline.layers.activations import ACTIVATIONS
 from sightline.models import MODELS
-from sightline.models.create import _set_by, create_model, default_input, list_models, model_options
+from sightline.models.create import create_model, default_input, list_models
+from sightline.models.options import model_options, set_by
 from sightline.models.resnet import BasicBlock, ResNet
 from sightline.models.resnet_cifar import CifarResNet
 from tests.distinct import farthest, fill_lively, picture
@@ -252,8 +253,8 @@ def small_wide_gray(**options) -> ResNet:
 
 
 def test_what_a_variant_sets_is_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _set_by(small_wide) == {"groups"}
-    assert _set_by(small_wide_gray) == {"groups", "in_channels"}
+    assert set_by(small_wide) == {"groups"}
+    assert set_by(small_wide_gray) == {"groups", "in_channels"}
     monkeypatch.setitem(MODELS._functions, "small_wide_gray", small_wide_gray)
     assert set(model_options("small_wide_gray")) == {
         "num_classes",
@@ -271,7 +272,7 @@ def test_what_a_variant_sets_is_no_option(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_a_variant_is_one_line(name: str) -> None:
     """Which keywords it sets is read from that line; the constructor must agree that they are taken."""
-    for key in _set_by(MODELS[name]):
+    for key in set_by(MODELS[name]):
         with pytest.raises(TypeError, match=key):
             MODELS[name](**{key: None})
 

@@ -10,7 +10,8 @@ from sightline.errors import UsageError
 from sightline.layers.upsampling import bilinear_start
 from sightline.models import MODELS
 from sightline.models.backbones import backbone, strides
-from sightline.models.create import _set_by, create_model, default_input, model_options
+from sightline.models.create import create_model, default_input
+from sightline.models.options import model_options, set_by
 from sightline.models.resnet import BasicBlock, ResNet
 from sightline.models.unet import UNet
 
@@ -70,7 +71,7 @@ def test_options_can_be_said_again(name: str) -> None:
         networks = [create_model(name), create_model(name, **said)]
         assert default_input(name)[0] == said["in_channels"]
     assert [p.shape for p in networks[0].parameters()] == [p.shape for p in networks[1].parameters()]
-    for key in _set_by(MODELS[name]):
+    for key in set_by(MODELS[name]):
         with pytest.raises(TypeError, match=key):
             MODELS[name](**{key: None})
     with pytest.raises(UsageError, match="needs classes"), torch.device("meta"):
