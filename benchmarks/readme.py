@@ -25,15 +25,12 @@ def table() -> str:
                 f"| `{name}` | test accuracy {100 * found['test_accuracy_mean']:.2f} %{spread} (n={found['n']}) | "
                 f"`{found['command']}`, {cores}, {seconds:.0f} s |"
             )
-    speeds = [
-        read(f"speed{part}.json").get("rows", [])
-        for part in ("", "-lenet5", "-resnet20", "-resnet20-compiled", "-resnet18")
-    ]
-    for row in (row for rows in speeds for row in rows):
-        how = ", `fit.compile=true`" if row.get("compiled") else ""
+    for row in read("speed-training.json").get("rows", ()):
+        how = ", `fit.compile=true`" if row["compiled"] else ""
         lines.append(
             f"| training speed, {row['model']} {row['precision']}{how} | {row['ratio']:.2f}x the plain loop, "
-            f"{row['memory_ratio']:.2f}x its memory | n={row['n']}, {row['images_per_second']:,.0f} images/s |"
+            f"{row['memory_ratio']:.2f}x its memory | {_processor(row['machine'])}, n={row['n']}, "
+            f"{row['images_per_second']:,.0f} images/s |"
         )
     for name in ("camvid", "bccd", "nuclei"):
         if found := read(f"folders/{name}.json"):
@@ -53,6 +50,13 @@ def table() -> str:
                 f"bit-identical after {kills['kills']} kills | `{found['command']}`, {found['seconds']} s |"
             )
     return "\n".join(lines)
+
+
+def _processor(machine: dict[str, Any]) -> str:
+    """What did it, in words that fit a table."""
+    if machine["gpu"]:
+        return str(machine["gpu"])
+    return f"{machine['cores']} cores of {machine['cpu'].replace('(R)', '').removesuffix(' Processor')}"
 
 
 def main() -> None:

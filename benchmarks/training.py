@@ -6,7 +6,8 @@ Both sides train the same network on the same images with the same batch and aug
 turn about. The plain side is a torchvision data set behind a DataLoader with the best of 0, 1 and 2 workers (chosen in a
 round of its own); ours is the command that a user types, with `fit.compile=true` where asked. Neither side's first ten
 steps are timed, nor the validation between our epochs, which the plain loop does without. Memory is the peak of the
-whole process tree's largest process. Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed*.json.
+whole process tree's largest process. Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed-training.json,
+where a row takes the place of the one of the same network, precision and processor.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 from machine import described
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "speed-training.json"
 TASKS = {
     "lenet5": {"recipe": "mnist_lenet5", "goal": 1.5},
     "resnet20": {"recipe": "cifar10_resnet20", "goal": 1.5},
@@ -182,6 +184,23 @@ def compare(model: str, precision: str, rounds: int, seconds: float, device: str
     }
 
 
+def record(row: dict[str, Any]) -> None:
+    """Put it in the place of the one that says the same of the same processor."""
+    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    rows = sorted([*(other for other in rows if _about(other) != _about(row)), row], key=_about)
+    RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+
+
+def _about(row: dict[str, Any]) -> tuple[Any, ...]:
+    machine = row["machine"]
+    return (
+        list(TASKS).index(row["model"]),
+        row["precision"] == "bf16",
+        row["compiled"],
+        machine["gpu"] or machine["cpu"],
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
@@ -195,24 +214,15 @@ def main() -> None:
     if asked.plain:
         print(json.dumps(plain(**json.loads(asked.plain))))
         return
-    start, rows = time.perf_counter(), []
     for model in TASKS:
         for precision in (asked.precision,) if asked.precision else ("fp32", "bf16"):
             if asked.only in model:
-                rows.append(compare(model, precision, asked.rounds, asked.seconds, asked.device, asked.compile))
-                print(json.dumps(rows[-1]), flush=True)
-    found = {
-        "command": "python benchmarks/training.py " + " ".join(sys.argv[1:]),
-        "machine": described(),
-        "seconds": round(time.perf_counter() - start),
-        "rows": rows,
-    }
-    parts = [asked.only, "compiled" if asked.compile else "", "gpu" if asked.device == "cuda" else ""]
-    path = ROOT / "results" / f"{'-'.join(['speed', *filter(None, parts)])}.json"
-    if asked.precision and path.exists():  # the other precision's rows stay
-        before = json.loads(path.read_text())["rows"]
-        found["rows"] = [*rows, *(row for row in before if row["precision"] != asked.precision)]
-    path.write_text(json.dumps(found, indent=1) + "\n")
+                start = time.perf_counter()
+                row = compare(model, precision, asked.rounds, asked.seconds, asked.device, asked.compile)
+                row["command"] = "python benchmarks/training.py " + " ".join(sys.argv[1:])
+                row |= {"machine": described(), "seconds": round(time.perf_counter() - start)}
+                record(row)
+                print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":
