@@ -30,15 +30,15 @@ def answer(work: Callable[[Teller], Answer], *, json: bool, level: int) -> None:
         given = work(teller)
         said = json_text(given.data, indent=None) if json else given.text(given.data)
     except SightlineError as error:
-        _failed(error.code, error.exit_code, error.message, error.hint, json=json)
+        failed(error.code, error.exit_code, error.message, error.hint, json=json)
     except KeyboardInterrupt:
-        _failed("stopped", 130, "stopped", "", json=json)
+        failed("stopped", 130, "stopped", "", json=json)
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:
         if _is_about_memory(error):
             hint = "a smaller fit.batch or input.size, or data.cache=off, needs less"
-            _failed("resource", 6, "not enough memory", hint, json=json)
+            failed("resource", 6, "not enough memory", hint, json=json)
         # a bug of ours: say so, keep the evidence, never a traceback in the user's face
         trace = traceback.format_exc()
         if teller.log is not None:
@@ -47,7 +47,7 @@ def answer(work: Callable[[Teller], Answer], *, json: bool, level: int) -> None:
         else:
             print(trace, file=sys.stderr)
             where = "the traceback is above"
-        _failed("bug", 1, f"{type(error).__name__}: {error}", f"this is a bug in sightline; {where}", json=json)
+        failed("bug", 1, f"{type(error).__name__}: {error}", f"this is a bug in sightline; {where}", json=json)
     else:
         print(said, flush=True)
         sys.exit(given.exit)
@@ -59,7 +59,7 @@ def _is_about_memory(error: Exception) -> bool:
     return told or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
-def _failed(code: str, exit: int, message: str, hint: str, *, json: bool) -> None:
+def failed(code: str, exit: int, message: str, hint: str, *, json: bool) -> None:
     print(shown(f"error: {message}"), file=sys.stderr)
     if hint:
         print(shown(f"  hint: {hint}"), file=sys.stderr)

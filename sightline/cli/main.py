@@ -13,9 +13,10 @@ import typer
 from typer import Argument, Option
 
 from sightline import __version__
+from sightline.storage.text import shown
 from sightline.verbs.telling import Teller
 
-from .answering import Answer, answer
+from .answering import Answer, answer, failed
 from .process import prepare_process
 from .wording import checks_text, data_text, describe_text, evaluation_text, models_text, predictions_text, summary_text
 
@@ -29,7 +30,9 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, Option("--json", help="One JSON object as the last line of stdout.")]
-Verbose = Annotated[int, Option("-v", "--verbose", count=True, help="Say more.", show_default=False)]
+Verbose = Annotated[
+    int, Option("-v", "--verbose", count=True, help="Say more: every problem of the data.", show_default=False)
+]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Say only what matters.")]
 RunFolder = Annotated[str, Argument(metavar="RUN", help="A run's folder.", show_default=False)]
 Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
@@ -131,7 +134,7 @@ def report(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
         from sightline import api
 
         page = str(api.report(run, teller=teller))
-        return Answer({"run": run, "report": page}, lambda said: str(said["report"]))
+        return Answer({"run": run, "report": page}, lambda said: shown(str(said["report"])))
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -232,5 +235,7 @@ def run() -> None:
     except Exception as error:  # wrong options: click's own words, our exit code
         if not hasattr(error, "format_message"):
             raise
-        print(f"error: {error.format_message()}", file=sys.stderr)
-        sys.exit(2)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            sys.exit(2)
+        failed("usage", 2, error.format_message(), "", json="--json" in sys.argv[1:])

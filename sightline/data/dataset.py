@@ -128,6 +128,21 @@ def build_dataset(
     return dataset
 
 
+def obstacles(dataset: Dataset) -> list[str]:
+    """Why training would refuse a data set that was built for its images alone."""
+    found = []
+    for refuse in (
+        lambda: settle_leaks(dataset.audit, "stop"),
+        lambda: _refuse_emptied(dataset.audit),
+        lambda: _refuse_untrained(dataset),
+    ):
+        try:
+            refuse()
+        except DataError as error:
+            found.append(str(error))
+    return found
+
+
 def with_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
     """The same images under a run's list of classes, by name. Raises DataError with both lists where one is unknown."""
     unknown = [name for name in _in_use(dataset) if name not in classes]

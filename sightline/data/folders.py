@@ -183,6 +183,8 @@ def _said_about(found: Walk, used: Iterable[str] = TABLE_SUFFIXES) -> list[str]:
         notes.append(f"files that are not images, passed over: {kinds}")
     if found.hidden:
         notes.append(f"hidden files and folders, passed over: {found.hidden}")
+    if found.runs:
+        notes.append(f"run folders among the data, passed over: {found.runs}")
     return notes
 
 

@@ -16,10 +16,12 @@ from sightline.storage.text import shown
 from .names import IMAGE_SUFFIXES, is_litter, suffix
 from .records import Problem
 
+RUN_FILES = {"recipe.yaml", "environment.json"}  # a run folder holds them from its beginning
+
 
 @dataclass
 class Walk:
-    """`files` and `folders` by relative name, `refused` items, how many hidden names were passed over."""
+    """`files` and `folders` by relative name, `refused` items, what was passed over: hidden names and run folders."""
 
     root: str
     files: list[str] = field(default_factory=list)
@@ -27,6 +29,7 @@ class Walk:
     refused: list[Problem] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)  # names of what was refused, as the file system gave them
     hidden: int = 0
+    runs: int = 0  # folders of trainings that lie among the data
 
     def refuse(self, name: str, reason: str, fix: str) -> None:
         self.lost.append(name)
@@ -44,6 +47,10 @@ def walk(root: str) -> Walk:
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             found.refuse(folder or ".", f"unreadable: {why}", "let this user read the folder")
+            continue
+        if folder and {entry.name for entry in entries} >= RUN_FILES:
+            found.runs += 1
+            found.folders.remove(folder)
             continue
         for entry in entries:
             if is_litter(entry.name):

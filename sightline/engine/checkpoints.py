@@ -28,6 +28,7 @@ from sightline.tasks.task import Task
 from .ema import Ema
 from .state import State
 
+ROOM = 2.5  # times its bytes must be free before a checkpoint is begun
 FAILURES = 3  # commits that may fail in a row before the run stops
 
 
@@ -101,6 +102,12 @@ class Checkpoints:
             if found.skipped:
                 raise DamagedError(f"no checkpoint in {self.folder} verifies", "start a new run with another --out")
             return None
+        for what in ("recipe", "data"):
+            if found.manifest.get(what) != self.about.get(what):
+                raise DamagedError(
+                    f"{found.folder} belongs to a run of another {what}",
+                    "put the run's own back, or train anew with --out",
+                )
         self._warn(found.manifest)
         state = self._restore(found.folder, found.manifest)
         for name, log in self.logs.items():
@@ -138,8 +145,8 @@ class Checkpoints:
 
     def _room(self, needed: int) -> None:
         free = shutil.disk_usage(self.folder).free
-        if free < 1.1 * needed:
-            raise ResourceError(f"{needed:,} bytes are needed for a checkpoint and {free:,} are free")
+        if free < ROOM * needed:
+            raise ResourceError(f"a checkpoint of {needed:,} bytes wants {ROOM} times that, and {free:,} are free")
 
     def _warn(self, manifest: Mapping[str, Any]) -> None:
         """Say what in the environment changed since the checkpoint, and so may change the last bits."""

@@ -1,6 +1,6 @@
 """Everything that a training is, besides weights: where it stands, what it measured, the best weights so far.
 
-Every field is saved in a checkpoint; `tests/engine/test_state.py` fails when one is added that is not.
+Every field is saved in a checkpoint; `tests/engine/test_checkpoints.py` fails when one is added that is not.
 """
 
 from __future__ import annotations

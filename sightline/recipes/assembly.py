@@ -42,6 +42,16 @@ MONITORED = {
     "instances": ("mask_ap", "mask_ap50", "ap", "ap50"),
 }
 
+# The schedules that a key is for; the others do not look at it.
+SCHEDULED = {
+    "rise": ("one_cycle",),
+    "every": ("step",),
+    "factor": ("step", "plateau"),
+    "rate": ("exponential", "inverse_time"),
+    "floor": ("cosine", "one_cycle"),
+    "patience": ("plateau",),
+}
+
 
 def build_model(recipe: Recipe, classes: int) -> nn.Module:
     """The recipe's network, its weights drawn from the recipe's seed. UsageError where it answers another question.
@@ -141,8 +151,9 @@ def build_augment(recipe: Recipe) -> Callable[[Batch], Batch]:
     return partial(pipeline, seed=recipe.seed)
 
 
-def build_schedule(recipe: Recipe, steps: int, per_epoch: int) -> Callable[[State], float]:
-    """The factor of the learning rate, as a function of the state (of its step; for plateau, of its history)."""
+def build_schedule(recipe: Recipe, steps: int, per_epoch: float) -> Callable[[State], float]:
+    """The factor of the learning rate, as a function of the state (of its step; for plateau, of its history).
+    `per_epoch` are the steps of an epoch, not rounded."""
     plan = recipe.schedule
     forms: dict[str, schedules.Schedule] = {
         "constant": schedules.constant,
@@ -179,10 +190,23 @@ def check(recipe: Recipe) -> None:
     if recipe.fit.monitor not in ("loss", *MONITORED[recipe.task.kind]):
         known = ", ".join(MONITORED[recipe.task.kind])
         raise UsageError(f"fit.monitor={recipe.fit.monitor} is no metric of {recipe.task.kind}", f"it has {known}")
+    if isinstance(recipe.task, ClassificationSection) and recipe.task.loss == "hinge" and recipe.task.label_smoothing:
+        raise UsageError(
+            "the hinge loss does not smooth labels", "leave task.label_smoothing out, or use cross_entropy"
+        )
+    if recipe.augment.preset == "none" and recipe.augment.flip:
+        raise UsageError("augment.preset=none flips nothing", "leave augment.flip out, or use augment.preset=light")
+    for key, names in SCHEDULED.items():
+        asked, default = getattr(recipe.schedule, key), type(recipe.schedule).model_fields[key].default
+        if asked != default and recipe.schedule.name not in names:
+            raise UsageError(
+                f"schedule.{key} says nothing to schedule.name={recipe.schedule.name}",
+                f"leave it out, or use {' or '.join(names)}",
+            )
     build_optimizers(recipe, Classification(nn.Linear(1, 1)))
 
 
 def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:
-    """(all steps, steps of an epoch) over n training images."""
+    """(all steps, whole steps from one validation to the next: about an epoch) over n training images."""
     assert recipe.fit.epochs and recipe.fit.batch
     return max(math.ceil(recipe.fit.epochs * n / recipe.fit.batch), 1), max(round(n / recipe.fit.batch), 1)

@@ -18,6 +18,7 @@ from sightline.errors import DamagedError, UsageError
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
 from sightline.storage.files import replace_file
+from sightline.storage.folders import digest
 from sightline.storage.tensors import unpack
 from sightline.storage.text import json_text
 from sightline.tasks.task import Task
@@ -28,6 +29,10 @@ from .recipe import Recipe
 
 FORMAT = 1
 TIMING = "timing.jsonl"
+_FILLED = (  # no run begins before these are known
+    *(("model", "name"), ("input", "size"), ("input", "width"), ("input", "channels"), ("input", "fit")),
+    *(("augment", "preset"), ("optim", "name"), ("optim", "lr"), ("fit", "epochs"), ("fit", "batch")),
+)
 SEAL = "manifest.json"  # of the files that do not change any more; written last
 
 
@@ -83,7 +88,11 @@ class Run:
             values = parse_yaml(text, str(path))
             if not isinstance(values, dict):
                 raise UsageError("it holds no sections")
-            return make_recipe(values)
+            recipe = make_recipe(values)
+            for section, key in _FILLED:
+                if getattr(getattr(recipe, section), key) is None:
+                    raise UsageError(f"{section}.{key} is not in it")
+            return recipe
         except UsageError as error:
             raise DamagedError(f"{path} is not a recipe of this version: {error}") from error
 
@@ -130,6 +139,14 @@ class Run:
             "test": metrics["test"],
         }
 
+    def _as_sealed(self, name: str) -> bytes:
+        """A file's bytes. Raises DamagedError where they are not those that the run was sealed with."""
+        data = (self.folder / name).read_bytes()
+        known = self.read_json(SEAL).get("files", {}).get(name) if (self.folder / SEAL).exists() else None
+        if known is not None and known != {"bytes": len(data), "sha256": digest(data)}:
+            raise DamagedError(f"{self.folder / name} is not as it was written", "restore it; see `sightline verify`")
+        return data
+
     def task(self) -> Task:
         """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
         network = build_model(self.recipe, len(self.classes))
@@ -137,7 +154,7 @@ class Run:
         task = task_over(Normalised(self.preprocessing.normaliser(), network), self.recipe, unweighted)
         path = self.folder / "model" / "model.safetensors"
         if path.exists():
-            weights = unpack(path.read_bytes(), {}, str(path))
+            weights = unpack(self._as_sealed("model/model.safetensors"), {}, str(path))
             load_weights(network, weights, str(path))
         else:
             best = read_best(self.folder / "checkpoints")

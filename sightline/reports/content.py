@@ -19,6 +19,7 @@ from .reading import Folder, mapping, real, sequence, whole, words
 from .samples import BatchSheet, Examples, read_batch, read_examples
 
 SPLITS = ("train", "val", "test")
+LEAK, KEPT = "leak", "kept"  # the same where equal pictures are in two splits, and the action if they stay there
 CONFLICT = "label-conflict"  # how the reason of a problem begins when equal pictures have different labels
 
 
@@ -63,6 +64,7 @@ class DataFacts:
     counts: Mapping[str, Mapping[str, int]]
     duplicates: int
     conflicts: int
+    leaks: int
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     hash: str
@@ -116,7 +118,7 @@ def read_content(path: Path) -> Content:
     """Read a run folder. Raises DamagedError when it is none; anything else that is wrong is told in `problems`."""
     folder = Folder(path)
     folder.require()
-    run = _run(path.resolve(), mapping(folder.json("run.json")), folder)
+    run = _run(path, mapping(folder.json("run.json")), folder)
     recipe = mapping(folder.yaml("recipe.yaml"))
     kind = _kind(run, recipe)
     return Content(
@@ -139,8 +141,8 @@ def read_content(path: Path) -> Content:
 def _run(path: Path, raw: Mapping[str, Any], folder: Folder) -> RunFacts:
     seconds, rate = _timing(folder)
     return RunFacts(
-        place=f"runs/{path.name}" if path.parent.name == "runs" else path.name,
-        name=words(raw.get("name")) or path.name,
+        place=_place(path),
+        name=words(raw.get("name")) or path.resolve().name,
         status=words(raw.get("status")) or "unknown",
         task=words(raw.get("task")),
         step=whole(raw.get("step")),
@@ -149,6 +151,14 @@ def _run(path: Path, raw: Mapping[str, Any], folder: Folder) -> RunFacts:
         images_per_second=real(raw.get("images_per_second")) or rate,
         reason=words(raw.get("stopped")),
     )
+
+
+def _place(path: Path) -> str:
+    """The folder as it was named; one with a whole path, which says nothing elsewhere, by its own name."""
+    if not path.is_absolute() and path.parts and ".." not in path.parts:
+        return path.as_posix()
+    path = path.resolve()
+    return f"runs/{path.name}" if path.parent.name == "runs" else path.name
 
 
 def _kind(run: RunFacts, recipe: Mapping[str, Any]) -> str:
@@ -189,6 +199,7 @@ def _data(raw: Mapping[str, Any]) -> DataFacts | None:
         counts=counts,
         duplicates=_amount(raw.get("duplicates")),
         conflicts=_amount(raw.get("conflicts")) or conflicts,
+        leaks=sum(problem.reason.startswith(LEAK) and problem.action == KEPT for problem in problems),
         problems=problems,
         notes=tuple(words(n) for n in sequence(raw.get("notes"))),
         hash=words(raw.get("hash")),

@@ -101,7 +101,7 @@ def _finite(value: float | None) -> float | None:
 
 def _epoch(rows: Sequence[Row], index: int) -> str:
     epoch = _finite(rows[index].get("epoch"))
-    return f"epoch {epoch:g}" if epoch is not None else f"validation {index + 1}"
+    return f"epoch {round(epoch, 1):g}" if epoch is not None else f"validation {index + 1}"
 
 
 def _epochs_until(facts: Facts, rows: Sequence[Row], best: int) -> str:

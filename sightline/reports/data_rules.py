@@ -23,6 +23,18 @@ def quarantine(facts: Facts, limits: Thresholds) -> Finding | None:
     return Finding("note", "data", "Some files could not be used", sentence, try_next=tries)
 
 
+def leaks(facts: Facts, _: Thresholds) -> Finding | None:
+    """Images that were trained on and judged with, because the user said so."""
+    if not facts.leaks:
+        return None
+    text = (
+        f"{counted(facts.leaks, 'image')} of one split {'is' if facts.leaks == 1 else 'are'} also in another, equal in every "
+        "pixel, and were kept in both. What is measured on them is memory; the figures below are too good by that."
+    )
+    tries = (Try("Take the copies out of training.", facts.again("data.leaks=drop")),)
+    return Finding("serious", "data", "It was judged on images that it was trained on", text, try_next=tries)
+
+
 def completion(facts: Facts, _: Thresholds) -> Finding | None:
     """A run that is not what it was meant to be: diverged, stopped, running, or only a rehearsal."""
     why = f" Reason given: {facts.reason}" if facts.reason else ""
@@ -190,9 +202,14 @@ def near_perfect(facts: Facts, limits: Thresholds) -> Finding | None:
     value = facts.value
     if value is None or value < limits.near_perfect:
         return None
+    exact = (
+        "Images that were trained on are among the judged; near copies"
+        if facts.leaks
+        else ("Exact duplicates cannot be in two splits; near ones")
+    )
     text = (
-        f"{facts.headline.figure(value, facts.n)} leaves little to measure. Exact duplicates cannot be in two splits; near "
-        "ones (frames of one video, crops of one slide, photographs of one object) can."
+        f"{facts.headline.figure(value, facts.n)} leaves little to measure. {exact} (frames of one video, crops of one slide, "
+        f"photographs of one object) can be{' too' if facts.leaks else ''}."
     )
     tries = (Try("Split by the thing photographed, not by the file, where one thing has several images."),)
     return Finding("note", "result", "Nearly perfect: is the test as hard as the use?", text, try_next=tries)

@@ -50,6 +50,7 @@ def facts_of(content: Content, limits: Thresholds) -> Facts:
         files=data.n if data is not None else 0,
         quarantined=data.quarantined if data is not None else 0,
         conflicts=data.conflicts if data is not None else 0,
+        leaks=data.leaks if data is not None else 0,
         recipe=content.recipe,
         command=f"sightline train {shlex.quote(content.run.place + '/recipe.yaml')}",
         resume=f"sightline train --resume {shlex.quote(content.run.place)}",

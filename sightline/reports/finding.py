@@ -106,6 +106,7 @@ class Facts:
     files: int = 0
     quarantined: int = 0
     conflicts: int = 0
+    leaks: int = 0  # images that were kept in two splits
     recipe: Mapping[str, Any] = field(default_factory=dict)
     command: str = "sightline train recipe.yaml"
     resume: str = "sightline train --resume ."

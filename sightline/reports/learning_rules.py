@@ -111,12 +111,12 @@ def _balanced(facts: Facts, gap: float, noise: float, evidence: str) -> Finding:
 
 
 def scaled(facts: Facts, key: str, factor: float) -> str:
-    """`key=value · factor`, whole numbers staying whole and at least 1; "" when the recipe has no such number."""
+    """`key=value · factor`, whole numbers but rates staying whole and at least 1; "" when the recipe has no such number."""
     value = facts.number(key)
     if value is None or value <= 0:
         return ""
     scaled = value * factor
-    if value == round(value):
+    if value == round(value) and key != "optim.lr":
         return f"{key}={max(1, round(scaled))}"
     return f"{key}={float(f'{scaled:.1g}'):g}"
 

@@ -195,6 +195,7 @@ def data_values(data: DataFacts | None) -> dict[str, Any] | None:
         *([(data.unit, amounts(data))] if data.unit else []),
         ("groups of equal pictures", f"{data.duplicates:,}"),
         ("… with different labels", f"{data.conflicts:,}"),
+        *([("… in two splits, kept", f"{data.leaks:,}")] if data.leaks else []),
         ("not usable", f"{data.quarantined:,}"),
         ("hash", data.hash[:16] or NOTHING),
     ]

@@ -37,7 +37,8 @@ class Verdict:
 def verdict(facts: Facts, limits: Thresholds | None = None) -> Verdict:
     """Judge a run by its facts."""
     limits = limits or thresholds_of(facts.headline)
-    opening = [data_rules.quarantine(facts, limits), data_rules.completion(facts, limits)]
+    rules = (data_rules.quarantine, data_rules.completion, data_rules.leaks)
+    opening = [rule(facts, limits) for rule in rules]
     first = [f for f in opening if f is not None and f.severity == "serious"]
     result = (learning_rules if facts.headline.of_images else dense_rules).result(facts, limits)
     rest = [f for f in opening if f is not None and f.severity != "serious"]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from sightline.errors import ResourceError
 
+from .files import no_space
+
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
 
@@ -36,8 +38,9 @@ def locked(folder: Path) -> Iterator[None]:
             raise ResourceError(
                 f"{folder} is in use by {_holder(descriptor)}", "wait for it, or choose another --out"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "boot": _boot_id()}).encode(), 0)
+        with no_space(folder / ".lock", 64):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "boot": _boot_id()}).encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -22,6 +22,7 @@ class Classification(Task):
     instead: the scores, then those of auxiliary heads, each judged alike and counted `aux_weight` times (Szegedy et al.
     2014, arXiv:1409.4842: 0.3).
 
+    What it tells as its loss is the cross-entropy without smoothing, which validations measure, whatever it descends.
     With the hinge, probabilities are the softmax of the scores: ordered rightly, calibrated by nothing.
     """
 
@@ -52,7 +53,9 @@ class Classification(Task):
         with torch.no_grad():
             right = ((scores.argmax(1) == labels.index) & labels.known).float().sum()
             accuracy = right / labels.known.sum().clamp(min=1)
-        return Loss(total, weight, {"loss": mean.detach(), "accuracy": accuracy})
+            usual = self.kind == "cross_entropy" and not self.label_smoothing
+            shown = mean if usual else cross_entropy(scores, labels, class_weight=self.class_weight)[0]
+        return Loss(total, weight, {"loss": shown.detach(), "accuracy": accuracy})
 
     def predict(self, batch: Batch) -> Classes:
         return Classes(self.model(batch.image).float().softmax(-1))

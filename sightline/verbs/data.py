@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sightline.data.dataset import Dataset
+from sightline.data.dataset import Dataset, obstacles
 from sightline.data.summary import data_json
 from sightline.drawing.png import grid, png_bytes
 from sightline.recipes.recipe import Recipe
@@ -18,14 +18,20 @@ SAMPLES = 64
 
 
 def audit(what: str, *, show: str | Path | None = None, teller: Teller | None = None) -> dict[str, Any]:
-    """The audit of WHAT as `data.json` has it; `show` is a PNG to draw some of its images into."""
+    """The audit of WHAT as `data.json` has it, and what training would refuse it for; `show` is a PNG to draw some of its
+    images into."""
     if show is not None:
         require_place(Path(show))
     recipe: Recipe = draft(what, (), {"data.leaks": "keep"})  # an audit names what would stop a training
-    data = open_dataset(recipe, teller or Teller(), whole=True)
+    teller = teller or Teller()
+    data = open_dataset(recipe, teller, whole=True)
     if show is not None:
         replace_file(Path(show), _drawn(data))
-    return data_json(data)
+    refused = [f"training would refuse this: {why}" for why in obstacles(data)]
+    for why in refused:
+        teller.warn(why)
+    found = data_json(data)
+    return found | {"notes": [*found["notes"], *refused]}
 
 
 def _drawn(data: Dataset) -> bytes:

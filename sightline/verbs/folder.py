@@ -33,7 +33,7 @@ def recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(identity(recipe), sort_keys=True).encode()).hexdigest()
 
 
-def place(recipe: Recipe, data: Dataset, out: str | Path | None) -> Run:
+def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool) -> Run:
     """The run's folder, made if it is new. An existing one is taken only when it is the same run, unfinished."""
     if out is None:
         return Run(_unused(Path("runs"), f"{_slug(data.name)}-{recipe.model.name}"))
@@ -43,7 +43,7 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None) -> Run:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", "choose another --out")
     if (folder / "run.json").exists():
-        _same(open_run(folder), recipe, data)
+        _same(open_run(folder), recipe, data, smoke=smoke)
     elif foreign := [p.name for p in folder.iterdir() if p.name not in _BEGUN and not p.name.startswith(".")]:
         raise UsageError(f"{folder} is occupied: it holds {shown(foreign[0])} and no run", "choose another --out")
     return Run(folder)
@@ -52,11 +52,14 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None) -> Run:
 _BEGUN = {"recipe.yaml", "environment.json", "data.json"}  # what a run that died before its first commit leaves
 
 
-def _same(run: Run, recipe: Recipe, data: Dataset) -> None:
+def _same(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
     """Raises UsageError unless the folder's run is unfinished and of this recipe and this data."""
     status = run.status
     if run.finished:
         raise UsageError(f"{run.folder} holds a finished run", "choose another --out")
+    if bool(status.get("smoke")) != smoke:
+        what = "a rehearsal (--smoke)" if not smoke else "a whole training, no rehearsal"
+        raise UsageError(f"{run.folder} holds {what}", "choose another --out")
     if status.get("recipe") != recipe_hash(recipe):
         differs = ", ".join(_differences(run, recipe)[:3]) or "its recipe.yaml was edited since it began"
         raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "choose another --out")

@@ -40,6 +40,6 @@ def describe(
 def parse_shape(text: str) -> tuple[int, int, int]:
     """ "3x224x224" → (3, 224, 224)."""
     parts = text.lower().split("x")
-    if len(parts) != 3 or not all(p.isdigit() and int(p) > 0 for p in parts):
+    if len(parts) != 3 or not all(p.isdecimal() and int(p) > 0 for p in parts):
         raise UsageError(f"input {text!r} is not CxHxW", "for example 3x224x224")
     return int(parts[0]), int(parts[1]), int(parts[2])

@@ -66,7 +66,7 @@ def _values(what: str) -> dict[str, Any]:
         return {"data": {"name": what}}
     if os.sep in what or path.suffix or path.exists():
         return {"data": {"path": what}}
-    raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, [*DATASETS, *shipped_recipes()]))
+    raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, {*DATASETS, *shipped_recipes()}))
 
 
 def open_dataset(recipe: Recipe, teller: Teller, *, whole: bool = False) -> Dataset:
@@ -88,10 +88,11 @@ def open_dataset(recipe: Recipe, teller: Teller, *, whole: bool = False) -> Data
         raise UsageError(f"the data give their splits ({', '.join(given)})", "leave data.val and data.test out")
     for note in data.notes:
         teller.say(note)
-    for problem in data.problems[:PROBLEMS_SAID]:
+    said = len(data.problems) if teller.level > 0 else PROBLEMS_SAID
+    for problem in data.problems[:said]:
         teller.warn(f"{problem.action}: {problem.file}: {problem.reason}")
-    if len(data.problems) > PROBLEMS_SAID:
-        teller.warn(f"… and {len(data.problems) - PROBLEMS_SAID:,} more problems; all are in data.json")
+    if more := len(data.problems[said:]):
+        teller.warn(f"… and {more:,} more problems, which -v names{'' if whole else '; all are in data.json'}")
     return data
 
 

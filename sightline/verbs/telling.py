@@ -40,8 +40,9 @@ class Teller:
         self.log = Log(path)
 
     @contextmanager
-    def progress(self, what: str, total: int, done: int = 0) -> Iterator[Progress]:
-        """A live bar with rate and time left on a terminal; nothing elsewhere, where `say` gives lines."""
+    def progress(self, what: str, total: int, done: int = 0, *, images: int = 1) -> Iterator[Progress]:
+        """A live bar with rate and time left on a terminal; nothing elsewhere, where `say` gives lines. A step sees so many
+        `images`."""
         if self.level < 0 or not sys.stderr.isatty():
             yield Progress()
             return
@@ -59,18 +60,21 @@ class Teller:
             self._bar = bar
             row = bar.add_task(what, total=total, completed=done, note="")
             try:
-                yield Progress(bar, row)
+                yield Progress(bar, row, images)
             finally:
                 self._bar = None
 
 
 @dataclass
 class Progress:
-    """`at(step, note)` moves the bar, where there is one."""
+    """`at(step)` moves the bar, where there is one."""
 
     bar: Any = None
     row: Any = None
+    images: int = 1
 
-    def at(self, step: int, note: str = "") -> None:
+    def at(self, step: int) -> None:
         if self.bar is not None:
-            self.bar.update(self.row, completed=step, note=note)
+            speed = self.bar.tasks[0].speed
+            rate = "" if speed is None else f"{speed * self.images:,.0f} images/s"
+            self.bar.update(self.row, completed=step, note=rate)

@@ -96,7 +96,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     data = open_dataset(recipe, teller)
     recipe = resolved(recipe, data)
     start = _start(recipe, data, out, teller)
-    run = place(recipe, data, out)
+    run = place(recipe, data, out, smoke=smoke)
     device = choose_device(recipe.fit.device)
     with compute_threads(recipe.fit.threads), repeatable(device), locked(run.folder):
         begin(run, recipe, data, smoke=smoke, teller=teller)
@@ -194,7 +194,8 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, start: Start, teller: Teller
         f"{recipe.fit.precision}, in {run.folder}"
     )
     device = choose_device(recipe.fit.device)
-    schedule = build_schedule(recipe, steps, per_epoch)
+    assert recipe.fit.batch
+    schedule = build_schedule(recipe, steps, len(ids["train"]) / recipe.fit.batch)
     return Training(run, recipe, data, preprocessing, images, task, teller, device, steps, per_epoch, schedule)
 
 
@@ -225,7 +226,7 @@ def _train(training: Training) -> None:
         teller.say(f"about {span(training.estimate(first))} of training")
     every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
-    with listening() as asked, teller.progress("training", training.steps, state.step) as bar:
+    with listening() as asked, teller.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar:
         training.clock.start(training.seen(state))
         try:
             state = fit(

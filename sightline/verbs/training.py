@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from .evaluate import judge_split
 from .telling import Teller
 
 LOG_EVERY = 10  # steps between lines of metrics.jsonl
+UNDEFINED = (-math.inf, -math.inf)  # the score of a validation whose monitored metric has no value
 
 
 @dataclass
@@ -84,7 +86,7 @@ class Training:
     def validate(self, state: State) -> None:
         """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long."""
         rate = self.clock.stop(state.step, self.seen(state))
-        row: dict[str, Any] = {"epoch": round(state.step / self.per_epoch, 6), "step": state.step}
+        row: dict[str, Any] = {"epoch": round(self.seen(state) / len(self.images["train"]), 6), "step": state.step}
         row["lr"] = (self.recipe.optim.lr or 0.0) * self.schedule(dataclasses.replace(state, step=state.step - 1))
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         state.epoch.clear()
@@ -100,19 +102,20 @@ class Training:
 
     def _keep_best(self, state: State) -> None:
         """Keep the weights of the best validation by the monitored metric; without one, the latest."""
-        scores = [score for row in state.history if (score := self._score(row)) is not None]
-        if not scores or best_index(scores) == len(scores) - 1:
+        scores = [self._score(row) for row in state.history]
+        if best_index(scores) == len(scores) - 1 or max(scores) == UNDEFINED:
             state.best_weights = kept_weights(self.task, self.ema)
         patience = self.recipe.fit.patience
         if patience is not None and should_stop(scores, patience) and state.ended is None:
             state.ended = "early"
 
-    def _score(self, row: Mapping[str, Any]) -> tuple[float, float] | None:
-        """Higher is better; ties of the monitored metric go to the lower loss."""
+    def _score(self, row: Mapping[str, Any]) -> tuple[float, float]:
+        """Higher is better; ties of the monitored metric go to the lower loss. One that is undefined, as the MCC of a
+        network that says one class only, is worse than any."""
         monitor = self.recipe.fit.monitor
         value, loss = row.get(f"val_{monitor}"), row.get("val_loss")
         if value is None:
-            return None
+            return UNDEFINED
         return (-value if monitor == "loss" else value), -(loss or 0.0)
 
     def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
@@ -120,7 +123,7 @@ class Training:
         names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
         self.teller.say(
-            f"epoch {row['epoch']:g}  step {state.step}/{self.steps}  {figures}  {rate:,.0f} images/s, {span(left)} left"
+            f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}  {figures}  {rate:,.0f} images/s, {span(left)} left"
         )
 
     def write_history(self, state: State) -> None:

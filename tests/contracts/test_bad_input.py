@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from sightline.cli.main import app
 from sightline.errors import ResourceError
 from sightline.recipes.reading import make_recipe, parse_yaml, recipe_yaml
 from sightline.storage.locks import locked
+from tests.asking import called, folder, image, refused
 
 
 @pytest.fixture(autouse=True)
@@ -29,43 +28,14 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
 
 
-def called(*arguments: str) -> tuple[int, dict[str, Any], str]:
-    """Exit code, the JSON on stdout, and stderr."""
-    done = CliRunner().invoke(app, [*arguments, "--json"])
-    assert "Traceback" not in done.output
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, json.loads(done.stdout.strip().splitlines()[-1]), done.stderr
-
-
-def refused(exit_code: int, *arguments: str) -> str:
-    """The message and hint of a refusal with that exit code; stdout and stderr agree."""
-    code, found, stderr = called(*arguments)
-    error = found["error"]
-    assert (code, error["exit"]) == (exit_code, exit_code), error
-    assert "\n" not in error["message"]
-    assert stderr.strip().splitlines()[-1 - bool(error["hint"])].startswith("error: ")
-    return f"{error['message']} | {error['hint']}"
-
-
-def image(path: Path, value: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(value).integers(0, 255, (10, 10, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def folder(root: Path, classes: dict[str, int], first: int = 0) -> str:
-    """One folder a class; pictures are numbered from `first`, equal numbers are equal pixels."""
-    number = first
-    for name, count in classes.items():
-        for i in range(count):
-            image(root / name / f"{i}.png", number := number + 1)
-    return str(root)
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "digitz"], ["digitz", "digits"]),
+        (["train", "digitz"], ["digitz", "did you mean digits?"]),
+        (["train", "digits", "task.loss=hinge", "task.label_smoothing=0.1"], ["hinge", "label_smoothing"]),
+        (["train", "digits", "augment.preset=none", "augment.flip=true"], ["augment.preset=none", "augment.flip"]),
+        (["train", "digits", "schedule.name=constant", "schedule.floor=0.1"], ["schedule.floor", "constant", "cosine"]),
+        (["describe", "lenet5", "--input", "²x32x32"], ["²x32x32", "CxHxW"]),
         (["train", "digits", "-m", "resnet5O"], ["resnet5O", "resnet50"]),
         (["train", "digits", "fit.epoch=3"], ["fit.epoch", "fit.epochs"]),
         (["train", "digits", "epochs=3"], ["epochs", "fit.epochs"]),

@@ -9,6 +9,7 @@ import pytest
 
 from sightline.evaluation.intervals import wilson
 from sightline.recipes.reading import make_recipe, parse_overrides
+from sightline.reports import learning_rules
 from sightline.reports.finding import ClassFact, Facts
 from sightline.reports.thresholds import Thresholds, rules
 from sightline.reports.verdict import verdict
@@ -290,3 +291,9 @@ def test_nothing_is_advised_that_another_finding_calls_vain() -> None:
     assert {"Under-fitting", "It had reached a plateau"} <= set(titles(settled))
     assert not any("fit.epochs=60" in command for command in commands(settled))
     assert any("optim.lr=0.03" in command for command in commands(settled))
+
+
+def test_a_rate_of_one_is_no_whole_number() -> None:
+    """Adadelta's own: a third of it is 0.3, not 1 again."""
+    facts = replace(GOOD, recipe=GOOD.recipe | {"optim": {"lr": 1.0}})
+    assert learning_rules.scaled(facts, "optim.lr", 1 / 3) == "optim.lr=0.3"
