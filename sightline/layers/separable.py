@@ -9,6 +9,8 @@ M N D²: 1/N + 1/D² of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -19,13 +21,21 @@ def depthwise(channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
 
 
 class Separable(nn.Module):
-    """Depthwise convolution, norm, ReLU; 1x1 convolution, norm, ReLU."""
+    """Depthwise convolution, norm, ReLU; 1x1 convolution, norm, ReLU. `activation` makes another one that works in place."""
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        activation: Callable[..., nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
         self.depthwise, self.bn1 = depthwise(inputs, kernel, stride), nn.BatchNorm2d(inputs)
         self.pointwise, self.bn2 = nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = activation(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
         x = self.relu(self.bn1(self.depthwise(x)))  # (b, inputs, h/s, w/s)

@@ -7,6 +7,8 @@ Every network keeps one contract, so that whatever is built on networks works on
     features(x)    maps from fine to coarse; the feature vector is the last one's mean over space
     channels       how many channels each of those maps has
     input_size     (c, h, w) that it was published for, or can only be used with
+    normalisation  only where it was published for pixels on a scale of its own: what to subtract from pixels of 0 to 255,
+                   and to divide by. The others see images standardised by the training data
     options        keyword-only, with the published values as defaults
     UsageError     for an image that it cannot see
 

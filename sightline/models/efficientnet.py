@@ -31,6 +31,8 @@ B7's), and weights start from He's Gaussian of variance 2 / fan-out, the head's 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -183,6 +185,43 @@ class EfficientNet(nn.Module):
 
 
 as_torchvision = features_as_trunk
+
+_TIMM = {
+    "conv_stem": "trunk.0.0",
+    "bn1": "trunk.0.1",
+    "conv_head": "trunk.8.0",
+    "bn2": "trunk.8.1",
+    "classifier": "classifier.1",
+}
+_TIMM_EXCITE = {"se.conv_reduce": "fc1", "se.conv_expand": "fc2"}
+_TIMM_BLOCKS = {  # the layers of a block of the first stage, which does not expand, and of the others
+    True: {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "2.0", "bn2": "2.1"}
+    | {k: f"1.{v}" for k, v in _TIMM_EXCITE.items()},
+    False: {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "conv_pwl": "3.0", "bn3": "3.1"}
+    | {k: f"2.{v}" for k, v in _TIMM_EXCITE.items()},
+}
+
+
+def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's state dict of an `efficientnet_b…` under the names used here."""
+    return {_from_timm(key): value for key, value in state.items()}
+
+
+def _from_timm(key: str) -> str:
+    if block := re.fullmatch(r"blocks\.(\d+)\.(\d+)\.(.+)\.(\w+)", key):
+        layer = _TIMM_BLOCKS[block[1] == "0"][block[3]]
+        return f"trunk.{int(block[1]) + 1}.{block[2]}.block.{layer}.{block[4]}"
+    layer, _, parameter = key.rpartition(".")
+    return f"{_TIMM[layer]}.{parameter}"
+
+
+def unlike_timm(network: EfficientNet) -> str:
+    """What to say where timm's weights are in this network."""
+    eps = next(module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    said = "they are timm's: its efficientnet_… answer as here"
+    if eps != 1e-5:
+        said += f" but for their norms' ε of 1e-5, which is {eps:g} here"
+    return f"{said}; its tf_… pad one side more than the other, and do not"
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

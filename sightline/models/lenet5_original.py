@@ -102,6 +102,8 @@ class LeNet5Original(nn.Module):
     image_size    only (32, 32): C5 must see a 5x5 map. Pad 28x28 digits by 2.
     """
 
+    normalisation = (20.0, 200.0)  # the paper's scale: background -0.1, ink 1.175
+
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10, image_size: tuple[int, int] = (32, 32)) -> None:
         super().__init__()
         if tuple(image_size) != (32, 32):

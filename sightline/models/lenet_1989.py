@@ -86,6 +86,8 @@ class LeNet1989(nn.Module):
     image_size    (height, width) of all images it will ever see, for every unit has its bias
     """
 
+    normalisation = (127.5, 127.5)  # pixels from 0 to 255 come to lie between the background's -1 and 1
+
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10, image_size: tuple[int, int] = (16, 16)) -> None:
         super().__init__()
         self.input_size = (in_channels, *image_size)

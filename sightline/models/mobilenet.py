@@ -14,14 +14,16 @@ smaller image. With norms, in millions of parameters and of multiply-adds at 224
              4.23, 568.7   2.59, 325.4   1.33, 149.5   0.47, 41.0
 
 The paper's table prints stride 2 at the last depthwise convolution; the size in its next row says 1. Its text rectifies by
-ReLU, which is done here; the code that its authors published, and timm, cap at 6. Padding is one zero on each side, as in
-timm. The paper does not say where weights start: convolutions from He's Gaussian of variance 2 / fan-in, norms from 1 and 0,
-the head as torch's Linear does.
+ReLU, which is done here unless `activation` says otherwise; the code that its authors published, and timm, cap at 6. Padding
+is one zero on each side, as in timm. The paper does not say where weights start: convolutions from He's Gaussian of variance
+2 / fan-in, norms from 1 and 0, the head as torch's Linear does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -42,11 +44,18 @@ class MobileNet(nn.Module):
     """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32.
 
     width          of every layer, as a share of the published channels; none has fewer than 8
+    activation     relu as in the paper's text, or relu6 as in its authors' code and in timm
     small_images   the first two strides are left out, for images of about 32 pixels: 1, 1, 2, 4, 8
     """
 
     def __init__(
-        self, *, in_channels: int = 3, num_classes: int = 1000, width: float = 1.0, small_images: bool = False
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        width: float = 1.0,
+        activation: Literal["relu", "relu6"] = "relu",
+        small_images: bool = False,
     ) -> None:
         super().__init__()
         if width <= 0:
@@ -56,11 +65,13 @@ class MobileNet(nn.Module):
         first, *channels = (max(round(width * c), 8) for c in (32, *CHANNELS))
         self.channels = tuple(channels)
         self.conv1, self.bn1 = conv3x3(in_channels, first, 1 if small_images else 2), nn.BatchNorm2d(first)
-        self.relu = nn.ReLU(inplace=True)
+        rectifier = nn.ReLU if activation == "relu" else nn.ReLU6
+        self.relu = rectifier(inplace=True)
+        separable = partial(Separable, activation=rectifier)
 
         def stage(inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
-            rest = (Separable(outputs, outputs) for _ in range(depth - 1))
-            return nn.Sequential(Separable(inputs, outputs, stride=stride), *rest)
+            rest = (separable(outputs, outputs) for _ in range(depth - 1))
+            return nn.Sequential(separable(inputs, outputs, stride=stride), *rest)
 
         c1, c2, c3, c4, c5 = self.channels
         self.layer1 = stage(first, c1, DEPTHS[0], stride=1)
@@ -101,6 +112,13 @@ def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             key = key.replace(theirs, ours)
         renamed[key] = value
     return renamed
+
+
+def unlike_timm(network: MobileNet) -> str:
+    """What to say where timm's weights are in this network."""
+    if isinstance(network.relu, nn.ReLU6):
+        return ""
+    return "they learned with activations that stop at 6; activation=relu6 answers as timm does"
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

@@ -1,6 +1,7 @@
 """The names of parameters in other people's files, brought to ours.
 
-A family whose names are not torchvision's or timm's has a function `as_torchvision` or `as_timm` beside its variants. The
+A family whose names are not torchvision's or timm's has a function `as_torchvision` or `as_timm` beside its variants, and one
+`unlike_timm` where answers may differ although all fits. The
 names in torchvision's own older files are another matter: its classes have changed theirs since, and rename as they load.
 """
 
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .catalogue import MODELS
 
@@ -28,22 +29,30 @@ OLD_NAMES = (
 Value = TypeVar("Value")
 
 
-def candidates(model: str, state: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The state dict under every set of names that a file for this network may have: as it is, then renamed."""
+def candidates(model: str, state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """The state dict under every set of names that a file for this network may have, and by which renaming: as it is first,
+    which is ""."""
     plain = dict(state)
     for wrapper in WRAPPERS * 2:  # in any order
         if all(name.startswith(wrapper) for name in plain):
             plain = {name.removeprefix(wrapper): x for name, x in plain.items()}
-    yield plain
+    yield "", plain
     today = of_today(plain)
-    yield today
+    yield "", today
     family = vars(sys.modules[MODELS[model].__module__])
     for renaming in RENAMINGS:
         if renaming in family:
             try:
-                yield family[renaming](today)
+                yield renaming, family[renaming](today)
             except (KeyError, IndexError, ValueError, RuntimeError):  # not the file that it is for
                 continue
+
+
+def unlike(model: str, network: nn.Module, renaming: str) -> list[str]:
+    """What the family knows of files under those names: in what its networks answer otherwise than their publisher's."""
+    family = vars(sys.modules[MODELS[model].__module__])
+    said = family.get(renaming.replace("as_", "unlike_"), lambda network: "")(network)
+    return [said] if said else []
 
 
 def features_as_trunk(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

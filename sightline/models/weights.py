@@ -24,7 +24,7 @@ from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickl
 from sightline.storage.tensors import unpack
 
 from .published import Source, fetch, find, recognised
-from .renaming import candidates
+from .renaming import candidates, unlike
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 _COUNTER = "num_batches_tracked"
@@ -122,10 +122,11 @@ def load(
     """
     read = _read(model, weights, allow_network)
     own = {name: x.detach() for name, x in network.state_dict(keep_vars=True).items()}
-    state = min(candidates(model, read.tensors), key=lambda found: len(found.keys() ^ own.keys()))
+    renaming, state = min(candidates(model, read.tensors), key=lambda found: len(found[1].keys() ^ own.keys()))
     _require_usable(read.name, state, own)
     state, placed = with_grid(state, network, square=read.source is not None)
-    read = read._replace(notes=(*read.notes, *placed, *_elsewhere(read.source, model, changed or {})))
+    other = unlike(model, network, renaming) if renaming else []
+    read = read._replace(notes=(*read.notes, *placed, *other, *_elsewhere(read.source, model, changed or {})))
     fit = _fitted(model, read, own, state, heads)
     if read.source and read.source.norm_eps is not None:
         state = with_eps(state, network, read.source.norm_eps)

@@ -77,11 +77,15 @@ def load_start(recipe: Recipe, network: nn.Module, classes: int) -> Fit:
     )
 
 
-def normalisation_of(weights: dict[str, Any] | None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and deviation, in 0-255 units, that weights (`Fit.record`) learned with; None where nobody knows."""
+def normalisation_of(
+    weights: dict[str, Any] | None, network: nn.Module, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation, in 0-255 units, that weights (`Fit.record`) learned with, or that the network was published for;
+    None leaves it to the data."""
     known = weights["preprocessing"] if weights else None
     if known is None:
-        return None
+        own: tuple[float, float] | None = getattr(network, "normalisation", None)
+        return own and ((own[0],) * channels, (own[1],) * channels)
     mean, std = (tuple(255 * value for value in known[key]) for key in ("mean", "std"))
     return mean, std
 

@@ -20,6 +20,7 @@ from .recipe import TASKS, Recipe
 
 SMALL_SIDE = 40  # pixels: up to here an image is a sign or a thumbnail
 MEDIUM_SIDE = 72
+OWN_SIZE = {"lenet_1989": 16, "lenet5": 32, "lenet5_original": 32}  # sides of digits' networks, whatever the images'
 LARGE_INPUT = 96  # side that larger images are brought to
 SMALL_INPUT = 32  # least side for networks that were made for large images
 HEAVY = 1_000_000  # parameters from which adamw goes slower
@@ -164,8 +165,8 @@ def _model(side: int, channels: int) -> str:
 def _input(recipe: Recipe, model: str, side: int) -> int:
     if recipe.model.weights is not None:
         return max(default_input(model)[1:])
-    if model in ("lenet5", "lenet5_original"):
-        return 32
+    if model in OWN_SIZE:
+        return OWN_SIZE[model]
     if model.startswith("vit_") and side > SMALL_PATCHES:
         return LARGE_INPUT
     least = SMALL_INPUT if "small_images" in model_options(model) else 8

@@ -176,7 +176,7 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, start: Start, teller: Teller
     geometry = build_geometry(recipe)
     raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
     images = {split: load(data, some, raw, recipe, judging=split != "train") for split, some in ids.items()}
-    mean, std = normalisation_of(start.weights) or statistics(images["train"], channels)
+    mean, std = normalisation_of(start.weights, start.network, channels) or statistics(images["train"], channels)
     preprocessing = replace(raw, mean=mean, std=std)
     task = build_task(recipe, preprocessing, data.amounts()[:, 0], start.network)
     steps, per_epoch = (2, 2) if smoke else steps_of(recipe, len(ids["train"]))

@@ -122,9 +122,8 @@ class Training:
         left = (self.steps * (self.recipe.fit.batch or 1) - self.seen(state)) / max(rate, 1e-9)
         names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
-        self.teller.say(
-            f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}  {figures}  {rate:,.0f} images/s, {span(left)} left"
-        )
+        where = f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}"
+        self.teller.say(f"{where}  {figures}  {rate:,.0f} images/s, {span(left)} left")
 
     def write_history(self, state: State) -> None:
         """history.csv from the state, which is the truth of it."""

@@ -30,6 +30,7 @@ def test_what_is_no_option_of_a_network(key: str, hint: str) -> None:
         ("alexnet", 8, 32, 5e-4),
         ("resnet18", 8, 32, 0.1),
         ("lenet5_original", 8, 32, 2e-3),
+        ("lenet_1989", 8, 16, 2e-3),
         ("mlp", 8, 8, 2e-3),
         ("mlp", 300, 96, 5e-4),  # the network that is trained counts: its first layer alone has 8 million parameters
     ],

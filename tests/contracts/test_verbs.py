@@ -165,6 +165,19 @@ def test_stopped_by_a_signal_it_says_how_to_go_on_and_ends_the_same(digits: Path
         assert (digits / name).read_bytes() == (out / name).read_bytes(), name
 
 
+@pytest.mark.parametrize(
+    ("network", "side", "ends"), [("lenet_1989", 16, (-1.0, 1.0)), ("lenet5_original", 32, (-0.1, 1.175))]
+)
+def test_the_first_networks_see_what_they_were_published_for(
+    network: str, side: int, ends: tuple[float, float], place: Path
+) -> None:
+    out = place / network
+    assert called("train", "digits", "-m", network, "--smoke", "--out", str(out))["model"] == network
+    said = json.loads((out / "preprocessing.json").read_text())
+    assert (said["geometry"]["height"], said["geometry"]["width"]) == (side, side)
+    assert [(pixel - said["mean"][0]) / said["std"][0] for pixel in (0, 255)] == pytest.approx(ends)
+
+
 def test_the_history_says_the_rate_that_was_used(place: Path) -> None:
     """Of the last step before each validation, not of the step that follows."""
     out = place / "rates"

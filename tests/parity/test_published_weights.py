@@ -108,7 +108,7 @@ def test_facts_are_timms_and_its_names_are_understood(source: Source) -> None:
     with torch.device("meta"):
         state = timm.create_model(name).state_dict()
     own = {key: x.shape for key, x in outline(source.model).state_dict().items()}
-    assert own in [{key: x.shape for key, x in found.items()} for found in candidates(source.model, state)]
+    assert own in [{key: x.shape for key, x in found.items()} for _, found in candidates(source.model, state)]
 
 
 @pytest.mark.parametrize("source", THEIRS, ids=lambda s: f"{s.model} {s.name}")
@@ -124,7 +124,7 @@ def test_every_network_of_the_table_takes_torchvisions_names(source: Source) -> 
         theirs = torchvision.models.get_model(name, weights=None, **plain, **size)
     ours = {"image_size": (source.crop, source.crop)} if size else {}
     own = {key: x.shape for key, x in outline(source.model, **ours).state_dict().items()}
-    found = min(candidates(source.model, theirs.state_dict()), key=lambda state: len(state.keys() ^ own.keys()))
+    _, found = min(candidates(source.model, theirs.state_dict()), key=lambda pair: len(pair[1].keys() ^ own.keys()))
     assert {key: x.shape for key, x in found.items() if not key.startswith("aux_classifier")} == own
 
 
