@@ -75,6 +75,8 @@ def describe_text(found: Mapping[str, Any]) -> str:
         )
     attention = found["attention_multiply_adds"]
     more = f" and {attention:,} of attention" if attention else ""
+    if other := found["other_multiply_adds"]:
+        more += f" and {other:,} outside its layers"
     totals = f"{found['parameters']:,} parameters, {found['multiply_adds']:,} multiply-adds{more}"
     return f"{_table(rows)}\n\n{found['name']}: {totals}"
 

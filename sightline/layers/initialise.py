@@ -24,6 +24,7 @@ from sightline.errors import UsageError, nearest
 from sightline.randomness.keyed import torch_seeded
 
 from .activations import activation as named_activation
+from .partial import PartialConvolution
 
 Weight = Float[Tensor, "out in *kernel"]
 
@@ -107,7 +108,7 @@ def initialise(module: nn.Module, name: str) -> None:
     fill = initialiser(name)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            fill(layer.weight)
+            layer.start(fill) if isinstance(layer, PartialConvolution) else fill(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -47,7 +47,7 @@ def scaled_dot_product(
     key: Float[Tensor, "*b m d"],
     value: Float[Tensor, "*b m v"],
     *,
-    bias: Float[Tensor, "... n m"] | None = None,
+    bias: Float[Tensor, "... #n #m"] | None = None,
     causal: bool = False,
     scale: float | None = None,
 ) -> Attended:
@@ -89,13 +89,14 @@ class MultiHeadAttention(nn.Module):
         key: Float[Tensor, "b m d"],
         value: Float[Tensor, "b m d"],
         *,
-        bias: Float[Tensor, "... n m"] | None = None,
+        bias: Float[Tensor, "... #n #m"] | None = None,
         causal: bool = False,
     ) -> Float[Tensor, "b n d"]:
         """By torch's fused kernel, which never holds the weights. `bias` is one for all heads, or (…, heads, n, m)."""
         q, k, v = self._projected(query, key, value)
         if causal and bias is not None:
-            bias, causal = bias + causal_bias(bias), False
+            every = bias.expand(*bias.shape[:-2], q.shape[-2], k.shape[-2])  # (…, n, m), also from one row for all
+            bias, causal = every + causal_bias(every), False
         return self._joined(F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal))
 
     def explained(
@@ -104,7 +105,7 @@ class MultiHeadAttention(nn.Module):
         key: Float[Tensor, "b m d"],
         value: Float[Tensor, "b m d"],
         *,
-        bias: Float[Tensor, "... n m"] | None = None,
+        bias: Float[Tensor, "... #n #m"] | None = None,
         causal: bool = False,
     ) -> Attended:
         """The same output (b, n, d), and the weights (b, heads, n, m)."""

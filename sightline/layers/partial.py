@@ -8,7 +8,7 @@ It saves parameters, and maps that see different things cannot come to do the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -47,6 +47,11 @@ class PartialConvolution(nn.Conv2d):
         self.kernels = nn.Parameter(torch.empty(len(places), kernel, kernel))
         self.register_buffer("places", torch.tensor(places), persistent=False)
         nn.init.normal_(self.kernels, std=len(table) ** 0.5 / self.kernels.numel() ** 0.5)  # variance 1 / mean fan-in
+
+    def start(self, fill: Callable[[Tensor], None]) -> None:
+        """Fill the kernels of each output map as a convolution (1, maps read, p, q) of its own."""
+        for read in self.kernels.detach().split([len(maps) for maps in self.table]):
+            fill(read[None])
 
     @property
     def weight(self) -> Float[Tensor, "k c p q"]:  # type: ignore[override]

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from sightline.errors import UsageError
 from sightline.layers.multi_head import MultiHeadAttention
@@ -34,8 +35,8 @@ def describe(
     num_classes: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`{name, parameters, multiply_adds, attention_multiply_adds, layers: [{name, kind, output, parameters,
-    multiply_adds, receptive_field}]}`.
+    """`{name, parameters, multiply_adds, attention_multiply_adds, other_multiply_adds, layers: [{name, kind, output,
+    parameters, multiply_adds, receptive_field}]}`.
 
     input          (c, h, w) of one image; None: the published size of a network by name
     num_classes    for a network by name; None: as published
@@ -44,6 +45,8 @@ def describe(
                    holds itself. A reused module has one row: its parameters once, its multiply-adds summed over its
                    calls. What does not run is listed last, without output. The rows' sums are the totals.
     attention_multiply_adds   of queries with keys and of weights with values, beyond all rows
+    other_multiply_adds   of no layer that is known here, such as `F.conv2d` in a forward, as `torch.utils.flop_counter`
+                   finds them; 0 for the networks of this library
     output         the first output's shape without the batch; null where it is not one tensor
     receptive_field   pixels of the input along a side ([height, width] where they differ), nothing clipped at the
                    border; null after global mixing, or where it cannot be followed
@@ -64,14 +67,17 @@ def describe(
     x = torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype)
     fields = ReceptiveFields(x)
     recorder = _Recorder(network, fields)
-    with torch.no_grad(), _evaluating(network), recorder.listening(), fields:
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), _evaluating(network), recorder.listening(), counter, fields:
         network(x)
     layers = recorder.rows()
+    of_layers = sum(layer["multiply_adds"] for layer in layers)
     return {
         "name": name,
         "parameters": sum(p.numel() for p in network.parameters()),
-        "multiply_adds": sum(layer["multiply_adds"] for layer in layers),
+        "multiply_adds": of_layers,
         "attention_multiply_adds": recorder.attention,
+        "other_multiply_adds": max(counter.get_total_flops() // 2 - of_layers - recorder.attention, 0),
         "layers": layers,
     }
 

@@ -125,10 +125,19 @@ class NIN(nn.Module):
 
 
 class NINForImageNet(NIN):
-    """The four blocks, and a thousand classes."""
+    """The four blocks, and a thousand classes.
 
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5) -> None:
-        super().__init__(IMAGENET, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
+    small_images    for images of about 32 pixels: the first convolution is 5x5 and does not stride, so maps are at 1, 2, 4, 8
+    """
+
+    def __init__(
+        self, *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5, small_images: bool = False
+    ) -> None:
+        plan = IMAGENET
+        if small_images:
+            first, *others = plan.blocks
+            plan = plan._replace(blocks=(first._replace(kernel=5, stride=1, padding=2), *others), side=32)
+        super().__init__(plan, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

@@ -2,7 +2,7 @@
 
 The rules are those of sliding windows (`layers.arithmetic.Field`); a sum or concatenation sees what its parts see. So a
 residual or branching network needs no list of its layers. An operation that mixes all positions (a mean over space, a
-flattening, the statistics of a group norm) ends the following: what comes after sees everything. So does one that is
+flattening, the statistics of a norm) ends the following: what comes after sees everything. So does one that is
 unknown and changes the size: what comes after is not known.
 """
 
@@ -128,7 +128,12 @@ def _filled(values: Any, defaults: tuple[Any, ...]) -> list[Any]:
 
 
 def _everything(view: View, args: Any) -> None:
-    """Group norms measure each image over all its places."""
+    """Group norms measure each image over all its places, layer norms some of them over many."""
+
+
+def _batch_norm(view: View, args: Any) -> View | None:
+    """Measured while training, and always where nothing is remembered (instance norms too): all places. Else: none."""
+    return None if args[5] else view
 
 
 _RULES = {
@@ -138,4 +143,6 @@ _RULES = {
     "constant_pad_nd": _pad,
     "slice": _slice,
     "native_group_norm": _everything,
+    "native_layer_norm": _everything,
+    "native_batch_norm": _batch_norm,
 }

@@ -240,6 +240,11 @@ def vit_ti_16(**options) -> VisionTransformer:
 
 
 @MODELS.register
+def vit_ti_32(**options) -> VisionTransformer:
+    return VisionTransformer(TINY, 32, **options)
+
+
+@MODELS.register
 def vit_s_16(**options) -> VisionTransformer:
     return VisionTransformer(SMALL, 16, **options)
 

@@ -24,7 +24,7 @@ def test_what_is_no_option_of_a_network(key: str, hint: str) -> None:
     ("name", "side", "size", "rate"),
     [
         ("googlenet_paper", 70, 80, 5e-4),  # what it needs to train; no norms
-        ("nin_imagenet", 20, 40, 5e-4),
+        ("nin_imagenet", 20, 32, 5e-4),
         ("vit_s_16", 70, 96, 5e-4),
         ("vit_s_16", 50, 52, 5e-4),
         ("alexnet", 8, 32, 5e-4),

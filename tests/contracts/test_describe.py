@@ -30,7 +30,14 @@ def test_sums_and_costs(name: str) -> None:
     channels, *size = network.input_size
     small = (channels, *size) if "image_size" in model_options(name) or size[0] <= 97 else (channels, 97, 81)
     table = describe(name, input=small, num_classes=7, options=SMALLEST[name])
-    assert list(table) == ["name", "parameters", "multiply_adds", "attention_multiply_adds", "layers"]
+    assert list(table) == [
+        "name",
+        "parameters",
+        "multiply_adds",
+        "attention_multiply_adds",
+        "other_multiply_adds",
+        "layers",
+    ]
     assert json.loads(json.dumps(table)) == table
     layers = table["layers"]
     assert all(list(row) == COLUMNS for row in layers)
@@ -41,6 +48,7 @@ def test_sums_and_costs(name: str) -> None:
         network.eval()(torch.zeros(1, *small, device="meta"))
     assert table["parameters"] == sum(p.numel() for p in network.parameters())
     assert 2 * (table["multiply_adds"] + table["attention_multiply_adds"]) == counter.get_total_flops()
+    assert table["other_multiply_adds"] == 0
     last = [row for row in layers if row["output"]][-1]  # auxiliary heads idle
     assert last["output"] == [7]
     assert last["receptive_field"] is None
@@ -224,6 +232,40 @@ def test_fields_through_slices_paddings_and_joins() -> None:
         assert as_pair(rows[layer]["receptive_field"]) == measured[layer], layer
     assert rows["wide"]["receptive_field"] == [5, 3]
     assert rows["gate"]["receptive_field"] is None  # every position weighs by the mean of all
+
+
+@pytest.mark.parametrize(
+    ("norm", "field"),
+    [
+        (nn.BatchNorm2d(4), 5),
+        (nn.BatchNorm2d(4, track_running_stats=False), None),
+        (nn.InstanceNorm2d(4), None),
+        (nn.LayerNorm([4, 16, 16]), None),
+    ],
+)
+def test_what_measures_an_image_mixes_its_places(norm: nn.Module, field: int | None) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), norm, nn.Conv2d(4, 4, 3, padding=1))
+    fields = [row["receptive_field"] for row in describe(network, input=(3, 16, 16))["layers"]]
+    assert fields == [3, 3 if field else None, field]
+
+
+class OutsideLayers(nn.Module):
+    """A convolution that is no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(8, 3, 4, 4))
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(F.conv2d(x, self.kernel, stride=4).mean((2, 3)))
+
+
+def test_work_outside_layers_is_counted_apart() -> None:
+    found = describe(OutsideLayers(), input=(3, 16, 16))
+    assert (found["multiply_adds"], found["other_multiply_adds"]) == (8 * 5, 16 * 8 * 48)
+    for name in ("resnet18", "vit_ti_16", "lenet_1989", "efficientnet_b0", "maxout"):
+        assert describe(name)["other_multiply_adds"] == 0
 
 
 def test_a_group_norm_sees_everything() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sightline.errors import UsageError
-from sightline.layers.initialise import fans
+from sightline.layers.initialise import fans, initialise
 from sightline.layers.partial import PartialConvolution
 from sightline.models.create import create_model
 from sightline.models.describe import describe
@@ -118,6 +118,17 @@ def test_one_size_of_1998() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- starts
+def test_partial_kernels_can_be_started_anew() -> None:
+    """Each map as a convolution over what it reads; what was read from a throw-away before."""
+    network = create_model("lenet5_original")
+    initialise(network, "he")
+    for number, read in enumerate(network.c3.kernels.split([len(maps) for maps in network.c3.table])):
+        expected = (2 / read.numel()) ** 0.5
+        assert read.std().item() == pytest.approx(expected, rel=0.35), number
+    initialise(network, "zeros")
+    assert network.c3.kernels.abs().max() == 0
+
+
 @pytest.mark.parametrize("name", ["lenet_1989", "lenet5_original"])
 def test_uniform_start_by_inputs(name: str) -> None:
     """Every weight and bias within ±2.4 / inputs of its unit, and the largest close to that."""

@@ -70,6 +70,17 @@ def test_written_out() -> None:
     assert (network(x) - expected).abs().max() > 1e-4 * scale
 
 
+def test_small_images() -> None:
+    network = create_model("nin_imagenet", small_images=True).eval()
+    assert network.input_size == (3, 32, 32)
+    assert [tuple(maps.shape[2:]) for maps in network.features(torch.zeros(1, 3, 32, 32))] == [
+        (32, 32),
+        (16, 16),
+        (8, 8),
+        (4, 4),
+    ]
+
+
 @pytest.mark.parametrize(("name", "dropped"), [("nin", [1, 2]), ("nin_imagenet", [3])])
 def test_dropout_behind_poolings(name: str, dropped: list[int]) -> None:
     network = create_model(name, dropout=0.3)
