@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test contracts faults bench networks results
+.PHONY: env check test contracts parity faults bench networks results
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -18,6 +18,9 @@ test:           ## the default suite: minutes
 
 contracts:      ## every classifier through the contract, compiled by inductor: hours
 	$(PY) benchmarks/contracts.py
+
+parity:         ## every network that torchvision or timm has too: minutes
+	$(PY) benchmarks/parity.py
 
 faults:         ## kill -9, full disks: about 15 minutes; figures go to results/
 	$(PY) benchmarks/faults.py

@@ -78,10 +78,11 @@ def rows_of_page() -> str:
     ]
     for row in found["networks"]:
         name = row["model"]
+        without = "; without its auxiliary heads" if "aux" in model_options(name) else ""
         claim = f"{claims[name]['claim']} ({claims[name]['source']})" if name in claims else ""
         accuracies = " | ".join(accuracy(trained, name) for trained in studies.values())
         lines.append(
-            f"| `{name}` | {'x'.join(map(str, row['input']))} | {row['parameters']:,} | {row['multiply_adds']:,} | "
+            f"| `{name}`{without} | {'x'.join(map(str, row['input']))} | {row['parameters']:,} | {row['multiply_adds']:,} | "
             f"{row['milliseconds']:,.1f} | {accuracies} | {claim} |"
         )
     return "\n".join(lines)
@@ -95,7 +96,8 @@ def accuracy(trained: Study, name: str) -> str:
     prefix = "model.options."
     differs = [key.removeprefix(prefix) for key in keys if key.startswith(prefix) and "small_images" not in key]
     spread = f" ± {100 * row['test_accuracy_sd']:.1f}" if row["test_accuracy_sd"] is not None else ""
-    how = ", ".join([f"n={row['n']}", *differs])
+    epochs = next(key.removeprefix("fit.epochs=") for key in keys if key.startswith("fit.epochs="))
+    how = ", ".join([f"n={row['n']}", f"{epochs} epochs", *differs])
     return f"{100 * row['test_accuracy']:.1f}{spread} % ({how})"
 
 
@@ -124,7 +126,38 @@ def experiments() -> str:
     ]
     for rate in (key for key in rates if key[0].isdigit()):
         lines.append(f"| {rate} | {spread(rates[rate]['without'])} | {spread(rates[rate]['with'])} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", depth(study("study.json"))])
+
+
+def depth(trained: Study) -> str:
+    """Plain networks beside residual ones, in the small study."""
+    said = {}
+    for name in ("plain20", "plain56", "resnet20", "resnet56"):
+        row, keys = trained[name]
+        epochs = next(key.removeprefix("fit.epochs=") for key in keys if key.startswith("fit.epochs="))
+        said[name] = f"{100 * row['train_accuracy']:.1f} % after {epochs} epochs"
+    return (
+        f"* **Depth with and without shortcuts** (small study, on its own *training* images, n={trained['plain56'][0]['n']}). "
+        f"Plain: 20 layers {said['plain20']}, 56 layers {said['plain56']}. Residual: {said['resnet20']}, {said['resnet56']}. "
+        "The deeper plain network does not come to fit even what it sees; shortcuts undo most of that. That the deeper residual "
+        "network wins in the end, as the paper has it, takes longer than this study."
+    )
+
+
+def proofs() -> str:
+    """What the two long checks of every network found."""
+    parity, contracts = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("parity", "contracts"))
+    rows, compiled = parity["rows"], contracts["inductor"]
+    failed = [f"`{name}` ({line['error'].split(':')[0]})" for name, line in compiled.items() if line["error"]]
+    return (
+        f"Answers: {len(rows)} networks against torchvision {parity['machine']['torchvision'].split('+')[0]} and timm "
+        f"{parity['machine']['timm']}, largest difference {max(row['difference'] for row in rows):.0e} of the largest score "
+        f"(`{parity['command']}`). Contract: {contracts['contract']['cases']:,} cases, "
+        f"{len(contracts['contract']['failed'])} failed; through `torch.compile` (inductor) "
+        f"{len(compiled) - len(failed)} of {len(compiled)} networks"
+        + (f", not {', '.join(failed)}" if failed else "")
+        + f" (`{contracts['command']}`)."
+    )
 
 
 def spread(losses: list[float | None]) -> str:
@@ -158,7 +191,10 @@ def main() -> None:
             "seconds": round(time.perf_counter() - start), "networks": networks,
         }  # fmt: skip
         (RESULTS / "networks.json").write_text(json.dumps(result, indent=1) + "\n")
-    PAGE.write_text(written(written(PAGE.read_text(), "table", rows_of_page()), "experiments", experiments()))
+    page = PAGE.read_text()
+    for name, block in (("proofs", proofs()), ("table", rows_of_page()), ("experiments", experiments())):
+        page = written(page, name, block)
+    PAGE.write_text(page)
 
 
 if __name__ == "__main__":
