@@ -139,8 +139,8 @@ def depth(trained: Study) -> str:
     return (
         f"* **Depth with and without shortcuts** (small study, on its own *training* images, n={trained['plain56'][0]['n']}). "
         f"Plain: 20 layers {said['plain20']}, 56 layers {said['plain56']}. Residual: {said['resnet20']}, {said['resnet56']}. "
-        "The deeper plain network does not come to fit even what it sees; shortcuts undo most of that. That the deeper residual "
-        "network wins in the end, as the paper has it, takes longer than this study."
+        "The deeper plain network does not come to fit even what it sees; shortcuts undo most of that. That the deeper "
+        "residual network wins in the end, as the paper has it, takes longer than this study."
     )
 
 
