@@ -1,6 +1,7 @@
 """Attention between tokens: each reads the mean of all values, weighted by how well their keys answer its query.
 
-    softmax(Q Kᵀ / √d) V        Vaswani et al. 2017, "Attention is all you need", arXiv:1706.03762
+    softmax(Q Kᵀ / √d) V            Vaswani et al. 2017, "Attention is all you need", arXiv:1706.03762
+    softmax(vᵀ tanh(W q + U k)) V   Bahdanau, Cho & Bengio 2014, arXiv:1409.0473: additive, a small network compares
 
 d is the width of one head: for unit-normal vectors q·k deviates by √d, and a softmax of such numbers is nearly a hard
 choice that hardly learns. Several heads look at the same tokens through their own projections. Without positions all of
@@ -64,6 +65,22 @@ def scaled_dot_product(
         logits = logits + causal_bias(logits)
     weights = logits.softmax(-1)
     return Attended(weights @ value, weights)
+
+
+class AdditiveAttention(nn.Module):
+    """Queries (b, n, query) read values by keys (b, m, key), which need not be as wide: a hidden layer of `width` compares."""
+
+    def __init__(self, query: int, key: int, width: int) -> None:
+        super().__init__()
+        self.of_query, self.of_key = nn.Linear(query, width, bias=False), nn.Linear(key, width)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(
+        self, query: Float[Tensor, "b n _"], key: Float[Tensor, "b m _"], value: Float[Tensor, "b m v"]
+    ) -> Attended:
+        hidden = torch.tanh(self.of_query(query)[:, :, None] + self.of_key(key)[:, None])  # (b, n, m, width)
+        weights = self.score(hidden)[..., 0].softmax(-1)  # (b, n, m)
+        return Attended(weights @ value, weights)
 
 
 class MultiHeadAttention(nn.Module):

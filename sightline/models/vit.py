@@ -26,10 +26,9 @@ from torch import Tensor, nn
 
 from sightline.errors import UsageError
 from sightline.layers.dropout import require_share
-from sightline.layers.multi_head import MultiHeadAttention
+from sightline.layers.encoder_block import EncoderBlock
 from sightline.layers.patches import as_map, as_tokens, patch_convolution, patch_grid
 from sightline.layers.positions import Layout, Position, RelativeBias, position_embedding
-from sightline.layers.stochastic_depth import StochasticDepth
 
 from .catalogue import MODELS
 from .sizes import require_exactly
@@ -43,36 +42,6 @@ class Size(NamedTuple):
 
 TINY, SMALL = Size(192, 12, 3), Size(384, 12, 6)
 BASE, LARGE = Size(768, 12, 12), Size(1024, 24, 16)
-
-
-class Block(nn.Module):
-    """Tokens read each other, then each is changed by itself. Norms come first ("pre-norm")."""
-
-    def __init__(self, width: int, heads: int, *, dropout: float = 0.0, skip: float = 0.0) -> None:
-        super().__init__()
-        self.ln_1, self.ln_2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.self_attention = MultiHeadAttention(width, heads)
-        self.dropout = nn.Dropout(dropout)
-        wider, narrower = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.mlp = nn.Sequential(wider, nn.GELU(), nn.Dropout(dropout), narrower, nn.Dropout(dropout))
-        self.skip = StochasticDepth(skip)
-        for layer in (wider, narrower):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.normal_(layer.bias, std=1e-6)
-
-    def forward(
-        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
-    ) -> Float[Tensor, "b n d"]:
-        y = self.ln_1(x)
-        x = x + self.skip(self.dropout(self.self_attention(y, y, y, bias=bias)))
-        return x + self.skip(self.mlp(self.ln_2(x)))
-
-    def attention(
-        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
-    ) -> Float[Tensor, "b heads n n"]:
-        """How much each token (row) reads of each (column)."""
-        y = self.ln_1(x)
-        return self.self_attention.explained(y, y, y, bias=bias).weights
 
 
 class Encoder(nn.Module):
@@ -89,7 +58,7 @@ class Encoder(nn.Module):
         self.positions = nn.ModuleList(position_embedding(position, layout) for _ in range(tables))
         self.dropout = nn.Dropout(dropout)
         rates = (stochastic_depth * i / max(depth - 1, 1) for i in range(depth))
-        blocks = (Block(layout.width, layout.heads, dropout=dropout, skip=rate) for rate in rates)
+        blocks = (EncoderBlock(layout.width, layout.heads, dropout=dropout, skip=rate) for rate in rates)
         self.layers = nn.Sequential(OrderedDict((f"encoder_layer_{i}", block) for i, block in enumerate(blocks)))
         self.ln = nn.LayerNorm(layout.width, eps=1e-6)
 
@@ -111,7 +80,7 @@ class Encoder(nn.Module):
         """Of each block."""
         maps = []
         for layer, block in enumerate(self.layers):
-            assert isinstance(block, Block)
+            assert isinstance(block, EncoderBlock)
             seen, bias = self.placed(x, layer)
             maps.append(block.attention(seen, bias))
             x = block(seen, bias)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.layers.multi_head import MultiHeadAttention, attention_logits, scaled_dot_product
+from sightline.layers.encoder_block import EncoderBlock
+from sightline.layers.multi_head import AdditiveAttention, MultiHeadAttention, attention_logits, scaled_dot_product
 from sightline.layers.patches import as_map, as_tokens, embed_patches, patch_convolution, patch_grid, patches
 from sightline.layers.positions import (
     POSITIONS,
@@ -91,6 +92,40 @@ def test_the_combined_form_is_head_by_head() -> None:
         read.append(((q @ k.transpose(1, 2) / math.sqrt(4)).softmax(-1)) @ v)
     expected = torch.cat(read, -1) @ layer.out_proj.weight.T + layer.out_proj.bias
     assert (layer(x, x, x) - expected).abs().max() < 1e-12
+
+
+def test_additive_attention_written_out() -> None:
+    layer = AdditiveAttention(5, 7, 6).double()
+    fill_distinct(layer, seed=1)
+    query, key, value = seeded(2, 3, 5), seeded(2, 4, 7, seed=1), seeded(2, 4, 8, seed=2)
+    output, weights = layer(query, key, value)
+    v, w, u, b = layer.score.weight[0], layer.of_query.weight, layer.of_key.weight, layer.of_key.bias
+    for image in range(2):
+        for i in range(3):
+            scores = torch.stack([v @ torch.tanh(w @ query[image, i] + u @ key[image, j] + b) for j in range(4)])
+            assert (weights[image, i] - scores.softmax(0)).abs().max() < 1e-12
+            assert (output[image, i] - scores.softmax(0) @ value[image]).abs().max() < 1e-12
+    assert (weights.sum(-1) - 1).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_a_block_is_torchs_encoder_layer(norm_first: bool) -> None:
+    theirs = nn.TransformerEncoderLayer(
+        12, 3, 48, 0.0, "gelu", layer_norm_eps=1e-6, batch_first=True, norm_first=norm_first
+    ).double()
+    fill_distinct(theirs, seed=2)
+    names = {"self_attn": "self_attention", "linear1": "mlp.0", "linear2": "mlp.3", "norm1": "ln_1", "norm2": "ln_2"}
+    ours = EncoderBlock(12, 3, norm_first=norm_first).double()
+    state = theirs.state_dict()
+    for one, other in names.items():
+        state = {key.replace(one, other): value for key, value in state.items()}
+    ours.load_state_dict(state, strict=True)
+    x = seeded(2, 5, 12)
+    assert (ours(x) - theirs.train()(x)).abs().max() < 1e-12
+    other = EncoderBlock(12, 3, norm_first=not norm_first).double()
+    other.load_state_dict(state)
+    assert (other(x) - theirs(x)).abs().max() > 1e-2
+    assert (ours.attention(x).sum(-1) - 1).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("explained", [False, True])
