@@ -78,7 +78,7 @@ def batch_norm_step(
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
-def fold_batchnorm(layer: Layer, norm: _BatchNorm) -> Layer:
+def fold_pair(layer: Layer, norm: _BatchNorm) -> Layer:
     """One layer that computes what `layer` followed by `norm` computes at test time. The originals are untouched.
 
     y = γ (W x + b - μ) / √(σ² + ε) + β  =  (γ/√…) W x + (b - μ) γ/√… + β

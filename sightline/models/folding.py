@@ -1,6 +1,6 @@
 """Batch norms of a whole network folded into the layers before them: fewer layers, equal answers at test time.
 
-`layers.normalisation.fold_batchnorm` joins one pair; which pairs there are only a run can tell. One image goes through, and
+`layers.normalisation.fold_pair` joins one pair; which pairs there are only a run can tell. One image goes through, and
 what each function was handed is noted: a norm is folded where its input is what one convolution or dense layer answered and
 nobody else reads that, in `forward` and in `features` alike. Where norms come first (pre-activation, DenseNet) most stay.
 """
@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from sightline.layers.normalisation import fold_batchnorm
+from sightline.layers.normalisation import fold_pair
 
 Pairs = dict[str, str]  # a norm's name → that of the layer whose answer it alone reads
 _LAYERS = {torch.conv2d: (nn.Conv2d, 4), F.linear: (nn.Linear, 2)}  # function → module, axes of an answer that folds
@@ -27,7 +27,7 @@ _LAYERS = {torch.conv2d: (nn.Conv2d, 4), F.linear: (nn.Linear, 2)}  # function �
 _ASKING = (int, float, str, torch.Size, torch.dtype, torch.device, torch.layout)
 
 
-def fold_batchnorms(model: nn.Module, example: Tensor | None = None) -> nn.Module:
+def fold_batchnorm(model: nn.Module, example: Tensor | None = None) -> nn.Module:
     """A copy of the network, in eval mode, without the batch norms that can be folded; the original is untouched.
 
     example    (1, c, h, w) that the network can see; None: zeros of its `input_size`
@@ -41,7 +41,7 @@ def fold_batchnorms(model: nn.Module, example: Tensor | None = None) -> nn.Modul
     runs = [_Reading(folded).during(way, x) for way in ways]  # type: ignore[arg-type]
     for norm, layer in runs[0].pairs().items():
         if all(run.pairs().get(norm) == layer for run in runs if run.ran(norm) or run.ran(layer)):
-            joined = fold_batchnorm(folded.get_submodule(layer), folded.get_submodule(norm))  # type: ignore[type-var, arg-type]
+            joined = fold_pair(folded.get_submodule(layer), folded.get_submodule(norm))  # type: ignore[type-var, arg-type]
             folded.set_submodule(layer, joined)
             folded.set_submodule(norm, nn.Identity())
     return folded

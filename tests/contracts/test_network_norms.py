@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightline.layers.normalisation import FrozenBatchNorm, freeze_batchnorm
 from sightline.models.create import create_model
-from sightline.models.folding import fold_batchnorms
+from sightline.models.folding import fold_batchnorm
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)
@@ -56,7 +56,7 @@ def test_a_folded_network_answers_alike(name: str, options: dict[str, Any], befo
     model = filled(create_model(name, num_classes=10, **options)).train()
     state = {key: x.clone() for key, x in model.state_dict().items()}
     side = 32 if model.input_size[1] == 32 else 64
-    folded = fold_batchnorms(model, torch.zeros(1, 3, side, side))
+    folded = fold_batchnorm(model, torch.zeros(1, 3, side, side))
     assert (norms(model), norms(folded)) == (before, after)
     assert model.training
     assert not folded.training
@@ -71,7 +71,7 @@ def test_a_folded_network_answers_alike(name: str, options: dict[str, Any], befo
 @torch.no_grad()
 def test_the_published_size_is_the_example_where_none_is_given() -> None:
     model = filled(create_model("resnet8"))
-    assert close(fold_batchnorms(model)(image(32)), model(image(32)))
+    assert close(fold_batchnorm(model)(image(32)), model(image(32)))
 
 
 class Odd(nn.Module):
@@ -132,7 +132,7 @@ class Odd(nn.Module):
 @torch.no_grad()
 def test_only_what_nobody_else_reads_is_folded(way: str, after: int) -> None:
     model = filled(Odd(way))
-    folded = fold_batchnorms(model, torch.zeros(1, 3, 8, 8))
+    folded = fold_batchnorm(model, torch.zeros(1, 3, 8, 8))
     assert norms(folded) == after
     x = image(8)
     assert close(folded(x), model(x))
@@ -170,7 +170,7 @@ def test_a_frozen_network_takes_and_gives_the_states_of_any_other() -> None:
     back = create_model("resnet8")
     back.load_state_dict(frozen.state_dict(), strict=True)
     assert torch.equal(back.eval()(image(32)), model(image(32)))
-    assert close(fold_batchnorms(frozen)(image(32)), model(image(32)))
+    assert close(fold_batchnorm(frozen)(image(32)), model(image(32)))
 
 
 def test_norms_of_vectors_freeze_too_and_shared_ones_once() -> None:

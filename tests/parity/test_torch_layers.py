@@ -25,7 +25,7 @@ from sightline.layers.arithmetic import (
 from sightline.layers.convolution import correlate, correlate_backward, linear_as_convolution
 from sightline.layers.initialise import activation_statistics, he, he_out, initialiser, lecun, sparse, uniform, xavier
 from sightline.layers.linear import bias_trick
-from sightline.layers.normalisation import LocalResponseNorm, batch_norm_step, fold_batchnorm
+from sightline.layers.normalisation import LocalResponseNorm, batch_norm_step, fold_pair
 from sightline.layers.pooling import TrainableSubsample, average_pool, max_pool
 
 torch.set_num_threads(1)
@@ -187,7 +187,7 @@ def test_fold_batchnorm(bias: bool, affine: bool) -> None:
                     tensor.copy_(drawn(6, seed=seed).exp() if name == "running_var" else drawn(6, seed=seed))
         layer, norm = layer.double(), norm.double().eval()
         weight = layer.weight.clone()
-        folded = fold_batchnorm(layer, norm)
+        folded = fold_pair(layer, norm)
         assert type(folded) is type(layer)
         assert same(folded(x), norm(layer(x)))
         assert torch.equal(layer.weight, weight)
@@ -195,9 +195,9 @@ def test_fold_batchnorm(bias: bool, affine: bool) -> None:
 
 def test_what_cannot_be_folded() -> None:
     with pytest.raises(UsageError, match="cannot follow 6 outputs"):
-        fold_batchnorm(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(4))
+        fold_pair(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(4))
     with pytest.raises(UsageError, match="without running statistics"):
-        fold_batchnorm(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, track_running_stats=False))
+        fold_pair(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, track_running_stats=False))
 
 
 def test_local_response_norm_by_loops() -> None:
