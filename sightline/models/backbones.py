@@ -36,12 +36,14 @@ def backbone(name: str, *, in_channels: int = 3, norm: Literal["batch", "group"]
 def strides(name: str, *, in_channels: int = 3, norm: Literal["batch", "group"] = "batch") -> tuple[int, ...]:
     """How many pixels of the image each map of that backbone steps over, from fine to coarse; each twice the last."""
     options = _options(name, in_channels, norm)
-    with torch.device("meta"):  # shapes without numbers
+    with torch.device("meta"):  # nothing is drawn
         trunk = MODELS[name](**options).eval()
-        try:
-            maps = trunk.features(torch.zeros(1, in_channels, _PROBE, _PROBE))
-        except UsageError as error:  # it sees one size of image only
-            raise _no_pyramid(name) from error
+    trunk.to_empty(device="cpu")  # torch takes longer to prepare a sum of shapes than this takes to run
+    try:
+        with torch.no_grad():
+            maps = trunk.features(torch.zeros(1, in_channels, _PROBE, _PROBE, device="cpu"))
+    except UsageError as error:  # it sees one size of image only
+        raise _no_pyramid(name) from error
     steps = tuple(_PROBE // m.shape[2] for m in maps)
     if any(b != 2 * a for a, b in pairwise(steps)) or steps[-1] == 1:
         raise _no_pyramid(name)

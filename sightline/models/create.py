@@ -82,12 +82,15 @@ def outline(name: str, **options: Any) -> nn.Module:
         return create_model(name, **options)
 
 
+_FILLING = {"normal_", "uniform_", "erfinv_", "clamp_", "mul_", "add_", "zero_", "fill_", "kaiming_uniform_"}
+
+
 class _Undrawn(TorchFunctionMode):
     """Skips what only fills tensors in place: drawing numbers for shapes takes most of their time."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func.__name__ in ("normal_", "uniform_", "erfinv_", "clamp_", "mul_", "add_", "zero_", "fill_"):
+        if func.__name__ in _FILLING:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 
