@@ -19,7 +19,7 @@ test:           ## the default suite: minutes
 contracts:      ## every classifier through the contract, compiled by inductor: hours
 	$(PY) benchmarks/contracts.py
 
-parity:         ## every network that torchvision or timm has too: minutes
+parity:         ## every classifier that torchvision or timm has too: minutes
 	$(PY) benchmarks/parity.py
 
 faults:         ## kill -9, full disks: about 15 minutes; figures go to results/

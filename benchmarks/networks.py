@@ -149,23 +149,17 @@ def proofs() -> str:
     parity, contracts = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("parity", "contracts"))
     rows, compiled = parity["rows"], contracts["inductor"]
     failed = [f"`{name}` ({line['error'].split(':')[0]})" for name, line in compiled.items() if line["error"]]
-    return (
-        f"Answers: {len(rows)} networks against torchvision {parity['machine']['torchvision'].split('+')[0]} and timm "
-        f"{parity['machine']['timm']}, largest difference {max(row['difference'] for row in rows):.0e} of the largest score "
-        f"(`{parity['command']}`). Contract: {contracts['contract']['cases']:,} cases, "
-        f"{len(contracts['contract']['failed'])} failed; through `torch.compile` (inductor) "
+    machine, plain = parity["machine"], contracts["contract"]
+    sentences = [
+        f"Answers: {len({row['model'] for row in rows})} classifiers against torchvision "
+        f"{machine['torchvision'].split('+')[0]} and timm {machine['timm']}, largest difference "
+        f"{max(row['difference'] for row in rows):.0e} of the largest score (`{parity['command']}`).",
+        f"Contract: {plain['cases']:,} cases, {len(plain['failed'])} failed; through `torch.compile` (inductor) "
         f"{len(compiled) - len(failed)} of {len(compiled)} networks"
         + (f", not {', '.join(failed)}" if failed else "")
-        + f" (`{contracts['command']}`)."
-    )
-
-
-def spread(losses: list[float | None]) -> str:
-    """The seeds' losses, lowest and highest; how many were no number any more."""
-    good = sorted(loss for loss in losses if loss is not None)
-    lost = len(losses) - len(good)
-    said = [" to ".join(dict.fromkeys(f"{loss:.2f}" for loss in (good[0], good[-1])))] if good else []
-    return ", ".join([*said, *([f"{lost} of {len(losses)} diverged"] if lost else [])])
+        + f" (`{contracts['command']}`).",
+    ]
+    return " ".join(sentences)
 
 
 def written(text: str, name: str, block: str) -> str:

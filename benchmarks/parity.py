@@ -1,4 +1,4 @@
-"""Every network that torchvision or timm has too, with distinct values in every tensor: do both answer alike?
+"""Every classifier that torchvision or timm has too, with distinct values in every tensor: do both answer alike?
 
     python benchmarks/parity.py [--only PATTERN]
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.engine.devices import allow_deep_graphs
+from sightline.engine.devices import deep_graphs
 from sightline.errors import UsageError
 from sightline.models.create import create_model
 from tests.distinct import farthest, fill_lively
@@ -88,7 +88,6 @@ def gradients(call: Callable[[Tensor], Any], network: nn.Module, x: Tensor) -> l
 
 def main() -> None:
     torch.set_num_threads(1)
-    allow_deep_graphs()
     backend, *names = (word for word in sys.argv[1:] if word != "--published")
     published = "--published" in sys.argv
     light: dict[str, dict[str, Any]] = {} if published else SMALLEST
@@ -96,7 +95,8 @@ def main() -> None:
         start = time.perf_counter()
         line: dict[str, Any] = {"name": name, "error": None}
         try:
-            check(name, backend, light.get(name, {}), compare=not published)
+            with deep_graphs():
+                check(name, backend, light.get(name, {}), compare=not published)
         except Exception as error:  # whatever a compiler says
             line["error"] = f"{type(error).__name__}: {str(error)[:500]}"
         torch._dynamo.reset()

@@ -128,18 +128,18 @@ def build_dataset(
     return dataset
 
 
-def obstacles(dataset: Dataset) -> list[str]:
-    """Why training would refuse a data set that was built for its images alone."""
+def obstacles(dataset: Dataset, leaks: Leaks) -> list[str]:
+    """Why training would refuse a data set that was built for its images alone, with this policy about leaks."""
     found = []
-    for refuse in (
-        lambda: settle_leaks(dataset.audit, "stop"),
-        lambda: _refuse_emptied(dataset.audit),
-        lambda: _refuse_untrained(dataset),
-    ):
-        try:
-            refuse()
-        except DataError as error:
-            found.append(str(error))
+    try:
+        settle_leaks(dataset.audit, leaks)
+    except DataError as error:
+        found.append(str(error))
+    try:
+        _refuse_emptied(dataset.audit)
+        _refuse_untrained(dataset)
+    except DataError as error:
+        found.append(str(error))
     return found
 
 

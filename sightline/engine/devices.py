@@ -81,8 +81,6 @@ def set_up(
     """Move the task to the device, wrap the networks that learn (`compiled`: through torch.compile, for training only);
     returns the optimisers as Fabric wraps them."""
     task.to(fabric.device)
-    if compiled:
-        allow_deep_graphs()
     for name in task.learned():
         network: Any = torch.compile(getattr(task, name)) if compiled else getattr(task, name)
         setattr(task, name, fabric.setup_module(network, move_to_device=False))
@@ -95,9 +93,15 @@ def require_compiler() -> None:
         raise ResourceError("fit.compile needs a C++ compiler and there is none", "install g++, or fit.compile=false")
 
 
-def allow_deep_graphs() -> None:
-    """Let torch.compile follow a thousand layers: its passes call themselves from one operation to the next."""
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), 100_000))
+@contextmanager
+def deep_graphs(enabled: bool = True) -> Iterator[None]:
+    """Inside, torch.compile may follow a thousand layers: its passes call themselves from one operation to the next."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 100_000) if enabled else before)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @contextmanager

@@ -49,9 +49,13 @@ class PartialConvolution(nn.Conv2d):
         nn.init.normal_(self.kernels, std=len(table) ** 0.5 / self.kernels.numel() ** 0.5)  # variance 1 / mean fan-in
 
     def start(self, fill: Callable[[Tensor], None]) -> None:
-        """Fill the kernels of each output map as a convolution (1, maps read, p, q) of its own."""
+        """Fill the kernels of each output map as a row of a convolution (readers, maps read, p, q), where so many output maps
+        read each input map on average: both fans are what they are."""
+        readers = max(round(len(self.kernels) / self.in_channels), 1)
         for read in self.kernels.detach().split([len(maps) for maps in self.table]):
-            fill(read[None])
+            rows = read.new_empty(readers, *read.shape)
+            fill(rows)
+            read.copy_(rows[0])
 
     @property
     def weight(self) -> Float[Tensor, "k c p q"]:  # type: ignore[override]

@@ -45,8 +45,8 @@ def describe(
                    holds itself. A reused module has one row: its parameters once, its multiply-adds summed over its
                    calls. What does not run is listed last, without output. The rows' sums are the totals.
     attention_multiply_adds   of queries with keys and of weights with values, beyond all rows
-    other_multiply_adds   of no layer that is known here, such as `F.conv2d` in a forward, as `torch.utils.flop_counter`
-                   finds them; 0 for the networks of this library
+    other_multiply_adds   of no layer that is known here, such as `F.conv2d` in a forward or torch's own attention, as
+                   `torch.utils.flop_counter` finds them; 0 for the networks of this library
     output         the first output's shape without the batch; null where it is not one tensor
     receptive_field   pixels of the input along a side ([height, width] where they differ), nothing clipped at the
                    border; null after global mixing, or where it cannot be followed
@@ -68,7 +68,7 @@ def describe(
     fields = ReceptiveFields(x)
     recorder = _Recorder(network, fields)
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), _evaluating(network), recorder.listening(), counter, fields:
+    with torch.no_grad(), _evaluating(network), _layer_by_layer(), recorder.listening(), counter, fields:
         network(x)
     layers = recorder.rows()
     of_layers = sum(layer["multiply_adds"] for layer in layers)
@@ -101,6 +101,17 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def _layer_by_layer() -> Iterator[None]:
+    """Torch's own attention layers as the products that they are: nobody can count within its fused ones."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 class _Recorder:

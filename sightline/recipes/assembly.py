@@ -195,17 +195,13 @@ def check(recipe: Recipe) -> None:
         known = ", ".join(MONITORED[recipe.task.kind])
         raise UsageError(f"fit.monitor={recipe.fit.monitor} is no metric of {recipe.task.kind}", f"it has {known}")
     if isinstance(recipe.task, ClassificationSection) and recipe.task.loss == "hinge" and recipe.task.label_smoothing:
-        raise UsageError(
-            "the hinge loss does not smooth labels", "leave task.label_smoothing out, or use cross_entropy"
-        )
-    if recipe.augment.preset == "none" and recipe.augment.flip:
-        raise UsageError("augment.preset=none flips nothing", "leave augment.flip out, or use augment.preset=light")
+        raise UsageError("the hinge loss does not smooth labels", "task.label_smoothing=0, or task.loss=cross_entropy")
     for key, names in SCHEDULED.items():
         asked, default = getattr(recipe.schedule, key), type(recipe.schedule).model_fields[key].default
         if asked != default and recipe.schedule.name not in names:
             raise UsageError(
                 f"schedule.{key} says nothing to schedule.name={recipe.schedule.name}",
-                f"leave it out, or use {' or '.join(names)}",
+                f"schedule.{key}={default}, or use {' or '.join(names)}",
             )
     build_optimizers(recipe, Classification(nn.Linear(1, 1)))
 

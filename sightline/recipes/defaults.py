@@ -100,9 +100,7 @@ def _classification(recipe: Recipe, facts: Facts) -> Filled:
         "input": {**shape, "fit": recipe.input.fit or ("stretch" if facts.one_aspect else "crop")},
         "augment": {
             "preset": recipe.augment.preset or ("standard" if facts.n < 2_000 and channels == 3 else "light"),
-            "flip": recipe.augment.flip
-            if recipe.augment.flip is not None
-            else channels == 3 and recipe.augment.preset != "none",
+            "flip": recipe.augment.flip if recipe.augment.flip is not None else channels == 3,
         },
         "optim": {"name": optimizer, **optim},
         "fit": {"batch": batch, "epochs": recipe.fit.epochs or epochs},
@@ -145,7 +143,7 @@ def _dense(recipe: Recipe, facts: Facts, *, model: str, pixels: int, batch: int,
         },
         "augment": {
             "preset": recipe.augment.preset or "light",
-            "flip": recipe.augment.flip if recipe.augment.flip is not None else recipe.augment.preset != "none",
+            "flip": recipe.augment.flip if recipe.augment.flip is not None else True,
         },
         "optim": {"name": optimizer, **values},
         "fit": {

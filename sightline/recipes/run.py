@@ -33,6 +33,8 @@ _FILLED = (  # no run begins before these are known
     *(("model", "name"), ("input", "size"), ("input", "width"), ("input", "channels"), ("input", "fit")),
     *(("augment", "preset"), ("optim", "name"), ("optim", "lr"), ("fit", "epochs"), ("fit", "batch")),
 )
+_INCOMPLETE = "is the run complete? see `sightline verify`"
+SEALED_INPUTS = {"data.json", "preprocessing.json"}  # what an answer depends on, beside the recipe and the weights
 SEAL = "manifest.json"  # of the files that do not change any more; written last
 
 
@@ -46,14 +48,12 @@ class Run:
         """A JSON object of the run. Raises DamagedError when it is missing or broken."""
         path = self.folder / name
         try:
-            value = json.loads(path.read_bytes())
+            value = json.loads(self._as_sealed(name) if name in SEALED_INPUTS else path.read_bytes())
             if not isinstance(value, dict):
                 raise ValueError("it holds no object")
             return value
         except (OSError, ValueError, RecursionError) as error:
-            raise DamagedError(
-                f"{path} cannot be read: {error}", "is the run complete? see `sightline verify`"
-            ) from error
+            raise DamagedError(f"{path} cannot be read: {error}", _INCOMPLETE) from error
 
     def write_json(self, name: str, value: Any) -> None:
         replace_file(self.folder / name, (json_text(value) + "\n").encode())
@@ -81,8 +81,8 @@ class Run:
     def recipe(self) -> Recipe:
         path = self.folder / "recipe.yaml"
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = self._as_sealed("recipe.yaml").decode("utf-8")
+        except UnicodeDecodeError as error:
             raise DamagedError(f"{path} cannot be read: {error}") from error
         try:
             values = parse_yaml(text, str(path))
@@ -141,10 +141,17 @@ class Run:
 
     def _as_sealed(self, name: str) -> bytes:
         """A file's bytes. Raises DamagedError where they are not those that the run was sealed with."""
-        data = (self.folder / name).read_bytes()
-        known = self.read_json(SEAL).get("files", {}).get(name) if (self.folder / SEAL).exists() else None
-        if known is not None and known != {"bytes": len(data), "sha256": digest(data)}:
-            raise DamagedError(f"{self.folder / name} is not as it was written", "restore it; see `sightline verify`")
+        path = self.folder / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read: {error}", _INCOMPLETE) from error
+        if (self.folder / SEAL).exists():
+            files = self.read_json(SEAL).get("files")
+            if not isinstance(files, dict):
+                raise DamagedError(f"{self.folder / SEAL} names no files", _INCOMPLETE)
+            if files.get(name) != {"bytes": len(data), "sha256": digest(data)}:
+                raise DamagedError(f"{path} is not as it was written", "restore it; see `sightline verify`")
         return data
 
     def task(self) -> Task:

@@ -192,7 +192,7 @@ def calibration(facts: Facts, limits: Thresholds) -> Finding | None:
         side = "It is surer than it is right" if facts.confidence > accuracy else "It is more often right than it says"
         evidence += f" Mean probability {percent(facts.confidence)}, accuracy {percent(accuracy, facts.n)}."
     text = f"{side}: do not set thresholds on its probabilities as they are."
-    soften = "surer" in side and not facts.number("task.label_smoothing")
+    soften = "surer" in side and not facts.number("task.label_smoothing") and facts.setting("task.loss") != "hinge"
     tries = (Try("Soften the labels.", facts.again("task.label_smoothing=0.1")),) if soften else ()
     return Finding("warning", "confidence", "Probabilities are off", text, evidence, tries)
 

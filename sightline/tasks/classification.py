@@ -22,7 +22,7 @@ class Classification(Task):
     instead: the scores, then those of auxiliary heads, each judged alike and counted `aux_weight` times (Szegedy et al.
     2014, arXiv:1409.4842: 0.3).
 
-    What it tells as its loss is the cross-entropy without smoothing, which validations measure, whatever it descends.
+    What it tells as its loss is the plain cross-entropy, which validations measure, whatever it descends.
     With the hinge, probabilities are the softmax of the scores: ordered rightly, calibrated by nothing.
     """
 
@@ -53,8 +53,8 @@ class Classification(Task):
         with torch.no_grad():
             right = ((scores.argmax(1) == labels.index) & labels.known).float().sum()
             accuracy = right / labels.known.sum().clamp(min=1)
-            usual = self.kind == "cross_entropy" and not self.label_smoothing
-            shown = mean if usual else cross_entropy(scores, labels, class_weight=self.class_weight)[0]
+            usual = self.kind == "cross_entropy" and not self.label_smoothing and self.class_weight is None
+            shown = mean if usual else cross_entropy(scores, labels)[0]
         return Loss(total, weight, {"loss": shown.detach(), "accuracy": accuracy})
 
     def predict(self, batch: Batch) -> Classes:

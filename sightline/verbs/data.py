@@ -27,7 +27,7 @@ def audit(what: str, *, show: str | Path | None = None, teller: Teller | None = 
     data = open_dataset(recipe, teller, whole=True)
     if show is not None:
         replace_file(Path(show), _drawn(data))
-    refused = [f"training would refuse this: {why}" for why in obstacles(data)]
+    refused = [f"training would refuse this: {why}" for why in obstacles(data, draft(what, (), {}).data.leaks)]
     for why in refused:
         teller.warn(why)
     found = data_json(data)

@@ -52,7 +52,10 @@ def draft(what: str, overrides: Sequence[str] | Mapping[str, Any], flags: Mappin
     model = values.get("model", {})
     if "model.name" in given and (not isinstance(model, Mapping) or given["model.name"] != model.get("name")):
         values = {**values, "model": {}, "input": {}, "optim": {}}  # another model clears what was meant for the first
-    return make_recipe(values, given)
+    recipe = make_recipe(values, given)
+    if "augment.flip" in given and recipe.augment.flip and recipe.augment.preset == "none":
+        raise UsageError("augment.preset=none flips nothing", "leave augment.flip out, or use augment.preset=light")
+    return recipe
 
 
 def _values(what: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sightline.engine.devices import (
     choose_precision,
     choose_threads,
     compute_threads,
+    deep_graphs,
     fingerprint,
     make_fabric,
     repeatable,
@@ -98,7 +99,8 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     start = _start(recipe, data, out, teller)
     run = place(recipe, data, out, smoke=smoke)
     device = choose_device(recipe.fit.device)
-    with compute_threads(recipe.fit.threads), repeatable(device), locked(run.folder):
+    compiling = deep_graphs(recipe.fit.compile)
+    with compute_threads(recipe.fit.threads), repeatable(device), compiling, locked(run.folder):
         begin(run, recipe, data, smoke=smoke, teller=teller)
         teller.keep(run.folder / "log.txt")
         _train(_ready(run, recipe, data, start, teller, smoke=bool(run.status["smoke"])))

@@ -101,12 +101,13 @@ class Training:
         self.clock.start(self.seen(state))
 
     def _keep_best(self, state: State) -> None:
-        """Keep the weights of the best validation by the monitored metric; without one, the latest."""
+        """Keep the weights of the best validation by the monitored metric; until one has a value, the latest."""
         scores = [self._score(row) for row in state.history]
         if best_index(scores) == len(scores) - 1 or max(scores) == UNDEFINED:
             state.best_weights = kept_weights(self.task, self.ema)
         patience = self.recipe.fit.patience
-        if patience is not None and should_stop(scores, patience) and state.ended is None:
+        known = next((i for i, score in enumerate(scores) if score != UNDEFINED), len(scores))
+        if patience is not None and should_stop(scores[known:], patience) and state.ended is None:
             state.ended = "early"
 
     def _score(self, row: Mapping[str, Any]) -> tuple[float, float]:

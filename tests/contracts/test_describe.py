@@ -261,9 +261,25 @@ class OutsideLayers(nn.Module):
         return self.fc(F.conv2d(x, self.kernel, stride=4).mean((2, 3)))
 
 
+class Attending(nn.Module):
+    """Torch's own attention, whose fused form nobody can count within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.attention = nn.Conv2d(3, 32, 4, 4), nn.MultiheadAttention(32, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.cut(x).flatten(2).transpose(1, 2)  # (b, 64, 32)
+        return self.attention(tokens, tokens, tokens, need_weights=False)[0]
+
+
 def test_work_outside_layers_is_counted_apart() -> None:
     found = describe(OutsideLayers(), input=(3, 16, 16))
     assert (found["multiply_adds"], found["other_multiply_adds"]) == (8 * 5, 16 * 8 * 48)
+    tokens = Attending()
+    found = describe(tokens, input=(3, 32, 32))
+    products = 4 * 64 * 32 * 32 + 2 * 64 * 64 * 32  # projections of 64 tokens; q·k and the weighted values
+    assert found["multiply_adds"] + found["other_multiply_adds"] == 64 * 32 * 48 + products
     for name in ("resnet18", "vit_ti_16", "lenet_1989", "efficientnet_b0", "maxout"):
         assert describe(name)["other_multiply_adds"] == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -121,10 +122,18 @@ def test_one_size_of_1998() -> None:
 def test_partial_kernels_can_be_started_anew() -> None:
     """Each map as a convolution over what it reads; what was read from a throw-away before."""
     network = create_model("lenet5_original")
-    initialise(network, "he")
-    for number, read in enumerate(network.c3.kernels.split([len(maps) for maps in network.c3.table])):
-        expected = (2 / read.numel()) ** 0.5
-        assert read.std().item() == pytest.approx(expected, rel=0.35), number
+    expected: dict[str, Callable[[int], float]] = {  # of a map that reads so many; ten read each of the six
+        "he": lambda maps: (2 / (25 * maps)) ** 0.5,
+        "he_out": lambda maps: (2 / (25 * 10)) ** 0.5,
+        "xavier": lambda maps: (2 / (25 * (maps + 10))) ** 0.5,
+    }
+    for name, deviation in expected.items():
+        initialise(network, name)
+        reads = [len(maps) for maps in network.c3.table]
+        scaled = [
+            kernels / deviation(maps) for maps, kernels in zip(reads, network.c3.kernels.split(reads), strict=True)
+        ]
+        assert torch.cat(scaled).std().item() == pytest.approx(1, rel=0.05), name
     initialise(network, "zeros")
     assert network.c3.kernels.abs().max() == 0
 

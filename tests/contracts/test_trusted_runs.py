@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import errno
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from sightline.engine.state import State
 from sightline.reports.content import read_content
 from sightline.storage.locks import locked
 from sightline.tasks.classification import Classification
+from sightline.verbs.preparing import draft
 from sightline.verbs.training import Training
 from tests.asking import called, folder, image, refused
 
@@ -43,8 +43,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
 def finished(tmp_path_factory: pytest.TempPathFactory, photos: str) -> Path:
     """Three epochs, which are no whole number of steps."""
     place = tmp_path_factory.mktemp("finished")
-    os.environ["SIGHTLINE_CACHE"] = str(place / "cache")
-    done = CliRunner().invoke(app, ["train", photos, "-m", "linear", "--epochs", "3", "--out", str(place / "run")])
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.setenv("SIGHTLINE_CACHE", str(place / "cache"))
+        done = CliRunner().invoke(app, ["train", photos, "-m", "linear", "--epochs", "3", "--out", str(place / "run")])
     assert done.exit_code == 0, done.output
     return place / "run"
 
@@ -85,13 +86,13 @@ def test_a_validation_without_a_value_keeps_nothing() -> None:
     )
     training._score = lambda row: Training._score(training, row)
     state, kept = State(), []
-    for number, value in enumerate((None, 0.2, 0.6, None, None)):
+    for number, value in enumerate((None, None, None, 0.2, 0.6, None, None)):
         with torch.no_grad():
             task.model.weight.fill_(number)
         state.history.append({"val_mcc": value, "val_loss": 1.0})
         Training._keep_best(training, state)
         kept.append(state.best_weights["model.weight"].item())
-    assert kept == [0, 1, 2, 2, 2]
+    assert kept == [0, 1, 2, 3, 4, 4, 4]
     assert state.ended == "early"
 
 
@@ -103,6 +104,20 @@ def test_a_flipped_bit_in_the_kept_weights(finished: Path, tmp_path: Path, photo
     weights.write_bytes(data)
     for verb in (["evaluate", str(run)], ["predict", str(run), f"{photos}/cat/0.png"]):
         assert "model.safetensors is not as it was written" in refused(3, *verb)
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "preprocessing.json", "data.json"])
+def test_whatever_an_answer_depends_on_is_sealed(name: str, finished: Path, tmp_path: Path, photos: str) -> None:
+    run = copied(finished, tmp_path / "run")
+    (run / name).write_bytes((run / name).read_bytes() + b"\n")
+    assert f"{name} is not as it was written" in refused(3, "predict", str(run), f"{photos}/cat/0.png")
+
+
+@pytest.mark.parametrize("seal", ["{}", '{"files": []}', '{"files": {}}', "[", '"x"'])
+def test_a_seal_that_says_nothing(seal: str, finished: Path, tmp_path: Path) -> None:
+    run = copied(finished, tmp_path / "run")
+    (run / "manifest.json").write_text(seal)
+    refused(3, "evaluate", str(run))
 
 
 def test_checkpoints_of_another_run(finished: Path, tmp_path: Path, photos: str) -> None:
@@ -153,6 +168,14 @@ def test_data_says_what_training_would_refuse(tmp_path: Path) -> None:
         assert code == 0
         assert [note for note in found["notes"] if note.startswith("training would refuse this: ") and words in note]
         assert "training would refuse this" in stderr
+    for policy in ("drop", "keep"):
+        (tmp_path / "r.yaml").write_text(f"data: {{path: {leaks}, leaks: {policy}}}\n")
+        assert not [note for note in called("data", str(tmp_path / "r.yaml"))[1]["notes"] if "refuse" in note]
+    for number in range(7):
+        image(tmp_path / "flat" / f"{number}.png", 500 + number)
+    notes = [note for note in called("data", str(tmp_path / "flat"))[1]["notes"] if "refuse" in note]
+    assert len(notes) == 1
+    assert "has no labels" in notes[0]
     good = folder(tmp_path / "good", {"cat": 10, "dog": 10})
     assert not [note for note in called("data", good)[1]["notes"] if "refuse" in note]
 
@@ -173,6 +196,15 @@ def test_the_command_that_makes_a_run_again_starts_where_its_data_are(tmp_path: 
     assert called("train", "photos", "-m", "linear", "--smoke", "--out", "exp/one")[0] == 0
     assert read_content(Path("exp/one")).run.place == "exp/one"
     assert "sightline train exp/one/recipe.yaml" in Path("exp/one/report.html").read_text()
+
+
+def test_what_a_recipe_says_of_flips_is_no_contradiction(photos: str, tmp_path: Path) -> None:
+    """Only the two words side by side are one; and a preset that comes back brings the flips back."""
+    run = tmp_path / "run"
+    assert called("train", photos, "-m", "linear", "--smoke", "augment.preset=none", "--out", str(run))[0] == 0
+    again = str(run / "recipe.yaml")
+    assert draft(again, ["augment.preset=light"], {}).augment.flip
+    assert draft("cifar10_resnet20", ["augment.preset=none"], {}).augment.preset == "none"
 
 
 def test_nothing_to_judge_on(tmp_path: Path) -> None:

@@ -293,6 +293,13 @@ def test_nothing_is_advised_that_another_finding_calls_vain() -> None:
     assert any("optim.lr=0.03" in command for command in commands(settled))
 
 
+def test_a_hinge_is_not_told_to_smooth_labels() -> None:
+    facts, *_ = SCENARIOS["over-confident"]
+    assert any("label_smoothing" in command for command in commands(facts))
+    hinge = replace(facts, recipe=facts.recipe | {"task": {"loss": "hinge", "label_smoothing": 0.0}})
+    assert not any("label_smoothing" in command for command in commands(hinge))
+
+
 def test_a_rate_of_one_is_no_whole_number() -> None:
     """Adadelta's own: a third of it is 0.3, not 1 again."""
     facts = replace(GOOD, recipe=GOOD.recipe | {"optim": {"lr": 1.0}})
