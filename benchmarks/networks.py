@@ -162,6 +162,14 @@ def proofs() -> str:
     return " ".join(sentences)
 
 
+def spread(losses: list[float | None]) -> str:
+    """The seeds' losses, lowest and highest; how many were no number any more."""
+    good = sorted(loss for loss in losses if loss is not None)
+    lost = len(losses) - len(good)
+    said = [" to ".join(dict.fromkeys(f"{loss:.2f}" for loss in (good[0], good[-1])))] if good else []
+    return ", ".join([*said, *([f"{lost} of {len(losses)} diverged"] if lost else [])])
+
+
 def written(text: str, name: str, block: str) -> str:
     """The page with what stands between the marks of that name replaced."""
     before, rest = text.split(f"<!-- {name} -->")
