@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from sightline.cli.main import app
+from sightline.models import MODELS
 from sightline.recipes.reading import make_recipe, read_values, shipped_recipes
 from sightline.recipes.recipe import Recipe
 
@@ -78,3 +79,9 @@ def test_the_ci_runs_the_command_that_the_readme_gives() -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == lines[1]
+
+
+def test_every_classifier_has_a_row() -> None:
+    page = (ROOT / "docs" / "networks.md").read_text()
+    rows = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
+    assert rows == set(MODELS.matching(heading="classification"))
