@@ -17,10 +17,8 @@ _NAMED = 3  # classes or objects of an image
 
 def summary_text(found: Mapping[str, Any]) -> str:
     split = "test" if found["test"] else "val"
-    metrics = found[split]
-    lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in _SUMMARY if name in (metrics or ())][
-        :_NAMED
-    ]
+    metrics = found[split] or {}
+    lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in _SUMMARY if name in metrics][:_NAMED]
     rate = f", {found['images_per_second']:,.0f} images/s" if found["images_per_second"] else ""
     judged = f"{split} {', '.join(lines)}" if metrics else "not judged, for want of val and test images"
     return f"{shown(found['run'])}: {judged} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"

@@ -94,11 +94,13 @@ def bilinear_kernel(factor: int) -> Float[Tensor, "k k"]:
 def bilinear_start(channels: int, factor: int, *, mixing: bool = False) -> nn.ConvTranspose2d:
     """A learnable layer that enlarges `factor` times, channel by channel, and starts as bilinear interpolation; the outermost
     pixels differ, as nothing is repeated beyond the border. `mixing`: every channel may learn to read all others."""
-    side, groups = 2 * factor - factor % 2, 1 if mixing else channels
-    layer = nn.ConvTranspose2d(
-        channels, channels, side, stride=factor, padding=(factor - factor % 2) // 2, groups=groups, bias=False
-    )
-    with torch.no_grad(), torch.device("cpu"):  # also where the layer itself is only a shape
+    groups = 1 if mixing else channels
+    with torch.device("cpu"):  # also where the layer itself is only a shape
+        kernel = bilinear_kernel(factor)
         own = torch.eye(channels) if mixing else torch.ones(channels, 1)  # (channels, channels / groups)
-        layer.weight.copy_(own[:, :, None, None] * bilinear_kernel(factor))
+    layer = nn.ConvTranspose2d(
+        channels, channels, len(kernel), stride=factor, padding=(factor - factor % 2) // 2, groups=groups, bias=False
+    )
+    with torch.no_grad():
+        layer.weight.copy_(own[:, :, None, None] * kernel)
     return layer
