@@ -4,7 +4,8 @@
 
 Both sides train the same network on the same images with the same batch and augmentation, each in a process of its own,
 turn about. The plain side is a torchvision data set behind a DataLoader with the best of 0, 1 and 2 workers (chosen in a
-round of its own); ours is the command that a user types, with `fit.compile=true` where asked. Neither side's first ten
+round of its own), under autocast where ours is; bf16 is also held against the loop as the examples write it, in fp32
+(`fp32_loop`). Ours is the command that a user types, with `fit.compile=true` where asked. Neither side's first ten
 steps are timed, nor the validation between our epochs, which the plain loop does without. Memory is the peak of the
 whole process tree's largest process. Needs $SIGHTLINE_DATA with mnist/ and cifar10/. Writes results/speed-training.json,
 where a row takes the place of the one of the same network, precision and processor.
@@ -160,27 +161,42 @@ def in_a_process(**arguments: Any) -> dict[str, Any]:
 
 
 def compare(model: str, precision: str, rounds: int, seconds: float, device: str, compiled: bool) -> dict[str, Any]:
-    asked = {"model": model, "precision": precision, "device": device}
-    tried = {w: in_a_process(**asked, workers=w, seconds=seconds / 2) for w in (0, 1, 2)}
-    workers = max(tried, key=lambda w: tried[w]["images_per_second"])
-    pairs = []
+    asked = {"model": model, "device": device}
+    kinds = ("fp32",) if precision == "fp32" else ("bf16", "fp32")  # the examples' own loop has no autocast
+    workers = {}
+    for kind in kinds:
+        tried = {w: in_a_process(**asked, precision=kind, workers=w, seconds=seconds / 2) for w in (0, 1, 2)}
+        workers[kind] = max(tried, key=lambda w: tried[w]["images_per_second"])
+    us, plains = [], {kind: [] for kind in kinds}
     for _ in range(rounds):
-        base = in_a_process(**asked, workers=workers, seconds=seconds)
-        pairs.append((ours(model, precision, seconds, device, compiled), base))
-    speed = [a["images_per_second"] / b["images_per_second"] for a, b in pairs]
-    memory = [a["megabytes"] / b["megabytes"] for a, b in pairs]
-    return {
+        for kind in kinds:
+            plains[kind].append(in_a_process(**asked, precision=kind, workers=workers[kind], seconds=seconds))
+        us.append(ours(model, precision, seconds, device, compiled))
+    row = {
         "model": model,
         "precision": precision,
         "compiled": compiled,
         "goal": TASKS[model]["goal"],
+        **_against(us, plains[precision]),
+        "memory_ratio": round(statistics.median(_ratios(us, plains[precision], "megabytes")), 3),
+        "images_per_second": round(statistics.median(a["images_per_second"] for a in us), 1),
+        "plain_workers": workers[precision],
+        "n": rounds,
+    }
+    return row | ({"fp32_loop": _against(us, plains["fp32"])} if precision != "fp32" else {})
+
+
+def _ratios(us: list[dict[str, Any]], plain: list[dict[str, Any]], what: str) -> list[float]:
+    return [a[what] / b[what] for a, b in zip(us, plain, strict=True)]
+
+
+def _against(us: list[dict[str, Any]], plain: list[dict[str, Any]]) -> dict[str, Any]:
+    """Our speed for theirs, round by round."""
+    speed = _ratios(us, plain, "images_per_second")
+    return {
         "ratio": round(statistics.median(speed), 3),
         "ratio_range": [round(min(speed), 3), round(max(speed), 3)],
-        "memory_ratio": round(statistics.median(memory), 3),
-        "images_per_second": round(statistics.median(a["images_per_second"] for a, _ in pairs), 1),
-        "plain_images_per_second": round(statistics.median(b["images_per_second"] for _, b in pairs), 1),
-        "plain_workers": workers,
-        "n": rounds,
+        "plain_images_per_second": round(statistics.median(b["images_per_second"] for b in plain), 1),
     }
 
 
