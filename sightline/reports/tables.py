@@ -52,7 +52,9 @@ def metrics_table(content: Content, facts: Facts, limits: Thresholds) -> dict[st
     note = f"Kept weights, no augmentation. Images measured: {', '.join(sizes)}." if sizes else "Kept weights."
     if content.judged is not None:
         times = "200" if facts.objects is not None else "1,000"
-        note += f" Intervals: bootstrap over images, {times} resamples."
+        note += f" Intervals: bootstrap over images, {times} resamples"
+        all_or_none = any(facts.metric(facts.split, name) in (0.0, 1.0) for name in ("accuracy", "top5"))
+        note += "; by Wilson where all images are right, or none." if all_or_none else "."
     judged = split_word(facts.split) if facts.split else ""
     return {
         "splits": [split_word(s) for s in splits],

@@ -96,6 +96,8 @@ class Training:
             row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
         state.history.append(row)
         self._keep_best(state)
+        if state.ended == "early" and state.logged.sums():
+            self.log(state)
         self._tell(state, row, rate)
         self.write_history(state)
         self.clock.start(self.seen(state))

@@ -76,9 +76,11 @@ def test_all_right_still_has_an_interval(tmp_path):
     rows = trained().rows["test"]
     perfect = replace(rows, probability=np.eye(10)[rows.target])
     digits = replace(trained(), rows=dict(trained().rows) | {"test": perfect})
-    facts = facts_of(read_content(write_run(tmp_path / "run", Fake(), digits)), Thresholds())
+    folder = write_run(tmp_path / "run", Fake(), digits)
+    facts = facts_of(read_content(folder), Thresholds())
     assert facts.interval == pytest.approx(wilson(1.0, 400, 1.96))
     assert facts.interval[0] < 0.995
+    assert "1,000 resamples; by Wilson where all" in words_of(build_report(folder, picture=picture_of(digits)))
 
 
 def test_worst_mistakes_are_the_surest(run):

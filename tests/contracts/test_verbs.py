@@ -215,12 +215,16 @@ def test_a_report_finds_pictures_by_name(place: Path, monkeypatch: pytest.Monkey
 
 def test_early_stopping_ends_and_keeps_the_best(place: Path) -> None:
     out = place / "early"
-    found = called("train", "digits", "--epochs", "30", "fit.patience=1", "optim.lr=0.02", "--out", str(out))
+    found = called(
+        "train", "digits", "--epochs", "30", "fit.patience=1", "optim.lr=0.02", "--batch", "48", "--out", str(out)
+    )
     assert found["stopped"] == "early"
     history = np.genfromtxt(out / "history.csv", delimiter=",", names=True)
-    assert history["val_accuracy"][-1] <= history["val_accuracy"].max()
-    kept = json.loads((out / "metrics.json").read_text())["val"]["accuracy"]
-    assert kept == history["val_accuracy"].max()
+    assert history["val_loss"][-1] > history["val_loss"].min()  # what is monitored
+    assert json.loads((out / "metrics.json").read_text())["val"]["loss"] == history["val_loss"].min()
+    logged = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert logged[-1] == history["step"][-1]
+    assert history["step"][-1] % 10  # it did not end on a step that is logged anyway
 
 
 @pytest.mark.parametrize(
