@@ -49,6 +49,7 @@ class _Set:
     pages: Sequence[Page]
     categories: dict[str, None] = field(default_factory=dict)  # names in order
     images: list[tuple[str, str | None, ImageEntry, list[Entry]]] = field(default_factory=list)  # name, split, …
+    given: set[str | None] = field(default_factory=set)  # splits that files with images are named for
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -111,6 +112,7 @@ def read_coco(found: Walk, pages: Sequence[Page]) -> Source:
         records=tuple(Record(row, name, None, split) for row, (name, split, *_) in enumerate(work.images)),
         classes=classes,
         contents=contents,
+        emptied_splits=tuple(sorted(filter(None, work.given - {split for _, split, *_ in work.images}))),
         notes=(*_said(work, entries, outlined), *work.notes),
         problems=(*found.refused, *work.problems),
         annotations=DrawnObjects("instances" if instances else "detection", contents, drawn, len(classes)),
@@ -159,6 +161,7 @@ def _read(work: _Set, page: Page, index: dict[str, list[str]]) -> None:
     work.problems += bad
     found: dict[Any, tuple[str, ImageEntry]] = {}
     taken: dict[str, Any] = {}
+    work.given |= {page.split} if images else set()
     lost = {name.rsplit("/", 1)[-1] for name in work.found.lost}
     for image in images.values():
         names = _meant(image.file_name, page, index)

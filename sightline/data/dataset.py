@@ -24,7 +24,7 @@ from .duplicates import Leaks, contradictions, same_pixels, settle_leaks
 from .names import SPLITS
 from .records import QUARANTINED, Problem, Record
 from .sniff import open_data
-from .splits import Assignment, Fractions, assign
+from .splits import Assignment, Fractions, assign, refuse_emptied_splits
 
 Question = Literal["classification", "segmentation", "detection", "instances"]
 Needs = Literal["classes", "identities", "images"]
@@ -121,6 +121,7 @@ def build_dataset(
     found = settle_leaks(found, leaks)
     _refuse_quarantine(found, max_quarantined)
     if needs != "images":
+        refuse_emptied_splits(found)
         _refuse_emptied(found)
     dataset = _put_together(found, assign(found, fractions=fractions), groups)
     if needs == "classes":
@@ -136,6 +137,7 @@ def obstacles(dataset: Dataset, leaks: Leaks) -> list[str]:
     except DataError as error:
         found.append(str(error))
     try:
+        refuse_emptied_splits(dataset.audit)
         _refuse_emptied(dataset.audit)
         _refuse_untrained(dataset)
     except DataError as error:

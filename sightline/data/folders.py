@@ -82,7 +82,12 @@ def _split_folders(root: Path, found: Walk, images: list[str]) -> Source:
     if beside := len(images) - len(inside):
         source = replace(source, notes=(*source.notes, f"images outside the split folders, not used: {beside}"))
     lost = {class_text(name.split("/")[1]) for name in folders if name not in used and _any_in(name, found.lost)}
-    return replace(source, emptied=tuple(sorted(lost - set(source.classes))))
+    given = {word for name in found.lost if "/" in name and (word := split_named(name.split("/", 1)[0]))}
+    return replace(
+        source,
+        emptied=tuple(sorted(lost - set(source.classes))),
+        emptied_splits=tuple(sorted(given - {record.split for record in records})),
+    )
 
 
 def _class_folders(root: Path, found: Walk, images: list[str], tables: list[str]) -> Source:
@@ -152,9 +157,8 @@ def _unlabelled(root: Path, found: Walk, images: list[str]) -> Source:
 def _source(root: Path, found: Walk, kind: str, records: list[Record], notes: Iterable[str]) -> Source:
     classes = tuple(sorted({r.label for r in records if r.label is not None}))
     contents = Files(found.root)
-    return Source(
-        _name(root), kind, found.root, tuple(records), classes, contents, (), tuple(notes), tuple(found.refused)
-    )
+    notes, problems = tuple(notes), tuple(found.refused)
+    return Source(_name(root), kind, found.root, tuple(records), classes, contents, notes=notes, problems=problems)
 
 
 def _name(root: Path) -> str:

@@ -20,12 +20,13 @@ from .records import KEPT, Problem
 
 class Listed(NamedTuple):
     """`split` of every image that a list names; those `torn` between two are refused; what was wrong with lines;
-    sentences about the files."""
+    sentences about the files; which splits were `given`, with or without images."""
 
     split: dict[str, str]
     torn: frozenset[str]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    given: frozenset[str] = frozenset()
 
 
 def lists_among(files: Sequence[str], folder: str) -> dict[str, str]:
@@ -46,12 +47,14 @@ def read_lists(root: str, lists: Mapping[str, str], images: Sequence[str], lost:
     problems: list[Problem] = []
     notes: list[str] = []
     torn: set[str] = set()
+    given: set[str] = set()
     for file, split in lists.items():
         text, note = read_text(Path(root, file))
         notes += [f"{shown(file)} {note}"] if note else []
         for line, written in enumerate(text.splitlines(), 1):
             if not written.strip():
                 continue
+            given.add(split)
             names = _meant(written.strip(), index)
             if len(names) != 1:
                 if not _meant(written.strip(), gone):
@@ -70,7 +73,7 @@ def read_lists(root: str, lists: Mapping[str, str], images: Sequence[str], lost:
                 torn.add(name)
             problems.append(Problem(shown(file), line, reason, "remove one of the lines", action))
     split_of = {name: split for name, (split, _, _) in said.items() if name not in torn}
-    return Listed(split_of, frozenset(torn), tuple(problems), tuple(notes))
+    return Listed(split_of, frozenset(torn), tuple(problems), tuple(notes), frozenset(given))
 
 
 def _is_list(name: str, folder: str) -> bool:

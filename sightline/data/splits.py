@@ -55,7 +55,7 @@ def fractions_for(n: int) -> Fractions:
 
 
 def assign(audit: Audit, *, fractions: Fractions | None = None) -> Assignment:
-    """The split of every image in use. Raises DataError where a given split has become empty."""
+    """The split of every image in use; a given one is respected."""
     units = units_of(audit)
     records = audit.source.records
     given = np.array([NONE if r.split is None else SPLITS.index(r.split) for r in records], dtype=np.int64)
@@ -73,7 +73,6 @@ def assign(audit: Audit, *, fractions: Fractions | None = None) -> Assignment:
         ]
     else:
         given[given == NONE] = TRAIN  # rows of a file that is named for no split
-        _refuse_emptied(audit, given)
         shares = Fractions(1 - CARVED, CARVED, 0.0) if VAL not in present and TRAIN in present else None
         ids = np.flatnonzero(audit.used & (given == TRAIN)) if shares else np.empty(0, dtype=np.int64)
         notes = _about_given(audit, given, units)
@@ -91,11 +90,15 @@ def _checked(shares: Fractions) -> Fractions:
     return shares
 
 
-def _refuse_emptied(audit: Audit, given: Int[np.ndarray, "n"]) -> None:
-    for code, name in enumerate(SPLITS):
-        total = int((given == code).sum())
-        if total and not (audit.used & (given == code)).any():
-            raise DataError(f"the {name} split is empty: everything in it ({total}) is quarantined", "see the problems")
+def refuse_emptied_splits(audit: Audit) -> None:
+    """Raises DataError where a split is given and nothing in it can be used: no other takes its place unasked."""
+    used = {record.split for record in audit.records()}
+    given = {*audit.source.emptied_splits, *(record.split for record in audit.source.records)}
+    for name in sorted(name for name in given - used if name):
+        raise DataError(
+            f"the {name} split is empty: all that is given for it is quarantined",
+            "mend what `sightline data` names, or take the split away",
+        )
 
 
 def _about_given(audit: Audit, given: Int[np.ndarray, "n"], units: Units) -> list[str]:

@@ -1,7 +1,7 @@
 """`data.json`: what a run was trained on, and the hash by which a resumed run knows that it still is.
 
-The hash covers names, pixels, labels or annotations, and splits of the images in use: a moved folder keeps it, a changed
-pixel, label, box or name does not.
+The hash covers the classes in their order, and names, pixels, labels or annotations, and splits of the images in use: a
+moved folder keeps it, a changed pixel, label, box or name does not.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def imbalance(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def data_hash(dataset: Dataset) -> str:
-    """SHA-256 over (name, pixel hash, label, split) of the images in use, in id order; the label is a hash of the
-    annotation where there is one."""
-    state = hashlib.sha256()
+    """SHA-256 over the classes in order, then (name, pixel hash, label, split) of the images in use, in id order; the
+    label is a hash of the annotation where there is one."""
+    state = hashlib.sha256(json.dumps(dataset.classes).encode() + b"\n")
     for id in dataset.ids().tolist():
         record = dataset.records[id]
         label = dataset.audit.truths[id] if dataset.audit.truths else record.label

@@ -46,6 +46,7 @@ class _Table:
     split_column: bool  # whether any row gives one
     rows: list[_Row] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)  # of all rows, refused ones included
+    splits: set[str] = field(default_factory=set)  # the same
     problems: list[Problem] = field(default_factory=list)
 
     def refuse(self, line: int, reason: str, fix: str) -> None:
@@ -67,11 +68,13 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
     problems: list[Problem] = []
     notes: list[str] = []
     named: set[str] = set()
+    splits: set[str] = set()
     for path in paths:
         table, note = _read(path, folder)
         rows += table.rows
         problems += table.problems
         named |= table.labels
+        splits |= table.splits
         notes += [f"{table.name} {note}"] if note else []
     rows = _settle_repeats(rows, problems)
     if not rows:
@@ -93,6 +96,7 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         classes=classes,
         contents=Files(folder.root),
         emptied=tuple(sorted({class_text(label) for label in named} - set(classes))),
+        emptied_splits=tuple(sorted(splits - {row.said[1] for row in rows})),
         notes=tuple(notes),
         problems=tuple(problems),
     )
@@ -149,6 +153,8 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
         split = split_named(word)
         if split is None:
             return table.refuse(line, f"no-split: '{shown(word[:40])}' is no split", "write train, val or test")
+    if split is not None:
+        table.splits.add(split)
     try:
         name = folder.locate(row[columns.path], split)
     except NotFound as error:

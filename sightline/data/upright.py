@@ -16,11 +16,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from sightline.preprocessing.containers import walk
-from sightline.preprocessing.decoder import MAX_BYTES
+from sightline.preprocessing.decoder import MAX_BYTES, stated_orientation
 from sightline.preprocessing.pixels import oriented
 from sightline.preprocessing.reading import read_bytes
 from sightline.preprocessing.rejection import Rejected
-from sightline.preprocessing.tiff import ORIENTATION, orientation
 
 from .records import Content
 
@@ -50,13 +49,10 @@ def stored(content: Content) -> Stored:
     container = walk(data)
     try:
         with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
-            if container.format == "TIFF":  # Pillow says its size turned already
-                turned = image.getexif().get(ORIENTATION, 1)
-            else:
-                turned = orientation(image.info["exif"]) if "exif" in image.info else 1
+            turned = stated_orientation(image, container)
     except Exception as error:  # as the decoder does: no bytes may end a training
         raise Rejected("damaged", f"{container.format}: {error or type(error).__name__}") from error
-    return Stored(container.height, container.width, turned if turned in range(1, 9) else 1)
+    return Stored(container.height, container.width, turned if turned and turned in range(1, 9) else 1)
 
 
 def upright(mask: UInt8[np.ndarray, "h w"], orientation: int) -> UInt8[np.ndarray, "h2 w2"]:

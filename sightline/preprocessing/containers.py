@@ -17,13 +17,16 @@ from . import png, tiff
 from .rejection import Rejected
 
 MAX_SEGMENTS = 100_000  # of a JPEG
+# Every scan of a progressive JPEG passes over all of its pixels, and an empty one takes ten bytes. Encoders write about ten.
+FREE_SCANS, SCANNED_PIXELS = 32, 1 << 29
 MAX_BLOCKS = 1_000_000  # of a GIF; one of 255 MB has so many
 
 
 @dataclass(frozen=True)
 class Container:
     """`end`: where the format's own structure ends (None: it does not say). `frames`: None where Pillow knows cheaply.
-    `bits` a sample. `cover` (left, top, right, bottom): the part of the canvas that the first frame of a GIF paints."""
+    `bits` a sample. `cover` (left, top, right, bottom): the part of the canvas that the first frame of a GIF paints.
+    `exif` of a PNG, which may keep it behind its pixels."""
 
     format: str
     width: int
@@ -33,6 +36,7 @@ class Container:
     bits: int = 8
     cover: tuple[int, int, int, int] | None = None
     tags: tiff.Tags = field(default_factory=dict)
+    exif: bytes | None = None
 
 
 def walk(data: bytes) -> Container:
@@ -68,16 +72,19 @@ def _parts(most: int) -> Iterator[None]:
 def _png(data: bytes) -> Container:
     """The header and the chunks that must be there."""
     width, height, bits, colour = struct.unpack_from(">LLBB", data, 16)
-    end, kinds = 8, set()
-    for kind, _, body_end in png.chunks(data):
+    end, kinds, exifs = 8, set(), {}
+    for kind, start, body_end in png.chunks(data):
         kinds.add(kind)
         end = body_end + 4  # behind the checksum
+        if (exif := png.exif_in(kind, data[start:body_end])) is not None:
+            exifs[kind] = exif
     for needed in (b"IDAT", b"PLTE") if colour == 3 else (b"IDAT",):
         if needed not in kinds:
             raise Rejected("damaged", f"PNG without {needed!r}")
     if bits == 16 and colour == 2 and b"tRNS" in kinds:
         raise Rejected("unsupported-format", "16-bit colour PNG with a transparent colour is not read")
-    return Container("PNG", width, height, end=end, bits=bits)
+    exif = exifs.get(b"eXIf", next(iter(exifs.values()), None))
+    return Container("PNG", width, height, end=end, bits=bits, exif=exif)
 
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # inside coded data 0xFF is stuffed (00), restarts (D0-D7) or fills
@@ -85,7 +92,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # inside coded data 0xFF is 
 
 def _jpeg(data: bytes) -> Container:
     """Marker segments from SOI to EOI (ITU-T T.81, annex B)."""
-    place, size = 2, None
+    place, size, scans = 2, None, 0
     for _ in _parts(MAX_SEGMENTS):
         fill = _FILL.match(data, place)
         if data[place] != 0xFF or fill is None:
@@ -99,12 +106,15 @@ def _jpeg(data: bytes) -> Container:
             size = struct.unpack_from(">HH", data, place + 3)
         place += max(length, 2)
         if marker == 0xDA:  # coded data follows the scan's header
+            scans += 1
             found = _MARKER.search(data, place)
             if found is None:
                 raise Rejected("truncated", f"JPEG of {len(data):,} bytes has no end marker")
             place = found.start()
     if size is None:
         raise Rejected("damaged", "JPEG without a frame header")
+    if scans > FREE_SCANS and scans * size[0] * size[1] > SCANNED_PIXELS:
+        raise Rejected("too-many-pixels", f"JPEG that goes over {size[1]} x {size[0]} pixels {scans:,} times")
     return Container("JPEG", size[1], size[0], end=place)
 
 
@@ -176,6 +186,8 @@ def _webp(data: bytes) -> Container:
 
 def _tiff(data: bytes) -> Container:
     """The first directory: sample layouts that would come out wrong are refused here."""
+    if (claimed := tiff.claimed(data)) > len(data):
+        raise Rejected("damaged", f"TIFF of {len(data):,} bytes whose tags claim {claimed:,}")
     tags, frames = tiff.read_tags(data)
     bits = max(tags.get(tiff.BITS, (1,)))
     if bits > 16 or max(tags.get(tiff.SAMPLE_FORMAT, (1,))) > 1:

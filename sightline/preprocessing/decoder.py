@@ -143,11 +143,16 @@ def _opened(
     return Decoded(oriented(pixels, 1 if container.format == "TIFF" else turned), mode, container.format, tuple(notes))
 
 
-def _orientation(image: Image.Image, container: Container, notes: list[str]) -> int:
+def stated_orientation(image: Image.Image, container: Container) -> int | None:
+    """EXIF's, as it is stated; 1 where it is not, None where it cannot be read."""
     if container.format == "TIFF":
-        turned = image.getexif().get(ORIENTATION, 1)  # as Pillow will turn it
-    else:
-        turned = orientation(image.info["exif"]) if "exif" in image.info else 1
+        return int(image.getexif().get(ORIENTATION, 1))  # as Pillow will turn it
+    exif = container.exif if container.format == "PNG" else image.info.get("exif")
+    return 1 if exif is None else orientation(exif)
+
+
+def _orientation(image: Image.Image, container: Container, notes: list[str]) -> int:
+    turned = stated_orientation(image, container)
     if turned is None:
         notes.append("exif-unreadable")
         return 1

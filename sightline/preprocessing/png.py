@@ -14,6 +14,8 @@ from .rejection import Rejected
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 300_000
+MAX_EXIF = 1 << 20
+_PROFILE = b"Raw profile type exif\0"  # in hexadecimal, from before eXIf was in the standard (2017)
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type → samples a pixel
 _PIECE = 1 << 16
 
@@ -32,6 +34,20 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if kind == b"IEND":
             return
     raise Rejected("damaged", f"PNG of more than {MAX_CHUNKS:,} chunks")
+
+
+def exif_in(kind: bytes, body: bytes) -> bytes | None:
+    """The EXIF that a chunk holds, wherever it stands; b"" where it cannot be read, None where there is none."""
+    if kind == b"eXIf":
+        return body
+    if kind not in (b"tEXt", b"zTXt") or not body.startswith(_PROFILE):
+        return None
+    try:
+        text = body[len(_PROFILE) :]
+        text = zlib.decompressobj().decompress(text[1:], MAX_EXIF) if kind == b"zTXt" else text
+        return bytes.fromhex("".join(text.decode("latin-1").split("\n")[3:]))  # behind its name and its length
+    except (ValueError, zlib.error):
+        return b""
 
 
 def check_rows(data: bytes) -> None:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+from .rejection import Rejected
+
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
 STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR = 273, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT = 322, 323, 324, 339
 MAX_FRAMES = 10_000
+MAX_VALUES = 1 << 20  # of one tag: strips or tiles of the largest image that is read
 HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 _READ = frozenset((
     WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR,
     TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT,
 ))  # fmt: skip
 _SIZES = {3: "H", 4: "L", 16: "Q"}  # SHORT, LONG, LONG8
+_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # of a value; all else: 1
 
 Tags = Mapping[int, tuple[int, ...]]
 
@@ -26,16 +30,34 @@ Tags = Mapping[int, tuple[int, ...]]
 def read_tags(data: bytes) -> tuple[Tags, int]:
     """The whole-number tags of the first directory, and how many directories follow each other (at most `MAX_FRAMES`).
 
-    Raises `struct.error`, `LookupError` or `OverflowError` where the bytes are not a TIFF or end too early.
+    Raises `struct.error`, `LookupError` or `OverflowError` where the bytes are not a TIFF or end too early, `Rejected`
+    where a tag has more values than any image needs.
     """
     order, big = HEADERS[data[:4]]
     (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
     tags = {}
     for entry in _entries(data, start, order, big):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        tag, kind, n = _head(data, entry, order, big)
         if tag in _READ and kind in _SIZES:
+            if n > MAX_VALUES:
+                raise Rejected("damaged", f"TIFF tag {tag} claims {n:,} values")
             tags[tag] = _values(data, entry, kind, order, big)
     return tags, _count(data, start, order, big)
+
+
+def claimed(data: bytes) -> int:
+    """Bytes that the tags of the first directory say they have. Who reads a TIFF copies each tag's own, so tags that
+    claim the same bytes again and again fill the memory."""
+    order, big = HEADERS[data[:4]]
+    (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    heads = (_head(data, entry, order, big) for entry in _entries(data, start, order, big))
+    return sum(n * _BYTES.get(kind, 1) for _, kind, n in heads)
+
+
+def _head(data: bytes, entry: int, order: str, big: bool) -> tuple[int, int, int]:
+    """Tag, kind and number of values of an entry."""
+    tag, kind, n = struct.unpack_from(order + ("HHQ" if big else "HHL"), data, entry)
+    return tag, kind, n
 
 
 def _layout(data: bytes, start: int, order: str, big: bool) -> tuple[int, int, int]:
@@ -99,7 +121,7 @@ def orientation(exif: bytes) -> int | None:
     """The EXIF orientation, 1 to 8; 1 where none is stated; None where the EXIF cannot be read."""
     try:
         tags, _ = read_tags(exif.removeprefix(b"Exif\0\0"))
-    except (struct.error, LookupError, OverflowError):
+    except (struct.error, LookupError, OverflowError, Rejected):
         return None
     values = tags.get(ORIENTATION, (1,))
     if not values:

@@ -9,6 +9,7 @@ import random
 import signal
 import struct
 import time
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -181,6 +182,50 @@ def test_many_frames_are_counted_without_decoding_them() -> None:
     frame = gif_frame(np.zeros((1, 1), dtype=int))
     decoded = decode(gif(1, 1, np.zeros((256, 3)), *[frame] * 50_000))
     assert decoded.notes[0] == "first-frame-of-50000"
+
+
+def test_tags_that_share_their_bytes_take_no_more_memory_than_these() -> None:
+    """2 MiB of a TIFF in which fourteen tags say that all of it is theirs took 850 MiB."""
+    tags, n = (256, 257, 258, 259, 262, 273, 274, 278, 279, 284, 322, 323, 324, 339), 1_000_000
+    place = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHLL", tag, 3, n, place) for tag in tags)
+    data = b"II*\0" + struct.pack("<LH", 8, len(tags)) + entries + bytes(4) + bytes(2 * n)
+    tracemalloc.start()
+    try:
+        assert verdict(data) == "damaged"
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
+    one = (
+        b"II*\0"
+        + struct.pack("<LH", 8, 1)
+        + struct.pack("<HHLL", 273, 3, (1 << 20) + 1, 26)
+        + bytes(4)
+        + bytes(1 << 22)
+    )
+    with pytest.raises(Rejected, match="claims 1,048,577 values"):
+        decode(one)
+
+
+def test_a_jpeg_of_endless_scans_ends_soon() -> None:
+    """An empty scan of a progressive JPEG is 31 bytes and a walk over all its pixels."""
+    pixels = np.full((2000, 2000), 128, np.uint8)
+    pixels[::8, ::8] = 130
+    data = saved_progressive(pixels)
+    assert decode(data).pixels.shape == (2000, 2000, 3)
+    start = data.rindex(b"\xff\xda")
+    scan = data[start:-2]
+    repeated = data[:start] + scan * 200 + data[-2:]
+    assert verdict(repeated) == "too-many-pixels"
+    small = saved_progressive(pixels[:64, :64])
+    start = small.rindex(b"\xff\xda")
+    assert verdict(small[:start] + small[start:-2] * 200 + small[-2:]) == "accepted"
+
+
+def saved_progressive(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", progressive=True, quality=50)
+    return out.getvalue()
 
 
 # ------------------------------------------------------------------------------------------------------------- limits

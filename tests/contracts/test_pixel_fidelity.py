@@ -7,6 +7,7 @@ The files are written by hand where a format allows it; the expected pixels are 
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -289,9 +290,28 @@ def _jpeg(orientation: int) -> tuple[bytes, np.ndarray]:
     return plain[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + plain[2:], stored
 
 
+def _png_then(late: bytes) -> bytes:
+    """A chunk between the pixels and the end."""
+    whole = png_of(RGB, 8, 2)
+    return whole[:-12] + late + whole[-12:]
+
+
+def _profile(orientation: int) -> bytes:
+    """EXIF in hexadecimal lines, as ImageMagick wrote it: a name, a length, 36 bytes a line."""
+    body = handmade.exif(orientation)
+    lines = [body[i : i + 36].hex() for i in range(0, len(body), 36)]
+    return "\n".join(["", "exif", f"{len(body):8d}", *lines, ""]).encode()
+
+
 ORIENTED: dict[str, Callable[[int], tuple[bytes, np.ndarray]]] = {
     "JPEG": _jpeg,
     "PNG": lambda o: (png_of(RGB, 8, 2, chunk(b"eXIf", handmade.exif(o, "<")[6:])), RGB),
+    "PNG, behind the pixels": lambda o: (_png_then(chunk(b"eXIf", handmade.exif(o)[6:])), RGB),
+    "PNG, as text": lambda o: (_png_then(chunk(b"tEXt", b"Raw profile type exif\0" + _profile(o))), RGB),
+    "PNG, as packed text": lambda o: (
+        png_of(RGB, 8, 2, chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(_profile(o)))),
+        RGB,
+    ),
     "WEBP": lambda o: (saved("WEBP", image(RGB), lossless=True, exif=handmade.exif(o)), RGB),
     "TIFF": lambda o: (tiff_of(RGB, 2, orientation=o), RGB),
     "TIFF deflated": lambda o: (tiff_of(RGB, 2, orientation=o, compression=8), RGB),
@@ -305,6 +325,19 @@ def test_exif_orientation(format: str, orientation: int) -> None:
     decoded = decode(data)
     assert np.array_equal(decoded.pixels, upright(stored, orientation))
     assert decoded.notes == (("exif-rotated",) if orientation > 1 else ())
+
+
+def test_a_png_with_two_exifs_has_the_standards() -> None:
+    text = chunk(b"tEXt", b"Raw profile type exif\0" + _profile(3))
+    data = png_of(RGB, 8, 2, text, chunk(b"eXIf", handmade.exif(6)[6:]))
+    assert np.array_equal(decode(data).pixels, upright(RGB, 6))
+
+
+@pytest.mark.parametrize("text", [b"", b"\nexif\n  9\nnot hexadecimal", b"\n" * 9])
+def test_broken_exif_in_a_pngs_text_is_said(text: bytes) -> None:
+    decoded = decode(png_of(RGB, 8, 2, chunk(b"tEXt", b"Raw profile type exif\0" + text)))
+    assert np.array_equal(decoded.pixels, RGB)
+    assert decoded.notes == ("exif-unreadable",)
 
 
 @pytest.mark.parametrize("block", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", handmade.exif(77), b"x"])

@@ -12,12 +12,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
 from typer.testing import CliRunner
 
 from sightline.cli.main import app
+from sightline.drawing.png import png_bytes
 from sightline.engine.state import State
 from sightline.reports.content import read_content
 from sightline.storage.locks import locked
@@ -224,3 +228,21 @@ def test_wrong_options_are_json_too(wrong: list[str]) -> None:
     assert done.returncode == 2
     assert json.loads(done.stdout.splitlines()[-1])["error"]["exit"] == 2
     assert done.stderr.startswith("error: ")
+
+
+def test_classes_in_another_order_are_other_data(tmp_path: Path) -> None:
+    """The labels of a table of the hub are numbers: the same pictures, exported again, may give them other names."""
+    pixels = [np.random.default_rng(i).integers(0, 255, (10, 10, 3), dtype=np.uint8) for i in range(40)]
+
+    def export(names: list[str]) -> None:
+        labels = [names.index(("cat", "dog")[i % 2]) for i in range(40)]
+        table = pa.table({"image": [png_bytes(p) for p in pixels], "label": labels})
+        about = {"info": {"features": {"label": {"_type": "ClassLabel", "names": names}}}}
+        pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(about)}), "pets.parquet")
+
+    export(["cat", "dog"])
+    assert called("train", "pets.parquet", "-m", "linear", "--epochs", "3", "--out", "run")[0] == 0
+    assert called("evaluate", "run")[0] == 0
+    for names in (["dog", "cat"], ["ape", "cat", "dog"]):
+        export(names)
+        assert "data changed since it was trained" in refused(3, "evaluate", "run")
