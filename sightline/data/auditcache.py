@@ -22,7 +22,7 @@ from sightline.storage.files import replace_file
 
 from .records import Record, Source, Stamp
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Finding(NamedTuple):

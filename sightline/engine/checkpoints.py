@@ -50,7 +50,7 @@ class Checkpoints:
         self.folder, self.task, self.optimizers = folder, task, optimizers
         self.ema, self.logs, self.about, self.say = ema, logs, about, say
         self._failed = 0
-        self._last = -1
+        self._last = self._tried = -1
 
     @property
     def kept(self) -> int | None:
@@ -58,9 +58,10 @@ class Checkpoints:
         return self._last if self._last >= 0 else None
 
     def commit(self, state: State) -> None:
-        """Commit the state once per step. A failure is said and retried at the next call; the third in a row raises."""
-        if state.step == self._last:
+        """Commit the state, once a step. A failure is said and retried at a later step; the third in a row raises."""
+        if state.step in (self._last, self._tried):
             return
+        self._tried = state.step
         try:
             tensors = self._tensors(state)
             if bad := [f"{file}/{n}" for file, part in tensors.items() for n, t in part.items() if not _finite(t)]:
@@ -114,6 +115,7 @@ class Checkpoints:
             if name in found.manifest["logs"] and (problem := log.cut(found.manifest["logs"][name])):
                 self.say(problem)
         self._last = state.step
+        retain(self.folder)  # what died may not have come to it
         return state
 
     def _restore(self, folder: Path, manifest: Mapping[str, Any]) -> State:

@@ -122,16 +122,20 @@ def _take(
     good = torch.ones((), dtype=torch.bool, device=fabric.device)
     samples: list[Tensor] = []
     said: list[dict[str, Tensor]] = []
-    for i, batch in enumerate(micro):
-        samples.append(batch.id)
-        seed_torch(plan.seed, "forward", state.step, number, i, fabric.global_rank)
-        waits = ranks > 1 and i < plan.accumulate - 1  # ranks meet in the last micro-batch's backward only
-        with _unsynchronised(fabric, networks, waits):
-            loss = task.loss(batch, turn.name)
-            fabric.backward(loss.total if whole else loss.total * loss.weight)
-        weight = weight + loss.weight.detach()
-        good = good & torch.isfinite(loss.total.detach())
-        said.append(weighted(loss.parts, loss.weight.detach()))
+    try:
+        for i, batch in enumerate(micro):
+            samples.append(batch.id)
+            seed_torch(plan.seed, "forward", state.step, number, i, fabric.global_rank)
+            waits = ranks > 1 and i < plan.accumulate - 1  # ranks meet in the last micro-batch's backward only
+            with _unsynchronised(fabric, networks, waits):
+                loss = task.loss(batch, turn.name)
+                fabric.backward(loss.total if whole else loss.total * loss.weight)
+            weight = weight + loss.weight.detach()
+            good = good & torch.isfinite(loss.total.detach())
+            said.append(weighted(loss.parts, loss.weight.detach()))
+    except Exception:
+        guard.restore(before)  # this turn is not taken: what the last step left is whole
+        raise
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if ranks > 1:
         weight = _summed(fabric, weight)

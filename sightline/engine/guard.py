@@ -70,13 +70,13 @@ class Guard:
         try:
             self.drain()  # of the turn before, while the device is busy with this one
         except DivergedError:
-            self._restore(before)
+            self.restore(before)
             raise
         if _asks(good, optimizer):
             if bool(good):
                 optimizer.step()
             else:
-                self._restore(before)
+                self.restore(before)
             self._note(bool(good), turn)
             return
         self.mask(good, optimizer, before)
@@ -89,7 +89,7 @@ class Guard:
         bare.grad_scale, bare.found_inf = None, (~good).float()
         optimizer.step()
         if self._buffers:
-            self._restore(torch.where(good, self.statistics(), before))
+            self.restore(torch.where(good, self.statistics(), before))
 
     def drain(self) -> None:
         """Hear the verdicts that were still on their way."""
@@ -97,7 +97,8 @@ class Guard:
         for good, turn in waiting:
             self._note(bool(good), turn)
 
-    def _restore(self, statistics: Float[Tensor, "n"]) -> None:
+    def restore(self, statistics: Float[Tensor, "n"]) -> None:
+        """Put back what `statistics` gave."""
         if self._buffers:
             parts = statistics.split([b.numel() for b in self._buffers])
             torch._foreach_copy_(self._buffers, [p.view(b.shape) for p, b in zip(parts, self._buffers, strict=True)])

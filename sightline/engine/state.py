@@ -59,6 +59,7 @@ class State:
     skipped   turns that the guard did not take: {"step", "turn", "samples"}
     in_a_row  how many of the last turns were skipped
     logged    weighted sums since the last logged step;   epoch: since the last validation
+    owed      the validation that is due at this step is still to be made: it was interrupted
     best_weights   the kept weights at the best validation so far
     """
 
@@ -69,6 +70,7 @@ class State:
     in_a_row: int = 0
     logged: Meter = field(default_factory=Meter)
     epoch: Meter = field(default_factory=Meter)
+    owed: bool = False
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -6,14 +6,15 @@ two classifiers judged on the same images with the same seed meet the same resam
 are not independent (frames of one video) make it too narrow, and so does a test set of a few dozen.
 
 ECE is never negative, so noise raises it, and a resample, having the noise twice, raises it again: the plain interval
-lies too high. Its interval is therefore turned round the value, 2 · value - quantiles, and cut at 0. Simulated, 5
+lies too high. Its interval is therefore turned round the value, 2 · value - quantiles, and cut at 0; where it then misses the
+value, it is stretched to it. Simulated, 5
 classes, true ECE 0.10: with 200 images the plain one covers 72 times in 100, the turned one 90; with 2,000 both 95. A
 classifier without any calibration error is never covered by the plain one and half the time by the turned one.
 
 A resample in which a metric is undefined (a class is missing) says nothing about it and is left out. Where the metric
 itself is undefined, or more than a tenth of the resamples are left out, there is no interval (None) rather than one
-that describes a selection. Where all were right, or all wrong, every resample agrees and says nothing either: shares of
-images (accuracy, top-5, a class's precision and recall) get Wilson's interval then. AUC gets none beyond
+that describes a selection. Where all were right, or all wrong, every resample agrees and says nothing either: there is
+none then but for shares of images (accuracy, top-5, a class's precision and recall), which get Wilson's. AUC gets none beyond
 n · k = 5,000,000: its cost grows with that product.
 """
 
@@ -109,7 +110,7 @@ def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, 
 
 def _of_share(share: float, known: Interval, n: int, z: float) -> Interval:
     """Wilson's interval where resampling says nothing."""
-    return wilson(share, n, z) if known is not None and known[0] == known[1] and share in (0.0, 1.0) else known
+    return wilson(share, n, z) if known is None and n and share in (0.0, 1.0) else known
 
 
 def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:
@@ -117,4 +118,8 @@ def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:
 
 
 def _around(point: float, values: np.ndarray, level: float, *, turned: bool = False) -> Interval:
-    return interval(np.maximum(2 * point - values, 0.0) if turned else values, level)
+    """None where all resamples agree: that tells nothing of other images. One that was turned still holds its point."""
+    found = interval(np.maximum(2 * point - values, 0.0) if turned else values, level)
+    if found is None or found[0] == found[1]:
+        return None
+    return (min(found[0], point), max(found[1], point)) if turned else found

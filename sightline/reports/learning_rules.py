@@ -38,7 +38,8 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
     name, share = facts.majority
     against = f"Always saying {quoted(name)} would be right on {percent(share, facts.n)}."
     if interval[0] <= share:
-        sentence = f"It is right on {figures}. {against} The difference is within chance."
+        than = "That is better." if interval[1] < share else "The difference is within chance."
+        sentence = f"It is right on {figures}. {against} {than}"
         return Finding("serious", "result", "No better than guessing", sentence, try_next=by_heart(facts))
     gone = 1 - (1 - accuracy) / (1 - share) if share < 1 else 1.0
     sentence = f"{against} Of the errors of such guessing {percent(gone, facts.n)} are gone."

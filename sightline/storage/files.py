@@ -41,9 +41,12 @@ def require_place(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """And those above it. UsageError where it cannot be."""
+    """And those above it, each name on the device. UsageError where it cannot be."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for path in new:
+            sync_folder(path.parent)
     except OSError as error:
         raise UsageError(f"cannot make {folder}: {os.strerror(error.errno or 0)}", "choose another --out") from error
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
 
 from sightline.errors import SightlineError
 
-from .files import no_space
+from .files import no_space, sync_folder
 
 
 class Log:
@@ -24,9 +25,16 @@ class Log:
             self._bytes = len(data)
 
     def append(self, text: str) -> None:
+        """All of it or nothing: half a line would be joined by the next. Raises ResourceError."""
         data = text.encode("utf-8", "backslashreplace")
-        with no_space(self.path, len(data)), open(self.path, "ab") as file:
-            file.write(data)
+        with no_space(self.path, len(data)):
+            try:
+                with open(self.path, "ab") as file:
+                    file.write(data)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.truncate(self.path, self._bytes)
+                raise
         self._hash.update(data)
         self._bytes += len(data)
 
@@ -35,6 +43,7 @@ class Log:
         if self._bytes:
             with open(self.path, "rb") as file:
                 os.fsync(file.fileno())
+            sync_folder(self.path.parent)
         return {"bytes": self._bytes, "sha256": self._hash.hexdigest()}
 
     def cut(self, mark: dict[str, int | str]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,16 @@ def evaluate(
     return Evaluation(run, split, judgement)
 
 
-def judge_split(task: Task, images: Images, device: str, *, tta: bool = False) -> Rows:
-    """A row for every image, in order; `tta` averages each class probability with that of the mirror image."""
-    rows = _rows(task, _batches(task, images), device)
+class Interrupted(Exception):
+    """A judgement that was asked to stop between two batches."""
+
+
+def judge_split(
+    task: Task, images: Images, device: str, *, tta: bool = False, stop: Callable[[], bool] = lambda: False
+) -> Rows:
+    """A row for every image, in order; `tta` averages each class probability with that of the mirror image. Raises
+    Interrupted where `stop()` says so."""
+    rows = _rows(task, _until(stop, _batches(task, images)), device)
     if not tta:
         return rows
     other = _rows(task, (_mirror(batch) for batch in _batches(task, images)), device)
@@ -97,6 +104,13 @@ def _rows(task: Task, batches: Iterable[Batch], device: str) -> Rows:
     parts = [task.rows(batch, p) for batch, p in predictions(task, batches, device)]
     joined: Rows = type(parts[0]).join(parts)
     return joined
+
+
+def _until(stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if stop():
+            raise Interrupted
+        yield batch
 
 
 def _batches(task: Task, images: Images) -> Iterator[Batch]:

@@ -16,11 +16,11 @@ import torch
 from sightline import __version__
 from sightline.data.dataset import Dataset
 from sightline.data.summary import data_hash, data_json
-from sightline.errors import DamagedError, UsageError
+from sightline.errors import DamagedError, SightlineError, UsageError
 from sightline.recipes.reading import recipe_yaml
 from sightline.recipes.recipe import Recipe, identity
 from sightline.recipes.run import Run, open_run
-from sightline.storage.files import make_folder, replace_file
+from sightline.storage.files import make_folder, replace_file, sync_folder
 from sightline.storage.folders import sweep
 from sightline.storage.text import shown
 
@@ -47,6 +47,20 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool)
     elif foreign := [p.name for p in folder.iterdir() if p.name not in _BEGUN and not p.name.startswith(".")]:
         raise UsageError(f"{folder} is occupied: it holds {shown(foreign[0])} and no run", "choose another --out")
     return Run(folder)
+
+
+def as_begun(recipe: Recipe, out: str | Path | None) -> Recipe:
+    """Threads and precision that the user left open are those with which the run in `out` began: the same command goes on
+    with it, whatever the machine would choose today. What is wrong with that run `place` says."""
+    try:
+        begun = open_run(out).recipe.fit if out is not None and (Path(out) / "run.json").exists() else None
+    except SightlineError:
+        begun = None
+    if begun is None:
+        return recipe
+    threads = recipe.fit.threads or begun.threads
+    precision = begun.precision if recipe.fit.precision == "auto" else recipe.fit.precision
+    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"threads": threads, "precision": precision})})
 
 
 _BEGUN = {"recipe.yaml", "environment.json", "data.json"}  # what a run that died before its first commit leaves
@@ -88,11 +102,13 @@ def _flat(nested: dict[str, Any]) -> dict[str, Any]:
 
 def _unused(parent: Path, name: str) -> Path:
     """parent/name, or -2, -3 … : the first that this process creates."""
+    make_folder(parent)
     number = 1
     while True:
         folder = parent / (name if number == 1 else f"{name}-{number}")
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
+            sync_folder(parent)
         except FileExistsError:
             number += 1
         except OSError as error:
@@ -112,6 +128,7 @@ def begin(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool, teller: Telle
         sweep(folder)
     run.write_json("environment.json", environment())
     if (run.folder / "run.json").exists():
+        _same(run, recipe, data, smoke=smoke)  # another process may have been here since `place` looked
         teller.say(f"going on with {run.folder}")
         return
     replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())

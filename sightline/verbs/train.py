@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from torch import nn
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Memory
 from sightline.data.stream import Stream
-from sightline.engine.checkpoints import Checkpoints, kept_weights, load_weights
+from sightline.engine.checkpoints import Checkpoints
 from sightline.engine.devices import (
     choose_device,
     choose_precision,
@@ -29,8 +30,7 @@ from sightline.engine.ema import Ema
 from sightline.engine.fit import Plan, fit
 from sightline.engine.signals import listening
 from sightline.engine.state import State
-from sightline.errors import DivergedError, Stopped, UsageError
-from sightline.evaluation.judging import judge_any
+from sightline.errors import DivergedError, SightlineError, Stopped, UsageError
 from sightline.models.describe import describe
 from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.assembly import (
@@ -46,24 +46,16 @@ from sightline.recipes.assembly import (
     normalisation_of,
     steps_of,
 )
-from sightline.recipes.defaults import HEADLINES
 from sightline.recipes.recipe import Recipe
 from sightline.recipes.run import Run, open_run
-from sightline.storage.files import replace_file
 from sightline.storage.locks import locked
-from sightline.storage.tensors import pack
 
-from .evaluate import judge_split, write_split
-from .examples import write_examples
-from .folder import begin, place
+from .finishing import finish
+from .folder import as_begun, begin, place
 from .preparing import SMOKE, choose, completed, draft, load, open_dataset, require_watched, statistics
-from .report import sample_batch, write_report
+from .report import sample_batch
 from .telling import Teller
 from .training import LOG_EVERY, Training, span
-from .verify import seal
-
-# Training images that the train figures are measured on, or as many as val has, if that is more.
-TRAIN_JUDGED = {"classification": 2_000, "segmentation": 200, "detection": 200, "instances": 200}
 
 
 def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the command line
@@ -95,7 +87,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     }  # fmt: skip
     recipe, out, smoke = _asked(what, overrides, flags, out, resume, smoke)
     data = open_dataset(recipe, teller)
-    recipe = resolved(recipe, data)
+    recipe = resolved(as_begun(recipe, out), data)
     start = _start(recipe, data, out, teller)
     run = place(recipe, data, out, smoke=smoke)
     device = choose_device(recipe.fit.device)
@@ -103,8 +95,22 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     with compute_threads(recipe.fit.threads), repeatable(device), compiling, locked(run.folder):
         begin(run, recipe, data, smoke=smoke, teller=teller)
         teller.keep(run.folder / "log.txt")
-        _train(_ready(run, recipe, data, start, teller, smoke=bool(run.status["smoke"])))
+        with _its_end_noted(run):
+            _train(_ready(run, recipe, data, start, teller, smoke=bool(run.status["smoke"])))
     return run
+
+
+@contextmanager
+def _its_end_noted(run: Run) -> Iterator[None]:
+    """What ends a training before its time stands in run.json."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception as error:
+        with suppress(SightlineError):  # a full disk, which may be the error itself
+            run.note(status="diverged" if isinstance(error, DivergedError) else "failed", stopped=str(error))
+        raise
 
 
 def _asked(
@@ -229,17 +235,31 @@ def _train(training: Training) -> None:
     every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
     with listening() as asked, teller.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar:
+        training.asked = asked
         training.clock.start(training.seen(state))
+        edge = state.step
+
+        def watch(step: int) -> None:
+            nonlocal edge
+            edge = step
+            bar.at(step)
+
         try:
-            state = fit(
-                fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
-                every=every, watch=bar.at, stop=asked,
-            )  # fmt: skip
-        except DivergedError as error:
-            keeper.commit(state)
-            run.note(status="diverged", step=state.step, stopped=str(error))
+            if state.owed:
+                training.validate(state)
+            if not asked.signal:
+                fit(
+                    fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
+                    every=every, watch=watch, stop=asked,
+                )  # fmt: skip
+        except Exception:
+            whole = state.step == edge and len(task.turns) == 1
+            if whole or state.owed:  # all that belongs to the step was done, or is known to be owed
+                with suppress(Exception):
+                    keeper.commit(state)
+                    run.note(step=state.step)
             raise
-        if asked.signal and state.ended is None:
+        if asked.signal:
             training.clock.stop(state.step, training.seen(state))
             keeper.commit(state)
             run.note(status="stopped", step=state.step)
@@ -250,7 +270,7 @@ def _train(training: Training) -> None:
                 f"go on with: sightline train --resume {run.folder}",
                 signal=asked.signal,
             )
-    _finish(training, state)
+    finish(training, state)
 
 
 def _where_it_stands(keeper: Checkpoints, training: Training) -> State:
@@ -266,34 +286,3 @@ def _where_it_stands(keeper: Checkpoints, training: Training) -> State:
     training.write_history(state)
     training.run.note(status="running", step=state.step)
     return state
-
-
-def _finish(training: Training, state: State) -> None:
-    """Keep the best weights, judge every split with them, write the model, the predictions, the report."""
-    run, task, recipe = training.run, training.task, training.recipe
-    load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
-    inside = "model.network."
-    bare = {name.removeprefix(inside): t for name, t in task.state_dict().items() if name.startswith(inside)}
-    replace_file(run.folder / "model" / "model.safetensors", pack(bare)[0])
-    judged = dict(training.images)
-    most = TRAIN_JUDGED[recipe.task.kind]
-    ids = choose(judged["train"].id.numpy(), max(len(judged.get("val", ())), most))
-    judged["train"] = load(training.data, ids, training.preprocessing, recipe, judging=True)
-    metrics: dict[str, Any] = {"train": None, "val": None, "test": None}
-    shown = "test" if "test" in judged else "val"
-    for split, images in judged.items():
-        rows = judge_split(task, images, training.device)
-        write_split(run, split, rows, training.data)
-        metrics[split] = task.metrics(rows)
-        if split == shown and recipe.task.kind != "classification":
-            judgement = judge_any(rows, training.data.classes)
-            write_examples(run, task, training.data, images, judgement, split, training.device)
-    run.write_json("metrics.json", metrics)
-    run.note(status="finished", step=state.step, stopped=state.ended)
-    write_report(run, training.data)
-    seal(run)
-    split = next(s for s in ("test", "val", "train") if metrics[s])
-    headline = HEADLINES[recipe.task.kind]
-    value = metrics[split][headline]
-    said = "undefined" if value is None else f"{value:.4f}"
-    training.teller.say(f"{split} {headline.replace('_', ' ')} {said}; report: {run.folder / 'report.html'}")

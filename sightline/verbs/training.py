@@ -31,7 +31,7 @@ from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
 
 from .clock import Clock
-from .evaluate import judge_split
+from .evaluate import Interrupted, judge_split
 from .telling import Teller
 
 LOG_EVERY = 10  # steps between lines of metrics.jsonl
@@ -54,6 +54,7 @@ class Training:
     per_epoch: int
     schedule: Callable[[State], float]
     ema: Ema | None = None
+    asked: Callable[[], bool] = lambda: False  # whether to stop
     metrics_log: Log = field(init=False)
     clock: Clock = field(init=False)
 
@@ -84,17 +85,23 @@ class Training:
             self.teller.warn(problem)
 
     def validate(self, state: State) -> None:
-        """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long."""
+        """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long. Where
+        somebody asks to stop meanwhile, it is owed."""
         rate = self.clock.stop(state.step, self.seen(state))
         row: dict[str, Any] = {"epoch": round(self.seen(state) / len(self.images["train"]), 6), "step": state.step}
         row["lr"] = (self.recipe.optim.lr or 0.0) * self.schedule(dataclasses.replace(state, step=state.step - 1))
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
-        state.epoch.clear()
+        state.owed = True
         if "val" in self.images:
-            with self.ema.applied() if self.ema else contextlib.nullcontext():
-                rows = judge_split(self.task, self.images["val"], self.device)
+            try:
+                with self.ema.applied() if self.ema else contextlib.nullcontext():
+                    rows = judge_split(self.task, self.images["val"], self.device, stop=self.asked)
+            except Interrupted:
+                return
             row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
-        state.history.append(row)
+        state.owed = False
+        state.epoch.clear()
+        state.history.append({name: _number(value) for name, value in row.items()})
         self._keep_best(state)
         if state.ended == "early" and state.logged.sums():
             self.log(state)
@@ -119,7 +126,7 @@ class Training:
         value, loss = row.get(f"val_{monitor}"), row.get("val_loss")
         if value is None:
             return UNDEFINED
-        return (-value if monitor == "loss" else value), -(loss or 0.0)
+        return (-value if monitor == "loss" else value), -(math.inf if loss is None else loss)
 
     def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
         left = (self.steps * (self.recipe.fit.batch or 1) - self.seen(state)) / max(rate, 1e-9)
@@ -136,6 +143,11 @@ class Training:
             replace_file(self.run.folder / "history.csv", text.encode())
         except ResourceError as error:
             self.teller.warn(str(error))
+
+
+def _number(value: float | None) -> float | None:
+    """None where it is not finite: so it comes back from a checkpoint, and so it is before."""
+    return value if value is None or math.isfinite(value) else None
 
 
 def span(seconds: float) -> str:

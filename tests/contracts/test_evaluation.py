@@ -66,6 +66,9 @@ def test_a_share_of_all_is_not_certain() -> None:
         got = bootstrap(prepare(target, probability))
         assert got.metrics["accuracy"] == pytest.approx(ends, abs=1e-4)
         assert got.per_class["recall"][0] == pytest.approx(wilson(float(target[0] == 0), 4, 1.96), abs=1e-4)
+        for name in ("balanced_accuracy", "macro_f1", "mcc", "auc"):  # no [1, 1] beside an accuracy from 0.68 on
+            assert got.metrics[name] is None, name
+        assert got.per_class["f1"] == [None, None]
 
 
 def test_intervals_are_a_function_of_rows_and_seed() -> None:
@@ -121,6 +124,7 @@ def test_the_ece_interval_covers_where_the_plain_one_does_not() -> None:
         ends = bootstrap(prepared, seed=seed, resamples=500).metrics["ece"]
         assert ends is not None
         covered += ends[0] <= ece <= ends[1]
+        assert ends[0] <= value <= ends[1]
         plain += 2 * value - ends[1] <= ece <= 2 * value - ends[0]
     assert covered >= 0.85 * sets
     assert plain < 0.80 * sets

@@ -153,6 +153,10 @@ SCENARIOS = {
         replace(GOOD, metrics=metrics(train=1.0, val=0.999, test=0.999)),
         "note", "result", "Nearly perfect: is the test as hard as the use?", "leaves little to measure", [],
     ),
+    "worse than guessing": (
+        replace(GOOD, majority=("cat", 0.999)),
+        "serious", "result", "No better than guessing", "That is better.", ["optim.lr=0.003"],
+    ),
     "no better than guessing": (
         replace(GOOD, majority=("cat", 0.95)),
         "serious", "result", "No better than guessing", "within chance", ["optim.lr=0.003"],

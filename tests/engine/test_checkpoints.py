@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from sightline.engine.checkpoints import read_best
+from sightline.engine.checkpoints import Checkpoints, read_best
 from sightline.engine.state import Meter, State
 from sightline.errors import DamagedError, ResourceError
 from sightline.storage.files import TEMPORARY, replace_file
 from sightline.storage.folders import commit_folder, newest_good, retain, sweep, verify_folder
 from sightline.storage.locks import locked
+from sightline.storage.logs import Log
 from sightline.storage.tensors import pack, unpack
 from sightline.storage.text import json_text
+from sightline.tasks.classification import Classification
 from tests import walls
 
 
@@ -104,6 +107,7 @@ def test_every_field_of_the_state_is_saved() -> None:
         in_a_row=2,
         logged=Meter({"loss": (0.1, 3.0)}),
         epoch=Meter({"loss": (0.3, 9.0)}),
+        owed=True,
         best_weights={"w": torch.ones(2)},
     )
     default = State()
@@ -171,6 +175,7 @@ def test_a_live_lock_names_its_process_and_a_dead_one_is_taken_over(tmp_path: Pa
     hold = f"""
 import sys, pathlib
 from sightline.storage.locks import locked
+from sightline.storage.logs import Log
 with locked(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
     sys.stdin.read()
@@ -231,3 +236,33 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path, size: int) 
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_half_a_line_is_no_line(tmp_path: Path) -> None:
+    """What a full disk took of an append is taken back, or the next line would be joined to it."""
+    log = Log(tmp_path / "metrics.jsonl")
+    log.append("first\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(ResourceError, match="100,001 bytes are needed"):
+            log.append("x" * 100_000 + "\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log.append("third\n")
+    assert log.path.read_bytes() == b"first\nthird\n"
+    mark = log.mark()
+    assert Log(log.path).mark() == mark
+    assert log.cut(mark) is None
+
+
+def test_one_failure_a_step(tmp_path: Path) -> None:
+    """Two actions that commit at the same step are one attempt: three steps, not two, end the run."""
+    said: list[str] = []
+    task = Classification(nn.Linear(1, 2))
+    keeper = Checkpoints(tmp_path / "gone", task, {}, ema=None, logs={}, about={}, say=said.append)
+    for step in (8, 8, 16, 16):
+        keeper.commit(State(step=step))
+    assert len(said) == 2
+    with pytest.raises(ResourceError, match="3 checkpoints in a row"):
+        keeper.commit(State(step=24))
