@@ -103,5 +103,7 @@ def _figure(value: float | None) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return "nothing is written yet"
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

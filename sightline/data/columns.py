@@ -27,13 +27,15 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Columns:
-    """Indexes of the columns; None where the table has none. `header` tells whether the first row is one."""
+    """Indexes of the columns; None where the table has none. `header` tells whether the first row is one, `unused` what it
+    calls the columns that mean nothing here."""
 
     path: int
     label: int | None
     split: int | None
     group: int | None
     header: bool
+    unused: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -48,6 +50,10 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
         return _without_header(first, images[0], table)
     words = [cell.strip().casefold().replace(" ", "_").replace("-", "_") for cell in first]
     path = _find(words, "path")
+    if path is None and len(first) == 1 and any(mark in first[0] for mark in "| "):
+        raise DataError(
+            f"{table} line 1: one column, '{shown(first[0][:40])}'", "separate the cells by commas, semicolons or tabs"
+        )
     if path is None:
         raise DataError(
             f"{table} line 1: no column of image names among {_listed(first)}",
@@ -59,7 +65,8 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
         label = rest[0]
     if label is None and rest:
         raise DataError(f"{table} line 1: no column of labels among {_listed(first)}", "name it `label`")
-    return Columns(path, label, split, group, header=True)
+    unused = tuple(first[i].strip() for i in range(len(words)) if i not in (path, label, split, group))
+    return Columns(path, label, split, group, header=True, unused=unused)
 
 
 def _without_header(first: Sequence[str], path: int, table: str) -> Columns:

@@ -89,7 +89,8 @@ def _neighbour(path: Path) -> str:
         beside = [entry.name for entry in os.scandir(path.parent)]
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return f"nor does {shown(str(path.parent))}"
-    return nearest(path.name, beside) if beside else "check the path"
+    hint = nearest(path.name, beside) if beside else ""
+    return hint if hint.startswith("did you mean") else "check the path, which counts from the folder you are in"
 
 
 def _found(source: Source) -> str:

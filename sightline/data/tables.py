@@ -76,6 +76,8 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         named |= table.labels
         splits |= table.splits
         notes += [f"{table.name} {note}"] if note else []
+        if unused := table.columns.unused:
+            notes.append(f"{table.name}: columns that mean nothing here, not used: {', '.join(map(shown, unused[:8]))}")
     rows = _settle_repeats(rows, problems)
     if not rows:
         why = f"line {problems[0].line}: {problems[0].reason}" if problems else "it has no rows"
@@ -142,8 +144,8 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
     need = max(i for i in (columns.path, columns.label) if i is not None) + 1
     if len(row) < need:
         return table.refuse(line, f"short-row: {len(row)} of {need} cells", "complete the row")
-    label = None if columns.label is None else row[columns.label]
-    if label is not None and not label.strip():
+    label = None if columns.label is None else row[columns.label].strip()
+    if label is not None and not label:
         return table.refuse(line, "no-label: the label is empty", "fill it in, or remove the row")
     if label is not None:
         table.labels.add(label)

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from sightline.metrics.classification import Prepared, measure, measure_weighted
+from sightline.metrics.classification import Measured, Prepared, Resampled, measure, measure_weighted
 from sightline.metrics.counts import Counts, rate
 from sightline.randomness.keyed import integers
 
@@ -37,6 +37,7 @@ Interval = tuple[float, float] | None
 RESAMPLES = 1000
 LEVEL = 0.95
 LARGEST_RANKED = 5_000_000  # n · k up to which AUC is resampled
+_OVER_CLASSES = ("balanced_accuracy", "macro_f1", "auc")  # means over the classes that are there
 _TURNED = ("ece",)  # biased upwards
 _SHARES = ("accuracy", "top5")  # of images
 _BLOCK = 1 << 17  # weights at a time: what a cache holds
@@ -84,7 +85,7 @@ def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, 
     value, n = measure(prepared), len(prepared)
     block = max(1, _BLOCK // max(n, 1))
     blocks = [range(r, min(r + block, resamples)) for r in range(0, resamples if n else 0, block)]
-    drawn = [measure_weighted(prepared, resample_weights(n, seed, b)) for b in blocks]
+    drawn = [_without_lost(measure_weighted(prepared, resample_weights(n, seed, b)), value) for b in blocks]
     metrics = {
         name: _around(point, _joined([d.metrics[name] for d in drawn]), level, turned=name in _TURNED)
         for name, point in value.metrics.items()
@@ -106,6 +107,14 @@ def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, 
             for point, known, m in zip(points, per_class[name], of, strict=True)
         ]
     return Intervals(metrics, per_class)
+
+
+def _without_lost(drawn: Resampled, value: Measured) -> Resampled:
+    """Means over classes are undefined where a resample lost one of them: of the rest it would be another mean."""
+    present = (value.counts.tp + value.counts.fn) > 0  # (k,)
+    lost = ((drawn.counts.tp + drawn.counts.fn) == 0)[:, present].any(1)  # (r,)
+    means = {name: np.where(lost, np.nan, drawn.metrics[name]) for name in _OVER_CLASSES if name in drawn.metrics}
+    return Resampled({**drawn.metrics, **means}, drawn.counts)
 
 
 def _of_share(share: float, known: Interval, n: int, z: float) -> Interval:

@@ -85,7 +85,7 @@ def prepare(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"],
     if broken:
         raise DivergedError(
             f"the network gives probabilities that are not finite for {broken} of {len(target)} images",
-            "lower the learning rate, or use full precision",
+            "lower optim.lr, or set fit.clip=1",
         )
     predicted = probability.argmax(1) if len(target) else np.zeros(0, dtype=np.int64)
     confidence = probability[np.arange(len(target)), predicted]

@@ -11,6 +11,7 @@ from .wording import percent, percent_range, points, quoted
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 LONGER = "Train longer."
+TINY_RATE = 1e-4  # below which nothing learned means too small steps rather than too large ones
 
 
 def split_word(split: str) -> str:
@@ -37,6 +38,9 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
         return Finding("note", "result", f"Right on {percent(accuracy, facts.n)}", f"It is right on {figures}.")
     name, share = facts.majority
     against = f"Always saying {quoted(name)} would be right on {percent(share, facts.n)}."
+    if interval[0] <= share and accuracy == 1.0:
+        sentence = f"It is right on {figures}. {against} So few images cannot tell the two apart."
+        return Finding("note", "result", "Nothing is wrong, but so few images say little", sentence)
     if interval[0] <= share:
         than = "That is better." if interval[1] < share else "The difference is within chance."
         sentence = f"It is right on {figures}. {against} {than}"
@@ -49,8 +53,11 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
 def by_heart(facts: Facts) -> tuple[Try, ...]:
     """What to try where nothing was learned."""
     more = Try("First make it learn a few images by heart; if it cannot, the labels or the settings are wrong.")
-    slower = scaled(facts, "optim.lr", 1 / 3)
-    return (more, *((Try("Train more slowly.", facts.again(slower)),) if slower else ()))
+    rate = facts.number("optim.lr")
+    tiny = rate is not None and rate < TINY_RATE
+    other = scaled(facts, "optim.lr", 10 if tiny else 1 / 3)
+    words = "Take larger steps." if tiny else "Train more slowly."
+    return (more, *((Try(words, facts.again(other)),) if other else ()))
 
 
 def fit_quality(facts: Facts, limits: Thresholds) -> list[Finding]:
@@ -89,7 +96,9 @@ def _over_fit(facts: Facts, gap: float, evidence: str) -> Finding:
 def _under_fit(facts: Facts, train: float, limits: Thresholds, evidence: str) -> Finding:
     longer, faster = scaled(facts, "fit.epochs", 2), scaled(facts, "optim.lr", 3)
     tries = [Try(LONGER, facts.again(longer))] if longer else []
-    tries += [Try("Take larger steps.", facts.again(faster))] if faster and facts.headline.of_images else []
+    guessing = facts.majority is not None and (facts.value or 0.0) <= facts.majority[1]  # `by_heart` says what to try
+    faster = "" if guessing or not facts.headline.of_images else faster
+    tries += [Try("Take larger steps.", facts.again(faster))] if faster else []
     larger = "" if facts.headline.of_images else larger_input(facts)
     tries += [Try("Show it larger images.", facts.again(larger))] if larger else []
     if facts.setting("augment.preset") == "standard":

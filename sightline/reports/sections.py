@@ -160,11 +160,11 @@ def _absent(content: Content) -> list[str]:
 
 
 def _mistakes_intro(facts: Facts, shown_here: int) -> str:
-    which = "All of them" if shown_here == facts.mistakes else f"The {min(shown_here, MOST_MISTAKES)} surest of them"
+    which = "All of them" if shown_here == facts.mistakes else f"The {min(shown_here, MOST_MISTAKES)} worst of them"
     return (
         f"{counted(facts.mistakes, 'image')} of {facts.n:,} {'is' if facts.mistakes == 1 else 'are'} taken for another "
-        f"class. {which}, surest first: what the model said, and below it what the label says, each with the model's "
-        "probability."
+        f"class. {which}, by how much more the model believed in its answer than in the label: what it said, and below it "
+        "what the label says, each with the model's probability."
     )
 
 

@@ -17,7 +17,7 @@ from .telling import Teller
 SAMPLES = 64
 
 
-def audit(what: str, *, show: str | Path | None = None, teller: Teller | None = None) -> dict[str, Any]:
+def audit(what: str | Path, *, show: str | Path | None = None, teller: Teller | None = None) -> dict[str, Any]:
     """The audit of WHAT as `data.json` has it, and what training would refuse it for; `show` is a PNG to draw some of its
     images into."""
     if show is not None:

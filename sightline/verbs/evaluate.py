@@ -19,7 +19,7 @@ from sightline.structures.predictions import ClassRows
 from sightline.tasks.classification import Classification
 from sightline.tasks.task import Task
 
-from .preparing import load, open_dataset, same_data
+from .preparing import load, open_dataset, require_there, same_data
 from .telling import Teller
 
 SPLITS = ("train", "val", "test")
@@ -39,7 +39,7 @@ class Evaluation:
 
 def evaluate(
     run: Run | str | Path,
-    data: str | None = None,
+    data: str | Path | None = None,
     *,
     split: str | None = None,
     tta: bool = False,
@@ -48,14 +48,18 @@ def evaluate(
 ) -> Evaluation:
     """Judge a run's kept weights on one of its splits (test, else val), or on other data whose classes it knows.
 
-    `tta` averages each prediction with that of the mirrored image. Raises UsageError for a split that is not there,
-    DataError for classes that the run never saw, or without any label.
+    Where these are the data that it was trained on, grown meanwhile, the images that it did not learn from are judged:
+    splits do not move. `tta` averages each prediction with that of the mirrored image.
+
+    Raises UsageError for a split that is not there, DataError for classes that the run never saw, or without any label.
     """
     run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", nearest(split, SPLITS))
     recipe = run.recipe
+    data = None if data is None else str(data)
     if data is None:
+        require_there(recipe, "give the data: evaluate RUN DATA")
         found = open_dataset(recipe, teller)
         same_data(run, found)
         split = split or ("test" if len(found.ids("test")) else "val")
@@ -65,7 +69,11 @@ def evaluate(
     else:
         section = recipe.data.model_copy(update={"path": data, "name": None, "leaks": "keep"})
         found = open_dataset(recipe.model_copy(update={"data": section}), teller, whole=True)
-        found, split = with_classes(found, run.classes), split or "all"
+        found = with_classes(found, run.classes)
+        if split is None and recipe.data.path is not None and Path(data).resolve() == Path(recipe.data.path).resolve():
+            split = next((s for s in ("test", "val") if len(found.ids(s))), None)
+            teller.warn(f"{data} is what the run was trained on; judged is its {split or 'whole'} split (see --split)")
+        split = split or "all"
         ids = found.ids(None if split == "all" else split)
         if not len(ids):
             raise UsageError(f"{data} has no {split} split", "choose another --split")

@@ -76,10 +76,11 @@ def _same(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
         raise UsageError(f"{run.folder} holds {what}", "choose another --out")
     if status.get("recipe") != recipe_hash(recipe):
         differs = ", ".join(_differences(run, recipe)[:3]) or "its recipe.yaml was edited since it began"
-        raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "choose another --out")
+        raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "train anew into another --out")
     if status.get("data") != data_hash(data):
         raise UsageError(
-            f"{run.folder} holds a run on other data: the images or labels changed", "choose another --out"
+            f"{run.folder} holds a run on other data: the images or labels changed",
+            "put them back, or train anew into another --out",
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from sightline.errors import UsageError
 from sightline.models import MODELS
 from sightline.models.create import list_models, outline
@@ -24,16 +26,16 @@ def models(pattern: str = "*") -> dict[str, Any]:
 
 
 def describe(
-    model: str,
+    model: str | nn.Module,
     options: Sequence[str] | Mapping[str, Any] = (),
     *,
-    input: str | None = None,
+    input: str | tuple[int, int, int] | None = None,
     classes: int | None = None,
 ) -> dict[str, Any]:
-    """Layer by layer: output shape, parameters, multiply-adds, receptive field. `input` is CxHxW; `options` are the
-    network's (`["small_images=true"]` or `{"small_images": True}`)."""
+    """Layer by layer: output shape, parameters, multiply-adds, receptive field. `input` is CxHxW, or (c, h, w);
+    `options` are those of a network by name (`["small_images=true"]` or `{"small_images": True}`)."""
     given = dict(options) if isinstance(options, Mapping) else parse_overrides(options)
-    shape = None if input is None else parse_shape(input)
+    shape = parse_shape(input) if isinstance(input, str) else input
     return describe_network(model, input=shape, num_classes=classes, options=given)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,12 +48,12 @@ class Predictions:
     def write(self, path: Path) -> None:
         """As .csv (a line an image, or an object; cells that a spreadsheet would run are quoted) or as .jsonl (lossless).
         Into a folder: .jsonl beside the masks that were written while predicting."""
-        if path.suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             columns = _COLUMNS["classification" if self.run.recipe.task.kind == "classification" else "detection"]
             lines = ([_cell(line.get(name)) for name in columns] for row in self.rows for line in _lines(row))
             replace_file(path, csv_text(columns, lines).encode())
             return
-        path = path if path.suffix == ".jsonl" else path / "predictions.jsonl"
+        path = path if path.suffix.lower() == ".jsonl" else path / "predictions.jsonl"
         replace_file(path, "".join(json_text(row, indent=None) + "\n" for row in self.rows).encode())
 
 
@@ -72,13 +71,14 @@ def _cell(value: Any) -> Any:
 
 def predict(
     run: Run | str | Path,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     out: str | Path | None = None,
     device: str = "auto",
     teller: Teller | None = None,
 ) -> Predictions:
-    """Predict every image among `paths`: files, folders (searched through), or .txt lists of paths, one a line.
+    """Predict every image among `paths`, or the one that it is: files, folders (searched through), or .txt lists of paths,
+    one a line.
 
     `out`: a .csv or .jsonl file; for segmentation a folder, which also takes a PNG of class indexes for each image. An
     image that cannot be read gets a row with its error; the others go on. Raises UsageError when nothing is there.
@@ -86,7 +86,8 @@ def predict(
     run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
     kind = run.recipe.task.kind
     place = _checked(Path(out), kind) if out is not None else None
-    files = [file for path in paths for file in _expanded(Path(path))]
+    several = [paths] if isinstance(paths, str | Path) else paths
+    files = [file for path in several for file in _expanded(Path(path))]
     if not files:
         raise UsageError("no images to predict", "give image files, folders of them, or a .txt list")
     preprocessing, errors = run.preprocessing, {}
@@ -133,7 +134,7 @@ def _checked(out: Path, kind: str) -> Path:
             raise UsageError(f"{out} is a file", "masks go into a folder")
         make_folder(out)
         return out
-    if out.suffix not in ((".jsonl",) if kind == "segmentation" else (".csv", ".jsonl")):
+    if out.suffix.lower() not in ((".jsonl",) if kind == "segmentation" else (".csv", ".jsonl")):
         known = "a folder for masks, or a .jsonl file" if kind == "segmentation" else "a .csv or a .jsonl file"
         raise UsageError(f"cannot write predictions as {out.suffix or str(out)!r}", f"use {known}")
     require_place(out)
@@ -146,8 +147,8 @@ def _safe(stem: str) -> str:
 
 def _expanded(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        for folder, _, names in sorted(os.walk(path)):
-            yield from (Path(folder, n) for n in sorted(names) if Path(n).suffix.lower() in IMAGE_SUFFIXES)
+        found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        yield from (file for file in found if not any(p.startswith(".") for p in file.relative_to(path).parts))
     elif path.suffix == ".txt" and path.is_file():
         lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
         yield from (

@@ -39,8 +39,9 @@ _TARGET_BYTES = {"classification": 0, "segmentation": 8, "detection": 0, "instan
 SMOKE = 64  # images a split, in a smoke run
 
 
-def draft(what: str, overrides: Sequence[str] | Mapping[str, Any], flags: Mapping[str, Any]) -> Recipe:
+def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], flags: Mapping[str, Any]) -> Recipe:
     """WHAT, `key=value` and flags → a recipe with gaps. The same key with two values raises UsageError."""
+    what, overrides = str(what), [overrides] if isinstance(overrides, str) else overrides
     given: dict[str, Any] = {}
     merge(given, overrides if isinstance(overrides, Mapping) else parse_overrides(overrides))
     merge(given, {key: value for key, value in flags.items() if value is not None})
@@ -117,10 +118,20 @@ def _fractions(section: DataSection) -> Fractions | None:
     return Fractions(1.0 - val - test, val, test)
 
 
+def require_there(recipe: Recipe, way_out: str) -> None:
+    """DataError where the run's own data is not where it was: its path is as it was given, from where it was given."""
+    path = recipe.data.path
+    if path is not None and not os.path.lexists(path):
+        hint = way_out if os.path.isabs(path) else f"start from the folder in which it was trained, or {way_out}"
+        raise DataError(f"the run's data {path} is not there", hint)
+
+
 def same_data(run: Run, data: Dataset) -> None:
     """Raises DataError when the run's data is no longer what it was trained on: ids would name other images."""
     if run.status.get("data") != data_hash(data):
-        raise DataError("the run's data changed since it was trained", "give the data to judge on: evaluate RUN DATA")
+        raise DataError(
+            "the run's data changed since it was trained", "give the data to judge on: evaluate RUN DATA --split test"
+        )
 
 
 def facts_of(data: Dataset) -> Facts:

@@ -52,15 +52,15 @@ from sightline.storage.locks import locked
 
 from .finishing import finish
 from .folder import as_begun, begin, place
-from .preparing import SMOKE, choose, completed, draft, load, open_dataset, require_watched, statistics
+from .preparing import SMOKE, choose, completed, draft, load, open_dataset, require_there, require_watched, statistics
 from .report import sample_batch
 from .telling import Teller
 from .training import LOG_EVERY, Training, span
 
 
 def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the command line
-    what: str | None = None,
-    overrides: Sequence[str] | Mapping[str, Any] = (),
+    what: str | Path | None = None,
+    overrides: str | Sequence[str] | Mapping[str, Any] = (),
     *,
     model: str | None = None,
     epochs: float | None = None,
@@ -70,7 +70,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     device: str | None = None,
     precision: str | None = None,
     out: str | Path | None = None,
-    resume: str | Path | None = None,
+    resume: Run | str | Path | None = None,
     smoke: bool = False,
     teller: Teller | None = None,
 ) -> Run:
@@ -114,11 +114,11 @@ def _its_end_noted(run: Run) -> Iterator[None]:
 
 
 def _asked(
-    what: str | None,
-    overrides: Sequence[str] | Mapping[str, Any],
+    what: str | Path | None,
+    overrides: str | Sequence[str] | Mapping[str, Any],
     flags: Mapping[str, Any],
     out: str | Path | None,
-    resume: str | Path | None,
+    resume: Run | str | Path | None,
     smoke: bool,
 ) -> tuple[Recipe, str | Path | None, bool]:
     """Recipe, folder and smoke as the user asked for them, or as the run to resume has them."""
@@ -128,9 +128,10 @@ def _asked(
         return draft(what, overrides, flags), out, smoke
     if what is not None or overrides or out is not None or any(v is not None for v in flags.values()):
         raise UsageError("--resume takes a run and nothing else", "its recipe is in the run")
-    run = open_run(resume)
+    run = resume if isinstance(resume, Run) else open_run(resume)
     if run.finished:
         raise UsageError(f"{run.folder} is finished", "train again with another --out")
+    require_there(run.recipe, "put them back")
     return run.recipe, run.folder, bool(run.status.get("smoke"))
 
 

@@ -197,3 +197,24 @@ def test_any_bytes_as_a_table_never_crash(tmp_path: Path, data: bytes) -> None:
     (images(tmp_path, 1) / "l.csv").write_bytes(b"0.png,a\n" + data)
     source, said = opened(tmp_path / "l.csv")
     assert said or source
+
+
+def test_blanks_around_a_label_are_no_part_of_it(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"im": 4})
+    (tmp_path / "l.csv").write_text("path , label \n im/0.png , a b \nim/1.png,a b\n im/2.png , c\nim/3.png,c  \n")
+    source = open_data(str(tmp_path / "l.csv"))
+    assert source.classes == ("a b", "c")
+
+
+def test_columns_without_a_meaning_are_said(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"im": 2})
+    (tmp_path / "l.csv").write_text("path,label,is_train,note\nim/0.png,a,1,x\nim/1.png,b,0,y\n")
+    assert "l.csv: columns that mean nothing here, not used: is_train, note" in open_data(str(tmp_path / "l.csv")).notes
+
+
+@pytest.mark.parametrize("mark", ["|", " "])
+def test_cells_that_are_separated_otherwise_are_said_to_be(tmp_path: Path, mark: str) -> None:
+    write_folder(tmp_path, {"im": 1})
+    (tmp_path / "l.csv").write_text(f"path{mark}label\nim/0.png{mark}a\n")
+    with pytest.raises(DataError, match="separate the cells by commas"):
+        open_data(str(tmp_path / "l.csv"))

@@ -71,6 +71,22 @@ def test_a_share_of_all_is_not_certain() -> None:
         assert got.per_class["f1"] == [None, None]
 
 
+def test_a_mean_over_classes_is_not_measured_where_one_is_missing() -> None:
+    """26 of one class, one of the other and never found: 0.5, and never 1, the mean over the class that is left."""
+    target = np.array([0] * 26 + [1])
+    got = bootstrap(prepare(target, np.tile([0.9, 0.1], (27, 1))))
+    assert got.metrics["balanced_accuracy"] is None  # a third of the resamples miss the rare one
+    assert got.metrics["macro_f1"] is None
+    assert got.metrics["accuracy"] is not None
+    target = np.array([0] * 50 + [1] * 6)
+    probability = np.tile([0.9, 0.1], (56, 1))
+    probability[-1] = [0.1, 0.9]
+    got = bootstrap(prepare(target, probability))
+    for name in ("balanced_accuracy", "macro_f1"):
+        ends = got.metrics[name]
+        assert ends is not None and ends[1] < 0.9, name
+
+
 def test_intervals_are_a_function_of_rows_and_seed() -> None:
     prepared = prepare(*(lambda r: (r.target, r.probability))(rows(1, 200, 6)))
     first = bootstrap(prepared, seed=3, resamples=100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 
@@ -308,3 +309,30 @@ def test_a_rate_of_one_is_no_whole_number() -> None:
     """Adadelta's own: a third of it is 0.3, not 1 again."""
     facts = replace(GOOD, recipe=GOOD.recipe | {"optim": {"lr": 1.0}})
     assert learning_rules.scaled(facts, "optim.lr", 1 / 3) == "optim.lr=0.3"
+
+
+@pytest.mark.parametrize(("rate", "advised"), [(0.01, "optim.lr=0.003"), (1e-5, "optim.lr=0.0001")])
+def test_steps_are_advised_in_one_direction(rate: float, advised: str) -> None:
+    """A network that guesses is under-fitting too: its two findings must not pull apart."""
+    recipe = {**RECIPE, "optim": {"lr": rate}}
+    facts = replace(GOOD, majority=("cat", 0.5), recipe=recipe, metrics=metrics(train=0.5, val=0.5, test=0.5))
+    assert {"No better than guessing", "Under-fitting"} <= set(titles(facts))
+    assert set(re.findall(r"optim\.lr=\S+", " ".join(commands(facts)))) == {advised}
+
+
+@pytest.mark.parametrize("section", [{"data": {"balance": "sample"}}, {"task": {"class_weight": "balanced"}}])
+def test_what_is_set_already_is_not_advised(section: dict[str, dict[str, str]]) -> None:
+    facts, *_ = SCENARIOS["imbalance"]
+    assert "balance" in " ".join(commands(facts))
+    assert "balance" not in " ".join(commands(replace(facts, recipe={**RECIPE, **section})))
+
+
+def test_a_few_images_without_a_mistake_are_no_failure() -> None:
+    facts = replace(
+        GOOD, n=25, majority=("cat", 0.96), mistakes=0, metrics=metrics(train=1.0, val=1.0, test=1.0),
+        sizes={"train": 200, "val": 25, "test": 25},
+    )  # fmt: skip
+    found = next(f for f in verdict(facts).findings if f.kind == "result")
+    assert found.severity == "note"
+    assert "cannot tell the two apart" in found.sentence
+    assert "No better than guessing" not in titles(facts)
