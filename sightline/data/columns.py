@@ -65,7 +65,8 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
         label = rest[0]
     if label is None and rest:
         raise DataError(f"{table} line 1: no column of labels among {_listed(first)}", "name it `label`")
-    unused = tuple(first[i].strip() for i in range(len(words)) if i not in (path, label, split, group))
+    known = (path, label, split, group)
+    unused = tuple(name.strip() for i, name in enumerate(first) if i not in known and name.strip())
     return Columns(path, label, split, group, header=True, unused=unused)
 
 

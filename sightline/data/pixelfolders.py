@@ -91,7 +91,7 @@ def _by_folder(images: list[str]) -> Listed:
     for name in images:
         words = (split_named(part) for part in name.split("/")[:-1])
         split[name] = next((word for word in words if word), "")
-    return Listed(split, frozenset(), (), ())
+    return Listed(split, frozenset(), (), (), frozenset(split.values()) - {""})
 
 
 def _classes(root: Path, files: list[str], masks: list[str]) -> _Classes:

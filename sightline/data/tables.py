@@ -77,7 +77,7 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         splits |= table.splits
         notes += [f"{table.name} {note}"] if note else []
         if unused := table.columns.unused:
-            notes.append(f"{table.name}: columns that mean nothing here, not used: {', '.join(map(shown, unused[:8]))}")
+            notes.append(f"{table.name}: columns that mean nothing here, not used: {_some(unused)}")
     rows = _settle_repeats(rows, problems)
     if not rows:
         why = f"line {problems[0].line}: {problems[0].reason}" if problems else "it has no rows"
@@ -102,6 +102,11 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         notes=tuple(notes),
         problems=tuple(problems),
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(map(shown, names[:8])) + more
 
 
 def _read(path: Path, folder: Folder) -> tuple[_Table, str]:
@@ -144,11 +149,6 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
     need = max(i for i in (columns.path, columns.label) if i is not None) + 1
     if len(row) < need:
         return table.refuse(line, f"short-row: {len(row)} of {need} cells", "complete the row")
-    label = None if columns.label is None else row[columns.label].strip()
-    if label is not None and not label:
-        return table.refuse(line, "no-label: the label is empty", "fill it in, or remove the row")
-    if label is not None:
-        table.labels.add(label)
     split = table.split
     if table.split_column:
         word = _cell(row, columns.split) or ""
@@ -157,6 +157,11 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
             return table.refuse(line, f"no-split: '{shown(word[:40])}' is no split", "write train, val or test")
     if split is not None:
         table.splits.add(split)
+    label = None if columns.label is None else row[columns.label].strip()
+    if label is not None and not label:
+        return table.refuse(line, "no-label: the label is empty", "fill it in, or remove the row")
+    if label is not None:
+        table.labels.add(label)
     try:
         name = folder.locate(row[columns.path], split)
     except NotFound as error:

@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from sightline.errors import UsageError
+from sightline.errors import DivergedError, UsageError
 from sightline.randomness.keyed import seed_torch
 from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
@@ -54,9 +54,11 @@ def fit(
     every: Sequence[tuple[int, Action]] = (),
     watch: Callable[[int], None] = lambda step: None,
     stop: Callable[[], bool] = lambda: False,
+    rescue: Action = lambda state: None,
 ) -> State:
     """Train from `state` (or the start) until the plan's steps are done, an action ends it, or `stop()` says so. `watch`
-    is told each step's number and nothing else: an action waits for all that the device has still to say.
+    is told each step's number and nothing else: an action waits for all that the device has still to say. `rescue` is
+    given the state when an error ends the training and the state is whole: nothing moved since the last step.
 
     `task` and `optimizers` (one for each turn's name) were set up by `devices.set_up`; `feed(k)` yields the micro-batches
     from this rank's k-th on. The result is a function of (task, feed, plan): killed and resumed from any state
@@ -71,33 +73,50 @@ def fit(
     guard = Guard(task, in_a_row=state.in_a_row)
     batches = feed(state.step * len(task.turns) * plan.accumulate)
     task.train()
-    while state.step < plan.steps and state.ended is None:
-        for number, turn in enumerate(task.turns):
-            optimizer = optimizers[turn.name]
-            factor = plan.schedule(state)
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
-            micro = (augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(plan.accumulate))
-            _take(fabric, task, number, optimizer, micro, guard, state, plan)
-        last = state.step + 1 == plan.steps
-        due = [action for n, action in every if (state.step + 1) % n == 0 or last]
-        if due or last:
-            guard.drain()
-        if ema is not None:
-            ema.update(state.step)
-        state.step += 1
-        _hear(guard, state)
-        if last:
-            state.ended = "finished"
-        for action in due:
-            action(state)
-            task.train()
-        watch(state.step)
-        if stop():
-            break
+    with _rescued(guard, state, rescue):
+        while state.step < plan.steps and state.ended is None:
+            for number, turn in enumerate(task.turns):
+                optimizer = optimizers[turn.name]
+                factor = plan.schedule(state)
+                for group in optimizer.param_groups:
+                    group["lr"] = group["initial_lr"] * factor
+                micro = (augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(plan.accumulate))
+                _take(fabric, task, number, optimizer, micro, guard, state, plan)
+            last = state.step + 1 == plan.steps
+            due = [action for n, action in every if (state.step + 1) % n == 0 or last]
+            if due or last:
+                guard.drain()
+            if ema is not None:
+                ema.update(state.step)
+            state.step += 1
+            _hear(guard, state)
+            if last:
+                state.ended = "finished"
+            for action in due:
+                action(state)
+                task.train()
+            guard.settle()
+            watch(state.step)
+            if stop():
+                break
     guard.drain()
     _hear(guard, state)
     return state
+
+
+@contextlib.contextmanager
+def _rescued(guard: Guard, state: State, rescue: Action) -> Iterator[None]:
+    """What an error within a step leaves: that step is not taken, and what the last one left is rescued where it is whole."""
+    try:
+        yield
+    except Exception as error:
+        guard.undo()
+        with contextlib.suppress(DivergedError):
+            guard.drain()
+        _hear(guard, state)
+        if not guard.moved or state.owed or isinstance(error, DivergedError):
+            rescue(state)
+        raise
 
 
 def _take(
@@ -116,26 +135,22 @@ def _take(
         child.requires_grad_(name in turn.learns)
     ranks, networks = fabric.world_size, [getattr(task, name) for name in turn.learns]
     whole = plan.accumulate == 1 and ranks == 1  # one mean is already the mean of the whole
-    before = guard.statistics()
+    before = guard.begin()
     optimizer.zero_grad(set_to_none=True)
     weight = torch.zeros((), device=fabric.device)
     good = torch.ones((), dtype=torch.bool, device=fabric.device)
     samples: list[Tensor] = []
     said: list[dict[str, Tensor]] = []
-    try:
-        for i, batch in enumerate(micro):
-            samples.append(batch.id)
-            seed_torch(plan.seed, "forward", state.step, number, i, fabric.global_rank)
-            waits = ranks > 1 and i < plan.accumulate - 1  # ranks meet in the last micro-batch's backward only
-            with _unsynchronised(fabric, networks, waits):
-                loss = task.loss(batch, turn.name)
-                fabric.backward(loss.total if whole else loss.total * loss.weight)
-            weight = weight + loss.weight.detach()
-            good = good & torch.isfinite(loss.total.detach())
-            said.append(weighted(loss.parts, loss.weight.detach()))
-    except Exception:
-        guard.restore(before)  # this turn is not taken: what the last step left is whole
-        raise
+    for i, batch in enumerate(micro):
+        samples.append(batch.id)
+        seed_torch(plan.seed, "forward", state.step, number, i, fabric.global_rank)
+        waits = ranks > 1 and i < plan.accumulate - 1  # ranks meet in the last micro-batch's backward only
+        with _unsynchronised(fabric, networks, waits):
+            loss = task.loss(batch, turn.name)
+            fabric.backward(loss.total if whole else loss.total * loss.weight)
+        weight = weight + loss.weight.detach()
+        good = good & torch.isfinite(loss.total.detach())
+        said.append(weighted(loss.parts, loss.weight.detach()))
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if ranks > 1:
         weight = _summed(fabric, weight)

@@ -43,20 +43,36 @@ class Verdict:
 
 @dataclass
 class Guard:
-    """Decides each turn, and counts. `patience` skipped turns in a row end the training."""
+    """Decides each turn, and counts. `patience` skipped turns in a row end the training; `moved`: whether an optimiser began
+    to move since the last `settle`."""
 
     module: nn.Module
     patience: int = 10
     in_a_row: int = 0
+    moved: bool = False
     skipped: list[Skipped] = field(default_factory=list)
     _waiting: list[tuple[Verdict, Skipped]] = field(default_factory=list)
+    _before: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._buffers = [b for b in self.module.buffers() if b.is_floating_point()]
 
+    def begin(self) -> Float[Tensor, "n"]:
+        """The statistics before a turn: a forward with bad numbers spoils them before anyone can know."""
+        self._before = self.statistics()
+        return self._before
+
+    def undo(self) -> None:
+        """Put back what `begin` saw, unless an optimiser moved since."""
+        if self._before is not None and not self.moved:
+            self.restore(self._before)
+
+    def settle(self) -> None:
+        """A step is over, with all that belongs to it."""
+        self.moved, self._before = False, None
+
     def statistics(self) -> Float[Tensor, "n"]:
-        """A copy of all batch statistics, in one vector; to be taken before a turn: a forward with bad numbers spoils
-        them before anyone can know."""
+        """A copy of all batch statistics, in one vector."""
         return torch.cat([b.flatten() for b in self._buffers]) if self._buffers else torch.empty(0)
 
     def decide(
@@ -74,6 +90,7 @@ class Guard:
             raise
         if _asks(good, optimizer):
             if bool(good):
+                self.moved = True
                 optimizer.step()
             else:
                 self.restore(before)
@@ -87,6 +104,7 @@ class Guard:
         are the new ones or the old."""
         bare: Any = _bare(optimizer)
         bare.grad_scale, bare.found_inf = None, (~good).float()
+        self.moved = True
         optimizer.step()
         if self._buffers:
             self.restore(torch.where(good, self.statistics(), before))

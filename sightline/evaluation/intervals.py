@@ -106,7 +106,8 @@ def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, 
             _of_share(float(point), known, int(m), z)
             for point, known, m in zip(points, per_class[name], of, strict=True)
         ]
-    return Intervals(metrics, per_class)
+    telling = {name: [_telling(known) for known in row] for name, row in per_class.items()}
+    return Intervals({name: _telling(known) for name, known in metrics.items()}, telling)
 
 
 def _without_lost(drawn: Resampled, value: Measured) -> Resampled:
@@ -119,7 +120,7 @@ def _without_lost(drawn: Resampled, value: Measured) -> Resampled:
 
 def _of_share(share: float, known: Interval, n: int, z: float) -> Interval:
     """Wilson's interval where resampling says nothing."""
-    return wilson(share, n, z) if known is None and n and share in (0.0, 1.0) else known
+    return wilson(share, n, z) if known is not None and known[0] == known[1] and share in (0.0, 1.0) else known
 
 
 def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:
@@ -127,8 +128,11 @@ def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:
 
 
 def _around(point: float, values: np.ndarray, level: float, *, turned: bool = False) -> Interval:
-    """None where all resamples agree: that tells nothing of other images. One that was turned still holds its point."""
+    """One that was turned still holds its point."""
     found = interval(np.maximum(2 * point - values, 0.0) if turned else values, level)
-    if found is None or found[0] == found[1]:
-        return None
-    return (min(found[0], point), max(found[1], point)) if turned else found
+    return (min(found[0], point), max(found[1], point)) if turned and found is not None else found
+
+
+def _telling(known: Interval) -> Interval:
+    """None where all resamples agree: that tells nothing of other images."""
+    return None if known is None or known[0] == known[1] else known

@@ -76,7 +76,7 @@ def _png(data: bytes) -> Container:
     for kind, start, body_end in png.chunks(data):
         kinds.add(kind)
         end = body_end + 4  # behind the checksum
-        if (exif := png.exif_in(kind, data[start:body_end])) is not None:
+        if (exif := png.exif_in(kind, data, start, body_end)) is not None:
             exifs[kind] = exif
     for needed in (b"IDAT", b"PLTE") if colour == 3 else (b"IDAT",):
         if needed not in kinds:

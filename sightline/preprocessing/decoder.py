@@ -146,7 +146,8 @@ def _opened(
 def stated_orientation(image: Image.Image, container: Container) -> int | None:
     """EXIF's, as it is stated; 1 where it is not, None where it cannot be read."""
     if container.format == "TIFF":
-        return int(image.getexif().get(ORIENTATION, 1))  # as Pillow will turn it
+        stated = image.getexif().get(ORIENTATION, 1)  # as Pillow will turn it
+        return stated if isinstance(stated, int) else 1
     exif = container.exif if container.format == "PNG" else image.info.get("exif")
     return 1 if exif is None else orientation(exif)
 

@@ -36,14 +36,14 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     raise Rejected("damaged", f"PNG of more than {MAX_CHUNKS:,} chunks")
 
 
-def exif_in(kind: bytes, body: bytes) -> bytes | None:
+def exif_in(kind: bytes, data: bytes, start: int, end: int) -> bytes | None:
     """The EXIF that a chunk holds, wherever it stands; b"" where it cannot be read, None where there is none."""
     if kind == b"eXIf":
-        return body
-    if kind not in (b"tEXt", b"zTXt") or not body.startswith(_PROFILE):
+        return data[start:end]
+    if kind not in (b"tEXt", b"zTXt") or not data.startswith(_PROFILE, start, end):
         return None
     try:
-        text = body[len(_PROFILE) :]
+        text = data[start + len(_PROFILE) : end]
         text = zlib.decompressobj().decompress(text[1:], MAX_EXIF) if kind == b"zTXt" else text
         return bytes.fromhex("".join(text.decode("latin-1").split("\n")[3:]))  # behind its name and its length
     except (ValueError, zlib.error):

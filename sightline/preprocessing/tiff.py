@@ -7,7 +7,7 @@ pixels are Pillow's and libtiff's affair.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from .rejection import Rejected
 
@@ -27,19 +27,19 @@ _BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8
 Tags = Mapping[int, tuple[int, ...]]
 
 
-def read_tags(data: bytes) -> tuple[Tags, int]:
-    """The whole-number tags of the first directory, and how many directories follow each other (at most `MAX_FRAMES`).
+def read_tags(data: bytes, wanted: Set[int] = _READ, *, most: int = MAX_VALUES) -> tuple[Tags, int]:
+    """The `wanted` whole-number tags of the first directory, and how many directories follow each other (at most `MAX_FRAMES`).
 
     Raises `struct.error`, `LookupError` or `OverflowError` where the bytes are not a TIFF or end too early, `Rejected`
-    where a tag has more values than any image needs.
+    where one has more than `most` values, by default more than any image needs.
     """
     order, big = HEADERS[data[:4]]
     (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
     tags = {}
     for entry in _entries(data, start, order, big):
         tag, kind, n = _head(data, entry, order, big)
-        if tag in _READ and kind in _SIZES:
-            if n > MAX_VALUES:
+        if tag in wanted and kind in _SIZES:
+            if n > most:
                 raise Rejected("damaged", f"TIFF tag {tag} claims {n:,} values")
             tags[tag] = _values(data, entry, kind, order, big)
     return tags, _count(data, start, order, big)
@@ -120,7 +120,7 @@ def missing(tags: Tags) -> str:
 def orientation(exif: bytes) -> int | None:
     """The EXIF orientation, 1 to 8; 1 where none is stated; None where the EXIF cannot be read."""
     try:
-        tags, _ = read_tags(exif.removeprefix(b"Exif\0\0"))
+        tags, _ = read_tags(exif.removeprefix(b"Exif\0\0"), {ORIENTATION}, most=1)
     except (struct.error, LookupError, OverflowError, Rejected):
         return None
     values = tags.get(ORIENTATION, (1,))

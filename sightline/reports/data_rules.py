@@ -123,13 +123,13 @@ def imbalance(facts: Facts, limits: Thresholds) -> Finding | None:
     evidence = ""
     if balanced is not None and plain is not None:
         evidence = f"Accuracy {percent(plain, facts.n)}; each class counted alike: {percent(balanced, facts.n)}."
-    settled = {"data.balance": "sample", "task.class_weight": "balanced"}
-    balanced_already = any(facts.setting(key) == value for key, value in settled.items())
-    tries = (
-        Try("Draw every class equally often.", facts.again("data.balance=sample")),
-        Try("Or let every class weigh the same in the loss.", facts.again("task.class_weight=balanced")),
-    )
-    tries = (*(() if balanced_already else tries), Try(f"Collect more images of {quoted(rare)}."))
+    tries: tuple[Try, ...] = (Try(f"Collect more images of {quoted(rare)}."),)
+    if facts.setting("data.balance") != "sample" and facts.setting("task.class_weight") != "balanced":
+        tries = (
+            Try("Draw every class equally often.", facts.again("data.balance=sample")),
+            Try("Or let every class weigh the same in the loss.", facts.again("task.class_weight=balanced")),
+            *tries,
+        )
     title = "Rare classes pay for their rarity" if hurts else "Unequal classes, so far without harm"
     return Finding("warning" if hurts else "note", "data", title, sentence, evidence, tries if hurts else ())
 

@@ -41,13 +41,21 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
     if interval[0] <= share and accuracy == 1.0:
         sentence = f"It is right on {figures}. {against} So few images cannot tell the two apart."
         return Finding("note", "result", "Nothing is wrong, but so few images say little", sentence)
-    if interval[0] <= share:
+    if guesses(facts, limits):
         than = "That is better." if interval[1] < share else "The difference is within chance."
         sentence = f"It is right on {figures}. {against} {than}"
         return Finding("serious", "result", "No better than guessing", sentence, try_next=by_heart(facts))
     gone = 1 - (1 - accuracy) / (1 - share) if share < 1 else 1.0
     sentence = f"{against} Of the errors of such guessing {percent(gone, facts.n)} are gone."
     return Finding("good", "result", "It has learned", sentence, f"It is right on {figures}.")
+
+
+def guesses(facts: Facts, limits: Thresholds) -> bool:
+    """Whether it is no better, beyond chance, than always saying the commonest class."""
+    interval = headline_interval(facts, limits)
+    if interval is None or facts.majority is None or not facts.headline.of_images:
+        return False
+    return interval[0] <= facts.majority[1] and facts.value != 1.0
 
 
 def by_heart(facts: Facts) -> tuple[Try, ...]:
@@ -94,10 +102,10 @@ def _over_fit(facts: Facts, gap: float, evidence: str) -> Finding:
 
 
 def _under_fit(facts: Facts, train: float, limits: Thresholds, evidence: str) -> Finding:
-    longer, faster = scaled(facts, "fit.epochs", 2), scaled(facts, "optim.lr", 3)
+    longer = scaled(facts, "fit.epochs", 2)
+    steps = facts.headline.of_images and not guesses(facts, limits)  # of what guesses `by_heart` says it
+    faster = scaled(facts, "optim.lr", 3) if steps else ""
     tries = [Try(LONGER, facts.again(longer))] if longer else []
-    guessing = facts.majority is not None and (facts.value or 0.0) <= facts.majority[1]  # `by_heart` says what to try
-    faster = "" if guessing or not facts.headline.of_images else faster
     tries += [Try("Take larger steps.", facts.again(faster))] if faster else []
     larger = "" if facts.headline.of_images else larger_input(facts)
     tries += [Try("Show it larger images.", facts.again(larger))] if larger else []

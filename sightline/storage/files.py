@@ -42,8 +42,8 @@ def require_place(path: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """And those above it, each name on the device. UsageError where it cannot be."""
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for path in new:
             sync_folder(path.parent)

@@ -25,6 +25,7 @@ class Clock:
         """Close the segment that ends with `images` seen in all; its images per second."""
         seconds, seen = time.perf_counter() - self._since, images - self._done
         line = {"step": step, "images": seen, "seconds": round(seconds, 4), "at": round(time.time(), 1)}
-        try_append(self._log, json_text(line, indent=None) + "\n")
+        if seen:
+            try_append(self._log, json_text(line, indent=None) + "\n")
         self.start(images)
         return seen / max(seconds, 1e-9)

@@ -13,6 +13,7 @@ from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
 from sightline.errors import DataError, UsageError, nearest
 from sightline.evaluation.judging import AnyJudgement, Rows, judge_any, write_any
+from sightline.recipes.recipe import Recipe
 from sightline.recipes.run import Run, open_run
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import ClassRows
@@ -70,9 +71,9 @@ def evaluate(
         section = recipe.data.model_copy(update={"path": data, "name": None, "leaks": "keep"})
         found = open_dataset(recipe.model_copy(update={"data": section}), teller, whole=True)
         found = with_classes(found, run.classes)
-        if split is None and recipe.data.path is not None and Path(data).resolve() == Path(recipe.data.path).resolve():
-            split = next((s for s in ("test", "val") if len(found.ids(s))), None)
-            teller.warn(f"{data} is what the run was trained on; judged is its {split or 'whole'} split (see --split)")
+        if split is None and _its_own(recipe, data):
+            split = next((s for s in ("test", "val", "train") if len(found.ids(s))), None)
+            teller.warn(f"{data} is what the run was trained on; judged is its {split} split (see --split)")
         split = split or "all"
         ids = found.ids(None if split == "all" else split)
         if not len(ids):
@@ -89,6 +90,13 @@ def evaluate(
             f"no image of {data or 'this split'} has a label", "a folder for each class, or a table of labels"
         )
     return Evaluation(run, split, judgement)
+
+
+def _its_own(recipe: Recipe, data: str) -> bool:
+    """Whether these are the data that the run was trained on."""
+    if recipe.data.path is None:
+        return data == recipe.data.name
+    return Path(data).resolve() == Path(recipe.data.path).resolve()
 
 
 class Interrupted(Exception):

@@ -125,11 +125,13 @@ def _slug(name: str) -> str:
 
 def begin(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool, teller: Teller) -> None:
     """Write what describes the run, unless an earlier start did. `run.json` comes last: with it the run exists."""
+    begun = (run.folder / "run.json").exists()
+    if begun:
+        _same(run, recipe, data, smoke=smoke)  # another process may have been here since `place` looked
     for folder in (run.folder, *(path for path in run.folder.iterdir() if path.is_dir())):
         sweep(folder)
     run.write_json("environment.json", environment())
-    if (run.folder / "run.json").exists():
-        _same(run, recipe, data, smoke=smoke)  # another process may have been here since `place` looked
+    if begun:
         teller.say(f"going on with {run.folder}")
         return
     replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())

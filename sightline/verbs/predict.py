@@ -147,7 +147,9 @@ def _safe(stem: str) -> str:
 
 def _expanded(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        found = (
+            file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir()
+        )
         yield from (file for file in found if not any(p.startswith(".") for p in file.relative_to(path).parts))
     elif path.suffix == ".txt" and path.is_file():
         lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()

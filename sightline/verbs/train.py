@@ -95,21 +95,25 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     with compute_threads(recipe.fit.threads), repeatable(device), compiling, locked(run.folder):
         begin(run, recipe, data, smoke=smoke, teller=teller)
         teller.keep(run.folder / "log.txt")
-        with _its_end_noted(run):
+        with _its_end_noted(run, teller):
             _train(_ready(run, recipe, data, start, teller, smoke=bool(run.status["smoke"])))
     return run
 
 
 @contextmanager
-def _its_end_noted(run: Run) -> Iterator[None]:
-    """What ends a training before its time stands in run.json."""
+def _its_end_noted(run: Run, teller: Teller) -> Iterator[None]:
+    """What kind of error ended a training stands in run.json, its words, which may name paths, in the log."""
     try:
         yield
     except Stopped:
         raise
     except Exception as error:
         with suppress(SightlineError):  # a full disk, which may be the error itself
-            run.note(status="diverged" if isinstance(error, DivergedError) else "failed", stopped=str(error))
+            code = error.code if isinstance(error, SightlineError) else type(error).__name__
+            diverged = isinstance(error, DivergedError)
+            run.note(status="diverged" if diverged else "failed", stopped=str(error) if diverged else code)
+            if teller.log is not None:
+                teller.log.append(f"{error}\n")
         raise
 
 
@@ -238,32 +242,23 @@ def _train(training: Training) -> None:
     with listening() as asked, teller.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar:
         training.asked = asked
         training.clock.start(training.seen(state))
-        edge = state.step
 
-        def watch(step: int) -> None:
-            nonlocal edge
-            edge = step
-            bar.at(step)
+        def rescue(state: State) -> None:
+            with suppress(Exception):  # the error itself is what matters
+                keeper.commit(state)
+                run.note(step=state.step)
 
-        try:
-            if state.owed:
-                training.validate(state)
-            if not asked.signal:
-                fit(
-                    fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
-                    every=every, watch=watch, stop=asked,
-                )  # fmt: skip
-        except Exception:
-            whole = state.step == edge and len(task.turns) == 1
-            if whole or state.owed:  # all that belongs to the step was done, or is known to be owed
-                with suppress(Exception):
-                    keeper.commit(state)
-                    run.note(step=state.step)
-            raise
+        if state.owed:
+            training.validate(state)
+        if not asked.signal:
+            fit(
+                fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
+                every=every, watch=bar.at, stop=asked, rescue=rescue,
+            )  # fmt: skip
         if asked.signal:
             training.clock.stop(state.step, training.seen(state))
             keeper.commit(state)
-            run.note(status="stopped", step=state.step)
+            run.note(status="stopped", step=state.step, stopped=None)
             kept = "nothing" if keeper.kept is None else f"what came before step {keeper.kept}"
             raise Stopped(
                 f"stopped at step {state.step} of {training.steps}; "
@@ -285,5 +280,5 @@ def _where_it_stands(keeper: Checkpoints, training: Training) -> State:
     else:
         training.teller.say(f"resumed at step {state.step} of {training.steps}")
     training.write_history(state)
-    training.run.note(status="running", step=state.step)
+    training.run.note(status="running", step=state.step, stopped=None)
     return state

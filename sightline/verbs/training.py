@@ -97,7 +97,7 @@ class Training:
                 with self.ema.applied() if self.ema else contextlib.nullcontext():
                     rows = judge_split(self.task, self.images["val"], self.device, stop=self.asked)
             except Interrupted:
-                return
+                return  # it stays owed
             row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
         state.owed = False
         state.epoch.clear()
@@ -133,7 +133,8 @@ class Training:
         names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
         where = f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}"
-        self.teller.say(f"{where}  {figures}  {rate:,.0f} images/s, {span(left)} left")
+        pace = f"  {rate:,.0f} images/s, {span(left)} left" if rate else ""  # one that was owed has none
+        self.teller.say(f"{where}  {figures}{pace}")
 
     def write_history(self, state: State) -> None:
         """history.csv from the state, which is the truth of it."""

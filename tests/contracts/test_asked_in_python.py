@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from torch import nn
+from typer.testing import CliRunner
 
 import sightline
+from sightline.cli.main import app
 from sightline.errors import DataError, UsageError
 from sightline.recipes.run import Run
 from tests.asking import called, folder, image, refused
@@ -111,9 +113,12 @@ def test_a_run_without_checkpoints_can_be_verified(tmp_path: Path, photos: Path)
     (tmp_path / "run" / "run.json").write_text(
         (tmp_path / "run" / "run.json").read_text().replace("finished", "failed")
     )
-    from typer.testing import CliRunner
-
-    from sightline.cli.main import app
-
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "run")])
     assert (done.exit_code, done.stdout.strip()) == (0, "nothing is written yet")
+
+
+def test_a_data_set_by_name_is_its_own_too(tmp_path: Path) -> None:
+    run = sightline.train("digits", KEYS, model="linear", out=tmp_path / "run")
+    own = sightline.evaluate(run)
+    named = sightline.evaluate(run, "digits")
+    assert (named.split, named.judgement.n) == ("test", own.judgement.n)

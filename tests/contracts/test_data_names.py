@@ -78,7 +78,7 @@ def test_hostile_classes_in_a_table_keep_their_images(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     source = open_data(str(tmp_path))
     assert not source.problems
-    assert {r.name: r.label for r in source.records} == {f"{row}.png": name for row, name in enumerate(names)}
+    assert {r.name: r.label for r in source.records} == {f"{row}.png": name.strip() for row, name in enumerate(names)}
 
 
 def test_a_class_is_its_composed_form_and_its_bytes(tmp_path: Path) -> None:

@@ -207,6 +207,18 @@ def test_tags_that_share_their_bytes_take_no_more_memory_than_these() -> None:
         decode(one)
 
 
+def test_exif_of_endless_tags_ends_soon() -> None:
+    """Four thousand orientations that share their bytes took eleven seconds."""
+    count, n = 4000, 500_000
+    place = 8 + 2 + 12 * count + 4
+    entries = struct.pack("<HHLL", 274, 3, n, place) * count
+    block = b"II*\0" + struct.pack("<LH", 8, count) + entries + bytes(4) + bytes(2 * n)
+    began = time.process_time()
+    decoded = decode(png(1, 1, 8, 0, b"\0\0", chunk(b"eXIf", block)))
+    assert time.process_time() - began < SLOWEST
+    assert decoded.notes == ("exif-unreadable",)
+
+
 def test_a_jpeg_of_endless_scans_ends_soon() -> None:
     """An empty scan of a progressive JPEG is 31 bytes and a walk over all its pixels."""
     pixels = np.full((2000, 2000), 128, np.uint8)

@@ -12,7 +12,19 @@ import pytest
 from sightline.data.dataset import build_dataset
 from sightline.errors import DataError
 from tests.asking import called
-from tests.tiny_annotated import annotation, coco, coco_folder, masked, picture, voc, voc_xml, write_json
+from tests.tiny_annotated import (
+    HEIGHT,
+    WIDTH,
+    annotation,
+    coco,
+    coco_folder,
+    mask_png,
+    masked,
+    picture,
+    voc,
+    voc_xml,
+    write_json,
+)
 from tests.tiny_data import write_folder
 
 
@@ -42,6 +54,16 @@ def lists(root: Path) -> Path:
     return root
 
 
+def folders(root: Path) -> Path:
+    """images/test has no masks/test."""
+    for i in range(20):
+        picture(root / "images" / "train" / f"{i}.png", i)
+        mask_png(root / "masks" / "train" / f"{i}.png", np.full((HEIGHT, WIDTH), i % 2))
+    picture(root / "images" / "test" / "0.png", 99)
+    (root / "classes.txt").write_text("sky\nroad\n")
+    return root
+
+
 def pages(root: Path) -> Path:
     """The images that test.txt names are gone."""
     names = [f"t{i}" for i in range(20)]
@@ -57,7 +79,7 @@ def json_files(root: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("layout", [table, links, lists, pages, json_files])
+@pytest.mark.parametrize("layout", [table, links, lists, folders, pages, json_files])
 def test_a_lost_split_stops_and_is_named(tmp_path: Path, layout: Callable[[Path], Path]) -> None:
     data = layout(tmp_path / "set")
     with pytest.raises(DataError, match="the test split is empty"):

@@ -18,6 +18,7 @@ import sightline.verbs.folder as folders
 import sightline.verbs.training as actions
 from sightline.errors import DataError, DivergedError, Stopped, UsageError
 from sightline.recipes.run import Run
+from sightline.storage.folders import newest_good
 from sightline.tasks.classification import Classification
 from sightline.verbs.train import train
 from tests.asking import folder
@@ -121,7 +122,9 @@ def test_an_image_that_vanishes_costs_no_step(
         with pytest.raises(DataError, match="no such file"):
             train(str(data), keys, model="resnet8", out="run")
     found = status("run")
-    assert (found["status"], "no such file" in found["stopped"]) == ("failed", True)
+    assert (found["status"], found["stopped"]) == ("failed", "data")
+    assert "no such file" in Path("run/log.txt").read_text()
+    assert str(tmp_path) not in Path("run/run.json").read_text()
     assert found["step"] >= 10
     assert sorted(Path("run/checkpoints").glob("step-*"))[-1].name == f"step-{found['step']:08d}"
     hidden.rename(data)
@@ -187,3 +190,60 @@ def test_a_folder_that_another_took_meanwhile_is_not_gone_on_with(photos: str, m
     monkeypatch.setattr("sightline.verbs.train.place", overtaken)
     with pytest.raises(UsageError, match="holds a run of another recipe"):
         train(photos, {**KEYS, "optim.lr": 0.5}, model="linear", out="run")
+
+
+def test_what_ended_a_run_once_is_forgotten_when_it_goes_on(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverged(*_: Any, **__: Any) -> None:
+        raise DivergedError("not finite")
+
+    with monkeypatch.context() as once:
+        once.setattr("sightline.verbs.train.fit", diverged)
+        with pytest.raises(DivergedError):
+            train(photos, KEYS, model="linear", out="run")
+    assert status("run")["stopped"] == "not finite"
+    undo = interrupting(1, monkeypatch)
+    with pytest.raises(Stopped):
+        train(resume="run")
+    assert (status("run")["status"], status("run")["stopped"]) == ("stopped", None)
+    undo()
+    environment = Path("run/environment.json").read_bytes()
+    run = train(resume="run")
+    with pytest.raises(UsageError):
+        folders.begin(run, run.recipe, None, smoke=False, teller=None)  # type: ignore[arg-type]
+    assert Path("run/environment.json").read_bytes() == environment
+
+
+def test_an_error_within_a_step_leaves_the_step_before(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that runs out where gradients are cut: the batch statistics have moved by then, the weights not; once an
+    optimiser moves there is no way back, and the checkpoint before is where to go on from."""
+    whole_norm, whole_step, calls = torch.nn.utils.get_total_norm, torch.optim.SGD.step, []
+
+    def at_step_nine(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 9:
+            raise MemoryError
+        return whole_norm(*arguments, **options)
+
+    keys = {**KEYS, "optim.name": "sgd", "fit.commit_every": 4}
+    untouched = ended(train(photos, keys, model="resnet8", out="untouched"))
+    with monkeypatch.context() as full:
+        full.setattr(torch.nn.utils, "get_total_norm", at_step_nine)
+        with pytest.raises(MemoryError):
+            train(photos, keys, model="resnet8", out="run")
+    assert newest_good(Path("run/checkpoints")).manifest["step"] == 8
+    assert (status("run")["status"], status("run")["stopped"]) == ("failed", "MemoryError")
+    assert ended(train(resume="run")) == untouched
+
+    def half(optimizer: Any, *arguments: Any, **options: Any) -> Any:
+        whole_step(optimizer, *arguments, **options)
+        calls.append(1)
+        if len(calls) == 7:
+            raise MemoryError
+
+    calls.clear()
+    with monkeypatch.context() as full:
+        full.setattr(torch.optim.SGD, "step", half)
+        with pytest.raises(MemoryError):
+            train(photos, keys, model="resnet8", out="other")
+    assert newest_good(Path("other/checkpoints")).manifest["step"] == 5  # an epoch; six had been made
+    assert ended(train(resume="other")) == untouched
