@@ -19,10 +19,12 @@ import PIL
 import sightline
 from sightline.errors import ResourceError
 from sightline.storage.files import replace_file
+from sightline.storage.folders import sweep
 
 from .records import Record, Source, Stamp
 
 FORMAT = 2
+DAY = 86_400.0
 
 
 class Finding(NamedTuple):
@@ -91,6 +93,7 @@ def save_cache(
     try:
         cache.path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(cache.path, head + b"\n" + body)
+        sweep(cache.path.parent, older=DAY)
     except (OSError, ResourceError) as error:
         return f"the audit could not be kept for the next start: {error}"
     return ""

@@ -67,9 +67,10 @@ def assign(audit: Audit, *, fractions: Fractions | None = None) -> Assignment:
         whole = _checked(fractions or fractions_for(int(audit.used.sum())))
         shares: Fractions | None = whole
         ids = np.flatnonzero(audit.used)
+        found = "only train is given, and dealt out" if present else "no split is given"
         notes = [
-            f"no split is given: {whole.train:.4g} train, {whole.val:.4g} val, {whole.test:.4g} test, by a hash of "
-            f"the {'groups' if any(r.group for r in records) else 'pixels'}, the same for every seed"
+            f"{found}: {whole.train:.4g} train, {whole.val:.4g} val, {whole.test:.4g} test, by a hash of the "
+            f"{'groups' if any(r.group for r in records) else 'pixels'}, the same for every seed"
         ]
     else:
         given[given == NONE] = TRAIN  # rows of a file that is named for no split

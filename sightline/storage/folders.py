@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,9 +151,18 @@ def retain(parent: Path, keep: int = 2, prefix: str = "step-") -> None:
             continue
 
 
-def sweep(parent: Path) -> int:
-    """Remove what a killed process left unfinished; returns how many."""
-    left = list(parent.glob(f"{TEMPORARY}*"))
+def sweep(parent: Path, *, older: float = 0.0) -> int:
+    """Remove what a killed process left unfinished, where it is `older` (seconds) than what a live one may be at; returns
+    how many."""
+    left = [path for path in parent.glob(f"{TEMPORARY}*") if not older or _age(path) > older]
     for path in left:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     return len(left)
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was written; 0 where it is gone meanwhile."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -285,6 +285,17 @@ def test_a_damaged_cache_is_never_believed(tmp_path: Path) -> None:
         assert path.read_bytes() == good  # repaired
 
 
+def test_what_killed_processes_left_in_the_cache_is_swept_when_it_is_old(tmp_path: Path) -> None:
+    write_folder(tmp_path / "pets", {"cat": 2, "dog": 2})
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for name, age in ((".tmp-old", 100_000.0), (".tmp-new", 10.0)):
+        (cache / name).write_bytes(b"half")
+        os.utime(cache / name, (time.time() - age,) * 2)
+    build_dataset(str(tmp_path / "pets"), cache_dir=cache)
+    assert [p.name for p in cache.glob(".tmp-*")] == [".tmp-new"]
+
+
 def test_a_cache_that_cannot_be_written_is_said_and_does_not_stop(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "d", {"a": 2, "b": 2})
     (tmp_path / "file").touch()

@@ -98,3 +98,11 @@ def test_a_split_that_loses_some_goes_on(tmp_path: Path) -> None:
     assert len(dataset.problems) == 6
     assert np.all(dataset.used)
     assert json.dumps([p.row() for p in dataset.problems]).count("missing") == 6
+
+
+def test_a_train_that_stands_alone_is_dealt_out_and_that_is_said(tmp_path: Path) -> None:
+    write_folder(tmp_path / "set", {"train/cat": 20, "train/dog": 20})
+    dataset = build_dataset(str(tmp_path / "set"))
+    assert all(len(dataset.ids(split)) for split in ("train", "val", "test"))
+    assert any(note.startswith("only train is given, and dealt out: 0.7 train") for note in dataset.notes)
+    assert not any("no split is given" in note for note in dataset.notes)
