@@ -148,7 +148,10 @@ class Checkpoints:
     def _room(self, needed: int) -> None:
         free = shutil.disk_usage(self.folder).free
         if free < ROOM * needed:
-            raise ResourceError(f"a checkpoint of {needed:,} bytes wants {ROOM} times that, and {free:,} are free")
+            raise ResourceError(
+                f"no room for a checkpoint: {round(ROOM * needed):,} bytes are needed, {ROOM} times its own; {free:,} are free",
+                f"free space under {self.folder}",
+            )
 
     def _warn(self, manifest: Mapping[str, Any]) -> None:
         """Say what in the environment changed since the checkpoint, and so may change the last bits."""
