@@ -22,7 +22,7 @@ contracts:      ## every classifier through the contract, compiled by inductor: 
 parity:         ## every classifier that torchvision or timm has too: minutes
 	$(PY) benchmarks/parity.py
 
-faults:         ## kill -9, full disks: about 15 minutes; figures go to results/
+faults:         ## kill -9, SIGTERM, full disks: about 40 minutes; figures go to results/
 	$(PY) benchmarks/faults.py
 
 bench:          ## speed against the plain loop, as ratios: about 20 minutes

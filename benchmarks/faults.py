@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> None:
     start = time.perf_counter()
-    chosen = ["-k", sys.argv[1]] if len(sys.argv) > 1 else []  # "kills" or "disk"; both without
+    chosen = ["-k", sys.argv[1]] if len(sys.argv) > 1 else []  # "kills", "signals" or "disk"; all without
     command = [sys.executable, "-m", "pytest", "tests/faults", "-m", "slow", "-s", "-rs", *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(done.stdout[-3000:])

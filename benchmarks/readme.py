@@ -45,13 +45,19 @@ def table() -> str:
                 f"looking {100 * found['baseline'][metric]:.1f} % (n={found['n']}) | `{found['command']}`, {cores}, "
                 f"{found['seconds']} s |"
             )
-    for part in ("faults", "faults-kills", "faults-kills-and-not-classification"):
+    for part in ("faults", "faults-kills", "faults-signals"):
         found = read(f"{part}.json")
-        for kills in (f for f in found.get("figures", ()) if "kills" in f):
-            lines.append(
-                f"| killed with `kill -9`, {kills.get('task', 'classification')} | {kills['identical']}/{kills['runs']} runs "
-                f"bit-identical after {kills['kills']} kills | `{found['command']}`, {found['seconds']} s |"
-            )
+        for hurt in found.get("figures", ()):
+            if "kills" in hurt:
+                what = f"killed with `kill -9`, {hurt['task']}"
+                bore = f"{hurt['identical']}/{hurt['runs']} runs bit-identical after {hurt['kills']} kills"
+            else:
+                what = "stopped by SIGTERM, classification"
+                bore = (
+                    f"{hurt['identical']}/{hurt['runs']} runs bit-identical after {hurt['signals']} signals, each heard "
+                    f"within {hurt['slowest_seconds']:.1f} s"
+                )
+            lines.append(f"| {what} | {bore} | `{found['command']}`, {found['seconds']} s |")
     return "\n".join(lines)
 
 
