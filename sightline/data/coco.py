@@ -112,7 +112,7 @@ def read_coco(found: Walk, pages: Sequence[Page]) -> Source:
         records=tuple(Record(row, name, None, split) for row, (name, split, *_) in enumerate(work.images)),
         classes=classes,
         contents=contents,
-        emptied_splits=tuple(sorted(filter(None, work.given - {split for _, split, *_ in work.images}))),
+        given_splits=frozenset(filter(None, work.given)),
         notes=(*_said(work, entries, outlined), *work.notes),
         problems=(*found.refused, *work.problems),
         annotations=DrawnObjects("instances" if instances else "detection", contents, drawn, len(classes)),

@@ -56,7 +56,7 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
         )
     if path is None:
         raise DataError(
-            f"{table} line 1: no column of image names among {_listed(first)}",
+            f"{table} line 1: no column of image names among {listed(first)}",
             "name it `path` in a header line, and the labels `label`",
         )
     label, split, group = _find(words, "label"), _find(words, "split"), _find(words, "group")
@@ -64,7 +64,7 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
     if label is None and len(rest) == 1:
         label = rest[0]
     if label is None and rest:
-        raise DataError(f"{table} line 1: no column of labels among {_listed(first)}", "name it `label`")
+        raise DataError(f"{table} line 1: no column of labels among {listed(first)}", "name it `label`")
     known = (path, label, split, group)
     unused = tuple(name.strip() for i, name in enumerate(first) if i not in known and name.strip())
     return Columns(path, label, split, group, header=True, unused=unused)
@@ -83,6 +83,7 @@ def _find(words: Sequence[str], meaning: str) -> int | None:
     return next((words.index(word) for word in _WORDS[meaning] if word in words), None)
 
 
-def _listed(cells: Sequence[str]) -> str:
+def listed(cells: Sequence[str]) -> str:
+    """Cells as a person is told of them: quoted, the first twelve."""
     names = ", ".join(f"'{shown(cell[:40])}'" for cell in cells[:12])
     return names + (" …" if len(cells) > 12 else "")

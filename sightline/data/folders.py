@@ -83,11 +83,7 @@ def _split_folders(root: Path, found: Walk, images: list[str]) -> Source:
         source = replace(source, notes=(*source.notes, f"images outside the split folders, not used: {beside}"))
     lost = {class_text(name.split("/")[1]) for name in folders if name not in used and _any_in(name, found.lost)}
     given = {word for name in found.lost if "/" in name and (word := split_named(name.split("/", 1)[0]))}
-    return replace(
-        source,
-        emptied=tuple(sorted(lost - set(source.classes))),
-        emptied_splits=tuple(sorted(given - {record.split for record in records})),
-    )
+    return replace(source, emptied=tuple(sorted(lost - set(source.classes))), given_splits=frozenset(given))
 
 
 def _class_folders(root: Path, found: Walk, images: list[str], tables: list[str]) -> Source:

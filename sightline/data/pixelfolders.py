@@ -68,7 +68,7 @@ def read_pixel_folder(root: Path, found: Walk) -> Source | None:
         records=tuple(records),
         classes=classes.names,
         contents=contents,
-        emptied_splits=tuple(sorted(listed.given - {record.split for record in records})),
+        given_splits=listed.given,
         notes=tuple(notes),
         problems=tuple(problems),
         annotations=Masked(found.root, contents, paired, classes.table, len(classes.names)),

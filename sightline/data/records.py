@@ -104,10 +104,10 @@ class Arrays(Contents):
 @dataclass(frozen=True)
 class Source:
     """A data set as found: `kind` is "image-folder", "flat-folder", "flat-folder+csv", "csv", "idx", "parquet", "digits",
-    "masks", "coco" or "voc"; `classes` in index order; `emptied` are classes all of whose items were refused, and
-    `emptied_splits` splits; `notes` are sentences to say before training; `problems` name what could not become a
-    record: those with action "quarantined" count in the total, once each; `annotations` where more is known of an image
-    than its class."""
+    "masks", "coco" or "voc"; `classes` in index order; `emptied` are classes all of whose items were refused;
+    `given_splits` those that are spoken of, also where none of their items became a record; `notes` are sentences to say
+    before training; `problems` name what could not become a record: those with action "quarantined" count in the total,
+    once each; `annotations` where more is known of an image than its class."""
 
     name: str
     kind: str
@@ -116,7 +116,7 @@ class Source:
     classes: tuple[str, ...]
     contents: Contents
     emptied: tuple[str, ...] = ()
-    emptied_splits: tuple[str, ...] = ()
+    given_splits: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     annotations: Annotations | None = field(default=None, compare=False)

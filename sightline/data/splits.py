@@ -94,7 +94,7 @@ def _checked(shares: Fractions) -> Fractions:
 def refuse_emptied_splits(audit: Audit) -> None:
     """Raises DataError where a split is given and nothing in it can be used: no other takes its place unasked."""
     used = {record.split for record in audit.records()}
-    given = {*audit.source.emptied_splits, *(record.split for record in audit.source.records)}
+    given = {*audit.source.given_splits, *(record.split for record in audit.source.records)}
     for name in sorted(name for name in given - used if name):
         raise DataError(
             f"the {name} split is empty: all that is given for it is quarantined",

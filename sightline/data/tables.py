@@ -17,7 +17,7 @@ from pathlib import Path
 from sightline.errors import DataError
 from sightline.storage.text import shown
 
-from .columns import Columns, find_columns
+from .columns import Columns, find_columns, listed
 from .encodings import read_text
 from .locating import Folder, NotFound
 from .names import class_text, class_texts, split_named
@@ -77,7 +77,7 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         splits |= table.splits
         notes += [f"{table.name} {note}"] if note else []
         if unused := table.columns.unused:
-            notes.append(f"{table.name}: columns that mean nothing here, not used: {_some(unused)}")
+            notes.append(f"{table.name}: columns that mean nothing here, not used: {listed(unused)}")
     rows = _settle_repeats(rows, problems)
     if not rows:
         why = f"line {problems[0].line}: {problems[0].reason}" if problems else "it has no rows"
@@ -98,15 +98,10 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         classes=classes,
         contents=Files(folder.root),
         emptied=tuple(sorted({class_text(label) for label in named} - set(classes))),
-        emptied_splits=tuple(sorted(splits - {row.said[1] for row in rows})),
+        given_splits=frozenset(splits),
         notes=tuple(notes),
         problems=tuple(problems),
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(map(shown, names[:8])) + more
 
 
 def _read(path: Path, folder: Folder) -> tuple[_Table, str]:

@@ -111,7 +111,7 @@ def _source(
         records=records,
         classes=classes,
         contents=contents,
-        emptied_splits=tuple(sorted(listed.given - {record.split for record in records})),
+        given_splits=listed.given,
         notes=tuple(notes),
         problems=tuple(problems),
         annotations=annotations,

@@ -6,16 +6,16 @@ two classifiers judged on the same images with the same seed meet the same resam
 are not independent (frames of one video) make it too narrow, and so does a test set of a few dozen.
 
 ECE is never negative, so noise raises it, and a resample, having the noise twice, raises it again: the plain interval
-lies too high. Its interval is therefore turned round the value, 2 · value - quantiles, and cut at 0; where it then misses the
-value, it is stretched to it. Simulated, 5
-classes, true ECE 0.10: with 200 images the plain one covers 72 times in 100, the turned one 90; with 2,000 both 95. A
-classifier without any calibration error is never covered by the plain one and half the time by the turned one.
+lies too high. Its interval is therefore turned round the value, 2 · value - quantiles, and cut at 0; where it then
+misses the value, it is stretched to it. Simulated, 5 classes, true ECE 0.10: with 200 images the plain one covers 72
+times in 100, the turned one 90; with 2,000 both 95. A classifier without any calibration error is never covered by the
+plain one and half the time by the turned one.
 
 A resample in which a metric is undefined (a class is missing) says nothing about it and is left out. Where the metric
 itself is undefined, or more than a tenth of the resamples are left out, there is no interval (None) rather than one
 that describes a selection. Where all were right, or all wrong, every resample agrees and says nothing either: there is
-none then but for shares of images (accuracy, top-5, a class's precision and recall), which get Wilson's. AUC gets none beyond
-n · k = 5,000,000: its cost grows with that product.
+none then but for shares of images (accuracy, top-5, a class's precision and recall), which get Wilson's. AUC gets none
+beyond n · k = 5,000,000: its cost grows with that product.
 """
 
 from __future__ import annotations

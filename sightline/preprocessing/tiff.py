@@ -33,8 +33,7 @@ def read_tags(data: bytes, wanted: Set[int] = _READ, *, most: int = MAX_VALUES) 
     Raises `struct.error`, `LookupError` or `OverflowError` where the bytes are not a TIFF or end too early, `Rejected`
     where one has more than `most` values, by default more than any image needs.
     """
-    order, big = HEADERS[data[:4]]
-    (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    start, order, big = _first(data)
     tags = {}
     for entry in _entries(data, start, order, big):
         tag, kind, n = _head(data, entry, order, big)
@@ -48,10 +47,16 @@ def read_tags(data: bytes, wanted: Set[int] = _READ, *, most: int = MAX_VALUES) 
 def claimed(data: bytes) -> int:
     """Bytes that the tags of the first directory say they have. Who reads a TIFF copies each tag's own, so tags that
     claim the same bytes again and again fill the memory."""
-    order, big = HEADERS[data[:4]]
-    (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    start, order, big = _first(data)
     heads = (_head(data, entry, order, big) for entry in _entries(data, start, order, big))
     return sum(n * _BYTES.get(kind, 1) for _, kind, n in heads)
+
+
+def _first(data: bytes) -> tuple[int, str, bool]:
+    """Where the first directory begins, the order of bytes, and whether offsets are wide."""
+    order, big = HEADERS[data[:4]]
+    (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    return start, order, big
 
 
 def _head(data: bytes, entry: int, order: str, big: bool) -> tuple[int, int, int]:
