@@ -44,8 +44,8 @@ def test_parameters() -> None:
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
-        (ChannelAttention(32), (2, 32, 1, 1)),
-        (ChannelAttention(32, bias=False), (2, 32, 1, 1)),
+        (ChannelAttention(32, reduction=1), (2, 32, 1, 1)),  # so many units that some let a value through
+        (ChannelAttention(32, reduction=1, bias=False), (2, 32, 1, 1)),
         (SpatialAttention(), (2, 1, 5, 9)),
         (SpatialAttention(3), (2, 1, 5, 9)),
     ],
