@@ -9,7 +9,6 @@ table beside them, or have none.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from sightline.errors import DataError
 from sightline.storage.text import shown
 
 from .annotated import read_annotated
-from .names import IMAGE_SUFFIXES, SIDECAR_SUFFIXES, class_text, class_texts, split_named, suffix
+from .names import IMAGE_SUFFIXES, SIDECAR_SUFFIXES, class_text, class_texts, kinds, split_named, suffix
 from .records import Files, Record, Source
 from .tables import TABLE_SUFFIXES, read_tables
 from .walking import Walk, walk
@@ -175,12 +174,8 @@ def _refuse_annotated(root: Path, folders: set[str]) -> None:
 def _said_about(found: Walk, used: Iterable[str] = TABLE_SUFFIXES) -> list[str]:
     """What was passed over, but for files of the suffixes that are `used`."""
     notes = []
-    other = Counter(suffix(n) or "no suffix" for n in found.files if not _may_be_image(n))
-    for known in used:
-        other.pop(known, None)
-    if other:
-        kinds = ", ".join(f"{shown(kind)} ×{count}" for kind, count in other.most_common(5))
-        notes.append(f"files that are not images, passed over: {kinds}")
+    if other := kinds((name for name in found.files if not _may_be_image(name)), but=used):
+        notes.append(f"files that are not images, passed over: {other}")
     if found.hidden:
         notes.append(f"hidden files and folders, passed over: {found.hidden}")
     if found.runs:
@@ -189,7 +184,5 @@ def _said_about(found: Walk, used: Iterable[str] = TABLE_SUFFIXES) -> list[str]:
 
 
 def _what(found: Walk) -> str:
-    kinds = Counter(suffix(name) or "no suffix" for name in found.files)
-    if not kinds:
-        return "no files at all"
-    return "files of other kinds: " + ", ".join(f"{shown(kind)} ×{count}" for kind, count in kinds.most_common(5))
+    there = kinds(found.files)
+    return f"files of other kinds: {there}" if there else "no files at all"

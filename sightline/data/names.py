@@ -8,7 +8,8 @@ surrounding blanks) are refused with both named, never merged. File names keep t
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from sightline.errors import DataError
 from sightline.storage.text import shown
@@ -52,6 +53,12 @@ def suffix(name: str) -> str:
     last = name.rsplit("/", 1)[-1]
     stem, dot, end = last.rpartition(".")
     return f".{end.lower()}" if dot and stem else ""
+
+
+def kinds(names: Iterable[str], but: Collection[str] = ()) -> str:
+    """How many files of which suffix, the commonest five: ".txt ×3, no suffix ×1". Those of the suffixes `but` are not."""
+    found = Counter(ending or "no suffix" for ending in map(suffix, names) if ending not in but)
+    return ", ".join(f"{shown(kind)} ×{count}" for kind, count in found.most_common(5))
 
 
 def class_text(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sightline.data.loaders import Decoding, Reading, in_order
-from sightline.data.names import IMAGE_SUFFIXES
+from sightline.data.names import IMAGE_SUFFIXES, is_litter, kinds, suffix
 from sightline.drawing.png import png_bytes
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
@@ -78,7 +78,7 @@ def predict(
     teller: Teller | None = None,
 ) -> Predictions:
     """Predict every image among `paths`, or the one that it is: files, folders (searched through), or .txt lists of paths,
-    one a line.
+    one a line. In a folder, files without an image's suffix are passed over, and that is said.
 
     `out`: a .csv or .jsonl file; for segmentation a folder, which also takes a PNG of class indexes for each image. An
     image that cannot be read gets a row with its error; the others go on. Raises UsageError when nothing is there.
@@ -87,9 +87,7 @@ def predict(
     kind = run.recipe.task.kind
     place = _checked(Path(out), kind) if out is not None else None
     several = [paths] if isinstance(paths, str | Path) else paths
-    files = [file for path in several for file in _expanded(Path(path))]
-    if not files:
-        raise UsageError("no images to predict", "give image files, folders of them, or a .txt list")
+    files = _found([Path(path) for path in several], teller)
     preprocessing, errors = run.preprocessing, {}
     geometry = preprocessing.geometry
 
@@ -145,16 +143,30 @@ def _safe(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"
 
 
-def _expanded(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        found = (
-            file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir()
-        )
-        yield from (file for file in found if not any(p.startswith(".") for p in file.relative_to(path).parts))
-    elif path.suffix == ".txt" and path.is_file():
-        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-        yield from (
-            path.parent / line if not Path(line).is_absolute() else Path(line) for line in lines if line.strip()
-        )
-    else:
-        yield path
+def _found(paths: Sequence[Path], teller: Teller) -> list[Path]:
+    """Every file to predict. Raises UsageError, with what is there instead, when there is none."""
+    files: list[Path] = []
+    others: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [file for file in sorted(path.rglob("*")) if not file.is_dir() and not _litter(file, path)]
+            files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
+            others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
+        else:
+            files += _listed(path) if path.suffix == ".txt" and path.is_file() else [path]
+    if not files:
+        there = f"there are files of other kinds: {kinds(others)}; " if others else ""
+        raise UsageError("no images to predict", f"{there}give image files, folders of them, or a .txt list")
+    if others:
+        teller.say(f"files without an image's suffix, passed over: {kinds(others)}")
+    return files
+
+
+def _litter(file: Path, root: Path) -> bool:
+    return any(map(is_litter, file.relative_to(root).parts))
+
+
+def _listed(table: Path) -> list[Path]:
+    """The paths in a .txt list; relative ones from where the list stands."""
+    lines = table.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    return [table.parent / line for line in lines if line.strip()]  # an absolute one stays what it is

@@ -206,6 +206,8 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, start: Start, teller: Teller
         f"{len(data.classes)} classes at {geometry.height}x{geometry.width}: {steps:,} steps of {recipe.fit.batch}, "
         f"{recipe.fit.precision}, in {run.folder}"
     )
+    if "val" not in images:
+        teller.say("no val split: nothing chooses among the weights, the last ones are kept")
     device = choose_device(recipe.fit.device)
     assert recipe.fit.batch
     schedule = build_schedule(recipe, steps, len(ids["train"]) / recipe.fit.batch)

@@ -14,6 +14,7 @@ import sightline
 from sightline.cli.main import app
 from sightline.errors import DataError, UsageError
 from sightline.recipes.run import Run
+from sightline.verbs.telling import Teller
 from tests.asking import called, folder, image, refused
 
 KEYS = {"fit.threads": 1, "fit.epochs": 2}
@@ -71,6 +72,21 @@ def test_hidden_files_are_predicted_no_more_than_trained_on(run: Run, tmp_path: 
     for name in ("a.png", ".b.png", ".thumbs/c.png", "d/e.png"):
         image(tmp_path / "new" / name)
     assert [Path(row["path"]).name for row in sightline.predict(run, tmp_path / "new").rows] == ["a.png", "e.png"]
+
+
+def test_what_a_folder_holds_beside_images_is_said(run: Run, tmp_path: Path, capsys) -> None:
+    for name in ("new/a.png", "new/b", "none/c"):
+        image(tmp_path / f"{name}.png")
+    for name in ("new/b", "none/c"):
+        (tmp_path / f"{name}.png").rename(tmp_path / name)
+    (tmp_path / "new/note.txt").write_text("x")
+    (tmp_path / "new/Thumbs.db").write_text("x")
+    assert len(sightline.predict(run, tmp_path / "new", teller=Teller()).rows) == 1
+    assert "files without an image's suffix, passed over: no suffix ×1, .txt ×1" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="no images to predict") as caught:
+        sightline.predict(run, tmp_path / "none")
+    assert "there are files of other kinds: no suffix ×1" in caught.value.hint
+    assert len(sightline.predict(run, tmp_path / "none" / "c").rows) == 1
 
 
 def test_a_suffix_is_one_in_capitals_too(run: Run, photos: Path, tmp_path: Path) -> None:
