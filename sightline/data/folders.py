@@ -9,7 +9,7 @@ table beside them, or have none.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def _refuse_annotated(root: Path, folders: set[str]) -> None:
         )
 
 
-def _said_about(found: Walk, used: Iterable[str] = TABLE_SUFFIXES) -> list[str]:
+def _said_about(found: Walk, used: Collection[str] = TABLE_SUFFIXES) -> list[str]:
     """What was passed over, but for files of the suffixes that are `used`."""
     notes = []
     if other := kinds((name for name in found.files if not _may_be_image(name)), but=used):

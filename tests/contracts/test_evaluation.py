@@ -168,9 +168,9 @@ def test_no_interval_where_too_many_resamples_are_undefined() -> None:
 def test_all_intervals_take_less_than_five_seconds() -> None:
     r = rows(2, 10_000, 10)
     prepared = prepare(r.target, r.probability)
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, whoever shares the machine
     got = bootstrap(prepared)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     low, high = got.metrics["accuracy"] or (0.0, 1.0)
     assert 0.015 < high - low < 0.025  # 2 · 1.96 · sqrt(p (1 - p) / n) = 0.0196 at p = 0.5
 

@@ -170,7 +170,7 @@ def test_validation_costs_less_than_50_ms() -> None:
     target, probability = drawn(4, 10_000, 10)
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         classification_metrics(target, probability)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.05
