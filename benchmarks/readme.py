@@ -27,7 +27,7 @@ def table() -> str:
             )
     for row in read("speed-training.json").get("rows", ()):
         how = ", `fit.compile=true`" if row["compiled"] else ""
-        loop = f"{row['ratio']:.2f}x the plain loop"
+        loop = f"{row['ratio']:.2f}x the plain loop{' in bf16' if row['precision'] == 'bf16' else ''}"
         if "fp32_loop" in row:
             loop = f"{row['fp32_loop']['ratio']:.2f}x the plain loop in fp32, {row['ratio']:.2f}x the same in bf16"
         lines.append(

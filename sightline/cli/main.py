@@ -31,7 +31,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, Option("--json", help="One JSON object as the last line of stdout.")]
 Verbose = Annotated[
-    int, Option("-v", "--verbose", count=True, help="Say more: every problem of the data.", show_default=False)
+    int, Option("-v", "--verbose", count=True, help="Say more, such as every problem of the data.", show_default=False)
 ]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Say only what matters.")]
 RunFolder = Annotated[str, Argument(metavar="RUN", help="A run's folder.", show_default=False)]
@@ -46,23 +46,23 @@ def _version(asked: bool | None) -> None:
 
 @app.callback()
 def _root(version: Annotated[bool | None, Option("--version", callback=_version, is_eager=True)] = None) -> None:
-    """Images in; a trained, measured, explained model out."""
+    """Images in; a trained, measured, documented model out."""
 
 
 @app.command()
 def train(  # noqa: PLR0913 - options are what a command line is for
     what: Annotated[str | None, Argument(metavar="[WHAT]", help="A built-in data set or recipe, or a path.")] = None,
     overrides: Annotated[
-        list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as fit.clip=1.")
+        list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as fit.clip=1: docs/defaults.md.")
     ] = None,
     model: Annotated[str | None, Option("-m", "--model", help="See `sightline models`.")] = None,
-    epochs: Annotated[float | None, Option(help="fit.epochs")] = None,
-    batch: Annotated[int | None, Option(help="fit.batch")] = None,
-    lr: Annotated[float | None, Option(help="optim.lr")] = None,
-    seed: Annotated[int | None, Option(help="seed")] = None,
+    epochs: Annotated[float | None, Option(help="Passes over the training images (fit.epochs).")] = None,
+    batch: Annotated[int | None, Option(help="Images of one step (fit.batch).")] = None,
+    lr: Annotated[float | None, Option(help="The highest learning rate (optim.lr).")] = None,
+    seed: Annotated[int | None, Option(help="Of every random draw (seed); 0 where left out.")] = None,
     out: Annotated[str | None, Option(help="The run's folder; default runs/<data>-<model>.")] = None,
-    device: Annotated[str | None, Option(help="fit.device")] = None,
-    precision: Annotated[str | None, Option(help="fit.precision")] = None,
+    device: Annotated[str | None, Option(help="auto, cpu, cuda or mps (fit.device).")] = None,
+    precision: Annotated[str | None, Option(help="auto, fp32 or bf16 (fit.precision).")] = None,
     resume: Annotated[str | None, Option(metavar="RUN", help="Go on with an unfinished run.")] = None,
     smoke: Annotated[bool, Option("--smoke", help="64 images, 2 steps: every stage and file in a minute.")] = False,
     json: Json = False,
@@ -87,8 +87,8 @@ def train(  # noqa: PLR0913 - options are what a command line is for
 def evaluate(
     run: RunFolder,
     data: Annotated[str | None, Argument(metavar="[DATA]", help="Other data with the same classes.")] = None,
-    split: Annotated[str | None, Option(help="train, val or test.")] = None,
-    tta: Annotated[bool, Option("--tta", help="Average with the prediction for the mirrored image.")] = False,
+    split: Annotated[str | None, Option(help="train, val or test; else test, or val where there is none.")] = None,
+    tta: Annotated[bool, Option("--tta", help="Classes: average with the prediction for the mirrored image.")] = False,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -201,7 +201,7 @@ def data(
 
 @app.command()
 def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Hash a run again: is every file as it was written?"""
+    """Hash a run's recipe, data summary, metrics, weights, predictions and checkpoints again: are they as written?"""
 
     def work(teller: Teller) -> Answer:
         from sightline import api

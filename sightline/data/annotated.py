@@ -18,6 +18,7 @@ from sightline.storage.text import shown
 
 from .audit import Audit
 from .coco import coco_pages, read_coco
+from .duplicates import otherwise
 from .pixelfolders import read_pixel_folder
 from .records import KEPT, QUARANTINED, Problem, Record, Source
 from .upright import Stored, stored
@@ -64,13 +65,10 @@ def conflicts(audit: Audit, groups: Sequence[Sequence[int]]) -> list[Problem]:
     """A row for each image whose equal in every pixel is annotated otherwise. They stay in use: which is right is not
     ours to say."""
     problems = []
-    for ids in groups:
-        for id in ids:
-            other = next((i for i in ids if audit.truths and audit.truths[i] != audit.truths[id]), None)
-            if other is not None:
-                one, two = (shown(audit.source.records[i].name) for i in (id, other))
-                reason = f"label-conflict: {two} has the same pixels and is annotated otherwise"
-                problems.append(Problem(one, None, reason, "keep the copy that is right", KEPT, id))
+    for id, other in otherwise(groups, audit.truths) if audit.truths else ():
+        one, two = (shown(audit.source.records[i].name) for i in (id, other))
+        reason = f"label-conflict: {two} has the same pixels and is annotated otherwise"
+        problems.append(Problem(one, None, reason, "keep the copy that is right", KEPT, id))
     return problems
 
 

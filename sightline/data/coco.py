@@ -20,6 +20,7 @@ from sightline.storage.text import shown
 
 from .cocoentries import Entry, ImageEntry, annotations_of, categories_of, images_of
 from .encodings import read_text
+from .locating import Places, meant
 from .markup import read_json
 from .names import IMAGE_SUFFIXES, class_texts, split_named, suffix
 from .objects import Drawn, DrawnObjects, gathered
@@ -159,12 +160,13 @@ def _read(work: _Set, page: Page, index: dict[str, list[str]]) -> None:
         work.notes.append(f"{file} {page.note}")
     images, bad = images_of(data, file)
     work.problems += bad
+    places = Places.of(work.found.files)
     found: dict[Any, tuple[str, ImageEntry]] = {}
     taken: dict[str, Any] = {}
     work.given |= {page.split} if images else set()
     lost = {name.rsplit("/", 1)[-1] for name in work.found.lost}
     for image in images.values():
-        names = _meant(image.file_name, page, index)
+        names = _meant(image.file_name, page, index, places)
         said = f"image {shown(str(image.id))[:80]}: {shown(image.file_name[:200])}"
         if len(names) != 1:
             if names:
@@ -205,23 +207,15 @@ def _index(found: Walk) -> dict[str, list[str]]:
     return index
 
 
-def _meant(written: str, page: Page, index: dict[str, list[str]]) -> list[str]:
-    """The files that a file_name may mean: the path from the JSON's folder, from the top or from images/; else the last
-    component, in a folder named for the split first."""
+def _meant(written: str, page: Page, index: dict[str, list[str]], places: Places) -> list[str]:
+    """The files that a file_name may mean: the path from the JSON's folder, from the top or from images/; else what its
+    last component may mean."""
     path = written.replace("\\", "/").removeprefix("./")
     beside = page.name.rpartition("/")[0]
     for name in (f"{beside}/{path}" if beside else path, path, *(f"{folder}/{path}" for folder in sorted(_PICTURES))):
         if name in index.get(name, ()):
             return [name]
-    names = index.get(path.rsplit("/", 1)[-1], [])
-    if len(names) > 1 and page.split:
-        names = [n for n in names if page.split in {_split_of(part) for part in n.split("/")[:-1]}] or names
-    return names
-
-
-def _split_of(folder: str) -> str | None:
-    """train2017 → train."""
-    return split_named(folder.rstrip("0123456789_- "))
+    return meant(path, index.get(path.rsplit("/", 1)[-1], []), page.split, places)
 
 
 def _said(work: _Set, entries: list[Entry], outlined: int) -> list[str]:

@@ -7,7 +7,7 @@ group) forms a unit; a split is chosen for units.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -43,20 +43,26 @@ def same_pixels(audit: Audit) -> list[list[int]]:
 
 def contradictions(audit: Audit, groups: Sequence[Sequence[int]]) -> list[Problem]:
     """A row for each image whose equal has another label. They stay in use: which label is right is not ours to say."""
+    records = audit.source.records
     problems = []
-    for ids in groups:
-        records = [audit.source.records[i] for i in ids]
-        for record in records:
-            other = next((r for r in records if r.label != record.label), None)
-            if other is not None:
-                reason = (
-                    f"label-conflict: labelled {shown(str(record.label))}, but {shown(other.name)} has the same pixels "
-                    f"and is labelled {shown(str(other.label))}"
-                )
-                problems.append(
-                    Problem(shown(record.name), None, reason, "keep the copy that is right", KEPT, record.id)
-                )
+    for id, i in otherwise(groups, [record.label for record in records]):
+        record, other = records[id], records[i]
+        reason = (
+            f"label-conflict: labelled {shown(str(record.label))}, but {shown(other.name)} has the same pixels "
+            f"and is labelled {shown(str(other.label))}"
+        )
+        problems.append(Problem(shown(record.name), None, reason, "keep the copy that is right", KEPT, id))
     return problems
+
+
+def otherwise(groups: Sequence[Sequence[int]], said: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """(id, the first of its group of which something else is `said`), for every id that has one."""
+    for ids in groups:
+        firsts: dict[object, int] = {}
+        for id in ids:
+            firsts.setdefault(said[id], id)
+        for id in ids if len(firsts) > 1 else ():
+            yield id, next(other for value, other in firsts.items() if value != said[id])
 
 
 def settle_leaks(audit: Audit, policy: Leaks) -> Audit:

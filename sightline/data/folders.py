@@ -39,6 +39,7 @@ def read_folder(root: Path) -> Source:
     direct = any("/" not in name for name in images)
     tables = [name for name in found.files if "/" not in name and suffix(name) in TABLE_SUFFIXES]
     words = all(split_named(top) for top in tops)
+    _refuse_doubt(images, tops)
     if _has_splits(images, tops):
         source = _split_folders(root, found, images)
     elif tables and (direct or words or len(tops) <= 1):
@@ -61,6 +62,19 @@ def _has_splits(images: list[str], tops: set[str]) -> bool:
     named = {top for top in tops if split_named(top)}
     deeper = any(name.count("/") >= 2 for name in images if name.split("/", 1)[0] in named)
     return deeper and (named == tops or len(named) >= 2)
+
+
+def _refuse_doubt(images: list[str], tops: set[str]) -> None:
+    """One folder called `train` among others is a class of trains, unless it alone holds folders of images."""
+    named = [top for top in tops if split_named(top)]
+    inside = {tuple(name.split("/")[:2]) for name in images if name.count("/") >= 2}
+    within = [folder for top, folder in sorted(inside) if top in named]
+    if len(named) == 1 and named != list(tops) and len(within) >= 2 and len(within) == len(inside):
+        one, other = shown(named[0]), shown(min(tops - set(named)))
+        raise DataError(
+            f"{one}/ holds folders of images ({', '.join(map(shown, within[:3]))}), {other}/ beside it none: is it a split?",
+            f"a split: take {other}/ away; a class: put its images directly into {one}/",
+        )
 
 
 def _split_folders(root: Path, found: Walk, images: list[str]) -> Source:

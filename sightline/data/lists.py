@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sightline.storage.text import shown
 
 from .encodings import read_text
+from .locating import Places, of_split
 from .names import split_named
 from .records import KEPT, Problem
 
@@ -43,6 +44,7 @@ def read_lists(root: str, lists: Mapping[str, str], images: Sequence[str], lost:
     """The split of `images` (relative names), by lists → split. `lost` images are named elsewhere already."""
     index = _index(images)
     gone = _index(lost)
+    places = Places.of(images)
     said: dict[str, tuple[str, str, int]] = {}  # image → split, file, line
     problems: list[Problem] = []
     notes: list[str] = []
@@ -55,9 +57,9 @@ def read_lists(root: str, lists: Mapping[str, str], images: Sequence[str], lost:
             if not written.strip():
                 continue
             given.add(split)
-            names = _meant(written.strip(), index)
+            names = _meant(written.strip(), index, split, places)
             if len(names) != 1:
-                if not _meant(written.strip(), gone):
+                if not _meant(written.strip(), gone, split, places):
                     problems.append(_vain(file, line, written.strip(), len(names)))
                 continue
             (name,) = names
@@ -98,12 +100,13 @@ def _index(images: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _meant(written: str, index: Mapping[str, list[str]]) -> list[str]:
-    """The images that a line may mean: the line as it is, its last component, its first column."""
+def _meant(written: str, index: Mapping[str, list[str]], split: str, places: Places) -> list[str]:
+    """The images that a line may mean: the line as it is, its last component, its first column. A last component alone
+    means none in another split's folder."""
     for text in (written, written.split(None, 1)[0]):
         path = text.replace("\\", "/").removeprefix("./")
         for key in (path, path.rsplit("/", 1)[-1]):
             names = index.get(key) or index.get(os.path.splitext(key)[0])
-            if names:
+            if names and (names := names if "/" in key else of_split(names, split, places)):
                 return names
     return []

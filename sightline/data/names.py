@@ -43,6 +43,11 @@ def split_named(word: str) -> str | None:
     return SPLIT_WORDS.get(word.strip().casefold())
 
 
+def split_folder(folders: Iterable[str]) -> str | None:
+    """The split of the first folder that is called by one's name, with or without a year (train2017)."""
+    return next((word for folder in folders if (word := split_named(folder.rstrip("0123456789_- ")))), None)
+
+
 def is_litter(name: str) -> bool:
     """Hidden files and what operating systems leave behind: never data."""
     return name.startswith(".") or name.casefold() in _LITTER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,12 +98,18 @@ def _by_folder(images: list[str]) -> Listed:
 def _classes(root: Path, files: list[str], masks: list[str]) -> _Classes:
     if LISTED in files:
         return _listed_classes(root / LISTED)
-    tried = [Path(root, name) for name in masks[:: max(1, len(masks) // _TRIED)][:_TRIED]]
+    spread = {i * len(masks) // _TRIED for i in range(_TRIED)}  # all of them where they are fewer
+    rest = (Path(root, name) for i, name in enumerate(masks) if i not in spread)
     try:
-        values = plain_values(tried)
+        values = plain_values([Path(root, masks[i]) for i in sorted(spread)])
+        while values == {0} and (another := next(rest, None)):  # what is marked may be rare
+            with suppress(Rejected):
+                values |= plain_values([another])
     except Rejected as rejected:
         text = f"{shown(str(root))} holds annotations for boxes or masks that cannot be read: {rejected.message}"
         raise DataError(text, rejected.hint) from rejected
+    if values == {0}:
+        raise DataError(f"the masks of {shown(str(root))} hold nothing but 0", "mark the foreground by 1 or by 255")
     for foreground in (1, 255):
         if values <= {0, foreground}:
             note = f"masks: no {LISTED}, and only 0 and {foreground} in them: background and foreground"

@@ -38,7 +38,7 @@ def meaning(schema: pa.Schema, file: str) -> Meaning:
     if image is None:
         columns = ", ".join(f"{f.name}: {f.type}" for f in list(schema)[:8])
         raise DataError(f"{file} has no column of image bytes", f"its columns are {columns}")
-    label = _label_column(schema, features)
+    label = _label_column(schema, features, image, file)
     names = features.get(label, {}).get("names") if label else None
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
         return Meaning(image, label, None)
@@ -48,11 +48,17 @@ def meaning(schema: pa.Schema, file: str) -> Meaning:
     return Meaning(image, label, tuple(texts[name] for name in names))
 
 
-def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]]) -> str | None:
-    fitting = [f.name for f in schema if pa.types.is_integer(f.type) or _is_text(f.type)]
-    marked = [name for name in fitting if features.get(name, {}).get("_type") == "ClassLabel"]
-    usual = [name for name in _LABELS if name in fitting]
-    return next((n for n in (*(u for u in usual if u in marked), *marked, *usual)), None)
+def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image: str, file: str) -> str | None:
+    """A column that the metadata marks, then one by its usual name. Raises DataError where that one holds no labels:
+    another must not take its place unseen."""
+    marked = [f.name for f in schema if features.get(f.name, {}).get("_type") == "ClassLabel"]
+    usual = [name for name in _LABELS if name in schema.names and name != image]
+    label = next((n for n in (*(u for u in usual if u in marked), *marked, *usual)), None)
+    if label is not None and not _is_label(kind := schema.field(label).type):
+        raise DataError(
+            f"{file}: its column {label} holds {kind}, not one class a row", "integers, text or true/false are classes"
+        )
+    return label
 
 
 def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
@@ -73,8 +79,12 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+def _is_label(kind: pa.DataType) -> bool:
+    """Numbers of classes (whole ones; a column with gaps is of floats), their names, or either through a dictionary."""
+    if pa.types.is_dictionary(kind):
+        return _is_label(kind.value_type)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)

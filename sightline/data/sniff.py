@@ -21,6 +21,7 @@ from .names import IMAGE_SUFFIXES, suffix
 from .parquet import read_parquet
 from .records import Source
 from .tables import TABLE_SUFFIXES, read_table
+from .walking import RUN_FILES
 
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 
@@ -75,6 +76,9 @@ def _open_folder(path: Path) -> Source:
         names = {entry.name for entry in os.scandir(path)}
     except OSError as error:
         raise DataError(f"{shown(str(path))} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if names >= RUN_FILES:
+        way = f"train --resume {path} goes on with it, train {path / 'recipe.yaml'} begins it again"
+        raise UsageError(f"{shown(str(path))} is a run, not data", shown(way))
     if is_idx_folder(names):
         return read_idx_folder(path)
     for folder in (path, path / "data"):
@@ -89,7 +93,7 @@ def _neighbour(path: Path) -> str:
         beside = [entry.name for entry in os.scandir(path.parent)]
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return f"nor does {shown(str(path.parent))}"
-    hint = nearest(path.name, beside) if beside else ""
+    hint = nearest(path.name, beside) if beside and path.parent != Path(path.anchor) else ""
     return hint if hint.startswith("did you mean") else "check the path, which counts from the folder you are in"
 
 

@@ -42,6 +42,7 @@ class _Table:
 
     name: str
     columns: Columns
+    width: int  # cells of the first row
     split: str | None  # of all rows, from the table's own name
     split_column: bool  # whether any row gives one
     rows: list[_Row] = field(default_factory=list)
@@ -111,11 +112,11 @@ def _read(path: Path, folder: Folder) -> tuple[_Table, str]:
     if not cells:
         raise DataError(f"{name} is empty", "a row an image: path,label")
     columns = find_columns(cells[0][1], name)
-    cells = cells[columns.header :]
     at = columns.split
-    any_split = at is not None and any(len(row) > at and row[at].strip() for _, row in cells)
-    table = _Table(name, columns, split_named(os.path.splitext(path.name)[0]), any_split)
-    for line, row in cells:
+    any_split = at is not None and any(len(row) > at and row[at].strip() for _, row in cells[columns.header :])
+    width = len(_filled(cells[0][1]))
+    table = _Table(name, columns, width, split_named(os.path.splitext(path.name)[0]), any_split)
+    for line, row in cells[columns.header :]:
         _read_row(table, line, row, folder)
     return table, note
 
@@ -144,6 +145,9 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
     need = max(i for i in (columns.path, columns.label) if i is not None) + 1
     if len(row) < need:
         return table.refuse(line, f"short-row: {len(row)} of {need} cells", "complete the row")
+    if (there := len(_filled(row))) > max(table.width, need):
+        fix = "put quotes around a cell that holds the separator"
+        return table.refuse(line, f"long-row: {there} cells where the first row has {table.width}", fix)
     split = table.split
     if table.split_column:
         word = _cell(row, columns.split) or ""
@@ -164,6 +168,11 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
         return table.refuse(line, f"{error.reason}: {written}", error.fix)
     table.rows.append(_Row(table.name, line, name, (label, split, _cell(row, columns.group))))
     return None
+
+
+def _filled(row: list[str]) -> list[str]:
+    """The cells up to the last one that is not blank."""
+    return row[: max((i for i, cell in enumerate(row, 1) if cell.strip()), default=0)]
 
 
 def _cell(row: list[str], at: int | None) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from .state import State
 
 ROOM = 2.5  # times its bytes must be free before a checkpoint is begun
 FAILURES = 3  # commits that may fail in a row before the run stops
+GRACE = 10.0  # seconds that containers and queues commonly give between SIGTERM and SIGKILL
 
 
 class Checkpoints:
@@ -51,6 +53,7 @@ class Checkpoints:
         self.ema, self.logs, self.about, self.say = ema, logs, about, say
         self._failed = 0
         self._last = self._tried = -1
+        self._slow = False  # whether that was said
 
     @property
     def kept(self) -> int | None:
@@ -61,7 +64,7 @@ class Checkpoints:
         """Commit the state, once a step. A failure is said and retried at a later step; the third in a row raises."""
         if state.step in (self._last, self._tried):
             return
-        self._tried = state.step
+        self._tried, begun = state.step, time.monotonic()
         try:
             tensors = self._tensors(state)
             if bad := [f"{file}/{n}" for file, part in tensors.items() for n, t in part.items() if not _finite(t)]:
@@ -89,6 +92,11 @@ class Checkpoints:
             return
         self._failed, self._last = 0, state.step
         retain(self.folder)
+        if (took := time.monotonic() - begun) > GRACE and not self._slow:
+            self._slow = True
+            self.say(
+                f"a checkpoint takes {took:.0f} s: what kills sooner after its signal loses the steps since the last"
+            )
 
     def resume(self) -> State | None:
         """The newest good state, loaded into task, optimisers and average; None where nothing was committed yet.

@@ -40,12 +40,14 @@ class Meter:
         self._sums.clear()
 
 
-def weighted(parts: Mapping[str, Tensor], weight: Tensor) -> dict[str, Float[Tensor, "2"]]:
-    """Each part as (weight · part, weight), for any number of meters; a part of weight 0 may be anything."""
+def weighted(parts: Mapping[str, Tensor | tuple[Tensor, Tensor]], weight: Tensor) -> dict[str, Float[Tensor, "2"]]:
+    """Each part as (weight · part, weight), for any number of meters; a part of weight 0 may be anything. One that is
+    (mean, weight) has its own."""
     exact = torch.float32 if weight.device.type == "mps" else torch.float64  # Apple's has no more
+    owned = {name: part if isinstance(part, tuple) else (part, weight) for name, part in parts.items()}
     return {
-        name: torch.stack([torch.where(weight > 0, part.detach() * weight, 0.0), weight]).to(exact)
-        for name, part in parts.items()
+        name: torch.stack([torch.where(own > 0, mean.detach() * own, 0.0), own.to(mean.dtype)]).to(exact)
+        for name, (mean, own) in owned.items()
     }
 
 

@@ -4,7 +4,8 @@ COCO's numbers with their intervals, each class by itself, objects by size, what
 and the images with the most mistakes. Mistakes are those at one score threshold, that of the largest F1 over all classes
 together at an IoU of 0.5; a detector shown with another threshold makes others.
 
-Intervals are the bootstrap's over images (`intervals`), 200 resamples, each measured from matches made once.
+Intervals are the bootstrap's over images (`intervals`), 200 resamples, each measured from matches made once. Where all
+agree, as those of one image do, or where too many lose a class that has objects, there is none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from sightline.metrics.average_precision import average_precisions, best_point, curve
 from sightline.metrics.counts import or_none
@@ -24,7 +25,7 @@ from sightline.metrics.ranking import PrecisionRecall
 from sightline.structures.detection_rows import DetectionRows
 
 from .errors_of_boxes import BoxErrors, box_errors
-from .intervals import Interval, interval, resample_weights
+from .intervals import Interval, interval, resample_weights, telling
 from .said import said
 
 RESAMPLES = 200
@@ -106,7 +107,11 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
         n=len(rows),
         classes=tuple(classes),
         metrics=metrics,
-        intervals={prefix + name: value for prefix, ap in drawn.items() for name, value in _intervals(ap).items()},
+        intervals={
+            prefix + name: value
+            for prefix, ap in drawn.items()
+            for name, value in _intervals(ap, ~np.isnan(values[prefix]).all(1)).items()
+        },
         per_class=_per_class(classes, boxes, values, drawn),
         sizes=_sizes(rows, metrics),
         errors=errors,
@@ -125,11 +130,14 @@ def _resampled(m: Matched, seed: int) -> Float[np.ndarray, "r k thresholds"]:
     return np.concatenate([empty, *(average_precisions(m, resample_weights(m.n, seed, b)) for b in blocks)])
 
 
-def _intervals(ap: Float[np.ndarray, "r k thresholds"]) -> dict[str, Interval]:
+def _intervals(ap: Float[np.ndarray, "r k thresholds"], occurs: Bool[np.ndarray, "k"]) -> dict[str, Interval]:
+    """Of the means over the classes that occur; a resample that lost one says nothing: of the rest it would be another."""
+    lost = np.isnan(ap[:, occurs]).all(2).any(1)  # (r,)
+    ap = np.where(lost[:, None, None], np.nan, ap)
     return {
-        "ap": interval(_means(ap)),
-        "ap50": interval(_means(ap[:, :, :1])),
-        "ap75": interval(_means(ap[:, :, 5:6])),
+        "ap": telling(interval(_means(ap))),
+        "ap50": telling(interval(_means(ap[:, :, :1]))),
+        "ap75": telling(interval(_means(ap[:, :, 5:6]))),
     }
 
 
@@ -166,8 +174,8 @@ def _per_class(
         for prefix, ap in values.items():
             row[f"{prefix}ap"] = or_none(float(ap[i].mean()))
             row[f"{prefix}ap50"] = or_none(float(ap[i, 0]))
-            row["intervals"][f"{prefix}ap"] = interval(drawn[prefix][:, i].mean(1))
-            row["intervals"][f"{prefix}ap50"] = interval(drawn[prefix][:, i, 0])
+            row["intervals"][f"{prefix}ap"] = telling(interval(drawn[prefix][:, i].mean(1)))
+            row["intervals"][f"{prefix}ap50"] = telling(interval(drawn[prefix][:, i, 0]))
         rows.append(row)
     return tuple(rows)
 

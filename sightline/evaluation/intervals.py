@@ -28,9 +28,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from sightline.metrics.calibration import BINS, confidence_bin
 from sightline.metrics.classification import Measured, Prepared, Resampled, measure, measure_weighted
 from sightline.metrics.counts import Counts, rate
-from sightline.randomness.keyed import integers
+from sightline.randomness.keyed import integers, uniform
 
 Interval = tuple[float, float] | None
 
@@ -106,8 +107,25 @@ def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, 
             _of_share(float(point), known, int(m), z)
             for point, known, m in zip(points, per_class[name], of, strict=True)
         ]
-    telling = {name: [_telling(known) for known in row] for name, row in per_class.items()}
-    return Intervals({name: _telling(known) for name, known in metrics.items()}, telling)
+    told = {name: [telling(known) for known in row] for name, row in per_class.items()}
+    return Intervals({name: telling(known) for name, known in metrics.items()}, told)
+
+
+def ece_by_chance(confidence: Float[np.ndarray, "n"], *, seed: int = 0, draws: int = 400) -> float | None:
+    """The calibration error that a classifier which is right exactly as often as it says exceeds once in twenty, with
+    these confidences (n,); None without any. Consistency resampling (Bröcker & Smith 2007, "Increasing the reliability of
+    reliability diagrams"): whether each answer is right is drawn anew from its own confidence."""
+    n = len(confidence)
+    if not n:
+        return None
+    where = np.eye(BINS)[confidence_bin(confidence)]  # (n, bins)
+    block = max(1, _BLOCK // n)
+    errors = []
+    for start in range(0, draws, block):
+        which = torch.arange(start, min(start + block, draws))[:, None]  # (r, 1)
+        right = uniform(seed, "calibrated", which, torch.arange(n)).numpy() < confidence  # (r, n)
+        errors.append(np.abs((right - confidence) @ where).sum(1) / n)  # (r,)
+    return float(np.quantile(np.concatenate(errors), 0.95))
 
 
 def _without_lost(drawn: Resampled, value: Measured) -> Resampled:
@@ -133,6 +151,6 @@ def _around(point: float, values: np.ndarray, level: float, *, turned: bool = Fa
     return (min(found[0], point), max(found[1], point)) if turned and found is not None else found
 
 
-def _telling(known: Interval) -> Interval:
+def telling(known: Interval) -> Interval:
     """None where all resamples agree: that tells nothing of other images."""
     return None if known is None or known[0] == known[1] else known

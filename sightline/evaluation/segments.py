@@ -1,7 +1,8 @@
 """Is the segmentation good, how sure is that, and where does it fail? A pure function of the rows that it left behind.
 
 Intervals are the bootstrap's over images (`intervals`): pixels of one image are not independent, images are what is
-drawn. Metrics are those of added-up counts; an image's own mean IoU only ranks the images.
+drawn. Metrics are those of added-up counts; an image's own mean IoU only ranks the images. Where all resamples agree, as
+those of one image do, or where too many lose a class that a mean is over, there is no interval.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sightline.metrics.counts import Counts, mean_defined, one_vs_rest, or_none,
 from sightline.metrics.segmentation import dice, intersection_over_union, measure_weighted
 from sightline.structures.segment_rows import SegmentRows
 
-from .intervals import RESAMPLES, Interval, interval, resample_weights
+from .intervals import RESAMPLES, Interval, interval, resample_weights, telling
 from .said import said
 
 WORST = 50
@@ -28,6 +29,7 @@ _RATES = {
     "precision": lambda counts: rate("precision", counts),
     "recall": lambda counts: rate("recall", counts),
 }
+_MEANS = {"mean_iou": _RATES["iou"], "mean_dice": _RATES["dice"], "mean_class_accuracy": _RATES["recall"]}
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,17 @@ def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) 
     value = measure_weighted(rows, np.ones((1, len(rows))))
     metrics = {name: or_none(x[0]) for name, x in value.metrics.items()}
     drawn, counts = _resampled(rows, seed)
+    own = Counts(*(x[0] for x in value.counts))
+    for name, formula in _MEANS.items():  # of the rest it would be another mean
+        lost = np.isnan(formula(counts))[:, ~np.isnan(formula(own))].any(1)  # (r,)
+        drawn[name] = np.where(lost, np.nan, drawn[name])
     confusion = rows.confusion.astype(np.int64).sum(0)
     return SegmentJudgement(
         n=len(rows),
         classes=tuple(classes),
         metrics=metrics,
-        intervals={name: interval(x) if metrics[name] is not None else None for name, x in drawn.items()},
-        per_class=_per_class(classes, Counts(*(x[0] for x in value.counts)), counts),
+        intervals={name: telling(interval(x)) if metrics[name] is not None else None for name, x in drawn.items()},
+        per_class=_per_class(classes, own, counts),
         confusion=confusion,
         worst=_worst(rows),
     )
@@ -106,7 +112,8 @@ def _per_class(classes: Sequence[str], counts: Counts, resampled: Counts) -> tup
             "predicted": int(counts.tp[c] + counts.fp[c]),
             **{column: or_none(float(x[c])) for column, x in values.items()},
             "intervals": {
-                column: None if np.isnan(values[column][c]) else interval(x[:, c]) for column, x in drawn.items()
+                column: None if np.isnan(values[column][c]) else telling(interval(x[:, c]))
+                for column, x in drawn.items()
             },
         }
         for c, name in enumerate(classes)

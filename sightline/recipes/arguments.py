@@ -6,7 +6,7 @@ from typing import Any
 
 from sightline.errors import UsageError
 from sightline.models import MODELS
-from sightline.models.options import model_options
+from sightline.models.options import model_options, understood
 
 from .recipe import Recipe
 
@@ -39,3 +39,18 @@ def model_arguments(recipe: Recipe, classes: int) -> dict[str, Any]:
     if "small_images" in known and side <= SMALL_PATCHES and recipe.model.weights is None:  # weights fit the large one
         options.setdefault("small_images", True)
     return {"num_classes": classes, "in_channels": recipe.input.channels, **options}
+
+
+def require_options(recipe: Recipe) -> None:
+    """UsageError where there is no network of that name, or it has no such option: known before any data are read."""
+    if (name := recipe.model.name) is None:
+        return
+    model_options(name)
+    for key, value in recipe.model.options.items():
+        if key not in ELSEWHERE:
+            understood(name, key, value)
+
+
+def model_options_of(recipe: Recipe, classes: int) -> dict[str, Any]:
+    """The network's options, those that follow from the input's size included."""
+    return {name: value for name, value in model_arguments(recipe, classes).items() if name not in ELSEWHERE}

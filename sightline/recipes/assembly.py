@@ -187,21 +187,26 @@ def check(recipe: Recipe) -> None:
             f"fit.batch={recipe.fit.batch} cannot be split into fit.accumulate={recipe.fit.accumulate} equal parts",
             "choose a batch that is a multiple",
         )
-    if recipe.task.kind in ("detection", "instances") and recipe.input.fit == "crop":
+    boxes = recipe.task.kind in ("detection", "instances")  # no validation measures their loss
+    if boxes and recipe.input.fit == "crop":
         raise UsageError("input.fit=crop would cut objects off", "use letterbox or stretch")
     if recipe.task.kind != "classification" and recipe.data.balance != "none":
         raise UsageError("data.balance=sample draws classes of images equally often", "leave it out")
-    if recipe.fit.monitor not in ("loss", *MONITORED[recipe.task.kind]):
+    if recipe.fit.monitor not in (*(() if boxes else ("loss",)), *MONITORED[recipe.task.kind]):
         known = ", ".join(MONITORED[recipe.task.kind])
         raise UsageError(f"fit.monitor={recipe.fit.monitor} is no metric of {recipe.task.kind}", f"it has {known}")
+    if boxes and recipe.schedule.name == "plateau":
+        raise UsageError(
+            f"schedule.name=plateau follows the validation loss, and {recipe.task.kind} has none", "use cosine or step"
+        )
     if isinstance(recipe.task, ClassificationSection) and recipe.task.loss == "hinge" and recipe.task.label_smoothing:
         raise UsageError("the hinge loss does not smooth labels", "task.label_smoothing=0, or task.loss=cross_entropy")
     for key, names in SCHEDULED.items():
         asked, default = getattr(recipe.schedule, key), type(recipe.schedule).model_fields[key].default
         if asked != default and recipe.schedule.name not in names:
             raise UsageError(
-                f"schedule.{key} says nothing to schedule.name={recipe.schedule.name}",
-                f"schedule.{key}={default}, or use {' or '.join(names)}",
+                f"schedule.{key} has no effect with schedule.name={recipe.schedule.name}",
+                f"leave it out, or use schedule.name={' or '.join(names)}",
             )
     build_optimizers(recipe, Classification(nn.Linear(1, 1)))
 

@@ -128,8 +128,11 @@ def _dense(recipe: Recipe, facts: Facts, *, model: str, pixels: int, batch: int,
     channels = recipe.input.channels or (1 if facts.grey else 3)
     shrink = min(1.0, math.sqrt(pixels / (facts.height * facts.width)))
     height, width = (max(round(side * shrink / 32), 1) * 32 for side in (facts.height, facts.width))
-    if recipe.input.size:  # a width alone is no size; a size alone is a square
+    if recipe.input.size:  # alone it is a square
         height, width = recipe.input.size, recipe.input.width or recipe.input.size
+    elif recipe.input.width:  # alone it shrinks the shape
+        height = max(round(recipe.input.width * facts.height / facts.width / 32), 1) * 32
+        width = recipe.input.width
     name, optimizer = recipe.model.name or model, recipe.optim.name or "adamw"
     batch = recipe.fit.batch or batch
     values = _optimizer(recipe, optimizer, batch, adamw=1e-3 if model == SEGMENTER else 3e-4)
@@ -149,7 +152,7 @@ def _dense(recipe: Recipe, facts: Facts, *, model: str, pixels: int, batch: int,
         "fit": {
             "batch": batch,
             "epochs": recipe.fit.epochs or min(max(math.ceil(steps * batch / max(facts.n, 1)), 5), 100),
-            "clip": recipe.fit.clip or 10.0,
+            "clip": 10.0 if recipe.fit.clip is None else recipe.fit.clip,
         },
     }
 

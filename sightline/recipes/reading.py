@@ -48,7 +48,10 @@ def parse_yaml(text: str, what: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{what} is not YAML: {str(error).splitlines()[0]}") from error
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark is not None else ""
+        why = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UsageError(f"{what}{where} is not YAML: {why}") from error
 
 
 def shipped_recipes() -> list[str]:
@@ -64,7 +67,8 @@ def read_values(what: str) -> dict[str, Any]:
         try:
             text = Path(what).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read recipe {what!r}: {error}") from error
+            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is no text in UTF-8"
+            raise UsageError(f"cannot read the recipe {what!r}: {why}", "give a YAML file, or a name") from error
     values = parse_yaml(text, what)
     if not isinstance(values, dict):
         raise UsageError(f"recipe {what!r} is not a mapping of sections")
@@ -123,6 +127,12 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         said = str(fault["ctx"]["tag"])
         return f"task.kind={said!r} is no task", nearest(said, TASKS)
     key = ".".join(path)
+    if fault["type"] in ("model_type", "model_attributes_type"):
+        first = "name" if (section := _section(path)) and "name" in section.model_fields else "…"
+        return (
+            f"{key}={fault.get('input')!r}: {key} is a section, not a value",
+            f"such as {key}.{first}={fault.get('input')}",
+        )
     if fault["type"] == "extra_forbidden":
         section = _section(path[:-1])
         known = [".".join([*path[:-1], name]) for name in section.model_fields] if section else []

@@ -43,14 +43,16 @@ class ModelSection(Section):
 
 class InputSection(Section):
     size: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="height of the input, pixels")
-    width: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="its width; a square where left out")
+    width: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="its width; without it the same, a square"
+    )
     channels: Literal[1, 3] | None = None
-    fit: Literal["stretch", "letterbox", "crop"] | None = Field(None, description="how images come to the square")
+    fit: Literal["stretch", "letterbox", "crop"] | None = Field(None, description="how images are fitted to the input")
 
 
 class AugmentSection(Section):
     preset: Literal["none", "light", "standard"] | None = None
-    flip: bool | None = Field(None, description="mirror left and right; off for digits and text")
+    flip: bool | None = Field(None, description="mirror left and right; turn it off for text")
 
 
 ClassWeight = Annotated[
@@ -120,7 +122,7 @@ class FitSection(Section):
     epochs: PositiveFloat | None = None
     batch: PositiveInt | None = Field(None, le=1_000_000, description="images of one optimiser step")
     accumulate: PositiveInt = Field(1, description="micro-batches that make up a batch")
-    clip: PositiveFloat | None = Field(None, description="largest gradient norm")
+    clip: NonNegativeFloat | None = Field(None, description="largest gradient norm; 0 is off")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weights' average; 0 is off")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -25,10 +25,13 @@ def _by_loss(facts: Facts, limits: Thresholds) -> Finding | None:
     if facts.status != "finished" or len(losses) < limits.validations:
         return None
     best = min(range(len(losses)), key=losses.__getitem__)
+    if _gain(facts, rows, best + 1) >= limits.late_points:
+        return _by_headline(facts, limits)  # it grew surer than it is right, and more often right
     share = (best + 1) / len(losses)
     where, whole = _epoch(rows, best), _epoch(rows, len(rows) - 1)
     evidence = f"Validation loss: best {decimal(losses[best])} at {where}, {decimal(losses[-1])} at {whole}."
-    if losses[-1] > losses[best] * (1 + limits.loss_rise) and share < limits.late:
+    rise = max(losses[best] * limits.loss_rise, limits.loss_floor)
+    if losses[-1] > losses[best] + rise and share < limits.late:
         text = (
             "After its best point the validation loss rose again: from there on the network learned the training images "
             "and not the task."
@@ -46,7 +49,8 @@ def _by_loss(facts: Facts, limits: Thresholds) -> Finding | None:
 
 
 def _by_headline(facts: Facts, limits: Thresholds) -> Finding | None:
-    """Of pixels and objects the loss says little (a detector has none in validation): the headline of validation tells."""
+    """Of pixels and objects the loss says little (a detector has none in validation): the headline of validation tells.
+    So it does where the loss rises and the headline too."""
     name, column = facts.headline.name, f"val_{facts.headline.metric}"
     rows = [r for r in facts.history if _finite(r.get(column)) is not None]
     values = [float(r[column] or 0.0) for r in rows]
@@ -57,7 +61,9 @@ def _by_headline(facts: Facts, limits: Thresholds) -> Finding | None:
     where, figure = _epoch(rows, best), facts.headline.figure
     evidence = f"Validation {name}: best {figure(values[best])} at {where}, {figure(values[-1])} at the end."
     if values[best] - values[-1] > 2 * limits.gap and share < limits.late:
-        text = f"After its best point the validation {name} fell again. The weights of {where} were kept."
+        kept = facts.setting("fit.monitor") in (None, facts.headline.metric)
+        text = f"After its best point the validation {name} fell again."
+        text += f" The weights of {where} were kept." if kept else ""
         return _rising(facts, rows, best, text, evidence)
     if share >= limits.late and max(values[cut:]) - max(values[:cut]) >= limits.late_points:
         longer = scaled(facts, "fit.epochs", 2)
@@ -82,9 +88,15 @@ def _still_gaining(facts: Facts, rows: Sequence[Row], losses: Sequence[float], l
     """Did the last quarter lower the loss, and raise the headline where that is known? The loss alone falls at the end
     of every schedule that ends low."""
     cut = max(1, math.floor(len(rows) * 0.75))
+    known = all(_finite(row.get(f"val_{facts.headline.metric}")) is not None for row in rows)
+    gained = not known or _gain(facts, rows, cut) >= limits.late_points
+    return min(losses[cut:]) < min(losses[:cut]) * (1 - limits.late_gain) and gained
+
+
+def _gain(facts: Facts, rows: Sequence[Row], cut: int) -> float:
+    """How much higher the headline rose from row `cut` on than before; 0 where nobody knows."""
     right = [known for row in rows if (known := _finite(row.get(f"val_{facts.headline.metric}"))) is not None]
-    gained = max(right[cut:]) - max(right[:cut]) if len(right) == len(rows) else 1.0
-    return min(losses[cut:]) < min(losses[:cut]) * (1 - limits.late_gain) and gained >= limits.late_points
+    return max(right[cut:]) - max(right[:cut]) if len(right) == len(rows) and 0 < cut < len(rows) else 0.0
 
 
 def _rising(facts: Facts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .finding import ClassFact, Facts, Finding, Severity, Try
-from .learning_rules import headline_interval, split_word
+from .learning_rules import guesses, headline_interval, split_word
 from .thresholds import Thresholds
 from .wording import counted, decimal, listed, percent, points, quoted
 
@@ -137,6 +137,13 @@ def imbalance(facts: Facts, limits: Thresholds) -> Finding | None:
 def test_size(facts: Facts, limits: Thresholds) -> Finding | None:
     """An interval too wide to decide by, and how many images would halve it."""
     value, interval = facts.value, headline_interval(facts, limits)
+    judged = facts.pixels is not None or facts.objects is not None
+    if value is not None and interval is None and judged:
+        images = counted(facts.n, f"{split_word(facts.split)} image")
+        text = (
+            f"{images} cannot tell how far chance moves the {facts.headline.name}: too few, or of some class too few."
+        )
+        return Finding("warning", "result", "Nobody knows how sure this figure is", text)
     if value is None or interval is None or interval[1] - interval[0] <= limits.interval:
         return None
     if facts.headline.of_images:
@@ -186,9 +193,11 @@ def untested(facts: Facts, limits: Thresholds) -> Finding | None:
 def calibration(facts: Facts, limits: Thresholds) -> Finding | None:
     """Do its probabilities mean what they say?"""
     ece, accuracy = facts.metric(facts.split, "ece"), facts.metric(facts.split, "accuracy")
-    if ece is None or ece <= limits.ece or accuracy is None:
+    if ece is None or accuracy is None or facts.ece_by_chance is None or ece <= max(limits.ece, facts.ece_by_chance):
         return None
-    evidence = f"Expected calibration error {decimal(ece)}."
+    evidence = (
+        f"Expected calibration error {decimal(ece)}; by chance it would be {decimal(facts.ece_by_chance)} at most."
+    )
     side = "Its probabilities are not what they say"
     if facts.confidence is not None:
         side = "It is surer than it is right" if facts.confidence > accuracy else "It is more often right than it says"
@@ -202,7 +211,7 @@ def calibration(facts: Facts, limits: Thresholds) -> Finding | None:
 def near_perfect(facts: Facts, limits: Thresholds) -> Finding | None:
     """Too good to pass without a question."""
     value = facts.value
-    if value is None or value < limits.near_perfect:
+    if value is None or value < limits.near_perfect or guesses(facts, limits):
         return None
     exact = (
         "Images that were trained on are among the judged; near copies"

@@ -29,8 +29,11 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
     figures = f"{headline.title} {headline.figure(value)}{sure} on {where}: {headline.meaning}."
     if facts.majority is not None:
         name, share = facts.majority
+        if share == 1.0:
+            text = f"All its pixels are {quoted(name)}: calling them so would be right too."
+            return Finding("warning", "result", "It was judged on one class only", text, figures)
         against = f"Calling every pixel {quoted(name)} would reach {headline.figure(share)}."
-        if interval is not None and interval[0] <= share:
+        if (interval[0] if interval is not None else value) <= share:
             text = f"{against} It reaches {headline.figure(value)}: no more than chance explains."
             return Finding("serious", "result", "No better than guessing", text, figures, by_heart(facts))
         right = facts.metric(facts.split, "pixel_accuracy")
@@ -125,9 +128,8 @@ def _against(facts: Facts, kind: str) -> tuple[Try, ...]:
     sharper = (Try("Show it larger images.", facts.again(larger)),) if larger else ()
     if kind == "duplicate":
         now = facts.number("task.nms_threshold") or 0.5
-        return (
-            Try("Drop more of two overlapping boxes.", facts.again(f"task.nms_threshold={max(now - 0.15, 0.2):.2g}")),
-        )
+        lower = f"task.nms_threshold={max(now - 0.15, 0.2):.2g}"
+        return (Try("Drop more of two overlapping boxes.", facts.again(lower)),) if now > 0.2 else ()
     if kind == "background":
         look = Try("See in the pictures below whether these are objects that nobody marked; if so, mark them.")
         return (look, Try("Add training images that show none of the objects but what is mistaken for them."))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import ece_by_chance, wilson
 from sightline.evaluation.judgement import Judgement
 
 from .content import Content, DataFacts
@@ -38,6 +38,7 @@ def facts_of(content: Content, limits: Thresholds) -> Facts:
         split=split,
         n=n,
         interval=own,
+        ece_by_chance=told.ece_by_chance,
         metrics=metrics,
         sizes=_sizes(data, split, n, MEASURED_TRAIN if headline.of_images else MEASURED_DENSE),
         history=content.history,
@@ -69,6 +70,7 @@ class _Told:
     confidence: float | None = None
     mistakes: int = 0
     sure: int = 0
+    ece_by_chance: float | None = None
     pixels: PixelFacts | None = None
     objects: ObjectFacts | None = None
 
@@ -148,11 +150,13 @@ def _majority(judgement: Judgement) -> tuple[str, float] | None:
     return judgement.classes[most], float(support[most] / judgement.n)
 
 
-def _confidence(judged: Judged, limits: Thresholds) -> tuple[float | None, int, int]:
-    """Mean probability of what was said; mistakes; mistakes made with at least the probability `limits.sure`."""
+def _confidence(judged: Judged, limits: Thresholds) -> tuple[float | None, int, int, float | None]:
+    """Mean probability of what was said; mistakes; mistakes made with at least the probability `limits.sure`; the
+    calibration error that chance may make of such probabilities."""
     rows = judged.rows.take(judged.rows.target >= 0)
     if not len(rows):
-        return None, 0, 0
+        return None, 0, 0, None
     top = rows.probability.max(1)
     wrong = rows.probability.argmax(1) != rows.target
-    return float(top.mean()), int(wrong.sum()), int(np.count_nonzero(wrong & (top >= limits.sure)))
+    sure = int(np.count_nonzero(wrong & (top >= limits.sure)))
+    return float(top.mean()), int(wrong.sum()), sure, ece_by_chance(top.astype(np.float64))

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sightline.evaluation.intervals import wilson
+
 from .headline import ACCURACY, Headline
 
 Severity = Literal["serious", "warning", "good", "note"]
@@ -83,9 +85,10 @@ class ObjectFacts:
 class Facts:
     """Everything that a verdict may depend on. What is unknown is None, empty or 0.
 
-    `split` is the judged one, `n` its size, `interval` that of its headline; `metrics` and `sizes` are by split
-    (sizes count the images that were measured); `history` has one mapping a validation; `command` trains this recipe.
-    `train_counts` are images that show the class. `pixels` and `objects` are what a segmentation and a detector have.
+    `split` is the judged one, `n` its size, `interval` that of its headline;
+    `metrics` and `sizes` are by split (sizes count the images that were measured); `history` has one mapping a
+    validation; `command` trains this recipe. `train_counts` are images that show the class. `pixels` and `objects` are
+    what a segmentation and a detector have.
     """
 
     status: str = "finished"
@@ -94,6 +97,7 @@ class Facts:
     split: str = ""
     n: int = 0
     interval: tuple[float, float] | None = None
+    ece_by_chance: float | None = None  # the calibration error that one may have by luck
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     history: Sequence[Mapping[str, float | None]] = ()
@@ -160,5 +164,8 @@ class Facts:
 
 
 def chance(p: float, n: int, q: float, m: int, z: float) -> float:
-    """How far apart two shares of n and m images can be by chance alone (normal approximation, 95 % for z = 1.96)."""
-    return z * math.sqrt(p * (1 - p) / max(n, 1) + q * (1 - q) / max(m, 1))
+    """How far apart two shares of n and m images can be by chance alone, 95 % for z = 1.96: the half of Newcombe's interval
+    (1998, "Interval estimation for the difference between independent proportions", method 10) that reaches towards 0.
+    Unlike the normal approximation it knows that 45 of 45 may be luck."""
+    (low, high), (other_low, other_high) = wilson(p, n, z), wilson(q, m, z)
+    return math.hypot(p - low, other_high - q) if p >= q else math.hypot(high - p, q - other_low)

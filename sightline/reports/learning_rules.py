@@ -38,6 +38,11 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
         return Finding("note", "result", f"Right on {percent(accuracy, facts.n)}", f"It is right on {figures}.")
     name, share = facts.majority
     against = f"Always saying {quoted(name)} would be right on {percent(share, facts.n)}."
+    if share == 1.0:
+        sentence = (
+            f"It is right on {figures}. All are of the class {quoted(name)}: always saying so would be right too."
+        )
+        return Finding("warning", "result", "It was judged on one class only", sentence)
     if interval[0] <= share and accuracy == 1.0:
         sentence = f"It is right on {figures}. {against} So few images cannot tell the two apart."
         return Finding("note", "result", "Nothing is wrong, but so few images say little", sentence)
@@ -45,7 +50,7 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
         than = "That is better." if interval[1] < share else "The difference is within chance."
         sentence = f"It is right on {figures}. {against} {than}"
         return Finding("serious", "result", "No better than guessing", sentence, try_next=by_heart(facts))
-    gone = 1 - (1 - accuracy) / (1 - share) if share < 1 else 1.0
+    gone = 1 - (1 - accuracy) / (1 - share)
     sentence = f"{against} Of the errors of such guessing {percent(gone, facts.n)} are gone."
     return Finding("good", "result", "It has learned", sentence, f"It is right on {figures}.")
 
@@ -55,7 +60,7 @@ def guesses(facts: Facts, limits: Thresholds) -> bool:
     interval = headline_interval(facts, limits)
     if interval is None or facts.majority is None or not facts.headline.of_images:
         return False
-    return interval[0] <= facts.majority[1] and facts.value != 1.0
+    return interval[0] <= facts.majority[1] < 1.0 and facts.value != 1.0
 
 
 def by_heart(facts: Facts) -> tuple[Try, ...]:
@@ -83,7 +88,8 @@ def fit_quality(facts: Facts, limits: Thresholds) -> list[Finding]:
     over = _over_fit(facts, gap, evidence) if noise is not None and gap > max(limits.gap, noise) else None
     under = _under_fit(facts, train, limits, evidence) if train < limits.train_poor else None
     if over is None and under is None:
-        return [_balanced(facts, gap, noise, evidence)] if val is not None and noise is not None else []
+        told = val is not None and noise is not None and not guesses(facts, limits)
+        return [_balanced(facts, gap, noise or 0.0, limits, evidence)] if told else []
     order = [over, under] if gap >= 1 - train else [under, over]
     return [finding for finding in order if finding is not None]
 
@@ -122,10 +128,16 @@ def _under_fit(facts: Facts, train: float, limits: Thresholds, evidence: str) ->
     return Finding(severity, "bias", "Under-fitting", sentence, evidence, tuple(tries))
 
 
-def _balanced(facts: Facts, gap: float, noise: float, evidence: str) -> Finding:
+def _balanced(facts: Facts, gap: float, noise: float, limits: Thresholds, evidence: str) -> Finding:
+    apart = f"Training and validation {facts.headline.name} are {points(gap)} apart"
+    if -gap > max(limits.gap, noise):
+        sentence = f"{apart}, beyond chance, and validation is ahead: its images are easier than those of training."
+        return Finding("note", "variance", "Validation is easier than training", sentence, evidence)
+    if noise > max(limits.gap, abs(gap)):
+        sentence = f"{apart}. With so few images chance alone may put them {points(noise)} apart."
+        return Finding("note", "variance", "Too few images to see whether it over-fits", sentence, evidence)
     known = "small, though beyond chance" if abs(gap) > noise else "within chance"
-    sentence = f"Training and validation {facts.headline.name} are {points(gap)} apart: {known}."
-    return Finding("good", "variance", "It fits, and what it learned carries over", sentence, evidence)
+    return Finding("good", "variance", "It fits, and what it learned carries over", f"{apart}: {known}.", evidence)
 
 
 def scaled(facts: Facts, key: str, factor: float) -> str:

@@ -19,7 +19,8 @@ class Thresholds:
     quarantined: float = 0.05  # more unusable files than this and the verdict begins with them
     gap: float = 0.03  # training above validation accuracy by more, beyond chance: over-fitting
     train_poor: float = 0.90  # training accuracy below this: under-fitting, where labels agree
-    loss_rise: float = 0.10  # last validation loss above its best by more: it over-fits with time
+    loss_rise: float = 0.10  # last validation loss above its best by more: it over-fits with time …
+    loss_floor: float = 0.01  # … and by more nats than this; near 0 a multiple is nothing
     late: float = 0.90  # best validation loss in the last tenth of a run: it was still learning
     late_gain: float = 0.02  # … and the last quarter still lowered it by this share
     late_points: float = (
@@ -41,7 +42,8 @@ MEANING = {
     "quarantined": "share of unusable files that puts them first",
     "gap": "training minus validation accuracy, beyond chance: over-fitting",
     "train_poor": "training accuracy below: under-fitting",
-    "loss_rise": "rise of the validation loss over its best: over-fits with time",
+    "loss_rise": "rise of the validation loss over its best: over-fits with time …",
+    "loss_floor": "… if it is more nats than",
     "late": "best validation after this share of the run: still learning …",
     "late_gain": "… if the last quarter lowered the loss by …",
     "late_points": "… and raised the validation accuracy by",

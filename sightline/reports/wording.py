@@ -12,10 +12,14 @@ _THIN = "\u202f"  # narrow no-break space between a number and its unit
 
 
 def percent(share: float | None, n: int | None = None) -> str:
-    """0.9687 → "96.9 %". Decimals follow n: one image of fewer than 100 moves the figure by more than a point."""
+    """0.9687 → "96.9 %". Decimals follow n: one image of fewer than 100 moves the figure by more than a point. A share of
+    n that is not all of them is never written as 100 %, nor one that is some as 0 %."""
     if share is None or not math.isfinite(share):
         return NOTHING
-    return f"{signed(100 * share, _decimals(n))}{_THIN}%"
+    decimals = _decimals(n)
+    while n and decimals < 4 and 0 < share < 1 and round(100 * share, decimals) in (0, 100):
+        decimals += 1
+    return f"{signed(100 * share, decimals)}{_THIN}%"
 
 
 def percent_range(low: float | None, high: float | None, n: int | None = None) -> str:

@@ -52,10 +52,10 @@ class Classification(Task):
         total = mean + sum(self.aux_weight * self._judged(extra, labels)[0] for extra in auxiliary)
         with torch.no_grad():
             right = ((scores.argmax(1) == labels.index) & labels.known).float().sum()
-            accuracy = right / labels.known.sum().clamp(min=1)
+            known = labels.known.sum()
             usual = self.kind == "cross_entropy" and not self.label_smoothing and self.class_weight is None
-            shown = mean if usual else cross_entropy(scores, labels)[0]
-        return Loss(total, weight, {"loss": shown.detach(), "accuracy": accuracy})
+            shown = (mean.detach(), weight.detach()) if usual else cross_entropy(scores, labels)
+        return Loss(total, weight, {"loss": shown, "accuracy": (right / known.clamp(min=1), known)})
 
     def predict(self, batch: Batch) -> Classes:
         return Classes(self.model(batch.image).float().softmax(-1))

@@ -26,6 +26,7 @@ Kind = Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"]
 class Segmentation(Task):
     """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k, h, w). While it trains it may answer with a
     NamedTuple instead: the scores, then those of auxiliary heads, each judged alike and counted `aux_weight` times.
+    What it tells as its loss is the plain cross-entropy, which validations measure, whatever it descends.
 
     classes         k
     class_weight    (k,) weighs each class's pixels, see `losses.segmentation`
@@ -58,11 +59,12 @@ class Segmentation(Task):
         mean = _total(parts)
         total = mean + sum(self.aux_weight * _total(self._judged(extra, index)) for extra in auxiliary)
         with torch.no_grad():
-            known = index != IGNORE
-            right = ((scores.argmax(1) == index) & known).sum() / known.sum().clamp(min=1)
-        first, *others = parts  # the cross-entropy alone, where it is a part, compares with validation's loss
-        named = {"loss": first.mean.detach(), **{part.name: part.mean.detach() for part in others}}
-        return Loss(total, weight, {**named, "pixel_accuracy": right})
+            known = (index != IGNORE).sum()
+            right = ((scores.argmax(1) == index) & (index != IGNORE)).sum() / known.clamp(min=1)
+            usual = parts[0].name == "cross_entropy" and self.class_weight is None
+            shown = parts[0].mean if usual else pixel_cross_entropy(scores, index)[0]
+        told = {"loss": (shown.detach(), known), "pixel_accuracy": (right, known)}
+        return Loss(total, weight, told | {p.name: p.mean.detach() for p in parts if p.name != "cross_entropy"})
 
     def predict(self, batch: Batch) -> Segments:
         return Segments(self.model(batch.image).float())

@@ -24,12 +24,13 @@ class Loss:
 
     `total` is a mean over `weight` terms, so that Σ w·L / Σ w over micro-batches and ranks is exactly the loss of the
     whole batch. Terms that nothing is known about count neither above nor below; with weight 0, total is 0.
-    `parts` are what a person wants to see of it, detached, means over the same weight.
+    `parts` are what a person wants to see of it, detached: means over the same weight, or (mean, weight) over another, as
+    an accuracy is where classes weigh unequally.
     """
 
     total: Float[Tensor, ""]
     weight: Float[Tensor, ""]
-    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    parts: Mapping[str, Tensor | tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import Any
 from sightline.data.dataset import Dataset, obstacles
 from sightline.data.summary import data_json
 from sightline.drawing.png import grid, png_bytes
+from sightline.errors import UsageError
 from sightline.recipes.recipe import Recipe
 from sightline.storage.files import replace_file, require_place
+from sightline.storage.text import shown
 
 from .preparing import choose, draft, open_dataset
 from .telling import Teller
@@ -21,6 +23,8 @@ def audit(what: str | Path, *, show: str | Path | None = None, teller: Teller | 
     """The audit of WHAT as `data.json` has it, and what training would refuse it for; `show` is a PNG to draw some of its
     images into."""
     if show is not None:
+        if Path(show).suffix.lower() != ".png":
+            raise UsageError(f"--show {shown(str(show))}: the pictures are drawn as a PNG", "name a file.png")
         require_place(Path(show))
     recipe: Recipe = draft(what, (), {"data.leaks": "keep"})  # an audit names what would stop a training
     teller = teller or Teller()

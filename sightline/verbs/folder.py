@@ -40,13 +40,27 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool)
     folder = Path(out)
     if not folder.exists():
         make_folder(folder)
+    require_free(folder)
+    if (folder / "run.json").exists():
+        _same(open_run(folder), recipe, data, smoke=smoke)
+    return Run(folder)
+
+
+def require_free(out: str | Path | None) -> None:
+    """UsageError where `out` takes no run, whatever its data: known before these are read."""
+    if out is None or not (folder := Path(out)).exists():
+        return
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", "choose another --out")
     if (folder / "run.json").exists():
-        _same(open_run(folder), recipe, data, smoke=smoke)
+        _require_unfinished(open_run(folder))
     elif foreign := [p.name for p in folder.iterdir() if p.name not in _BEGUN and not p.name.startswith(".")]:
         raise UsageError(f"{folder} is occupied: it holds {shown(foreign[0])} and no run", "choose another --out")
-    return Run(folder)
+
+
+def _require_unfinished(run: Run) -> None:
+    if run.finished:
+        raise UsageError(f"{run.folder} holds a finished run", "choose another --out")
 
 
 def as_begun(recipe: Recipe, out: str | Path | None) -> Recipe:
@@ -69,8 +83,7 @@ _BEGUN = {"recipe.yaml", "environment.json", "data.json"}  # what a run that die
 def _same(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
     """Raises UsageError unless the folder's run is unfinished and of this recipe and this data."""
     status = run.status
-    if run.finished:
-        raise UsageError(f"{run.folder} holds a finished run", "choose another --out")
+    _require_unfinished(run)
     if bool(status.get("smoke")) != smoke:
         what = "a rehearsal (--smoke)" if not smoke else "a whole training, no rehearsal"
         raise UsageError(f"{run.folder} holds {what}", "choose another --out")

@@ -16,7 +16,7 @@ from sightline.data.names import IMAGE_SUFFIXES, is_litter, kinds, suffix
 from sightline.drawing.png import png_bytes
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
-from sightline.errors import UsageError
+from sightline.errors import DataError, UsageError
 from sightline.preprocessing.rejection import Rejected
 from sightline.recipes.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, require_place
@@ -81,7 +81,7 @@ def predict(
     one a line. In a folder, files without an image's suffix are passed over, and that is said.
 
     `out`: a .csv or .jsonl file; for segmentation a folder, which also takes a PNG of class indexes for each image. An
-    image that cannot be read gets a row with its error; the others go on. Raises UsageError when nothing is there.
+    image that cannot be read gets a row with its error; the others go on. Raises DataError when nothing is there.
     """
     run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
     kind = run.recipe.task.kind
@@ -144,7 +144,7 @@ def _safe(stem: str) -> str:
 
 
 def _found(paths: Sequence[Path], teller: Teller) -> list[Path]:
-    """Every file to predict. Raises UsageError, with what is there instead, when there is none."""
+    """Every file to predict. Raises DataError, with what is there instead, when there is none."""
     files: list[Path] = []
     others: list[str] = []
     for path in paths:
@@ -156,7 +156,8 @@ def _found(paths: Sequence[Path], teller: Teller) -> list[Path]:
             files += _listed(path) if path.suffix == ".txt" and path.is_file() else [path]
     if not files:
         there = f"there are files of other kinds: {kinds(others)}; " if others else ""
-        raise UsageError("no images to predict", f"{there}give image files, folders of them, or a .txt list")
+        where = ", ".join(shown(str(path)) for path in paths[:3])
+        raise DataError(f"no images in {where}", f"{there}give image files, folders of them, or a .txt list")
     if others:
         teller.say(f"files without an image's suffix, passed over: {kinds(others)}")
     return files

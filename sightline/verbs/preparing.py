@@ -34,8 +34,6 @@ from .telling import Teller
 MEMORY = 2 << 30  # bytes of decoded images that "auto" keeps in memory
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # modes of images without colour
 PROBLEMS_SAID = 10
-# Bytes that a target takes in memory for each pixel: a class, nothing to speak of, or a plane for each of some 30 objects.
-_TARGET_BYTES = {"classification": 0, "segmentation": 8, "detection": 0, "instances": 30}
 SMOKE = 64  # images a split, in a smoke run
 
 
@@ -115,6 +113,8 @@ def _fractions(section: DataSection) -> Fractions | None:
     if section.val is None and section.test is None:
         return None
     val, test = section.val if section.val is not None else 0.15, section.test if section.test is not None else 0.15
+    if val + test >= 1:
+        raise UsageError(f"data.val={val:g} and data.test={test:g} leave nothing to train on", "such as 0.15 and 0.15")
     return Fractions(1.0 - val - test, val, test)
 
 
@@ -188,13 +188,26 @@ def load(
 ) -> Images:
     """The images of these ids, in memory where they fit and may be kept. `judging` also keeps the truth in the original
     frame, which training has no use for."""
-    kind, geometry = recipe.task.kind, preprocessing.geometry
+    kind = recipe.task.kind
     read = Reader(data, preprocessing, kind, judging)
     index = data.index[ids].astype(np.int64)
-    needed = len(ids) * geometry.height * geometry.width * (preprocessing.channels + _TARGET_BYTES[kind])
+    needed = _bytes(data, ids, preprocessing, kind, judging=judging)
     if recipe.data.cache == "memory" or (recipe.data.cache == "auto" and needed <= MEMORY):
         return Memory.fill(read, ids.astype(np.int64), index, recipe.data.workers)
     return Decoding(read, torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(index))
+
+
+def _bytes(data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, kind: str, *, judging: bool) -> int:
+    """What these images and what is known of them take in memory: of each pixel a class, or a plane an object, and for
+    judging the same in the original frame."""
+    pixels = np.full(len(ids), preprocessing.geometry.height * preprocessing.geometry.width)  # (n,)
+    natural = data.size[ids].prod(axis=1) if judging else np.zeros_like(pixels)  # (n,)
+    known = np.zeros_like(pixels)
+    if kind == "segmentation":
+        known = 8 * pixels + natural
+    elif kind == "instances" and data.audit.amount is not None:
+        known = data.audit.amount[ids].sum(axis=1) * (pixels + natural)
+    return int((pixels * preprocessing.channels + known).sum())
 
 
 def statistics(images: Images, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -33,6 +33,7 @@ from sightline.engine.state import State
 from sightline.errors import DivergedError, SightlineError, Stopped, UsageError
 from sightline.models.describe import describe
 from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.arguments import model_options_of, require_options
 from sightline.recipes.assembly import (
     build_augment,
     build_geometry,
@@ -51,7 +52,7 @@ from sightline.recipes.run import Run, open_run
 from sightline.storage.locks import locked
 
 from .finishing import finish
-from .folder import as_begun, begin, place
+from .folder import as_begun, begin, place, require_free
 from .preparing import SMOKE, choose, completed, draft, load, open_dataset, require_there, require_watched, statistics
 from .report import sample_batch
 from .telling import Teller
@@ -86,6 +87,8 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
         "fit.device": device, "fit.precision": precision,
     }  # fmt: skip
     recipe, out, smoke = _asked(what, overrides, flags, out, resume, smoke)
+    require_options(recipe)
+    require_free(out)
     data = open_dataset(recipe, teller)
     recipe = resolved(as_begun(recipe, out), data)
     start = _start(recipe, data, out, teller)
@@ -196,7 +199,8 @@ def _ready(run: Run, recipe: Recipe, data: Dataset, start: Start, teller: Teller
     run.write_json("preprocessing.json", preprocessing.to_json())
     described = describe(build_model(recipe, len(data.classes)), input=_shape(recipe))
     (run.folder / "model").mkdir(exist_ok=True)
-    config = {"options": recipe.model.options, "input": _shape(recipe), "classes": data.classes}
+    options = model_options_of(recipe, len(data.classes))
+    config = {"options": options, "input": _shape(recipe), "classes": data.classes}
     config |= {"weights": start.weights} if start.weights else {}
     run.write_json("model/config.json", described | config | {"name": recipe.model.name})
     for line in start.said:
@@ -233,7 +237,7 @@ def _train(training: Training) -> None:
         recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
         workers=0 if isinstance(shown, Memory) else recipe.data.workers,  # a gather is quicker than handing it over
     )  # fmt: skip
-    plan = Plan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip, recipe.seed)
+    plan = Plan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
     augment = build_augment(recipe)
     first = augment(stream.batch(0))
     sample_batch(run, first, training.data)

@@ -26,7 +26,10 @@ def seal(run: Run) -> None:
 
 
 def verify(run: Run | str | Path) -> dict[str, Any]:
-    """{run, ok, files: [{file, state, reason}], checkpoints: [...]}. Raises CheckError when anything is damaged."""
+    """{run, ok, files: [{file, state, reason}]}, checkpoints among the files. Raises CheckError when anything is damaged.
+
+    Not among them is what may be written anew: run.json, report.html, README.md, log.txt, timing.jsonl, samples/.
+    """
     run = run if isinstance(run, Run) else open_run(run)
     rows = []
     try:

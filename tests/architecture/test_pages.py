@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import signal
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +16,13 @@ import pytest
 import typer
 
 from sightline.cli.main import app
+from sightline.data.records import Problem
+from sightline.errors import SightlineError, Stopped
 from sightline.models import MODELS
 from sightline.recipes.reading import make_recipe, read_values, shipped_recipes
 from sightline.recipes.recipe import Recipe
+from tests.architecture.test_surface import VERBS
+from tests.asking import called
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
@@ -85,3 +91,24 @@ def test_every_classifier_has_a_row() -> None:
     page = (ROOT / "docs" / "networks.md").read_text()
     rows = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
     assert rows == set(MODELS.matching(heading="classification"))
+
+
+def test_the_page_of_the_command_line_has_every_exit_code_and_key() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    codes, answers = page.split("## Answers")
+    stated = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", codes, re.MULTILINE) for code in row.split(",")}
+    known = {error.exit_code for error in SightlineError.__subclasses__() if error is not Stopped}
+    assert stated == known | {0, 1, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", answers, re.MULTILINE))
+    assert rows.keys() == set(VERBS)
+    for verb, arguments in {"models": "lenet5", "describe": "lenet5", "data": "digits", "doctor": ""}.items():
+        found = called(verb, *arguments.split())[1]
+        inner = [
+            value[0] for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)
+        ]
+        keys = {*found, *(key for row in inner for key in row)}
+        told = set(re.findall(r"`(\w+)`", rows[verb]))
+        if verb == "data":  # digits have no problems
+            assert told - {field.name for field in fields(Problem)} <= keys
+        else:
+            assert told == keys, verb

@@ -221,7 +221,7 @@ def test_predict_names_what_it_cannot_read_and_goes_on(finished: Path, tmp_path:
     assert code == 3
     assert found["failed"] == 1
     (tmp_path / "none").mkdir()
-    assert "no images" in refused(2, "predict", str(finished), str(tmp_path / "none"))
+    assert "no images" in refused(3, "predict", str(finished), str(tmp_path / "none"))
     refused(2, "predict", str(finished), str(tmp_path / "in"), "--out", "p.xlsx")
     assert "no folder nowhere" in refused(2, "predict", str(finished), str(tmp_path / "in"), "--out", "nowhere/p.csv")
     (tmp_path / "here" / "folder.csv").mkdir()

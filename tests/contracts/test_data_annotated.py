@@ -454,10 +454,11 @@ def test_repeated_ids(tmp_path: Path) -> None:
 def test_images_of_a_coco_file_that_cannot_be_used(tmp_path: Path) -> None:
     for name in "abcd":
         picture(tmp_path / "images" / f"{name}.png", ord(name))
-    picture(tmp_path / "more" / "d.png", 9)
+    for folder in ("more", "other"):
+        picture(tmp_path / folder / "e.png", 9)
     entries: list[Any] = [
         {"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}, {"id": 2, "file_name": "c.png"},
-        {"id": 4, "file_name": "gone.png"}, {"id": 5, "file_name": "x/a.png"}, {"id": 6, "file_name": "deep/d.png"},
+        {"id": 4, "file_name": "gone.png"}, {"id": 5, "file_name": "./a.png"}, {"id": 6, "file_name": "e.png"},
         {"file_name": "c.png"}, 7, {"id": 8, "file_name": "../../etc/passwd"},
         {"id": 9, "file_name": "c.png", "height": 99, "width": 99},
     ]  # fmt: skip

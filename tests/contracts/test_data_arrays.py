@@ -16,6 +16,7 @@ import pytest
 
 from sightline.data import parquet
 from sightline.data.audit import audit
+from sightline.data.dataset import build_dataset
 from sightline.data.digits import bytes_of
 from sightline.data.records import Source
 from sightline.data.sniff import open_data
@@ -121,13 +122,91 @@ def test_parquet_keeps_the_schemas_order_and_the_shards_splits(tmp_path: Path, s
         assert source.load(record) == png(record.id)
 
 
-def test_parquet_rows_are_read_within_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("struct", [True, False])
+def test_a_parquet_set_beyond_the_budget_is_unpacked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, struct: bool
+) -> None:
+    """A row group is of two pictures, some 400 bytes; however they are drawn, each is unpacked once."""
+    write_parquet(tmp_path / "x.parquet", [i % 3 for i in range(20)], struct=struct)
+    monkeypatch.setattr(parquet, "BUDGET", 1000)
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    unpacked = []
+    values = parquet._values
+    monkeypatch.setattr(parquet, "_values", lambda shard, group: unpacked.append(group) or values(shard, group))
+    source = open_data(str(tmp_path / "x.parquet"))
+    for id in np.random.default_rng(0).permutation(np.repeat(np.arange(20), 3)).tolist():
+        assert source.load(source.records[id]) == png(id)
+    assert sorted(unpacked) == list(range(10))
+    assert not list((tmp_path / "cache").iterdir())  # the file has no name: nothing is left behind
+
+
+def test_a_parquet_set_beyond_the_budget_needs_no_room_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_parquet(tmp_path / "x.parquet", [i % 3 for i in range(20)])
-    monkeypatch.setattr(parquet, "BUDGET", 1000)  # a row group of two pictures is some 400 bytes
+    monkeypatch.setattr(parquet, "BUDGET", 1000)
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file"))
     source = open_data(str(tmp_path / "x.parquet"))
     for record in [*source.records, *source.records[::3]]:
         assert source.load(record) == png(record.id)
     assert 1 <= len(source.contents._kept) < 10  # type: ignore[attr-defined]
+
+
+def test_a_parquet_set_within_the_budget_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / "x.parquet", [i % 3 for i in range(20)])
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    source = open_data(str(tmp_path / "x.parquet"))
+    assert [source.load(record) for record in source.records] == [png(i) for i in range(20)]
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (pa.array(["b", "a", None, "b"]).dictionary_encode(), ("a", "b")),
+        (pa.array([1, 0, None, 1]).dictionary_encode(), ("0", "1")),
+        (pa.array([True, False, None, True]), ("False", "True")),
+        (pa.array([10.0, 9.0, None, 10.0]), ("9", "10")),
+        (pa.array([10.0, 9.0, float("nan"), 10.0]), ("9", "10")),
+        (pa.array(["b", "a", None, "b"], pa.string_view()), ("a", "b")),
+    ],
+)
+def test_labels_of_any_plain_type(tmp_path: Path, labels: pa.Array, classes: tuple[str, ...]) -> None:
+    images = pa.array([png(i) for i in range(4)], pa.binary_view())
+    pq.write_table(pa.table({"image": images, "label": labels, "target": [5, 6, 7, 8]}), tmp_path / "x.parquet")
+    source = open_data(str(tmp_path))
+    assert source.classes == classes
+    assert [r.label for r in source.records] == [classes[1], classes[0], classes[1]]
+    assert reasons(source) == ["x.parquet:3:no-label"]
+    assert [source.load(r) for r in source.records] == [png(0), png(1), png(3)]
+
+
+def test_a_label_column_that_is_none_is_named_and_no_other_takes_its_place(tmp_path: Path) -> None:
+    columns = {"image": [png(0), png(1)], "label": [[1, 2], [3]], "target": [5, 6]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet: its column label holds list<.*int64>, not one class a row"):
+        open_data(str(tmp_path))
+    pq.write_table(pa.table(columns | {"label": [0.5, 1.0]}), tmp_path / "x.parquet")
+    assert reasons(open_data(str(tmp_path))) == ["x.parquet:1:unknown-label"]
+
+
+def test_a_text_that_the_schema_does_not_name_is_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "x.parquet", ["ant", "bird", "O\u0308l", "zebra"])
+    source = open_data(str(tmp_path))
+    assert reasons(source) == ["x.parquet:2:unknown-label"]
+    assert [r.label for r in source.records] == ["ant", "Öl", "zebra"]
+    write_parquet(tmp_path / "x.parquet", ["\u00d6l", "O\u0308l"], hub=None)
+    with pytest.raises(DataError, match="differ only in"):
+        open_data(str(tmp_path))
+
+
+def test_a_shard_whose_labels_are_hidden_is_a_split_that_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_parquet(tmp_path / "data" / "train-0.parquet", [0, 1, 2] * 20)
+    write_parquet(tmp_path / "data" / "test-0.parquet", [-1, -1], start=60)
+    with pytest.raises(DataError, match="the test split is empty"):
+        build_dataset(str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -168,9 +168,15 @@ def test_a_loss_without_bounds_is_the_same_before_and_after_a_resume(
     """JSON has no infinity: what a checkpoint cannot hold, the history does not hold either, or schedules would differ."""
     whole = Classification.metrics
     monkeypatch.setattr(Classification, "metrics", lambda task, rows: {**whole(task, rows), "loss": float("inf")})
-    train(photos, {**KEYS, "schedule.name": "plateau"}, model="linear", out="run")
-    rows = list(csv.DictReader(Path("run/history.csv").read_text().splitlines()))
+    keys = {**KEYS, "schedule.name": "plateau"}
+    whole_run = ended(train(photos, keys, model="linear", out="whole"))
+    rows = list(csv.DictReader(Path("whole/history.csv").read_text().splitlines()))
     assert {row["val_loss"] for row in rows} == {""}
+    undo = interrupting(2, monkeypatch)
+    with pytest.raises(Stopped):
+        train(photos, keys, model="linear", out="run")
+    undo()
+    assert ended(train(resume="run")) == whole_run
 
 
 def test_a_folder_that_another_took_meanwhile_is_not_gone_on_with(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,7 +239,7 @@ def test_nothing_found_and_nothing_there(tmp_path, kind):
             rows[split] = replace(part, **none, image=np.zeros(0, np.int64), found_rle=())
     folder = write_dense(tmp_path / "run", DenseFake(kind), rows)
     page = said_by(build_report(folder, picture=gone))
-    expected = "No better than guessing" if kind == "segmentation" else "It finds as good as nothing"
+    expected = "It was judged on one class only" if kind == "segmentation" else "It finds as good as nothing"
     assert expected in page
     assert build_card(folder)
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sightline.decoding.segments import restored
+from sightline.engine.state import Meter, weighted
 from sightline.errors import DataError
 from sightline.losses.segmentation import class_planes
 from sightline.models.create import create_model
@@ -129,13 +131,35 @@ def test_loss(kind: str) -> None:
     both = Segmentation(Answering(scores, other), classes=3, loss=kind, aux_weight=0.3).train().loss(batch(index))
     assert plain.weight == both.weight == 80
     assert torch.allclose(both.total, plain.total + 0.3 * beside.total)
-    assert both.parts["loss"] == plain.parts["loss"]
-    assert torch.allclose(plain.parts["loss"] + plain.parts.get("dice", 0.0), plain.total)
+    assert both.parts == plain.parts
     known = index != IGNORE
-    right = (scores.argmax(1) == index)[known].float().mean()
-    assert plain.parts["pixel_accuracy"].item() == pytest.approx(right.item())
-    assert ("dice" in plain.parts) == ("+" in kind)
+    told = {name: pair.tolist() for name, pair in weighted(plain.parts, plain.weight).items()}
+    usual = F.cross_entropy(scores.transpose(0, 1)[:, known].T, index[known])
+    assert told["loss"] == pytest.approx([80 * usual.item(), 80])
+    right = (scores.argmax(1) == index)[known].sum().item()
+    assert told["pixel_accuracy"] == pytest.approx([right, 80])
+    own = [name for name in kind.split("+") if name != "cross_entropy"]
+    assert told.keys() == {"loss", "pixel_accuracy", *own}
+    alone = usual.item() if "cross_entropy" in kind else 0.0
+    assert alone + sum(told[name][0] / 80 for name in own) == pytest.approx(plain.total.item())
     plain.total.backward()
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "dice", "cross_entropy+dice", "focal"])
+def test_what_is_told_counts_each_pixel_once_whatever_classes_weigh(kind: str) -> None:
+    """Over two batches of unequal classes: the loss that validation measures, and the share of right pixels."""
+    scores, index = scores_and_index()
+    index[1] = 0
+    meter, weight = Meter(), torch.tensor([0.1, 2.0, 5.0])
+    for row in (slice(0, 1), slice(1, 2)):
+        task = Segmentation(Answering(scores[row]), classes=3, loss=kind, class_weight=weight)
+        loss = task.loss(batch(index[row]))
+        meter.add(weighted(loss.parts, loss.weight))
+    known = index != IGNORE
+    means = meter.means()
+    usual = F.cross_entropy(scores.transpose(0, 1)[:, known].T, index[known])
+    assert means["loss"] == pytest.approx(usual.item(), rel=1e-6)
+    assert means["pixel_accuracy"] == pytest.approx((scores.argmax(1) == index)[known].float().mean().item(), rel=1e-6)
 
 
 def test_rows_in_the_original_frame() -> None:

@@ -9,17 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 import sightline
 from sightline.cli.main import app
 from sightline.recipes.run import open_run
+from sightline.verbs.evaluate import judge_split
+from sightline.verbs.preparing import load, open_dataset
+from sightline.verbs.telling import Teller
 from tests.tiny_data import write_folder
 
 SUMMARY = {"run", "task", "model", "steps", "seconds", "images_per_second", "stopped", "smoke", "val", "test"}
@@ -115,6 +120,20 @@ def test_evaluate_says_what_training_measured(digits: Path) -> None:
         == json.loads((digits / "metrics.json").read_text())["val"]
     )
     assert called("evaluate", str(digits), "--tta")["metrics"] != found["metrics"]
+
+
+def test_tta_is_the_mean_of_the_image_and_its_mirror(digits: Path) -> None:
+    run = open_run(digits)
+    task = run.task().eval()
+    data = open_dataset(run.recipe, Teller(-1))
+    images = load(data, data.ids("test"), run.preprocessing, run.recipe, judging=True)
+    judged = judge_split(task, images, "cpu", tta=True)
+    with torch.inference_mode():
+        batch = images(torch.arange(len(images)), torch.arange(len(images)))
+        mirrored = replace(batch, image=batch.image.flip(3))
+        each = [task.predict(b).probability.double().numpy() for b in (batch, mirrored)]
+    assert np.abs(each[0] - each[1]).max() > 0.1
+    np.testing.assert_allclose(judged.probability, (each[0] + each[1]) / 2, rtol=0, atol=1e-6)
 
 
 def test_other_data_is_judged_by_class_name(digits: Path, place: Path) -> None:

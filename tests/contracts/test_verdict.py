@@ -143,11 +143,17 @@ SCENARIOS = {
         "note", "result", "There is no test figure", "chosen by the validation images", [],
     ),
     "over-confident": (
-        replace(GOOD, confidence=0.99, metrics=dict(GOOD.metrics) | {"test": {"accuracy": 0.9, "ece": 0.09}}),
+        replace(
+            GOOD, confidence=0.99, ece_by_chance=0.03,
+            metrics=dict(GOOD.metrics) | {"test": {"accuracy": 0.9, "ece": 0.09}},
+        ),
         "warning", "confidence", "Probabilities are off", "surer than it is right", ["task.label_smoothing=0.1"],
     ),
     "under-confident": (
-        replace(GOOD, confidence=0.7, metrics=dict(GOOD.metrics) | {"test": {"accuracy": 0.95, "ece": 0.25}}),
+        replace(
+            GOOD, confidence=0.7, ece_by_chance=0.03,
+            metrics=dict(GOOD.metrics) | {"test": {"accuracy": 0.95, "ece": 0.25}},
+        ),
         "warning", "confidence", "Probabilities are off", "more often right than it says", [],
     ),
     "near perfect": (

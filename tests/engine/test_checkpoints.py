@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from sightline.engine.checkpoints import Checkpoints, read_best
+from sightline.engine.ema import Ema
 from sightline.engine.state import Meter, State
 from sightline.errors import DamagedError, ResourceError
 from sightline.storage.files import TEMPORARY, replace_file
@@ -267,3 +268,72 @@ def test_one_failure_a_step(tmp_path: Path) -> None:
     assert len(said) == 2
     with pytest.raises(ResourceError, match="3 checkpoints in a row"):
         keeper.commit(State(step=24))
+
+
+def keeper_in(folder: Path, said: list[str], **about: object) -> Checkpoints:
+    folder.mkdir(exist_ok=True)
+    task = Classification(nn.Linear(1, 2))
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.1, momentum=0.9)
+    task.model(torch.ones(1, 1)).sum().backward()
+    optimizer.step()
+    ema = Ema(task, 0.9)
+    return Checkpoints(folder, task, {"model": optimizer}, ema=ema, logs={}, about=about, say=said.append)
+
+
+@pytest.mark.parametrize("where", ["networks", "optimizers", "ema", "best"])
+def test_what_is_not_finite_is_never_committed(tmp_path: Path, where: str) -> None:
+    said: list[str] = []
+    keeper, state = keeper_in(tmp_path / "run", said), State(step=8, best_weights={"weight": torch.zeros(2)})
+    tensors = {"best": state.best_weights, "networks": keeper.task.state_dict()}
+    assert keeper.ema is not None
+    tensors["ema"] = keeper.ema.tensors()
+    tensors["optimizers"] = next(iter(keeper.optimizers["model"].state_dict()["state"].values()))
+    name, poisoned = next((n, t) for n, t in tensors[where].items() if isinstance(t, torch.Tensor))
+    poisoned.view(-1)[0] = math.nan
+    keeper.commit(state)
+    assert "checkpoint at step 8 not written" in said[0]
+    assert f"{where}/" in said[0]
+    assert f"{name} is not finite" in said[0]
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_checkpoint_is_not_begun_without_room_for_two_and_a_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    keeper = keeper_in(tmp_path / "run", said)
+    keeper.commit(State(step=8))
+    size = sum(p.stat().st_size for p in (tmp_path / "run" / "step-00000008").iterdir() if p.name != "manifest.json")
+    real = shutil.disk_usage(tmp_path)
+    for step, free, kept in ((16, int(2.4 * size), 1), (24, int(2.6 * size), 2)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: real._replace(free=free))
+        keeper.commit(State(step=step))
+        assert len(list((tmp_path / "run").glob("step-*"))) == kept
+    assert len(said) == 1
+    assert "2.5 times its own" in said[0]
+
+
+def test_a_slow_checkpoint_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    keeper = keeper_in(tmp_path / "run", said)
+    keeper.commit(State(step=8))
+    assert not said
+    monkeypatch.setattr("sightline.engine.checkpoints.GRACE", 0.0)
+    for step in (16, 24):
+        keeper.commit(State(step=step))
+    assert len(said) == 1
+    assert "a checkpoint takes 0 s" in said[0]
+
+
+def test_going_on_elsewhere_is_said_and_with_another_recipe_or_data_refused(tmp_path: Path) -> None:
+    about = {"recipe": "r", "data": "d", "fingerprint": {"torch": "1", "threads": 2}}
+    said: list[str] = []
+    keeper_in(tmp_path / "run", said, **about).commit(State(step=8))
+    assert keeper_in(tmp_path / "run", said, **about).resume() is not None
+    assert not said
+    moved = about | {"fingerprint": {"torch": "2", "threads": 2}}
+    assert keeper_in(tmp_path / "run", said, **moved).resume() is not None
+    assert said == ["from here on not bit-identical to an uninterrupted run, because torch was 1, is 2"]
+    for what in ("recipe", "data"):
+        with pytest.raises(DamagedError, match=f"belongs to a run of another {what}"):
+            keeper_in(tmp_path / "run", said, **(about | {what: "other"})).resume()
