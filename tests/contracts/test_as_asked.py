@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD
@@ -15,11 +17,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, ReduceLRO
 
 from sightline.engine.ema import Ema
 from sightline.engine.state import Meter, State, weighted
-from sightline.recipes.assembly import build_optimizers, build_order, build_schedule, task_over
+from sightline.recipes.assembly import build_model, build_optimizers, build_order, build_schedule, task_over
 from sightline.recipes.reading import make_recipe
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels
 from sightline.tasks.classification import Classification
+from sightline.verbs.train import train
+from tests.asking import folder
 
 STEPS, PER_EPOCH = 200, 12.5  # sixteen epochs, none of whole steps
 
@@ -181,3 +185,23 @@ def test_an_average_forgets_its_start_and_then_keeps_its_decay() -> None:
         by_hand = decay * by_hand + (1 - decay) * math.sin(step)
         assert ema.tensors()["weight"].item() == pytest.approx(by_hand, abs=1e-5)
     assert decay == 0.9
+
+
+def test_gradients_are_clipped_at_the_norm_that_is_asked_for(tmp_path: Path) -> None:
+    """One step of plain descent of rate 1 moves all weights together by the norm of its gradient, or by what it may be."""
+    data = folder(tmp_path / "photos", {"cat": 20, "dog": 20})
+    keys = {
+        "optim.name": "sgd", "optim.lr": 1.0, "optim.momentum": 0, "optim.nesterov": False, "optim.weight_decay": 0,
+        "schedule.name": "constant", "fit.batch": 64, "fit.epochs": 1, "fit.threads": 1, "augment.preset": "none",
+    }  # fmt: skip
+    moved = {}
+    for clip in (None, 0, 1e-3):
+        out = tmp_path / f"run-{clip}"
+        run = train(data, keys | ({} if clip is None else {"fit.clip": clip}), model="linear", out=out)
+        before = build_model(run.recipe, 2).state_dict()
+        after = load_file(out / "model" / "model.safetensors")
+        names = {name: next(n for n in after if n.endswith(name)) for name in before}
+        moved[clip] = torch.cat([(after[names[n]] - before[n]).flatten() for n in before]).norm().item()
+        assert run.status["step"] == 1
+    assert moved[None] == moved[0] > 0.01
+    assert moved[1e-3] == pytest.approx(1e-3, rel=1e-3)

@@ -63,8 +63,9 @@ def test_evaluate_gives_what_training_measured(trained: tuple[str, Path, Run]) -
     stored = run.metrics["test"]
     for name in (HEADLINE[kind], "ap") if kind != "segmentation" else ("mean_iou", "pixel_accuracy"):
         assert said["metrics"][name] == pytest.approx(stored[name], abs=1e-9)
-    low, high = said["intervals"][HEADLINE[kind]]
-    assert low <= said["metrics"][HEADLINE[kind]] <= high or kind != "segmentation"
+    if (known := said["intervals"][HEADLINE[kind]]) is not None:  # boxes of so short a training are all wrong
+        assert known[0] <= said["metrics"][HEADLINE[kind]] <= known[1] or kind != "segmentation"
+    assert known is not None or kind != "segmentation"
 
 
 def test_predict_answers_in_the_original_frame(trained: tuple[str, Path, Run], tmp_path: Path) -> None:
