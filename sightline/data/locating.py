@@ -35,7 +35,6 @@ class Folder:
 
     def __init__(self, root: str) -> None:
         self.root = os.path.realpath(root)
-        self._written = os.path.abspath(root)  # where a link leads to it, paths may begin with the link
 
     def locate(self, written: str, split: str | None) -> str:
         """The relative name of the file that `written` means. Raises NotFound."""
@@ -63,9 +62,8 @@ class Folder:
 
     def _below(self, path: str) -> str:
         """An absolute path as one from the root, by whichever links it goes."""
-        for base in (self._written, self.root):
-            if (name := os.path.relpath(path, base)).split(os.sep, 1)[0] != os.pardir:
-                return name
+        if (name := os.path.relpath(path, self.root)).split(os.sep, 1)[0] != os.pardir:
+            return name
         folder, last = os.path.split(path)
         return os.path.relpath(os.path.join(os.path.realpath(folder), last), self.root)
 

@@ -139,6 +139,17 @@ def test_a_mean_over_classes_is_not_resampled_without_one_of_them() -> None:
     assert low < often.metrics["mean_iou"] < high  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(("images", "known"), [(1, False), (10, True)])
+def test_an_average_precision_is_not_resampled_without_one_of_its_classes(images: int, known: bool) -> None:
+    """The second class stands in so many of twenty images, and is found in each."""
+    place, away = [0.0, 0.0, 9.0, 9.0], [50.0, 50.0, 60.0, 60.0]
+    true = [(i, 0, place) for i in range(20)] + [(i, 1, away) for i in range(images)]
+    found = [(i, 0, 1.0, place if i % 3 else away) for i in range(20)] + [(i, 1, 1.0, away) for i in range(images)]
+    judged = judge_detections(rows_of(found, true, n=20), ("a", "b"))
+    assert (judged.intervals["ap50"] is not None) == known
+    assert judged.per_class[0]["intervals"]["ap50"] is not None
+
+
 def test_what_has_no_interval_accuses_nobody_and_says_so() -> None:
     facts = replace(
         GOOD, headline=headline_of("segmentation"), interval=None, n=1, pixels=PixelFacts(), majority=None, classes=(),
