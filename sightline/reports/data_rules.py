@@ -177,7 +177,7 @@ def untested(facts: Facts, limits: Thresholds) -> Finding | None:
         text = "The kept weights were chosen by the validation images that they are measured on here."
         return Finding("note", "result", "There is no test figure", text)
     noise = facts.noise("val", "test", limits.z)
-    if noise is None or val - test <= max(limits.gap, noise):
+    if noise is None or val - test <= max(limits.gap, noise) or guesses(facts, limits):
         return None
     text = f"It is right {points(val - test)} less often on test than on validation images, beyond chance."
     if not facts.headline.of_images:
@@ -193,7 +193,9 @@ def untested(facts: Facts, limits: Thresholds) -> Finding | None:
 def calibration(facts: Facts, limits: Thresholds) -> Finding | None:
     """Do its probabilities mean what they say?"""
     ece, accuracy = facts.metric(facts.split, "ece"), facts.metric(facts.split, "accuracy")
-    if ece is None or accuracy is None or facts.ece_by_chance is None or ece <= max(limits.ece, facts.ece_by_chance):
+    if ece is None or accuracy is None or facts.ece_by_chance is None or guesses(facts, limits):
+        return None
+    if ece <= max(limits.ece, facts.ece_by_chance):
         return None
     evidence = (
         f"Expected calibration error {decimal(ece)}; by chance it would be {decimal(facts.ece_by_chance)} at most."

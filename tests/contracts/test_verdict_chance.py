@@ -60,6 +60,9 @@ def test_what_guesses_has_not_learned_anything_that_carries_over(share: float) -
     found = titles(facts)
     assert "No better than guessing" in found
     assert not {GOOD_FIT, "Nearly perfect: is the test as hard as the use?"} & set(found)
+    worse = replace(facts, metrics=metrics(train=share, val=share, test=share - 0.3), ece_by_chance=0.03)
+    worse = replace(worse, metrics=dict(worse.metrics) | {"test": {"accuracy": share - 0.3, "ece": 0.4}})
+    assert not {"The test images are harder", "Probabilities are off"} & set(titles(worse))
 
 
 def test_a_test_of_one_class_is_called_that() -> None:
@@ -100,7 +103,9 @@ def test_few_are_told_that_their_probabilities_are_off_by_bad_luck(n: int, hones
         top = rng.uniform(0.6, 1.0, n)
         target = np.where(rng.uniform(size=n) < (top if honest else 0.5 * top), 0, 1)
         found = classification_metrics(target, np.stack([top, 1 - top], 1))
-        told = replace(GOOD, n=n, ece_by_chance=ece_by_chance(top), metrics=dict(GOOD.metrics) | {"test": found})
+        told = replace(
+            GOOD, n=n, majority=None, ece_by_chance=ece_by_chance(top), metrics=dict(GOOD.metrics) | {"test": found}
+        )
         accused += "Probabilities are off" in titles(told)
     assert accused <= 9 if honest else accused >= 85
 
