@@ -77,7 +77,7 @@ def _open_folder(path: Path) -> Source:
     except OSError as error:
         raise DataError(f"{shown(str(path))} cannot be read: {(error.strerror or str(error)).lower()}") from error
     if names >= RUN_FILES:
-        way = f"train --resume {path} goes on with it, train {path / 'recipe.yaml'} begins it again"
+        way = f"`train --resume {path}` goes on where it is unfinished, `train {path / 'recipe.yaml'}` begins it again"
         raise UsageError(f"{shown(str(path))} is a run, not data", shown(way))
     if is_idx_folder(names):
         return read_idx_folder(path)
