@@ -191,13 +191,15 @@ def load(
     kind = recipe.task.kind
     read = Reader(data, preprocessing, kind, judging)
     index = data.index[ids].astype(np.int64)
-    needed = _bytes(data, ids, preprocessing, kind, judging=judging)
+    needed = bytes_held(data, ids, preprocessing, kind, judging=judging)
     if recipe.data.cache == "memory" or (recipe.data.cache == "auto" and needed <= MEMORY):
         return Memory.fill(read, ids.astype(np.int64), index, recipe.data.workers)
     return Decoding(read, torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(index))
 
 
-def _bytes(data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, kind: str, *, judging: bool) -> int:
+def bytes_held(
+    data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, kind: str, *, judging: bool
+) -> int:
     """What these images and what is known of them take in memory: of each pixel a class, or a plane an object, and for
     judging the same in the original frame."""
     pixels = np.full(len(ids), preprocessing.geometry.height * preprocessing.geometry.width)  # (n,)

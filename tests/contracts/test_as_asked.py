@@ -15,15 +15,22 @@ from torch.nn import functional as F
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau, StepLR
 
+from sightline.data.dataset import build_dataset
 from sightline.engine.ema import Ema
 from sightline.engine.state import Meter, State, weighted
-from sightline.recipes.assembly import build_model, build_optimizers, build_order, build_schedule, task_over
+from sightline.errors import UsageError
+from sightline.preprocessing.geometry import Geometry
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.assembly import build_model, build_optimizers, build_order, build_schedule, check, task_over
+from sightline.recipes.defaults import Facts, complete
 from sightline.recipes.reading import make_recipe
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels
 from sightline.tasks.classification import Classification
+from sightline.verbs.preparing import Reader, bytes_held
 from sightline.verbs.train import train
-from tests.asking import folder
+from tests.asking import called, folder, refused
+from tests.tiny_annotated import annotation, coco, picture, write_json
 
 STEPS, PER_EPOCH = 200, 12.5  # sixteen epochs, none of whole steps
 
@@ -205,3 +212,55 @@ def test_gradients_are_clipped_at_the_norm_that_is_asked_for(tmp_path: Path) -> 
         assert run.status["step"] == 1
     assert moved[None] == moved[0] > 0.01
     assert moved[1e-3] == pytest.approx(1e-3, rel=1e-3)
+
+
+# ------------------------------------------------------------------------------------------------ what has no effect is refused
+@pytest.mark.parametrize("kind", ["detection", "instances"])
+@pytest.mark.parametrize("keys", [{"fit": {"monitor": "loss"}}, {"schedule": {"name": "plateau"}}])
+def test_nothing_follows_a_loss_that_no_validation_measures(kind: str, keys: dict[str, Any]) -> None:
+    facts = Facts(50, 64, 64, grey=False, one_aspect=True, classes=2, question="instances")
+    with pytest.raises(UsageError, match=r"monitor=loss is no metric|plateau follows the validation loss"):
+        check(complete(make_recipe({"task": {"kind": kind}, **keys}), facts))
+    check(complete(make_recipe({"task": {"kind": kind}}), facts))
+
+
+@pytest.mark.parametrize(
+    ("asked", "shape"),
+    [({}, (192, 256)), ({"width": 64}, (64, 64)), ({"width": 128}, (96, 128)), ({"size": 64}, (64, 64))],
+)
+def test_a_width_alone_keeps_the_images_shape(asked: dict[str, int], shape: tuple[int, int]) -> None:
+    facts = Facts(300, 360, 480, grey=False, one_aspect=True, classes=2, question="segmentation")
+    found = complete(make_recipe({"input": asked}), facts).input
+    assert (found.size, found.width) == shape
+
+
+def test_clipping_is_by_rule_by_number_or_off() -> None:
+    facts = Facts(300, 64, 64, grey=False, one_aspect=True, classes=2, question="segmentation")
+    assert [complete(make_recipe({"fit": {"clip": c}}), facts).fit.clip for c in (None, 0, 2.5)] == [10.0, 0.0, 2.5]
+
+
+def test_a_run_is_no_data_and_what_cannot_be_is_said_before_data_are_read(tmp_path: Path) -> None:
+    data = folder(tmp_path / "photos", {"cat": 20, "dog": 20})
+    train(data, {"fit.epochs": 1, "fit.threads": 1}, model="linear", out=tmp_path / "run")
+    assert "is a run, not data" in refused(2, "train", str(tmp_path / "run"))
+    for wrong in (["-m", "resnet19"], ["-m", "mlp", "model.options.zap=1"], ["--out", str(tmp_path / "run")]):
+        code, _, stderr = called("train", str(tmp_path / "photos"), *wrong)
+        assert (code, "found" in stderr) == (2, False)  # nothing was said of data
+
+
+def test_memory_is_estimated_with_what_judging_keeps(tmp_path: Path) -> None:
+    """Masks in the original frame, large beside a small input: of pixels one byte, of objects one each."""
+    images = [{"id": i, "file_name": f"{i}.png", "height": 300, "width": 400} for i in (1, 2)]
+    for i in (1, 2):
+        picture(tmp_path / "images" / f"{i}.png", i, 300, 400)
+    square = [[2.0, 3.0, 80.0, 3.0, 80.0, 90.0, 2.0, 90.0]]
+    objects = [annotation(i, 1 + i % 2, bbox=(2, 3, 78, 87), segmentation=square, area=1) for i in range(1, 21)]
+    write_json(tmp_path / "all.json", coco(images, objects))
+    data = build_dataset(str(tmp_path), needs="images")
+    preprocessing = Preprocessing(Geometry(32, 32, "stretch"), (0.0,) * 3, (1.0,) * 3)
+    ids = data.ids()
+    for judging in (True, False):
+        held = [Reader(data, preprocessing, "instances", judging)(int(i)).target for i in ids]
+        tensors = [t for target in held for t in (target.mask, *target.natural)]  # type: ignore[union-attr]
+        wanted = sum(t.numel() * t.element_size() for t in tensors) + 2 * 3 * 32 * 32
+        assert bytes_held(data, ids, preprocessing, "instances", judging=judging) == wanted
