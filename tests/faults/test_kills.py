@@ -34,7 +34,8 @@ def status(out: Path) -> dict[str, object]:
 
 
 def killed_while_training(data: Path, out: Path, cache: Path, workers: int, delay: float, task: str) -> bool:
-    """Start or resume the run, kill it `delay` seconds after its first step could come; was it between two steps?"""
+    """Start the run, kill it `delay` seconds after its first steps; or resume it, and kill it so long after it could go
+    on. Was it between two steps?"""
     before = status(out)
     log = out / "metrics.jsonl"
     size = log.stat().st_size if log.exists() else 0
@@ -49,7 +50,7 @@ def killed_while_training(data: Path, out: Path, cache: Path, workers: int, dela
         while child.poll() is None:  # run.json is written again when the loop is about to start
             now = status(out)
             if now.get("status") == "running" and (out / "run.json").stat().st_mtime_ns > began and (
-                (out / "checkpoints").is_dir() and (out / "samples" / "batch.png").exists()
+                (out / "samples" / "batch.png").exists() and (any((out / "checkpoints").glob("step-*")) or log.exists())
             ):  # fmt: skip
                 break
             time.sleep(0.005)
