@@ -46,7 +46,7 @@ def weighted(parts: Mapping[str, Tensor | tuple[Tensor, Tensor]], weight: Tensor
     exact = torch.float32 if weight.device.type == "mps" else torch.float64  # Apple's has no more
     owned = {name: part if isinstance(part, tuple) else (part, weight) for name, part in parts.items()}
     return {
-        name: torch.stack([torch.where(own > 0, mean.detach() * own, 0.0), own.to(mean.dtype)]).to(exact)
+        name: torch.stack([torch.where(own > 0, mean.detach() * own, 0.0).to(exact), own.to(exact)])
         for name, (mean, own) in owned.items()
     }
 

@@ -85,10 +85,9 @@ class ObjectFacts:
 class Facts:
     """Everything that a verdict may depend on. What is unknown is None, empty or 0.
 
-    `split` is the judged one, `n` its size, `interval` that of its headline;
-    `metrics` and `sizes` are by split (sizes count the images that were measured); `history` has one mapping a
-    validation; `command` trains this recipe. `train_counts` are images that show the class. `pixels` and `objects` are
-    what a segmentation and a detector have.
+    `split` is the judged one, `n` its size, `interval` that of its headline; `metrics` and `sizes` are by split
+    (sizes count the images that were measured); `history` has one mapping a validation; `command` trains this recipe.
+    `train_counts` are images that show the class. `pixels` and `objects` are what a segmentation and a detector have.
     """
 
     status: str = "finished"
