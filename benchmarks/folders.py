@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from machine import described
 
-from sightline.data.annotations import Objects
 from sightline.data.dataset import Dataset, build_dataset
+from sightline.data.records.annotations import Objects
 from sightline.decoding.detections import run_lengths
 from sightline.metrics.detection import detection_metrics
 from sightline.metrics.segmentation import boundary_counts, pixel_confusion, segmentation_metrics

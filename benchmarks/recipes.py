@@ -25,7 +25,7 @@ from typing import Any
 from machine import described
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ROOT / "sightline" / "recipes" / "shipped"
+SHIPPED = ROOT / "src" / "sightline" / "recipes" / "shipped"
 
 
 def trained(recipe: str, seed: int, keys: list[str], folder: Path) -> dict[str, Any]:

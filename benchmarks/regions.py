@@ -21,7 +21,7 @@ from machine import described
 from torch import Tensor
 
 from sightline.decoding.suppression import nms
-from sightline.layers.regions import roi_align
+from sightline.layers.boxes.regions import roi_align
 from sightline.models.create import create_model
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Boxes

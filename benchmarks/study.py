@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import described
 
-from sightline.recipes.run import open_run
+from sightline.runs.run import open_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

@@ -44,7 +44,7 @@ def plain(model: str, precision: str, workers: int, seconds: float, device: str)
     import torch.nn.functional as F
     from torchvision import transforms as T
 
-    from sightline.data.builtin import DATASETS
+    from sightline.data.formats.builtin import DATASETS
     from sightline.models.create import create_model
     from sightline.preprocessing.decoder import decode
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sightline.data.records import Source
+from sightline.data.records.source import Source
 
 
 def noise(number: int, height: int = 6, width: int = 5, channels: int = 3) -> np.ndarray:

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from sightline.cli.main import app
-from sightline.data.records import Problem
+from sightline.data.records.records import Problem
 from sightline.errors import SightlineError, Stopped
 from sightline.models import MODELS
 from sightline.recipes.reading import make_recipe, read_values, shipped_recipes
@@ -58,7 +58,7 @@ def test_there_are_commands() -> None:
 def test_a_shipped_recipe_is_valid_and_states_what_it_gave(name: str) -> None:
     recipe = make_recipe(read_values(name))
     assert recipe.model.name
-    text = (ROOT / "sightline" / "recipes" / "shipped" / f"{name}.yaml").read_text()
+    text = (ROOT / "src" / "sightline" / "recipes" / "shipped" / f"{name}.yaml").read_text()
     lines = [line for line in text.splitlines() if line.startswith("#")]
     assert f"sightline train {name}" in lines[1]
     assert re.search(r", \d+ s, test accuracy \d+\.\d\d %( ± \d+\.\d\d)? \(n=\d+\)$", lines[2]), lines[2]

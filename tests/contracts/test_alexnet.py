@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.models.alexnet import AlexNet
 from sightline.models.create import create_model, default_input
 from sightline.models.describe import describe
+from sightline.models.early.alexnet import AlexNet
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)

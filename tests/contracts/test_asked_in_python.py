@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import sightline
 from sightline.cli.main import app
 from sightline.errors import DataError, UsageError
-from sightline.recipes.run import Run
-from sightline.verbs.telling import Teller
+from sightline.runs.console import Teller
+from sightline.runs.run import Run
 from tests.asking import called, folder, image, refused
 
 KEYS = {"fit.threads": 1, "fit.epochs": 2}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.layers.attention import CBAM, ChannelAttention, SpatialAttention, SqueezeExcite
+from sightline.layers.attention.scores import CBAM, ChannelAttention, SpatialAttention, SqueezeExcite
 
 torch.set_num_threads(1)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sightline.layers.initialise import initialise
 from sightline.metrics.classification import classification_metrics
 from sightline.models.create import create_model
-from sightline.models.googlenet import WithAuxiliaries
+from sightline.models.early.googlenet import WithAuxiliaries
 from sightline.preprocessing.normalise import Normalise
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels

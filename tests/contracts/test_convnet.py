@@ -11,7 +11,7 @@ from sightline.errors import UsageError
 from sightline.layers.arithmetic import convolution_parameters, linear_parameters, output_size, same_padding
 from sightline.models.create import create_model
 from sightline.models.describe import describe
-from sightline.models.pattern import laid, sequence, steps
+from sightline.models.early.pattern import laid, sequence, steps
 from sightline.models.trace import trace
 
 torch.set_num_threads(1)

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
-from sightline.data import masks as masks_module
-from sightline.data.annotations import Objects
 from sightline.data.dataset import Dataset, build_dataset, with_classes
-from sightline.data.outlines import Runs, rings_of, runs_of
-from sightline.data.records import KEPT, QUARANTINED
-from sightline.data.sniff import open_data
+from sightline.data.formats.annotated import masks as masks_module
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.annotations import Objects
+from sightline.data.records.outlines import Runs, rings_of, runs_of
+from sightline.data.records.records import KEPT, QUARANTINED
+from sightline.data.records.upright import Stored, stored, upright_boxes
 from sightline.data.summary import data_hash, data_json
-from sightline.data.upright import Stored, stored, upright_boxes
 from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
 from sightline.preprocessing.pixels import oriented

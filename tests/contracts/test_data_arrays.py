@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sightline.data import parquet
-from sightline.data.audit import audit
+from sightline.data.audit.audit import audit
 from sightline.data.dataset import build_dataset
-from sightline.data.digits import bytes_of
-from sightline.data.records import Source
-from sightline.data.sniff import open_data
+from sightline.data.formats import parquet
+from sightline.data.formats.digits import bytes_of
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.source import Source
 from sightline.errors import DataError
 from tests.tiny_data import idx_bytes, noise, png, reasons
 

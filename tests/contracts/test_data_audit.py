@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data import audit as audit_module
-from sightline.data.audit import Audit, audit, pixel_hash
+from sightline.data.audit.audit import Audit, audit, pixel_hash
+from sightline.data.audit import audit as audit_module
+from sightline.data.audit.duplicates import contradictions, same_pixels, settle_leaks
 from sightline.data.dataset import build_dataset
-from sightline.data.duplicates import contradictions, same_pixels, settle_leaks
-from sightline.data.records import QUARANTINED, Arrays, Record, Source
-from sightline.data.sniff import open_data
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.records import QUARANTINED, Arrays, Record
+from sightline.data.records.source import Source
 from sightline.data.summary import data_hash, data_json
 from sightline.errors import DataError
 from sightline.preprocessing.decoder import decode

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightline.data.annotated import conflicts
-from sightline.data.audit import audit
+from sightline.data.audit.audit import audit
+from sightline.data.audit.duplicates import contradictions, otherwise
+from sightline.data.audit.truths import conflicts
 from sightline.data.dataset import build_dataset
-from sightline.data.duplicates import contradictions, otherwise
-from sightline.data.records import Source
-from sightline.data.sniff import open_data
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.source import Source
 from sightline.errors import DataError
 from tests.tiny_annotated import HEIGHT, WIDTH, annotation, coco, mask_png, picture, write_json
 from tests.tiny_data import reasons, rows, write, write_folder

@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sightline.data.dataset import build_dataset
-from sightline.data.names import class_key, class_text, class_texts, is_litter, split_named
-from sightline.data.sniff import open_data
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.names import class_key, class_text, class_texts, is_litter, split_named
 from sightline.data.summary import data_json
 from sightline.errors import DataError
 from sightline.storage.text import json_text

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sightline.data.builtin import DATASETS
-from sightline.data.sniff import is_path, open_data
-from sightline.data.walking import walk
+from sightline.data.files.walking import walk
+from sightline.data.formats.builtin import DATASETS
+from sightline.data.formats.sniff import is_path, open_data
 from sightline.errors import DataError, UsageError
 from tests.tiny_data import reasons, rows, write, write_folder
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline.data.audit import Audit
+from sightline.data.audit.audit import Audit
+from sightline.data.audit.duplicates import place_of
 from sightline.data.dataset import Dataset, build_dataset, with_classes
-from sightline.data.duplicates import place_of
 from sightline.data.folds import k_fold
-from sightline.data.records import Arrays, Record, Source
+from sightline.data.records.records import Arrays, Record
+from sightline.data.records.source import Source
 from sightline.data.splits import Fractions, assign, fractions_for
 from sightline.data.summary import data_json
 from sightline.errors import DataError, UsageError

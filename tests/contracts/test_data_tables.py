@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sightline.data import encodings
-from sightline.data.records import QUARANTINED, Source
-from sightline.data.sniff import open_data
+from sightline.data.files import encodings
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.records import QUARANTINED
+from sightline.data.records.source import Source
 from sightline.errors import DataError
 from tests.tiny_data import reasons, rows, write, write_folder
 

@@ -15,7 +15,7 @@ import sightline
 from sightline.cli.main import app
 from sightline.cli.wording import summary_text
 from sightline.errors import UsageError
-from sightline.recipes.run import Run
+from sightline.runs.run import Run
 from sightline.storage.text import json_text
 from tests.faults.runs import TASKS, write_masks
 

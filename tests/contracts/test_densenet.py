@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from sightline.models import MODELS
-from sightline.models.densenet import BottleneckLayer, DenseBlock, Layer, PlainLayer
-from sightline.models.densenet_cifar import CifarDenseNet
 from sightline.models.describe import describe
+from sightline.models.residual.densenet import BottleneckLayer, DenseBlock, Layer, PlainLayer
+from sightline.models.residual.densenet_cifar import CifarDenseNet
 
 torch.set_num_threads(1)
 INPUTS, GROWTH, DEPTH = 5, 3, 4

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from sightline.errors import UsageError
 from sightline.losses.regions import objectness
-from sightline.models.faster_rcnn import RegionNetwork
-from sightline.models.resnet import BasicBlock
+from sightline.models.boxes.faster_rcnn import RegionNetwork
+from sightline.models.residual.resnet import BasicBlock
 from sightline.preprocessing.normalise import Normalise, Normalised
 from sightline.randomness.keyed import torch_seeded, uniform
 from sightline.structures.batch import Batch

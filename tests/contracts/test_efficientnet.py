@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.layers.mbconv import MBConv, whole_channels
-from sightline.layers.stochastic_depth import StochasticDepth
-from sightline.models.backbones import strides
+from sightline.layers.convolution.mbconv import MBConv, whole_channels
+from sightline.layers.convolution.stochastic_depth import StochasticDepth
 from sightline.models.create import create_model, default_input, outline
 from sightline.models.describe import describe
-from sightline.models.efficientnet import PUBLISHED, Stage, compound_scaling
+from sightline.models.efficient.efficientnet import PUBLISHED, Stage, compound_scaling
+from sightline.models.pixels.backbones import strides
 
 torch.set_num_threads(1)
 

@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from sightline.errors import UsageError
+from sightline.layers.convolution.partial import PartialConvolution
 from sightline.layers.initialise import fans, initialise
-from sightline.layers.partial import PartialConvolution
 from sightline.models.create import create_model
 from sightline.models.describe import describe
-from sightline.models.lenet5_original import pictures
+from sightline.models.early.lenet5_original import pictures
 
 torch.set_num_threads(1)
 

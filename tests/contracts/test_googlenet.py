@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.layers.inception import Inception, NaiveInception
+from sightline.layers.convolution.inception import Inception, NaiveInception
 from sightline.layers.normalisation import LocalResponseNorm
 from sightline.models.create import create_model
 from sightline.models.describe import describe
-from sightline.models.googlenet import WithAuxiliaries
+from sightline.models.early.googlenet import WithAuxiliaries
 
 torch.set_num_threads(1)
 

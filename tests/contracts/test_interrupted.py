@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-import sightline.verbs.folder as folders
-import sightline.verbs.training as actions
+import sightline.runs.folder as folders
+import sightline.training.progress as actions
 from sightline.errors import DataError, DivergedError, Stopped, UsageError
-from sightline.recipes.run import Run
+from sightline.runs.run import Run
 from sightline.storage.folders import newest_good
 from sightline.tasks.classification import Classification
 from sightline.verbs.train import train

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from sightline.data import markup
-from sightline.data.annotations import Objects
 from sightline.data.dataset import build_dataset
-from sightline.data.markup import read_json, read_xml
-from sightline.data.records import Problem
-from sightline.data.sniff import open_data
-from sightline.data.upright import Stored
+from sightline.data.formats.annotated import markup
+from sightline.data.formats.annotated.markup import read_json, read_xml
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.annotations import Objects
+from sightline.data.records.records import Problem
+from sightline.data.records.upright import Stored
 from sightline.errors import DataError
 from tests.tiny_annotated import HEIGHT, WIDTH, annotation, coco_folder, masked, voc, voc_xml
 

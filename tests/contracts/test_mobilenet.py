@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from sightline.errors import UsageError
-from sightline.layers.convolution import correlate
-from sightline.layers.separable import Separable, depthwise, product_kernel
+from sightline.layers.convolution.convolution import correlate
+from sightline.layers.convolution.separable import Separable, depthwise, product_kernel
 from sightline.models import MODELS
 from sightline.models.create import create_model
 from sightline.models.describe import describe

@@ -15,8 +15,8 @@ from sightline.layers.activations import ACTIVATIONS
 from sightline.models import MODELS
 from sightline.models.create import create_model, default_input, list_models
 from sightline.models.options import model_options, set_by
-from sightline.models.resnet import BasicBlock, ResNet
-from sightline.models.resnet_cifar import CifarResNet
+from sightline.models.residual.resnet import BasicBlock, ResNet
+from sightline.models.residual.resnet_cifar import CifarResNet
 from tests.distinct import farthest, fill_lively, picture
 from tests.smallest import SMALLEST
 

@@ -10,7 +10,7 @@ from sightline.augmentation.affine import Affine
 from sightline.augmentation.moves import Flip, Shift
 from sightline.augmentation.operation import VISIBLE, Operation
 from sightline.augmentation.pipeline import Pipeline
-from sightline.data.annotations import Objects
+from sightline.data.records.annotations import Objects
 from sightline.data.targets import target_of
 from sightline.preprocessing.geometry import FITS, Geometry, inverse, moved_boxes
 from sightline.structures.batch import Batch

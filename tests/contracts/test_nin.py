@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from sightline.models.create import create_model, default_input
 from sightline.models.describe import describe
-from sightline.models.nin import NIN
+from sightline.models.early.nin import NIN
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)

@@ -15,10 +15,17 @@ from torch.utils._pytree import tree_iter
 
 from sightline.decoding.suppression import nms, nms_by_label
 from sightline.errors import UsageError
-from sightline.layers.anchors import LARGEST, decode
-from sightline.layers.matching import BACKGROUND, BETWEEN, match, sample, set_aside
-from sightline.layers.regions import pyramid_level, pyramid_roi_align, roi_align, roi_pool
-from sightline.layers.upsampling import bilinear, bilinear_kernel, bilinear_start, nearest, spread, spread_size
+from sightline.layers.boxes.anchors import LARGEST, decode
+from sightline.layers.boxes.matching import BACKGROUND, BETWEEN, match, sample, set_aside
+from sightline.layers.boxes.regions import pyramid_level, pyramid_roi_align, roi_align, roi_pool
+from sightline.layers.convolution.upsampling import (
+    bilinear,
+    bilinear_kernel,
+    bilinear_start,
+    nearest,
+    spread,
+    spread_size,
+)
 from sightline.structures.boxes import area, clipped, coverage, giou, intersection, iou, paired_giou
 
 torch.set_num_threads(1)

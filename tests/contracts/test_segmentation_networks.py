@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.layers.upsampling import bilinear_start
+from sightline.layers.convolution.upsampling import bilinear_start
 from sightline.models import MODELS
-from sightline.models.backbones import backbone, strides
 from sightline.models.create import create_model, default_input
 from sightline.models.options import model_options, set_by
-from sightline.models.resnet import BasicBlock, ResNet
-from sightline.models.unet import UNet
+from sightline.models.pixels.backbones import backbone, strides
+from sightline.models.pixels.unet import UNet
+from sightline.models.residual.resnet import BasicBlock, ResNet
 
 torch.set_num_threads(1)
 NAMES = MODELS.matching(heading="segmentation")

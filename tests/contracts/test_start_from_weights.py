@@ -22,8 +22,8 @@ from sightline.models import published
 from sightline.models.create import create_model
 from sightline.models.published import Source
 from sightline.recipes.recipe import ModelSection, Recipe, identity
-from sightline.recipes.run import Run
-from sightline.verbs.folder import recipe_hash
+from sightline.runs.folder import recipe_hash
+from sightline.runs.run import Run
 from tests.distinct import fill_distinct
 from tests.faults.runs import TASKS, outcome
 

@@ -9,10 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.layers.encoder_block import EncoderBlock
-from sightline.layers.multi_head import AdditiveAttention, MultiHeadAttention, attention_logits, scaled_dot_product
-from sightline.layers.patches import as_map, as_tokens, embed_patches, patch_convolution, patch_grid, patches
-from sightline.layers.positions import (
+from sightline.layers.attention.encoder_block import EncoderBlock
+from sightline.layers.attention.multi_head import (
+    AdditiveAttention,
+    MultiHeadAttention,
+    attention_logits,
+    scaled_dot_product,
+)
+from sightline.layers.attention.patches import as_map, as_tokens, embed_patches, patch_convolution, patch_grid, patches
+from sightline.layers.attention.positions import (
     POSITIONS,
     Layout,
     Position,

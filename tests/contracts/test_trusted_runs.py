@@ -26,8 +26,8 @@ from sightline.engine.state import State
 from sightline.reports.content import read_content
 from sightline.storage.locks import locked
 from sightline.tasks.classification import Classification
+from sightline.training.progress import Training
 from sightline.verbs.preparing import draft
-from sightline.verbs.training import Training
 from tests.asking import called, folder, image, refused
 
 

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 
 import sightline
 from sightline.cli.main import app
-from sightline.recipes.run import open_run
+from sightline.runs.console import Teller
+from sightline.runs.run import open_run
 from sightline.verbs.evaluate import judge_split
 from sightline.verbs.preparing import load, open_dataset
-from sightline.verbs.telling import Teller
 from tests.tiny_data import write_folder
 
 SUMMARY = {"run", "task", "model", "steps", "seconds", "images_per_second", "stopped", "smoke", "val", "test"}

@@ -10,8 +10,8 @@ import pytest
 
 from sightline.evaluation.intervals import wilson
 from sightline.recipes.reading import make_recipe, parse_overrides
-from sightline.reports import learning_rules
 from sightline.reports.finding import ClassFact, Facts
+from sightline.reports.rules import learning as learning_rules
 from sightline.reports.thresholds import Thresholds, rules
 from sightline.reports.verdict import verdict
 from sightline.reports.wording import decimal, duration, listed, percent, percent_range, quantity

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.layers.positions import POSITIONS, RelativeBias
+from sightline.layers.attention.positions import POSITIONS, RelativeBias
 from sightline.models.create import create_model, default_input
 from sightline.models.describe import describe
-from sightline.models.vit import Size, VisionTransformer
+from sightline.models.transformers.vit import Size, VisionTransformer
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sightline.layers.arithmetic import convolution_parameters, linear_parameters
 from sightline.models.create import create_model
 from sightline.models.describe import describe
-from sightline.models.zfnet import ZFNet
+from sightline.models.early.zfnet import ZFNet
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightline.layers.multi_head import MultiHeadAttention, attention_logits, scaled_dot_product
-from sightline.layers.patches import as_tokens, embed_patches, patches
-from sightline.layers.positions import Layout, position_embedding, wavelengths
-from sightline.models.vit import Size, VisionTransformer
+from sightline.layers.attention.multi_head import MultiHeadAttention, attention_logits, scaled_dot_product
+from sightline.layers.attention.patches import as_tokens, embed_patches, patches
+from sightline.layers.attention.positions import Layout, position_embedding, wavelengths
+from sightline.models.transformers.vit import Size, VisionTransformer
 from tests.golden.rows import Golden
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.layers.attention import ChannelAttention, SpatialAttention, SqueezeExcite
+from sightline.layers.attention.scores import ChannelAttention, SpatialAttention, SqueezeExcite
 from tests.golden.rows import Golden
 
 torch.set_num_threads(1)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sightline.data.audit.duplicates import place_of
 from sightline.data.dataset import build_dataset
-from sightline.data.duplicates import place_of
 from sightline.data.folds import k_fold
 from sightline.data.splits import fractions_for
 from tests.golden.rows import Golden

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sightline.layers.mbconv import MBConv
+from sightline.layers.convolution.mbconv import MBConv
 from sightline.models.create import default_input, outline
 from sightline.models.describe import describe
-from sightline.models.efficientnet import compound_scaling
+from sightline.models.efficient.efficientnet import compound_scaling
 from tests.golden.rows import Golden
 
 golden = Golden("efficientnet")

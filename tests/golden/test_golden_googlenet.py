@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sightline.layers.arithmetic import convolution_parameters, linear_parameters
-from sightline.layers.inception import Inception, NaiveInception
+from sightline.layers.convolution.inception import Inception, NaiveInception
 from sightline.models.create import create_model
 from sightline.models.describe import describe
 from tests.golden.rows import Golden

@@ -21,7 +21,14 @@ from sightline.layers.arithmetic import (
     receptive_field,
     same_padding,
 )
-from sightline.layers.convolution import convolve, correlate, correlate_backward, linear_as_convolution, zero_pad
+from sightline.layers.convolution.convolution import (
+    convolve,
+    correlate,
+    correlate_backward,
+    linear_as_convolution,
+    zero_pad,
+)
+from sightline.layers.convolution.pooling import TrainableSubsample, average_pool, max_pool
 from sightline.layers.dropout import inverted_dropout
 from sightline.layers.initialise import activation_statistics, he, initialise, lecun, sparse, xavier
 from sightline.layers.kernels import image_kernel
@@ -33,7 +40,6 @@ from sightline.layers.normalisation import (
     standardise,
     window_channels,
 )
-from sightline.layers.pooling import TrainableSubsample, average_pool, max_pool
 from sightline.models.create import create_model
 from sightline.models.describe import describe
 from tests.golden.rows import Golden

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from sightline.layers.separable import Separable
+from sightline.layers.convolution.separable import Separable
 from sightline.models.create import create_model
 from sightline.models.describe import describe
 from tests.golden.rows import Golden

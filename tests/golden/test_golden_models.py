@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from sightline.layers.arithmetic import convolution_parameters, linear_parameters
+from sightline.layers.convolution.pooling import TrainableSubsample
 from sightline.layers.linear import bias_trick
-from sightline.layers.pooling import TrainableSubsample
 from sightline.models.create import create_model
 from sightline.models.describe import describe
-from sightline.models.resnet import BasicBlock, Bottleneck, conv3x3
+from sightline.models.residual.resnet import BasicBlock, Bottleneck, conv3x3
 from tests.golden.rows import Golden
 
 torch.set_num_threads(1)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.layers.anchors import decode, encode
 from sightline.layers.arithmetic import output_size
-from sightline.layers.convolution import correlate_backward
-from sightline.layers.regions import roi_pool
-from sightline.layers.upsampling import bilinear, bilinear_at, spread, spread_size, unpool
+from sightline.layers.boxes.anchors import decode, encode
+from sightline.layers.boxes.regions import roi_pool
+from sightline.layers.convolution.convolution import correlate_backward
+from sightline.layers.convolution.upsampling import bilinear, bilinear_at, spread, spread_size, unpool
 from tests.golden.rows import Golden
 
 torch.set_num_threads(1)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.models import lenet5_original, lenet_1989
 from sightline.models.create import create_model
+from sightline.models.early import lenet5_original, lenet_1989
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)

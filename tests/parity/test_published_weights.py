@@ -287,7 +287,7 @@ def test_a_densenet_of_old_names(tmp_path: Path) -> None:
 
 def test_the_families_that_have_published_weights_are_compared() -> None:
     files = {MODELS[source.model].__module__ for source in ROWS} - {
-        "sightline.models.fcn",
-        "sightline.models.faster_rcnn",
+        "sightline.models.pixels.fcn",
+        "sightline.models.boxes.faster_rcnn",
     }
     assert files == {MODELS[name].__module__ for name in PAIRS}

@@ -13,9 +13,9 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler,
 from torchvision.models.detection.image_list import ImageList
 
 from sightline.decoding.suppression import nms, nms_by_label
-from sightline.layers.anchors import anchors, decode, encode
-from sightline.layers.matching import match, sample
-from sightline.layers.regions import pyramid_level, pyramid_roi_align, roi_align, roi_pool
+from sightline.layers.boxes.anchors import anchors, decode, encode
+from sightline.layers.boxes.matching import match, sample
+from sightline.layers.boxes.regions import pyramid_level, pyramid_roi_align, roi_align, roi_pool
 from sightline.structures.boxes import area, clipped, giou, iou, paired_giou, paired_iou
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from sightline.models.create import create_model, outline
-from sightline.models.efficientnet import as_timm
+from sightline.models.efficient.efficientnet import as_timm
 from tests.distinct import farthest, fill_lively, picture
 
 timm = pytest.importorskip("timm")

@@ -11,7 +11,7 @@ from torch import nn
 
 from sightline.models import MODELS
 from sightline.models.create import create_model
-from sightline.models.mobilenet import as_timm
+from sightline.models.efficient.mobilenet import as_timm
 from tests.distinct import farthest, fill_lively, picture
 
 timm = pytest.importorskip("timm")

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.models import MODELS, preact_resnet, resnet_attention
-from sightline.models.resnet_attention import se_resnet50
+from sightline.models import MODELS
+from sightline.models.residual import preact_resnet, resnet_attention
+from sightline.models.residual.resnet_attention import se_resnet50
 from tests.distinct import farthest, fill_lively, picture
 
 timm = pytest.importorskip("timm")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sightline.layers.positions import Layout, LearnedPositions
+from sightline.layers.attention.positions import Layout, LearnedPositions
 from sightline.models import MODELS
 from sightline.models.create import outline
-from sightline.models.vit import as_timm
+from sightline.models.transformers.vit import as_timm
 from tests.distinct import fill_distinct
 
 timm = pytest.importorskip("timm")

@@ -22,11 +22,11 @@ from sightline.layers.arithmetic import (
     receptive_field,
     same_padding,
 )
-from sightline.layers.convolution import correlate, correlate_backward, linear_as_convolution
+from sightline.layers.convolution.convolution import correlate, correlate_backward, linear_as_convolution
+from sightline.layers.convolution.pooling import TrainableSubsample, average_pool, max_pool
 from sightline.layers.initialise import activation_statistics, he, he_out, initialiser, lecun, sparse, uniform, xavier
 from sightline.layers.linear import bias_trick
 from sightline.layers.normalisation import LocalResponseNorm, batch_norm_step, fold_pair
-from sightline.layers.pooling import TrainableSubsample, average_pool, max_pool
 
 torch.set_num_threads(1)
 

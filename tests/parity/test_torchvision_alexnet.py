@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sightline.models import MODELS
-from sightline.models.alexnet import as_torchvision
+from sightline.models.early.alexnet import as_torchvision
 from tests.distinct import fill_distinct
 
 torchvision = pytest.importorskip("torchvision")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.models import MODELS
-from sightline.models.densenet import as_torchvision
+from sightline.models.residual.densenet import as_torchvision
 from tests.distinct import farthest, fill_lively, picture
 
 torchvision = pytest.importorskip("torchvision")

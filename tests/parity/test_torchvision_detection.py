@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sightline.layers.normalisation import freeze_batchnorm
 from sightline.losses.regions import mask_pixels
 from sightline.models import MODELS
-from sightline.models.faster_rcnn import RegionNetwork
+from sightline.models.boxes.faster_rcnn import RegionNetwork
 from sightline.structures.regions import Drawn, Kept, RegionOutputs, RegionTargets
 from sightline.tasks.regions import cropped, region_loss
 from tests.distinct import fill_distinct

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.layers.attention import SqueezeExcite
+from sightline.layers.attention.scores import SqueezeExcite
 from sightline.models import MODELS
 from sightline.models.create import create_model, outline
-from sightline.models.efficientnet import EfficientNet, as_torchvision
+from sightline.models.efficient.efficientnet import EfficientNet, as_torchvision
 from tests.distinct import fill_lively, picture
 
 torchvision = pytest.importorskip("torchvision")

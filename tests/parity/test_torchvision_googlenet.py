@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.models import MODELS
-from sightline.models.googlenet import GoogLeNet, WithAuxiliaries
+from sightline.models.early.googlenet import GoogLeNet, WithAuxiliaries
 from sightline.preprocessing.normalise import Normalise
 from tests.distinct import fill_distinct
 

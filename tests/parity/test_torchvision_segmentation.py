@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.models import MODELS
-from sightline.models.resnet import Bottleneck, ResNet
+from sightline.models.residual.resnet import Bottleneck, ResNet
 from tests.distinct import fill_distinct
 
 torchvision = pytest.importorskip("torchvision")

@@ -9,7 +9,7 @@ from torch import nn
 from sightline.models import MODELS
 from sightline.models.create import outline
 from sightline.models.describe import describe
-from sightline.models.vit import Size, VisionTransformer, as_torchvision
+from sightline.models.transformers.vit import Size, VisionTransformer, as_torchvision
 from tests.distinct import fill_distinct
 
 torchvision = pytest.importorskip("torchvision")

@@ -1,0 +1,279 @@
+"""A data set as the rest of the house sees it: ids, class indexes, splits, and pixels on request.
+
+Everything is indexed by a record's id, its row in the manifest; quarantined rows keep theirs and are marked unused, so
+that an id means the same image in every array, log and report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from sightline.data.audit.audit import Audit, Keep, Progress, audit
+from sightline.data.audit.duplicates import Leaks, contradictions, same_pixels, settle_leaks
+from sightline.data.audit.truths import conflicts, look, refuse_unlearnable
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.annotations import Renamed, Truth
+from sightline.data.records.names import SPLITS
+from sightline.data.records.records import QUARANTINED, Problem, Record
+from sightline.errors import DataError, UsageError
+from sightline.preprocessing.decoder import decode
+from sightline.storage.text import shown
+
+from .splits import Assignment, Fractions, assign, refuse_emptied_splits
+
+Question = Literal["classification", "segmentation", "detection", "instances"]
+Needs = Literal["classes", "identities", "images"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`records[id]` with, for each id, whether it is `used`, its class `index` (-1 unknown, and throughout an annotated
+    set), its `split` (0 train, 1 val, 2 test, -1 unused), its `unit` (copies and groups share one) and its `size`
+    (h, w). `notes` are to be said before training; `problems` fill the quarantine report."""
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+    used: Bool[np.ndarray, "n"]
+    index: Int[np.ndarray, "n"]
+    split: Int[np.ndarray, "n"]
+    unit: Int[np.ndarray, "n"]
+    size: Int[np.ndarray, "n 2"]
+    duplicates: tuple[tuple[int, ...], ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    audit: Audit
+
+    def __len__(self) -> int:
+        """The number of images in use."""
+        return int(self.used.sum())
+
+    def ids(self, split: str | None = None) -> Int[np.ndarray, "m"]:
+        """Ids in use of "train", "val" or "test", ascending; of all where None."""
+        return np.flatnonzero(self.used if split is None else self.split == SPLITS.index(split))
+
+    def pixels(self, id: int, *, channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
+        """One image, decoded. Raises Rejected where its file has changed or gone since the audit."""
+        return decode(self.audit.source.load(self.records[id]), channels=channels).pixels
+
+    @property
+    def question(self) -> Question:
+        """What the data can teach: a class an image, a class a pixel, boxes, or boxes with outlines."""
+        annotations = self.audit.source.annotations
+        return annotations.question if annotations else "classification"
+
+    def truth(self, id: int) -> Truth:
+        """What is known of one image in its oriented pixels: (h, w) uint8 class indexes with 255 where nothing counts, or
+        Objects. Raises DataError where it has changed or gone since the audit; UsageError where only labels are known."""
+        annotations = self.audit.source.annotations
+        if annotations is None:
+            raise UsageError(f"{shown(self.name)} has one class an image, no boxes or masks", "ask for classification")
+        return annotations.truth(self.records[id])
+
+    def amounts(self) -> Int[np.ndarray, "k 3"]:
+        """Pixels or objects of each class in train, val and test, ignored ones apart; images where only labels are known."""
+        amount = self.audit.amount
+        if amount is None:
+            return self.counts()
+        return np.stack([amount[self.split == code].sum(axis=0) for code in range(len(SPLITS))], axis=1)  # (k, 3)
+
+    def counts(self) -> Int[np.ndarray, "k 3"]:
+        """Images of each class in train, val and test; an annotated image counts for every class that occurs in it."""
+        if self.audit.amount is not None:
+            occurs = self.audit.amount > 0
+            return np.stack([occurs[self.split == code].sum(axis=0) for code in range(len(SPLITS))], axis=1)  # (k, 3)
+        counts = np.zeros((len(self.classes), len(SPLITS)), dtype=np.int64)
+        known = self.used & (self.index >= 0)
+        np.add.at(counts, (self.index[known], self.split[known]), 1)
+        return counts
+
+
+def build_dataset(
+    what: str,
+    *,
+    needs: Needs = "classes",
+    channels: int = 3,
+    leaks: Leaks = "stop",
+    max_quarantined: float | None = None,
+    fractions: Fractions | None = None,
+    workers: int = 2,
+    cache_dir: Path | None = None,
+    keep: Keep | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Find, audit, split and check the data set that `what` names.
+
+    `needs`: "classes" for classification (every class is trained on), "identities" where test shows others than train
+    (verification), "images" where labels do not matter. `max_quarantined` is a share of all images. Raises DataError
+    with what is wrong, where and what to do; UsageError for an unknown name.
+    """
+    source = open_data(what)
+    found = audit(source, channels=channels, workers=workers, cache_dir=cache_dir, keep=keep, progress=progress)
+    found = look(found, workers=workers, cache_dir=cache_dir)
+    groups = same_pixels(found)
+    found = replace(found, problems=(*found.problems, *contradictions(found, groups), *conflicts(found, groups)))
+    found = settle_leaks(found, leaks)
+    _refuse_quarantine(found, max_quarantined)
+    if needs != "images":
+        refuse_emptied_splits(found)
+        _refuse_emptied(found)
+    dataset = _put_together(found, assign(found, fractions=fractions), groups)
+    if needs == "classes":
+        _refuse_untrained(dataset)
+    return dataset
+
+
+def obstacles(dataset: Dataset, leaks: Leaks) -> list[str]:
+    """Why training would refuse a data set that was built for its images alone, with this policy about leaks."""
+    found = []
+    try:
+        settle_leaks(dataset.audit, leaks)
+    except DataError as error:
+        found.append(str(error))
+    try:
+        refuse_emptied_splits(dataset.audit)
+        _refuse_emptied(dataset.audit)
+        _refuse_untrained(dataset)
+    except DataError as error:
+        found.append(str(error))
+    return found
+
+
+def with_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
+    """The same images under a run's list of classes, by name. Raises DataError with both lists where one is unknown."""
+    unknown = [name for name in _in_use(dataset) if name not in classes]
+    if unknown:
+        raise DataError(f"the data have classes that are not known: {_list(unknown)}", f"known: {_list(classes)}")
+    place: dict[str | None, int] = {name: row for row, name in enumerate(classes)}
+    index = np.array([place.get(r.label, -1) for r in dataset.records], dtype=np.int64)
+    return replace(dataset, classes=tuple(classes), index=index, audit=_renamed(dataset.audit, classes))
+
+
+def _renamed(audit: Audit, classes: tuple[str, ...]) -> Audit:
+    """The annotations under other class indexes."""
+    source = audit.source
+    if source.annotations is None or audit.amount is None:
+        return audit
+    place = np.array([classes.index(name) if name in classes else -1 for name in source.classes], dtype=np.int64)
+    renamed = Renamed(source.annotations, place, len(classes))
+    source = replace(source, classes=tuple(classes), annotations=renamed)
+    return replace(audit, source=source, amount=renamed.moved(audit.amount))
+
+
+def _put_together(found: Audit, assignment: Assignment, groups: list[list[int]]) -> Dataset:
+    source = found.source
+    order = {name: row for row, name in enumerate(source.classes)}
+    index = np.array([-1 if r.label is None else order[r.label] for r in source.records], dtype=np.int64)
+    notes = [*source.notes, *found.notes, *assignment.notes]
+    if groups:
+        notes.append(f"images with an exact copy: {sum(map(len, groups)):,}, of which {len(groups):,} differ")
+    used = _present(found)
+    if absent := [name for name in source.classes if name not in used]:
+        notes.append(f"classes without images: {_list(absent)}")
+    dataset = Dataset(
+        name=source.name,
+        kind=source.kind,
+        classes=source.classes,
+        records=source.records,
+        used=found.used,
+        index=index,
+        split=assignment.split,
+        unit=assignment.units.index,
+        size=found.size,
+        duplicates=tuple(tuple(ids) for ids in groups),
+        problems=found.problems,
+        notes=tuple(notes),
+        audit=found,
+    )
+    if source.annotations is not None and (lacking := _untrained(dataset)):
+        notes.append(f"classes that no training image holds, which cannot be learned: {_list(lacking)}")
+    return replace(dataset, notes=tuple(notes))
+
+
+def _present(found: Audit) -> set[str | None]:
+    """Classes that occur in images in use."""
+    if found.amount is not None:
+        return {found.source.classes[c] for c in np.flatnonzero(found.amount[found.used].any(axis=0))}
+    return {r.label for r in found.records()}
+
+
+def _untrained(dataset: Dataset) -> list[str]:
+    """Classes that are judged but not trained on."""
+    counts = dataset.counts()
+    return [dataset.classes[c] for c in np.flatnonzero((counts[:, 0] == 0) & (counts.sum(axis=1) > 0))]
+
+
+def _refuse_quarantine(found: Audit, limit: float | None) -> None:
+    """Nothing left stops always; a share above the limit where one is set."""
+    total = len(found.source)
+    bad = [problem for problem in found.problems if problem.action == QUARANTINED]
+    if not found.used.any():
+        first = f": {bad[0].file}: {bad[0].reason}" if bad else ""
+        raise DataError(f"none of {total} images can be used{first}", bad[0].fix if bad else "")
+    if limit is not None and len(bad) > limit * total:
+        raise DataError(
+            f"quarantined: {len(bad)} of {total} images, more than {limit:.1%} (data.max_quarantined)",
+            f"the first: {bad[0].file}: {bad[0].reason}",
+        )
+
+
+def _refuse_emptied(found: Audit) -> None:
+    """Labels must be there, at least two classes, and none that lost all its images."""
+    source = found.source
+    if source.annotations is not None:
+        refuse_unlearnable(found)
+        return
+    if not source.classes:
+        raise DataError(f"{shown(source.name)} has no labels", "one folder a class, or a table with path,label")
+    before = {r.label for r in source.records}
+    after = {r.label for r in found.records()}
+    if gone := sorted({*source.emptied, *(str(name) for name in before - after - {None})}):
+        raise DataError(
+            f"classes that are empty because all their images are quarantined: {_list(gone)}",
+            "repair the images, or remove the classes",
+        )
+    if len(after - {None}) < 2:
+        raise DataError(f"only one class in {shown(source.name)}: {_list(source.classes)}", _inner(source.records))
+
+
+def _inner(records: tuple[Record, ...]) -> str:
+    """A hint for an archive unpacked one folder too deep: its only "class" holds the classes."""
+    parts = [r.name.split("/") for r in records]
+    deeper = {p[1] for p in parts if len(p) > 2}
+    if len(deeper) > 1 and all(r.split is None for r in records):
+        return f"it holds {len(deeper)} folders: did you mean {shown(parts[0][0])}/ inside it?"
+    return "two classes are the least that can be told apart: one folder a class"
+
+
+def _refuse_untrained(dataset: Dataset) -> None:
+    """A class that is judged must be trained on: names are compared, with both lists in the error. Where an image holds
+    many classes a rare one may be missing from train: that is a note."""
+    counts = dataset.counts()
+    if not counts[:, 0].sum():
+        some = len(dataset.ids("train"))
+        why = f"nothing is annotated in the {some} training images" if some else "there is no training split"
+        raise DataError(why, f"given: {', '.join(_splits_of(dataset))}")
+    if dataset.question == "classification" and (lacking := _untrained(dataset)):
+        trained = [dataset.classes[c] for c in np.flatnonzero(counts[:, 0])]
+        raise DataError(
+            f"classes that are not in train: {_list(lacking)}",
+            f"train has {_list(trained)}; the names must be the same in every split",
+        )
+
+
+def _splits_of(dataset: Dataset) -> list[str]:
+    return [name for code, name in enumerate(SPLITS) if (dataset.split == code).any()]
+
+
+def _in_use(dataset: Dataset) -> list[str]:
+    return sorted(str(name) for name in _present(dataset.audit) - {None})
+
+
+def _list(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(shown(name) for name in names[:20]) + (f" … ({len(names)})" if len(names) > 20 else "")

@@ -1,0 +1,1 @@
+"""One file a layout: folders, tables, Parquet, IDX;  decides which one a path holds."""

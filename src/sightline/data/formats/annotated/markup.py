@@ -1,0 +1,130 @@
+"""A stranger's XML and JSON, read within bounds: every error names file and line.
+
+XML is expat's, without a document type: no entity is ever declared, so none can expand or reach out. The text is decoded
+before (`encodings`); a declared encoding that this does not cover is refused, not guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.parsers import expat
+
+from sightline.data.files.encodings import read_text
+from sightline.errors import DataError
+from sightline.storage.text import shown
+
+XML_BYTES = 16 << 20
+XML_DEPTH = 32
+XML_ELEMENTS = 1_000_000
+_DECLARED = re.compile(r"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
+_COVERED = {"utf-8", "utf8", "us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be", "windows-1252", "cp1252",
+            "iso-8859-1", "latin-1", "latin1"}  # fmt: skip
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}\n]')
+
+
+class Element(NamedTuple):
+    """One element in the order of their ends: its `path` of names from the root, its `text` and the line it begins at.
+    `owner` tells elements of one parent: the number of the parent's start."""
+
+    path: tuple[str, ...]
+    text: str
+    line: int
+    number: int
+    owner: int
+
+
+def read_xml(path: Path, name: str) -> tuple[list[Element], str]:
+    """The elements of a file and a note on its encoding. Raises DataError naming file and line."""
+    try:
+        if os.stat(path).st_size > XML_BYTES:
+            raise DataError(f"{name} is larger than {XML_BYTES >> 20} MiB", "one XML file an image")
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    text, note = read_text(path)
+    declared = _DECLARED.match(text[:200])
+    if declared and declared[1].lower() not in _COVERED:
+        raise DataError(f"{name} line 1: the encoding {shown(declared[1][:40])} is not read", "save it as UTF-8")
+    return _Reading(name).elements(text), note
+
+
+class _Reading:
+    """One file while expat reads it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.open: list[tuple[tuple[str, ...], int, int, list[str]]] = []  # path, line, number, pieces of text
+        self.done: list[Element] = []
+        self.count = 0
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._text
+        self.parser.StartDoctypeDeclHandler = self._doctype
+        self.parser.EntityDeclHandler = self._doctype
+
+    def elements(self, text: str) -> list[Element]:
+        try:
+            self.parser.Parse(text, True)
+        except expat.ExpatError as error:
+            why = expat.ErrorString(error.code) or "not well-formed"
+            raise DataError(f"{self.name} line {error.lineno}: {why}", "export the annotation again") from error
+        except UnicodeEncodeError as error:
+            raise self._refused("a character that is none") from error
+        return self.done
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self.count += 1
+        if len(self.open) >= XML_DEPTH:
+            raise self._refused(f"more than {XML_DEPTH} elements inside each other")
+        if self.count > XML_ELEMENTS:
+            raise self._refused(f"more than {XML_ELEMENTS:,} elements")
+        path = (*self.open[-1][0], name) if self.open else (name,)
+        self.open.append((path, self.parser.CurrentLineNumber, self.count, []))
+
+    def _end(self, name: str) -> None:
+        path, line, number, pieces = self.open.pop()
+        owner = self.open[-1][2] if self.open else 0
+        self.done.append(Element(path, "".join(pieces).strip(), line, number, owner))
+
+    def _text(self, data: str) -> None:
+        self.open[-1][3].append(data)
+
+    def _doctype(self, *_: object) -> None:
+        raise self._refused("a document type or entity, which is never read")
+
+    def _refused(self, why: str) -> DataError:
+        line = self.parser.CurrentLineNumber
+        return DataError(f"{self.name} line {line}: {why}", "export the annotation again")
+
+
+def read_json(text: str, name: str) -> Any:
+    """The value of a JSON text. Raises DataError naming file and line."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{name} line {error.lineno}: {error.msg}", "export the annotations again") from error
+    except RecursionError as error:
+        raise DataError(f"{name} line {_deepest(text)}: nested too deep", "it is no annotation file") from error
+    except (ValueError, MemoryError) as error:  # a number of more digits than Python converts
+        digits = re.search(r"\d{4000,}", text)
+        line = text.count("\n", 0, digits.start()) + 1 if digits else 1
+        raise DataError(f"{name} line {line}: a value that is too large", "it is no annotation file") from error
+
+
+def _deepest(text: str, limit: int = 500) -> int:
+    """The line where brackets first lie `limit` deep."""
+    depth, line = 0, 1
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if sign == "\n":
+            line += 1
+        elif sign[0] != '"':
+            depth += 1 if sign in "[{" else -1
+            if depth >= limit:
+                break
+    return line

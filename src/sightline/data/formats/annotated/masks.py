@@ -1,0 +1,174 @@
+"""A class for every pixel: images/ beside masks/, a PNG of class indexes (grey or palette) for each image.
+
+classes.txt names them, line number (from 0) = pixel value; an entry named for nothing (unlabelled, void, ignore) and
+the value 255 count nowhere. Masks of 0 and 255, or of 0 and 1, need no list: background and foreground. Splits come from
+train.txt, val.txt and test.txt, or from folders. Layouts: images/x.jpg, images/train/x.jpg, train/images/x.jpg.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from jaxtyping import Int
+from PIL import Image
+
+from sightline.data.audit.audit import pixel_hash
+from sightline.data.audit.cache import Finding, open_cache, save_cache
+from sightline.data.records.annotations import Annotations, Look, Mask
+from sightline.data.records.records import QUARANTINED, Contents, Files, Problem, Record
+from sightline.data.records.source import Source
+from sightline.data.records.upright import Stored, stored, upright
+from sightline.errors import DataError
+from sightline.preprocessing.containers import check_complete, walk
+from sightline.preprocessing.decoder import MAX_BYTES, MAX_PIXELS
+from sightline.preprocessing.reading import read_bytes
+from sightline.preprocessing.rejection import Rejected
+from sightline.storage.text import shown
+from sightline.structures.targets import IGNORE
+
+IGNORED = "ignored"  # the action of a problem that takes pixels out of use, not their image
+
+
+def read_mask(path: Path) -> Mask:
+    """The class index of every pixel as the file holds it, (h, w). Raises Rejected."""
+    data = read_bytes(path, MAX_BYTES)
+    container = walk(data)
+    if container.format != "PNG":
+        raise Rejected("unsupported-format", f"a mask is a PNG, not {container.format}", shown(str(path)))
+    if not 0 < container.width * container.height <= MAX_PIXELS:
+        raise Rejected("too-many-pixels", f"{container.width} x {container.height} pixels", shown(str(path)))
+    check_complete(data, container)
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            image.load()
+            values, mode = np.asarray(image), image.mode
+    except Exception as error:  # as the decoder does: no bytes may end a training
+        raise Rejected("damaged", f"PNG: {error or type(error).__name__}", shown(str(path))) from error
+    if mode == "L" and container.bits < 8:  # Pillow spreads 2 and 4 bits to 0-255
+        values = values // (255 // ((1 << container.bits) - 1))
+    elif mode == "RGB" and (values == values[..., :1]).all():
+        values = values[..., 0]
+    if values.ndim != 2 or values.max() > 255:
+        kind = "in colour" if values.ndim == 3 else f"of values up to {values.max()}"
+        raise Rejected(
+            "unsupported-format", f"a mask {kind}: it is one class index a pixel, 0 to 254", shown(str(path))
+        )
+    return values.astype(np.uint8)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Masked(Annotations):
+    """`mask` image → mask, relative names below `root`; `table` (256,) value → class index, IGNORE, or -1 where the
+    list has no such value."""
+
+    root: str
+    contents: Contents
+    mask: dict[str, str]
+    table: Int[np.ndarray, "256"]
+    classes: int
+
+    question = "segmentation"
+    unit = "pixels"
+
+    def truth(self, record: Record) -> Mask:
+        values = read_mask(Path(self.root, self.mask[record.name]))
+        size = stored(self.contents.load(record))
+        if values.shape != size.oriented:
+            if values.shape != size.size:
+                raise DataError(f"{shown(self.mask[record.name])} has changed since the audit", "start again")
+            values = upright(values, size.orientation)
+        return np.where(self.table < 0, IGNORE, self.table).astype(np.uint8)[values]
+
+    def inspect(
+        self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
+    ) -> list[Look]:
+        found = self._findings(records, workers, cache_dir)
+        return [self._look(record, size, finding) for record, size, finding in zip(records, sizes, found, strict=True)]
+
+    def _findings(self, records: Sequence[Record], workers: int, cache_dir: Path | None) -> list[Finding]:
+        """Size and values of every mask, by threads; of an unchanged file from the audit's cache."""
+        files = Files(self.root)
+        masks = [replace(record, name=self.mask[record.name]) for record in records]
+        top = os.path.commonpath([os.path.dirname(m.name) for m in masks]) if masks else ""
+        kept = Source("masks", "masks", f"{self.root}/{top or '.'}/*", (), (), files)  # a cache file of its own
+        cache = open_cache(cache_dir, kept)
+        stamps = [files.stamp(mask) if cache.path else None for mask in masks]
+        found = [cache.get(mask, stamp) for mask, stamp in zip(masks, stamps, strict=True)]
+        todo = [row for row, finding in enumerate(found) if finding is None]
+        with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="masks") as pool:
+            for row, finding in zip(todo, pool.map(lambda row: self._facts(masks[row]), todo), strict=True):
+                found[row] = finding
+        if todo:
+            save_cache(cache, masks, stamps, found)
+        return [finding for finding in found if finding is not None]
+
+    def _facts(self, mask: Record) -> Finding:
+        """Facts of the file alone; what they mean under a list of classes is judged each time."""
+        try:
+            values = read_mask(Path(self.root, mask.name))
+        except Rejected as rejected:
+            return Finding("", reason=f"bad-mask: {rejected.reason}: {rejected.detail}", fix=rejected.hint)
+        counts = np.bincount(values.reshape(-1), minlength=256)  # (h, w) → (hw,)
+        notes = tuple(f"{value}:{counts[value]}" for value in np.flatnonzero(counts).tolist())
+        return Finding(pixel_hash(values), values.shape[0], values.shape[1], "", notes)
+
+    def _look(self, record: Record, size: Stored, finding: Finding) -> Look:
+        name = shown(self.mask[record.name])
+        amount = np.zeros(self.classes, dtype=np.int64)
+
+        def refused(reason: str, fix: str) -> Look:
+            return Look("", amount, (Problem(name, None, reason, fix, QUARANTINED, record.id),))
+
+        if not finding.digest:
+            return refused(finding.reason, finding.fix)
+        shape = (finding.height, finding.width)
+        if shape not in (size.size, size.oriented):
+            told, real = f"{shape[1]} x {shape[0]}", f"{size.oriented[1]} x {size.oriented[0]}"
+            return refused(f"size-mismatch: a mask of {told} for an image of {real}", "export the mask again")
+        counts = np.zeros(256, dtype=np.int64)
+        for note in finding.notes:
+            value, _, count = note.partition(":")
+            counts[int(value)] = int(count)
+        listed = (self.table >= 0) & (self.table != IGNORE)
+        np.add.at(amount, self.table[listed], counts[listed])
+        beyond = (self.table < 0) & (counts > 0)
+        digest = f"{finding.digest}:{'upright' if shape == size.oriented else size.orientation}"
+        if not beyond.any():
+            return Look(digest, amount)
+        values = ", ".join(str(value) for value in np.flatnonzero(beyond)[:10].tolist())
+        reason = f"unknown-value: {counts[beyond].sum():,} of {counts.sum():,} pixels have values that are no class: {values}"
+        fix = "add the value's name to classes.txt, or correct the mask"
+        if counts[~beyond].sum() == 0:
+            return refused(reason, fix)
+        return Look(digest, amount, (Problem(name, None, reason, fix, IGNORED, record.id),))
+
+
+def table_of(values: dict[int, int]) -> Int[np.ndarray, "256"]:
+    """Value → class index or IGNORE; -1 for all others, IGNORE for 255 where it is not given."""
+    table = np.full(256, -1, dtype=np.int64)
+    table[255] = IGNORE
+    for value, index in values.items():
+        table[value] = index
+    return table
+
+
+def plain_values(paths: Sequence[Path]) -> set[int]:
+    """All values in the masks that can be read. Raises Rejected where none can."""
+    values: set[int] = set()
+    fault: Rejected | None = None
+    for path in paths:
+        try:
+            values |= set(np.unique(read_mask(path)).tolist())
+        except Rejected as rejected:
+            fault = rejected
+    if not values and fault:
+        raise fault
+    return values

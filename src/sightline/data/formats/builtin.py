@@ -1,0 +1,58 @@
+"""The data sets that have a name of their own.
+
+`digits` comes with scikit-learn and is always there. `mnist` and `cifar10` are read from `$SIGHTLINE_DATA/<name>`:
+nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sightline.data.records.source import Source
+from sightline.errors import DataError
+from sightline.registry import Registry
+from sightline.storage.text import shown
+
+from .digits import read_digits
+from .idx import read_idx_folder
+from .parquet import read_parquet
+
+DATASETS = Registry("data set")
+VARIABLE = "SIGHTLINE_DATA"
+
+
+@DATASETS.register
+def digits() -> Source:
+    """1,797 handwritten digits, 8x8 grey, ten classes."""
+    return read_digits()
+
+
+@DATASETS.register
+def mnist() -> Source:
+    """60,000 + 10,000 handwritten digits, 28x28 grey: the four IDX files."""
+    return read_idx_folder(kept_in("mnist", "the four IDX files of MNIST"))
+
+
+@DATASETS.register
+def cifar10() -> Source:
+    """50,000 + 10,000 photographs, 32x32, ten classes: Parquet in the hub's layout."""
+    folder = kept_in("cifar10", "CIFAR-10's Parquet files")
+    shards = list(folder.glob("*.parquet"))
+    if not shards:
+        raise DataError(f"no Parquet files in {shown(str(folder))}", "put CIFAR-10's Parquet files there")
+    return read_parquet(shards, root=folder)
+
+
+def kept_in(name: str, what: str) -> Path:
+    """`$SIGHTLINE_DATA/<name>`. Raises DataError saying what belongs where."""
+    root = os.environ.get(VARIABLE)
+    if not root:
+        raise DataError(
+            f"{name} is not here: {VARIABLE} is not set",
+            f"put {what} into a folder {name} and set {VARIABLE} to the folder above it, or give the folder itself",
+        )
+    folder = Path(root, name)
+    if not folder.is_dir():
+        raise DataError(f"{name} is not here: {shown(str(folder))} does not exist", f"put {what} there")
+    return folder

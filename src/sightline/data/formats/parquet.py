@@ -1,0 +1,219 @@
+"""Parquet in the hub's layout: an image column of encoded bytes (or a struct {bytes, path}) and a label column.
+
+Class names come from the schema's `huggingface` metadata, in its order; string labels are their own names; integers
+without names become their digits. Shards named for splits (train-00000-of-00004.parquet) give their rows that split.
+Images are read a row group at a time: a set within the budget stays in memory, a larger one goes through a `spill`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sightline.data.records.names import class_text, class_texts, split_named
+from sightline.data.records.records import Contents, Problem, Record
+from sightline.data.records.source import Source
+from sightline.errors import DataError
+from sightline.preprocessing.rejection import Rejected
+from sightline.storage.caching import cache_folder
+from sightline.storage.text import shown
+
+from .schema import Meaning, meaning
+from .spill import Spill
+
+BUDGET = 512 << 20  # bytes of encoded images that are kept in memory
+_READ = 256  # rows that are unpacked at a time on their way to a spill
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One file: `starts` are the first rows of its row groups and, last, its number of rows; `size` its images' bytes."""
+
+    path: str
+    starts: tuple[int, ...]
+    size: int
+    stamp: tuple[int, int]
+    meaning: Meaning
+
+
+@dataclass(frozen=True)
+class Rows(Contents):
+    """Each record is a row of a shard; `where[id]` is (shard, row)."""
+
+    shards: tuple[_Shard, ...]
+    where: Sequence[tuple[int, int]]
+    _kept: dict[tuple[int, int], pa.Array] = field(default_factory=dict, compare=False)
+    _spill: list[Spill | None] = field(default_factory=list, compare=False)  # one, once it is known
+    _lock: Lock = field(default_factory=Lock, compare=False)
+
+    def load(self, record: Record) -> bytes:
+        """The encoded bytes. Raises Rejected where the row has none."""
+        shard, row = self.where[record.id]
+        starts = self.shards[shard].starts
+        group = bisect_right(starts, row) - 1
+        with self._lock:
+            value = self._read((shard, group), row - starts[group])
+        if not value:
+            raise Rejected("empty-file", "the row holds no bytes")
+        return value
+
+    def stamp(self, record: Record) -> tuple[int, int]:
+        return self.shards[self.where[record.id][0]].stamp
+
+    def _read(self, key: tuple[int, int], place: int) -> bytes | None:
+        """One image of the row group `key`, (shard, group)."""
+        if spill := self._spilled():
+            try:
+                if key not in spill:
+                    spill.put(key, _values(self.shards[key[0]], key[1]))
+                return spill.get(key, place)
+            except OSError:
+                self._spill[:] = [None]  # the disk is full: it takes longer without
+        return self._group(key)[place].as_py()
+
+    def _spilled(self) -> Spill | None:
+        """The spill of a set beyond the budget; None for another, or where there is no place for one."""
+        if not self._spill:
+            try:
+                large = sum(shard.size for shard in self.shards) > BUDGET
+                self._spill.append(Spill(cache_folder()) if large else None)
+            except OSError:
+                self._spill.append(None)
+        return self._spill[0]
+
+    def _group(self, key: tuple[int, int]) -> pa.Array:
+        """The encoded images of one row group, the latest used last; the oldest go when the budget is spent."""
+        rows = self._kept.pop(key, None)
+        if rows is None:
+            rows = _read_group(self.shards[key[0]], key[1])
+            while self._kept and sum(a.nbytes for a in self._kept.values()) + rows.nbytes > BUDGET:
+                del self._kept[next(iter(self._kept))]
+        self._kept[key] = rows
+        return rows
+
+
+def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
+    """The data set in these files, in the order of their names.
+
+    Raises DataError naming a file that is damaged, has no image column, or names its classes differently from another.
+    """
+    shards: list[_Shard] = []
+    records: list[Record] = []
+    where: list[tuple[int, int]] = []
+    problems: list[Problem] = []
+    given: set[str] = set()
+    names: tuple[str, ...] | None = None
+    for path in sorted(paths):
+        shard, labels = _open(path)
+        if shards and shard.meaning.classes != names:
+            raise DataError(
+                f"{shown(path.name)} names other classes than {shown(os.path.basename(shards[0].path))}",
+                f"{_some(shard.meaning.classes)} against {_some(names)}",
+            )
+        names = shard.meaning.classes
+        split = split_named(re.split(r"[-_.]", path.name, maxsplit=1)[0])
+        given |= {split} if split and shard.starts[-1] else set()
+        for row, label in enumerate(labels):
+            try:
+                text = None if label is None else _class_of(label, names)
+            except LookupError:
+                reason = "no-label: -1 or empty" if label in (-1, "") else f"unknown-label: {shown(str(label)[:200])}"
+                problems.append(Problem(shown(path.name), row + 1, reason, "give the row one of the classes"))
+                continue
+            records.append(Record(len(records), f"{path.name[: -len('.parquet')]}/{row:06d}", text, split))
+            where.append((len(shards), row))
+        shards.append(shard)
+    classes = names
+    if classes is None:
+        texts = class_texts(record.label for record in records if record.label is not None)
+        records = [r if r.label is None else replace(r, label=texts[r.label]) for r in records]
+        classes = _in_order(texts.values())
+    return Source(
+        name=root.resolve().name,
+        kind="parquet",
+        root=str(root),
+        records=tuple(records),
+        classes=classes,
+        contents=Rows(tuple(shards), where),
+        given_splits=frozenset(given),
+        problems=tuple(problems),
+    )
+
+
+def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
+    """A shard and its labels, one a row (None where the file has no label column)."""
+    try:
+        file = pq.ParquetFile(path)
+        what = meaning(file.schema_arrow, shown(path.name))
+        rows = file.metadata.num_rows
+        labels: list[object] = [None] * rows
+        if what.label is not None:
+            labels = [_plain(label) for label in file.read(columns=[what.label]).column(what.label).to_pylist()]
+        groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+        starts = (0, *accumulate(group.num_rows for group in groups))
+        columns = (group.column(i) for group in groups for i in range(group.num_columns))
+        size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.split(".", 1)[0] == what.image)
+        status = os.stat(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{shown(path.name)} cannot be read as Parquet: {error}", "fetch it again") from error
+    return _Shard(str(path), starts, size, (status.st_size, status.st_mtime_ns), what), labels
+
+
+def _read_group(shard: _Shard, group: int) -> pa.Array:
+    """The bytes of one row group, a value a row."""
+    name = shard.meaning.image
+    try:
+        column = pq.ParquetFile(shard.path).read_row_group(group, columns=[name]).column(name).combine_chunks()
+    except (pa.ArrowException, OSError) as error:
+        raise Rejected("damaged", f"its row group cannot be read: {error}") from error
+    return column.field("bytes") if pa.types.is_struct(column.type) else column
+
+
+def _values(shard: _Shard, group: int) -> Iterator[bytes | None]:
+    """The same, a few rows in memory at a time."""
+    name = shard.meaning.image
+    try:
+        with pq.ParquetFile(shard.path) as file:
+            for batch in file.iter_batches(_READ, row_groups=[group], columns=[name]):
+                column = batch.column(name)
+                yield from (column.field("bytes") if pa.types.is_struct(column.type) else column).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise Rejected("damaged", f"its row group cannot be read: {error}") from error
+
+
+def _plain(label: object) -> object:
+    """Whole numbers as such: a column with gaps is one of floats. -1 where there is none."""
+    if label is None or label != label:
+        return -1
+    return int(label) if isinstance(label, float) and label.is_integer() else label
+
+
+def _class_of(label: object, names: tuple[str, ...] | None) -> str:
+    """The class that a label value means, as written where no `names` are given. Raises LookupError where it is none."""
+    if isinstance(label, int) and not 0 <= label < (len(names) if names else label + 1):
+        raise LookupError(label)
+    if isinstance(label, int):
+        return names[label] if names else str(label)
+    if not isinstance(label, str) or not label.strip():
+        raise LookupError(label)
+    if names is not None and class_text(label) not in names:
+        raise LookupError(label)
+    return label if names is None else class_text(label)
+
+
+def _in_order(names: Collection[str]) -> tuple[str, ...]:
+    """By number where all are numbers, else by the alphabet."""
+    return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
+
+
+def _some(names: tuple[str, ...] | None) -> str:
+    return "none" if names is None else ", ".join(shown(name) for name in names[:5]) + (" …" if len(names) > 5 else "")

@@ -1,0 +1,89 @@
+"""What the columns of a Parquet file mean: which is the image, which the label, and what the classes are called.
+
+The hub writes its features as JSON into the schema's metadata (key `huggingface`): `Image` and `ClassLabel` with names.
+Without it, the usual column names and the types decide; damaged metadata counts as none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from sightline.data.records.names import class_texts
+from sightline.errors import DataError
+
+_IMAGES = ("image", "img", "images", "picture")
+_LABELS = ("label", "labels", "fine_label", "class", "category", "target")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Column names; `label` and `classes` (names in index order) are None where the file says nothing."""
+
+    image: str
+    label: str | None
+    classes: tuple[str, ...] | None
+
+
+def meaning(schema: pa.Schema, file: str) -> Meaning:
+    """What the columns are. Raises DataError where none can hold images, or class names differ only in form."""
+    features = _features(schema)
+    fitting = [f.name for f in schema if _holds_bytes(f.type)]
+    marked = [name for name in fitting if features.get(name, {}).get("_type") == "Image"]
+    image = next((name for name in (*marked, *_IMAGES, *fitting) if name in fitting), None)
+    if image is None:
+        columns = ", ".join(f"{f.name}: {f.type}" for f in list(schema)[:8])
+        raise DataError(f"{file} has no column of image bytes", f"its columns are {columns}")
+    label = _label_column(schema, features, image, file)
+    names = features.get(label, {}).get("names") if label else None
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        return Meaning(image, label, None)
+    texts = class_texts(names)
+    if len(texts) != len(names):
+        raise DataError(f"{file} gives two classes one name", "rename one of them")
+    return Meaning(image, label, tuple(texts[name] for name in names))
+
+
+def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image: str, file: str) -> str | None:
+    """A column that the metadata marks, then one by its usual name. Raises DataError where that one holds no labels:
+    another must not take its place unseen."""
+    marked = [f.name for f in schema if features.get(f.name, {}).get("_type") == "ClassLabel"]
+    usual = [name for name in _LABELS if name in schema.names and name != image]
+    label = next((n for n in (*(u for u in usual if u in marked), *marked, *usual)), None)
+    if label is not None and not _is_label(kind := schema.field(label).type):
+        raise DataError(
+            f"{file}: its column {label} holds {kind}, not one class a row", "integers, text or true/false are classes"
+        )
+    return label
+
+
+def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """Column → feature, from the hub's metadata; {} where there is none that can be read."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = told["info"]["features"]
+        return {name: value for name, value in features.items() if isinstance(value, dict)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return at >= 0 and _is_binary(kind.field(at).type)
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    """Numbers of classes (whole ones; a column with gaps is of floats), their names, or either through a dictionary."""
+    if pa.types.is_dictionary(kind):
+        return _is_label(kind.value_type)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)

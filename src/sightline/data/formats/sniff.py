@@ -1,0 +1,116 @@
+"""What did the person mean? A built-in name, a folder of one of the known layouts, a table, a Parquet file.
+
+A bare word is a built-in data set or a folder in `$SIGHTLINE_DATA`; a path has a separator or a suffix or exists. What
+was found is said in the source's notes before anything is trained on.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from sightline.data.files.walking import RUN_FILES
+from sightline.data.formats.annotated.coco import read_coco_file
+from sightline.data.records.names import IMAGE_SUFFIXES, suffix
+from sightline.data.records.source import Source
+from sightline.errors import DataError, UsageError, nearest
+from sightline.storage.text import shown
+
+from .builtin import DATASETS, VARIABLE
+from .folders import read_folder
+from .idx import is_idx_folder, read_idx_folder
+from .parquet import read_parquet
+from .tables import TABLE_SUFFIXES, read_table
+
+_ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+
+
+def open_data(what: str) -> Source:
+    """The data set that `what` names. Raises UsageError for an unknown name, DataError for what cannot be read."""
+    if what in DATASETS:
+        source: Source = DATASETS[what]()
+        if os.path.isdir(what):
+            source = replace(
+                source, notes=(*source.notes, f"the folder {what} here is not meant; write ./{what} for it")
+            )
+    elif is_path(what):
+        source = _open_path(Path(what))
+    elif what and os.path.isdir(kept := os.path.join(os.environ.get(VARIABLE) or os.devnull, what)):
+        source = _open_path(Path(kept))
+    else:
+        raise UsageError(f"unknown data set '{shown(what)}'", f"{nearest(what, DATASETS)} A path has a separator.")
+    return replace(source, notes=(_found(source), *source.notes))
+
+
+def is_path(what: str) -> bool:
+    """Whether `what` means a file or folder: it has a separator or a suffix, or exists."""
+    separators = {os.sep, os.altsep or os.sep}
+    return any(s in what for s in separators) or bool(suffix(what)) or what in (".", "..") or os.path.lexists(what)
+
+
+def _open_path(path: Path) -> Source:
+    name = shown(str(path))
+    if not os.path.exists(path):
+        raise DataError(f"{name} does not exist", _neighbour(path))
+    if os.path.isdir(path):
+        return _open_folder(path)
+    if not os.path.isfile(path):
+        raise DataError(f"{name} is a pipe, socket or device", "give a folder, a table or a Parquet file")
+    kind = suffix(path.name)
+    if kind in TABLE_SUFFIXES:
+        return read_table(path)
+    if kind == ".parquet":
+        return read_parquet([path], root=path.parent)
+    if kind == ".json":
+        return read_coco_file(path)
+    if kind in _ARCHIVES:
+        raise DataError(f"{name} is an archive", "unpack it and give the folder")
+    if kind in IMAGE_SUFFIXES:
+        raise DataError(f"{name} is one image", "a data set is a folder of them, one folder a class")
+    raise DataError(f"{name} is not a data set", "give a folder, a table (.csv, .tsv), a Parquet file or COCO's JSON")
+
+
+def _open_folder(path: Path) -> Source:
+    try:
+        names = {entry.name for entry in os.scandir(path)}
+    except OSError as error:
+        raise DataError(f"{shown(str(path))} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if names >= RUN_FILES:
+        way = f"`train --resume {path}` goes on where it is unfinished, `train {path / 'recipe.yaml'}` begins it again"
+        raise UsageError(f"{shown(str(path))} is a run, not data", shown(way))
+    if is_idx_folder(names):
+        return read_idx_folder(path)
+    for folder in (path, path / "data"):
+        if shards := [p for p in folder.glob("*.parquet") if p.is_file() and not p.name.startswith(".")]:
+            return read_parquet(shards, root=path)
+    return read_folder(path)
+
+
+def _neighbour(path: Path) -> str:
+    """The nearest name that does exist in the same folder."""
+    try:
+        beside = [entry.name for entry in os.scandir(path.parent)]
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return f"nor does {shown(str(path.parent))}"
+    hint = nearest(path.name, beside) if beside and path.parent != Path(path.anchor) else ""
+    return hint if hint.startswith("did you mean") else "check the path, which counts from the folder you are in"
+
+
+def _found(source: Source) -> str:
+    """The first thing to say: what kind of data this is."""
+    words = {
+        "image-folder": "a folder a class",
+        "flat-folder": "images side by side, without labels",
+        "flat-folder+csv": "images side by side with a table of labels",
+        "csv": "a table of labels",
+        "idx": "IDX files as MNIST's",
+        "parquet": "Parquet with encoded images",
+        "masks": "images with masks",
+        "coco": "COCO's JSON",
+        "voc": "Pascal VOC's boxes",
+        "digits": "scikit-learn's handwritten digits",
+    }
+    splits = sorted({record.split for record in source.records if record.split}, key=("train", "val", "test").index)
+    given = f"given splits: {', '.join(splits)}" if splits else "no given split"
+    return f"found {words[source.kind]}: {len(source):,} images, {len(source.classes)} classes, {given}"

@@ -1,0 +1,97 @@
+"""What a data set is before anybody looked inside an image: records, where their bytes are, and what was refused.
+
+A record's id is its row in the manifest, whose order is the sorted order of names; everything else refers to images by
+that id. Names are never re-derived from labels or the other way round.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+Content = bytes | Path | UInt8[np.ndarray, "..."]
+Stamp = tuple[int, int] | None  # (size, mtime_ns) of the file that holds an image
+QUARANTINED = "quarantined"  # the action of every problem that takes one item out of use
+KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image: `id` its row, `name` a relative path (own bytes, surrogateescape) or row name, `label` a class name,
+    `split` "train" | "val" | "test" where the data says so, `group` what must not be parted (a patient, a plate)."""
+
+    id: int
+    name: str
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row of the quarantine report: `file` (shown) and `line`, a `reason` that begins with a code, the `fix`, and
+    the `action` taken. `id` is the record's where there is one: a record that never came to be has none."""
+
+    file: str
+    line: int | None
+    reason: str
+    fix: str
+    action: str = QUARANTINED
+    id: int | None = None
+
+    def row(self) -> dict[str, str | int | None]:
+        """The row as `data.json` and the `data` verb give it."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "reason": self.reason,
+            "fix": self.fix,
+            "action": self.action,
+        }
+
+
+class Contents(ABC):
+    """Where the bytes or pixels of records are."""
+
+    @abstractmethod
+    def load(self, record: Record) -> Content:
+        """Encoded bytes, a path to them, or pixels (h, w) or (h, w, c) uint8. May be called from several threads."""
+
+    @abstractmethod
+    def stamp(self, record: Record) -> Stamp:
+        """While it stays the same, so does the content. None: look every time."""
+
+
+@dataclass(frozen=True)
+class Files(Contents):
+    """Each record is a file under `root`."""
+
+    root: str
+
+    def load(self, record: Record) -> Path:
+        return Path(self.root, record.name)
+
+    def stamp(self, record: Record) -> Stamp:
+        try:
+            found = os.stat(f"{self.root}/{record.name}")
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class Arrays(Contents):
+    """Pixels in memory: record i is row i of `pixels` (n, h, w) or (n, h, w, c)."""
+
+    pixels: UInt8[np.ndarray, "n h w ..."]
+
+    def load(self, record: Record) -> UInt8[np.ndarray, "h w ..."]:
+        return self.pixels[record.id]
+
+    def stamp(self, record: Record) -> None:  # pixels in memory are hashed faster than any cache is read
+        return None

@@ -1,0 +1,1 @@
+"""One file a task: what every room above needs to know of it."""

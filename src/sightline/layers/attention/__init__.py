@@ -1,0 +1,1 @@
+"""Attention and what goes with it: scores, heads, positions, patches."""

@@ -1,0 +1,62 @@
+"""The block of a Transformer's encoder: tokens read each other, then each is changed by itself.
+
+    norms behind the sums    Vaswani et al. 2017       arXiv:1706.03762    norm(x + attention(x)), norm(x + MLP(x))
+    norms ahead              Dosovitskiy et al. 2020   arXiv:2010.11929    x + attention(norm(x)), x + MLP(norm(x))
+
+With the norms ahead a straight path leads through all blocks, and deep stacks learn without a slow start of the rate
+(Xiong et al. 2020, arXiv:2002.04745).
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.layers.convolution.stochastic_depth import StochasticDepth
+
+from .multi_head import MultiHeadAttention
+
+
+class EncoderBlock(nn.Module):
+    """GELU between the MLP's two layers, which is 4 times as wide inside. Parameter names are torchvision's.
+
+    dropout       behind the attention and each dense layer of the MLP
+    skip          rate at which either half would be left out
+    norm_first    norms ahead, as in a ViT; off: behind the sums, as in the first Transformer
+    """
+
+    def __init__(
+        self, width: int, heads: int, *, dropout: float = 0.0, skip: float = 0.0, norm_first: bool = True
+    ) -> None:
+        super().__init__()
+        self.ln_1, self.ln_2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.self_attention = MultiHeadAttention(width, heads)
+        self.dropout = nn.Dropout(dropout)
+        wider, narrower = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = nn.Sequential(wider, nn.GELU(), nn.Dropout(dropout), narrower, nn.Dropout(dropout))
+        self.skip = StochasticDepth(skip)
+        self.norm_first = norm_first
+        for layer in (wider, narrower):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.normal_(layer.bias, std=1e-6)
+
+    def forward(
+        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        y = self._read(x)
+        y = self.skip(self.dropout(self.self_attention(y, y, y, bias=bias)))
+        if self.norm_first:
+            x = x + y
+            return x + self.skip(self.mlp(self.ln_2(x)))
+        x = self.ln_1(x + y)
+        return self.ln_2(x + self.skip(self.mlp(x)))
+
+    def attention(
+        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
+    ) -> Float[Tensor, "b heads n n"]:
+        """How much each token (row) reads of each (column)."""
+        y = self._read(x)
+        return self.self_attention.explained(y, y, y, bias=bias).weights
+
+    def _read(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        return self.ln_1(x) if self.norm_first else x

@@ -1,0 +1,1 @@
+"""Convolutions, pooling, upsampling, and the blocks made of them."""

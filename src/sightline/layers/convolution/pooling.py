@@ -1,0 +1,57 @@
+"""Pooling: LeNet's trainable subsampling, and both poolings written out to be read and checked against.
+
+    TrainableSubsample   LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition"
+
+Where we differ: the paper sums the four inputs and squashes by a scaled tanh; here, as most texts print it, the mean is
+scaled by α, lowered by β and passed through a sigmoid. Sum and mean differ by a factor that α absorbs.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightline.layers.arithmetic import output_size
+
+from .convolution import zero_pad
+
+
+class TrainableSubsample(nn.Module):
+    """sigmoid(α · mean of 2x2 - β), step 2, with one α and one β a channel: it halves and blurs."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+        mean = F.avg_pool2d(x, 2)  # (b, c, h/2, w/2)
+        return torch.sigmoid(self.alpha[:, None, None] * mean - self.beta[:, None, None])
+
+
+def max_pool(x: Float[Tensor, "b c h w"], kernel: int, *, stride: int, padding: int = 0) -> Float[Tensor, "b c i j"]:
+    """The largest value of each window, channel by channel. The frame is -inf: padding never wins."""
+    real = zero_pad(torch.ones_like(x), padding) > 0
+    return _windows(zero_pad(x, padding).where(real, -torch.inf), kernel, stride).amax((-2, -1))
+
+
+def average_pool(
+    x: Float[Tensor, "b c h w"], kernel: int, *, stride: int, padding: int = 0, count_padding: bool = True
+) -> Float[Tensor, "b c i j"]:
+    """The mean of each window: a box filter. The frame is 0 and counts, unless `count_padding` is False."""
+    total = _windows(zero_pad(x, padding), kernel, stride).sum((-2, -1))
+    if count_padding:
+        return total / kernel**2
+    return total / _windows(zero_pad(torch.ones_like(x), padding), kernel, stride).sum((-2, -1))
+
+
+def _windows(x: Float[Tensor, "b c h w"], kernel: int, stride: int) -> Float[Tensor, "b c i j f f"]:
+    """Every window, by loops over positions."""
+    rows = range(output_size(x.shape[2], kernel, stride=stride))
+    columns = range(output_size(x.shape[3], kernel, stride=stride))
+    lines = [
+        [x[:, :, i * stride : i * stride + kernel, j * stride : j * stride + kernel] for j in columns] for i in rows
+    ]
+    return torch.stack([torch.stack(line, 2) for line in lines], 2)  # (b, c, rows, columns, kernel, kernel)

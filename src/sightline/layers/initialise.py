@@ -1,0 +1,142 @@
+"""Where learning starts: initialisers by name, and the experiment that shows what each does to a deep net.
+
+    normal, uniform   small numbers (0.01): fine for one layer, signals die in ten
+    sparse            Martens 2010: each unit starts with a fixed number of incoming connections
+    xavier            Glorot & Bengio 2010: variance 2 / (in + out)
+    lecun             LeCun et al. 1998, "Efficient backprop": variance 1 / in; often called Xavier too (Caffe's is it)
+    he                He et al. 2015, arXiv:1502.01852: variance 2 / in, because a ReLU passes half
+
+`xavier` and `lecun` agree only where a layer has as many outputs as inputs. A weight is (out, in, *kernel); all draw
+from torch's generator, so `torch_seeded` decides them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.errors import UsageError, nearest
+from sightline.layers.convolution.partial import PartialConvolution
+from sightline.randomness.keyed import torch_seeded
+
+from .activations import activation as named_activation
+
+Weight = Float[Tensor, "out in *kernel"]
+
+
+def fans(weight: Weight) -> tuple[int, int]:
+    """(in, out): how many inputs a unit reads, and how many units read an input (of a grouped convolution torch's count: those
+    of all groups)."""
+    window = math.prod(weight.shape[2:])
+    return weight.shape[1] * window, weight.shape[0] * window
+
+
+def zeros(weight: Weight) -> None:
+    """All units of a layer compute the same, learn the same and stay the same."""
+    nn.init.zeros_(weight)
+
+
+def normal(weight: Weight, std: float = 0.01) -> None:
+    """Gaussian of a fixed small spread."""
+    nn.init.normal_(weight, std=std)
+
+
+def uniform(weight: Weight, limit: float = 0.01) -> None:
+    """Uniform between ±limit."""
+    nn.init.uniform_(weight, -limit, limit)
+
+
+def sparse(weight: Weight, connections: int = 15, std: float = 1.0) -> None:
+    """Each output unit reads exactly `connections` inputs (all, where there are fewer), by Gaussian weights.
+
+    `torch.nn.init.sparse_` fixes the number for each input instead: it gets the transpose.
+    """
+    rows = weight.flatten(1)  # (out, in * window)
+    inputs = rows.shape[1]
+    # torch zeroes ceil(sparsity * rows): half a connection less stays clear of rounding
+    sparsity = max(0.0, (inputs - connections - 0.5) / inputs)
+    with torch.no_grad():
+        rows.copy_(nn.init.sparse_(torch.empty_like(rows.T), sparsity, std).T)
+
+
+def xavier(weight: Weight) -> None:
+    """Gaussian of variance 2 / (in + out): keeps the variance forward and backward through linear units."""
+    nn.init.normal_(weight, std=math.sqrt(2 / sum(fans(weight))))
+
+
+def lecun(weight: Weight) -> None:
+    """Gaussian of variance 1 / in: keeps the variance forward through linear units."""
+    nn.init.normal_(weight, std=math.sqrt(1 / fans(weight)[0]))
+
+
+def he(weight: Weight) -> None:
+    """Gaussian of variance 2 / in: keeps the mean square forward through rectified units."""
+    nn.init.normal_(weight, std=math.sqrt(2 / fans(weight)[0]))
+
+
+def he_out(weight: Weight) -> None:
+    """Gaussian of variance 2 / out: the same backward; what torchvision's ResNets start from."""
+    nn.init.normal_(weight, std=math.sqrt(2 / fans(weight)[1]))
+
+
+INITIALISERS: Mapping[str, Callable[[Tensor], None]] = {
+    "zeros": zeros,
+    "normal": normal,
+    "uniform": uniform,
+    "sparse": sparse,
+    "xavier": xavier,
+    "lecun": lecun,
+    "he": he,
+    "he_out": he_out,
+}
+
+
+def initialiser(name: str) -> Callable[[Tensor], None]:
+    """An initialiser by name; UsageError with the nearest name."""
+    if name not in INITIALISERS:
+        raise UsageError(f"unknown initialiser {name!r}", nearest(name, INITIALISERS))
+    return INITIALISERS[name]
+
+
+def initialise(module: nn.Module, name: str) -> None:
+    """Start every convolution and dense layer inside from the named initialiser, and their biases from 0."""
+    fill = initialiser(name)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.start(fill) if isinstance(layer, PartialConvolution) else fill(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class Spread(NamedTuple):
+    """Mean and standard deviation of one layer's outputs."""
+
+    mean: float
+    std: float
+
+
+def activation_statistics(
+    initialiser_name: str,
+    activation_name: str,
+    *,
+    samples: int = 1000,
+    width: int = 500,
+    layers: int = 10,
+    seed: int = 0,
+) -> list[Spread]:
+    """What becomes of unit Gaussian inputs on their way through `layers` dense layers without biases, one by one."""
+    fill, squash = initialiser(initialiser_name), named_activation(activation_name)
+    spreads = []
+    with torch_seeded(seed, "activation statistics"), torch.no_grad():
+        x = torch.randn(samples, width)
+        for _ in range(layers):
+            weight = torch.empty(width, width)
+            fill(weight)
+            x = squash(x @ weight.T)  # (samples, width)
+            spreads.append(Spread(x.mean().item(), x.std().item()))
+    return spreads

@@ -1,0 +1,1 @@
+"""Networks that propose regions and judge them."""

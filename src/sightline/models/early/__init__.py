@@ -1,0 +1,1 @@
+"""Networks without shortcuts, 1989 to 2014."""

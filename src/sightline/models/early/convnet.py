@@ -1,0 +1,81 @@
+"""The prototype of a convolutional network, [CONV-RELU-POOL]*N-[FC-RELU]*K-FC, as introductions to the field teach it
+(Karpathy's course CS231n writes it so). Weights from He's Gaussian (arXiv:1502.01852).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+from sightline.layers.initialise import initialise
+from sightline.models.catalogue import MODELS
+from sightline.models.sizes import require_exactly
+
+from .pattern import laid
+
+
+class ConvNet(nn.Module):
+    """Blocks of convolutions, each followed by a ReLU, and a pooling; then dense layers. `pattern` says it in words.
+
+    widths        maps of each block
+    convs         convolutions a block
+    kernel        side of their kernels, odd
+    pool          halve the size at the end of each block
+    dense         units of the dense layers before the head; with none the head reads the last maps, pixel by pixel
+    image_size    (height, width) of all images it will ever see
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 10,
+        image_size: tuple[int, int] = (32, 32),
+        widths: tuple[int, ...] = (32, 64),
+        convs: int = 1,
+        kernel: int = 3,
+        pool: bool = True,
+        dense: tuple[int, ...] = (128,),
+    ) -> None:
+        super().__init__()
+        if not widths:
+            raise UsageError("convnet without blocks has no convolutions", "use mlp, or say widths=32,64")
+        self.input_size = (in_channels, *image_size)
+        blocks = [f"[CONV{width}@{kernel}-RELU]*{convs}" + "-POOL" * pool for width in widths]
+        head = [f"FC{num_classes}"] if num_classes else []
+        self.pattern = "-".join([*blocks, *(f"FC{units}-RELU" for units in dense), *head])
+        layers = laid(self.pattern, self.input_size)
+        long = 2 * convs + pool
+        pixels = math.prod(layers[long * len(widths) - 1].output)
+        self.channels = (*widths, *(dense or (pixels,)))
+
+        modules = iter([layer.module for layer in layers])
+        self.blocks = nn.ModuleList(nn.Sequential(*islice(modules, long)) for _ in widths)
+        self.flatten = next(modules, nn.Flatten())
+        self.dense = nn.ModuleList(nn.Sequential(*islice(modules, 2)) for _ in dense)
+        self.fc = next(modules, nn.Identity())
+        initialise(self, "he")
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """The maps behind each block, then the dense layers' vectors, or with none the flattened maps."""
+        require_exactly(x, *self.input_size)
+        maps = []
+        for block in self.blocks:
+            x = block(x)  # (b, width, h / 2, w / 2)
+            maps.append(x)
+        vectors = [self.flatten(x)]  # (b, width · h · w)
+        for layer in self.dense:
+            vectors.append(layer(vectors[-1]))  # (b, units)
+        return maps + [vector[:, :, None, None] for vector in vectors[1:] or vectors]
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.fc(self.features(x)[-1].flatten(1))
+
+
+@MODELS.register
+def convnet(**options) -> ConvNet:
+    return ConvNet(**options)

@@ -1,0 +1,150 @@
+"""Network in Network: Lin, Chen & Yan 2013, arXiv:1312.4400. A small network slides over the image instead of a filter.
+
+    mlpconv    a convolution and two 1x1s on top of it, each rectified: a perceptron at every place
+    head       the last 1x1 has one map a class, and a score is the mean of its map: no dense layers that overfit
+
+    nin             192-160-96 at 5x5, 192-192-192 at 5x5, 192-192-classes at 3x3           966,986 for CIFAR-10
+    nin_imagenet    96-96-96 at 11x11/4, 256 at 5x5, 384 at 3x3, 1024-1024-classes at 3x3   7,595,176 parameters
+
+Between the blocks the largest of 3x3 at stride 2, the last window hanging over the edge: 32 → 16 → 8 pixels. Dropout
+follows both poolings of `nin` and the last one of `nin_imagenet`. Widths and starts are those of the authors' files, for
+cuda-convnet and for Caffe: a Gaussian of deviation 0.05, in `nin_imagenet` 0.01 for conv1, conv3 and the head.
+
+Where we differ: there the class maps are rectified too, before the mean, so that a map that is negative everywhere learns
+nothing. Here they are not; the mean of a 1x1's map is then the 1x1 of the mean, and the head is one dense layer on the
+last block's mean. Copies of their files average in the second pooling of `nin`; the paper takes the largest, as here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.layers.dropout import require_share
+from sightline.layers.initialise import normal
+from sightline.models.catalogue import MODELS
+from sightline.models.sizes import require_at_least
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+class Mlpconv(NamedTuple):
+    """A block: widths of its convolution and of the 1x1s, without the head; `std` is the start of its convolution."""
+
+    widths: tuple[int, ...]
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    std: float = 0.05
+    dropped: bool = False
+
+
+class Plan(NamedTuple):
+    """The blocks, the pixels that they see, and the start of the head."""
+
+    blocks: tuple[Mlpconv, ...]
+    side: int
+    std: float
+
+
+CIFAR = Plan(
+    (
+        Mlpconv((192, 160, 96), 5, padding=2),
+        Mlpconv((192, 192, 192), 5, padding=2, dropped=True),
+        Mlpconv((192, 192), 3, padding=1, dropped=True),
+    ),
+    side=32,
+    std=0.05,
+)
+IMAGENET = Plan(
+    (
+        Mlpconv((96, 96, 96), 11, stride=4, std=0.01),
+        Mlpconv((256, 256, 256), 5, padding=2),
+        Mlpconv((384, 384, 384), 3, padding=1, std=0.01),
+        Mlpconv((1024, 1024), 3, padding=1, dropped=True),
+    ),
+    side=224,
+    std=0.01,
+)
+
+
+def block(inputs: int, plan: Mlpconv, pooled: bool, dropout: float) -> nn.Sequential:
+    """Pooling and dropout where the block has them, then the perceptron. The authors call the 1x1s cccp."""
+    layers: dict[str, nn.Module] = {"pool": nn.MaxPool2d(3, stride=2, ceil_mode=True)} if pooled else {}
+    if plan.dropped:
+        layers["drop"] = nn.Dropout(dropout)
+    layers["conv"] = started(nn.Conv2d(inputs, plan.widths[0], plan.kernel, plan.stride, plan.padding), plan.std)
+    layers["relu"] = nn.ReLU(inplace=True)
+    for i, (width, outputs) in enumerate(pairwise(plan.widths), 1):
+        layers[f"cccp{i}"] = started(nn.Conv2d(width, outputs, 1), 0.05)
+        layers[f"relu{i}"] = nn.ReLU(inplace=True)
+    return nn.Sequential(OrderedDict(layers))
+
+
+def started(layer: Layer, std: float) -> Layer:
+    """The layer, with weights from a Gaussian and biases of 0."""
+    normal(layer.weight, std)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class NIN(nn.Module):
+    """Maps images to class scores, or to maps behind the blocks: at strides 1, 2, 4, of nin_imagenet 4, 8, 16, 32.
+
+    dropout    share of the maps' values that are dropped
+    """
+
+    def __init__(self, plan: Plan, *, in_channels: int = 3, num_classes: int = 10, dropout: float = 0.5) -> None:
+        super().__init__()
+        require_share(dropout)
+        self.input_size = (in_channels, plan.side, plan.side)
+        self.channels = tuple(mlpconv.widths[-1] for mlpconv in plan.blocks)
+        first, places = plan.blocks[0], 2 ** (len(plan.blocks) - 1)  # a pooling needs two places to step over
+        self.smallest = first.stride * (places - 1) + first.kernel - 2 * first.padding
+        inputs = (in_channels, *self.channels)
+        blocks = (block(inputs[i], mlpconv, i > 0, dropout) for i, mlpconv in enumerate(plan.blocks))
+        self.blocks = nn.ModuleList(blocks)
+        self.head = started(nn.Linear(inputs[-1], num_classes), plan.std) if num_classes else nn.Identity()
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        require_at_least(x, self.input_size[0], self.smallest)
+        maps = []
+        for mlpconv in self.blocks:
+            x = mlpconv(x)  # (b, 96, h, w), (b, 192, h/2, w/2), (b, 192, h/4, w/4)
+            maps.append(x)
+        return maps
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.head(self.features(x)[-1].mean((2, 3)))
+
+
+class NINForImageNet(NIN):
+    """The four blocks, and a thousand classes.
+
+    small_images    for images of about 32 pixels: the first convolution is 5x5 and does not stride, so maps are at 1, 2, 4, 8
+    """
+
+    def __init__(
+        self, *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5, small_images: bool = False
+    ) -> None:
+        plan = IMAGENET
+        if small_images:
+            first, *others = plan.blocks
+            plan = plan._replace(blocks=(first._replace(kernel=5, stride=1, padding=2), *others), side=32)
+        super().__init__(plan, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.register
+def nin(**options) -> NIN:
+    return NIN(CIFAR, **options)
+
+
+@MODELS.register
+def nin_imagenet(**options) -> NINForImageNet:
+    return NINForImageNet(**options)

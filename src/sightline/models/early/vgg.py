@@ -1,0 +1,170 @@
+"""VGG: Simonyan & Zisserman 2014, arXiv:1409.1556. Nothing but 3x3s: two see what a 5x5 sees, three what a 7x7 sees.
+
+    stage         A    B    C            D    E     each ends in a 2x2 max-pooling
+    64            1    2    2            2    2
+    128           1    2    2            2    2
+    256           2    2    2 and a 1x1  3    4
+    512           2    2    2 and a 1x1  3    4
+    512           2    2    2 and a 1x1  3    4
+    name          11   13   16c          16   19    weight layers, with three dense ones: 4096, 4096, classes
+
+Parameter names are torchvision's but for the trunk's (`as_torchvision`), so its weights load with strict=True. As there,
+the `_bn` variants normalise after each convolution (Ioffe & Szegedy 2015; the paper does not), a last map of another size
+is averaged to 7x7 (the paper turns dense layers into convolutions instead: `fcn`), and weights start from He's Gaussian of
+variance 2 / fan-out, in dense layers from one of deviation 0.01 (the paper starts the deep ones from A's). `vgg11_lrn` is
+the paper's A-LRN: AlexNet's response normalisation after the first ReLU, which did not help.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.layers.dropout import require_share
+from sightline.layers.initialise import initialise
+from sightline.layers.normalisation import LocalResponseNorm
+from sightline.models.catalogue import MODELS
+from sightline.models.renaming import features_as_trunk
+from sightline.models.sizes import require_at_least
+
+# the side of each convolution's kernel, stage by stage
+Plan = tuple[tuple[int, ...], ...]
+A: Plan = ((3,), (3,), (3, 3), (3, 3), (3, 3))
+B: Plan = ((3, 3),) * 5
+C: Plan = ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1))
+D: Plan = ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3))
+E: Plan = ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3))
+CHANNELS = (64, 128, 256, 512, 512)
+
+
+class Pyramid(nn.Sequential):
+    """All layers in one row, as torchvision numbers them; answers with the maps behind the five poolings."""
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        maps = []
+        for layer in self:
+            x = layer(x)
+            if isinstance(layer, nn.MaxPool2d):
+                maps.append(x)
+        return maps
+
+
+def stages(plan: Plan, in_channels: int, batch_norm: bool, lrn: bool = False) -> Pyramid:
+    layers: list[nn.Module] = []
+    for kernels, outputs in zip(plan, CHANNELS, strict=True):
+        for kernel in kernels:
+            layers.append(nn.Conv2d(in_channels, outputs, kernel, padding=kernel // 2))
+            layers += [nn.BatchNorm2d(outputs)] if batch_norm else []
+            layers.append(nn.ReLU(inplace=True))
+            in_channels = outputs
+        layers += [LocalResponseNorm()] if lrn and outputs == CHANNELS[0] else []
+        layers.append(nn.MaxPool2d(2))
+    pyramid = Pyramid(*layers)
+    initialise(pyramid, "he_out")
+    return pyramid
+
+
+class VGG(nn.Module):
+    """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32 and, last, the dense layers' vector.
+
+    batch_norm     after each convolution
+    lrn            response normalisation at the end of the first stage
+    dense          widths of the dense layers before the head; with none the head reads the last map's mean
+    dropout        share of the dense layers' units that are dropped
+    small_images   for images of about 32 pixels: the first dense layer reads the last map's mean, not 7x7 of it
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        batch_norm: bool = False,
+        lrn: bool = False,
+        dense: tuple[int, ...] = (4096, 4096),
+        dropout: float = 0.5,
+        small_images: bool = False,
+    ) -> None:
+        super().__init__()
+        require_share(dropout)
+        self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
+        self.channels = CHANNELS + dense[-1:]
+        self.trunk = stages(plan, in_channels, batch_norm, lrn)
+        cells = 1 if small_images or not dense else 7
+        self.avgpool = nn.AdaptiveAvgPool2d(cells)
+        widths = (CHANNELS[-1] * cells**2, *dense)
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+        self.classifier = nn.Sequential(*layers, nn.Linear(widths[-1], num_classes) if num_classes else nn.Identity())
+        initialise(self.classifier, "normal")
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        require_at_least(x, self.input_size[0], 32)
+        maps = self.trunk(x)  # (b, 64, h/2, w/2) … (b, 512, h/32, w/32)
+        if len(self.classifier) > 1:
+            vector = self.avgpool(maps[-1]).flatten(1)  # (b, 512 · 7 · 7)
+            for layer in self.classifier[:-1]:
+                vector = layer(vector)  # (b, 4096)
+            maps.append(vector[:, :, None, None])
+        return maps
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.classifier[-1](self.features(x)[-1].mean((2, 3)))
+
+
+as_torchvision = features_as_trunk
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.register
+def vgg11(**options) -> VGG:
+    return VGG(A, **options)
+
+
+@MODELS.register
+def vgg11_lrn(**options) -> VGG:
+    return VGG(A, lrn=True, **options)
+
+
+@MODELS.register
+def vgg11_bn(**options) -> VGG:
+    return VGG(A, batch_norm=True, **options)
+
+
+@MODELS.register
+def vgg13(**options) -> VGG:
+    return VGG(B, **options)
+
+
+@MODELS.register
+def vgg13_bn(**options) -> VGG:
+    return VGG(B, batch_norm=True, **options)
+
+
+@MODELS.register
+def vgg16c(**options) -> VGG:
+    return VGG(C, **options)
+
+
+@MODELS.register
+def vgg16(**options) -> VGG:
+    return VGG(D, **options)
+
+
+@MODELS.register
+def vgg16_bn(**options) -> VGG:
+    return VGG(D, batch_norm=True, **options)
+
+
+@MODELS.register
+def vgg19(**options) -> VGG:
+    return VGG(E, **options)
+
+
+@MODELS.register
+def vgg19_bn(**options) -> VGG:
+    return VGG(E, batch_norm=True, **options)

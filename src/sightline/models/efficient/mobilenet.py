@@ -1,0 +1,141 @@
+"""MobileNet v1: Howard et al. 2017, arXiv:1704.04861. A 3x3, then thirteen separable convolutions, a mean, a linear head.
+
+    stride   channels      separable convolutions
+    2        32 → 64       1, behind the first 3x3
+    4        128           2
+    8        256           2
+    16       512           6
+    32       1024          2
+
+28 layers, depthwise and 1x1 counted apart. `width` thins every layer; the paper's second multiplier, of the resolution, is a
+smaller image. With norms, in millions of parameters and of multiply-adds at 224x224:
+
+    width    1             0.75          0.5           0.25
+             4.23, 568.7   2.59, 325.4   1.33, 149.5   0.47, 41.0
+
+The paper's table prints stride 2 at the last depthwise convolution; the size in its next row says 1. Its text rectifies by
+ReLU, which is done here unless `activation` says otherwise; the code that its authors published, and timm, cap at 6. Padding
+is one zero on each side, as in timm. The paper does not say where weights start: convolutions from He's Gaussian of variance
+2 / fan-in, norms from 1 and 0, the head as torch's Linear does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+from sightline.layers.convolution.separable import Separable
+from sightline.layers.initialise import he
+from sightline.models.catalogue import MODELS
+from sightline.models.residual.resnet import conv3x3
+from sightline.models.sizes import require_at_least
+
+DEPTHS = (1, 2, 2, 6, 2)
+CHANNELS = (64, 128, 256, 512, 1024)
+
+
+class MobileNet(nn.Module):
+    """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32.
+
+    width          of every layer, as a share of the published channels; none has fewer than 8
+    activation     relu as in the paper's text, or relu6 as in its authors' code and in timm
+    small_images   the first two strides are left out, for images of about 32 pixels: 1, 1, 2, 4, 8
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        width: float = 1.0,
+        activation: Literal["relu", "relu6"] = "relu",
+        small_images: bool = False,
+    ) -> None:
+        super().__init__()
+        if width <= 0:
+            raise UsageError(f"width={width} leaves nothing", "a share above 0, such as 0.5")
+        self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
+        self.smallest = 5 if small_images else 17  # so that the last stride still has two pixels to step over
+        first, *channels = (max(round(width * c), 8) for c in (32, *CHANNELS))
+        self.channels = tuple(channels)
+        self.conv1, self.bn1 = conv3x3(in_channels, first, 1 if small_images else 2), nn.BatchNorm2d(first)
+        rectifier = nn.ReLU if activation == "relu" else nn.ReLU6
+        self.relu = rectifier(inplace=True)
+        separable = partial(Separable, activation=rectifier)
+
+        def stage(inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
+            rest = (separable(outputs, outputs) for _ in range(depth - 1))
+            return nn.Sequential(separable(inputs, outputs, stride=stride), *rest)
+
+        c1, c2, c3, c4, c5 = self.channels
+        self.layer1 = stage(first, c1, DEPTHS[0], stride=1)
+        self.layer2 = stage(c1, c2, DEPTHS[1], stride=1 if small_images else 2)
+        self.layer3 = stage(c2, c3, DEPTHS[2], stride=2)
+        self.layer4 = stage(c3, c4, DEPTHS[3], stride=2)
+        self.layer5 = stage(c4, c5, DEPTHS[4], stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(c5, num_classes) if num_classes else nn.Identity()
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                he(layer.weight)
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        require_at_least(x, self.input_size[0], self.smallest)
+        x = self.relu(self.bn1(self.conv1(x)))  # (b, 32, h/2, w/2)
+        c1 = self.layer1(x)  # (b, 64, h/2, w/2)
+        c2 = self.layer2(c1)  # (b, 128, h/4, w/4)
+        c3 = self.layer3(c2)  # (b, 256, h/8, w/8)
+        c4 = self.layer4(c3)  # (b, 512, h/16, w/16)
+        c5 = self.layer5(c4)  # (b, 1024, h/32, w/32)
+        return [c1, c2, c3, c4, c5]
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.fc(self.avgpool(self.features(x)[-1]).flatten(1))
+
+
+_TIMM = {"conv_stem": "conv1", "conv_dw": "depthwise", "conv_pw": "pointwise", "classifier": "fc"} | {
+    f"blocks.{i}": f"layer{i + 1}" for i in range(5)
+}
+
+
+def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's state dict of a `mobilenetv1_…` under the names used here."""
+    renamed = {}
+    for key, value in state.items():
+        for theirs, ours in _TIMM.items():
+            key = key.replace(theirs, ours)
+        renamed[key] = value
+    return renamed
+
+
+def unlike_timm(network: MobileNet) -> str:
+    """What to say where timm's weights are in this network."""
+    if isinstance(network.relu, nn.ReLU6):
+        return ""
+    return "they learned with activations that stop at 6; activation=relu6 answers as timm does"
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.register
+def mobilenet_v1(**options) -> MobileNet:
+    return MobileNet(**options)
+
+
+@MODELS.register
+def mobilenet_v1_075(**options) -> MobileNet:
+    return MobileNet(width=0.75, **options)
+
+
+@MODELS.register
+def mobilenet_v1_050(**options) -> MobileNet:
+    return MobileNet(width=0.5, **options)
+
+
+@MODELS.register
+def mobilenet_v1_025(**options) -> MobileNet:
+    return MobileNet(width=0.25, **options)

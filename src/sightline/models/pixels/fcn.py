@@ -1,0 +1,148 @@
+"""Fully convolutional networks: Long, Shelhamer & Darrell 2014, arXiv:1411.4038.
+
+    fcn_resnet50, fcn_resnet101   torchvision's: a ResNet whose last two stages dilate (stride 8), one 3x3 head, bilinear
+    fcn32s, fcn16s, fcn8s         the paper's: VGG-16 whose dense layers are convolutions, scores added from stride 16, 8
+
+The first keep torchvision's parameter names; with `aux` a second head on the stage before is trained along (Zhao et al.
+2016, arXiv:1612.01105), as in all its published weights.
+
+The second differ from the paper: where it pads the image by 100 pixels, so that the 7x7 of fc6 has something to see, fc6
+is padded, and images are filled up to a multiple of 32; the last transposed convolution, which the paper fixes to bilinear,
+only starts there, one filter a class. As in the paper the skips' scores start from 0, the other transposed ones from
+bilinear. The score layer starts from a Gaussian of deviation 0.01 (the paper: 0, after pre-training), so that the first
+step already teaches the trunk.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightline.layers.convolution.upsampling import bilinear_start
+from sightline.layers.initialise import initialise
+from sightline.models.catalogue import MODELS
+from sightline.models.early.vgg import D, stages
+from sightline.models.residual.resnet import Bottleneck, Norm, ResNet, norm2d
+from sightline.models.sizes import require_channels
+
+from .backbones import padded, require_classes
+
+
+class WithAuxiliary(NamedTuple):
+    """What a network with an auxiliary head answers while it trains: two sets of scores of every pixel."""
+
+    scores: Float[Tensor, "b k h w"]
+    auxiliary: Float[Tensor, "b k h w"]
+
+
+def head(inputs: int, classes: int, norm: Norm) -> nn.Sequential:
+    """torchvision's FCNHead: 3x3 to a quarter of the channels, and a 1x1 to the classes."""
+    middle = inputs // 4
+    reduce = nn.Conv2d(inputs, middle, 3, padding=1, bias=False)
+    return nn.Sequential(reduce, norm2d(norm, middle), nn.ReLU(), nn.Dropout(0.1), nn.Conv2d(middle, classes, 1))
+
+
+class DilatedFCN(nn.Module):
+    """Class scores at an eighth of the image's height and width, enlarged to its own.
+
+    aux    a second head on the third stage, which speaks while training
+    """
+
+    def __init__(
+        self,
+        depths: tuple[int, int, int, int],
+        *,
+        in_channels: int = 3,
+        num_classes: int = 21,
+        aux: bool = False,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        require_classes(num_classes)
+        self.input_size = (in_channels, 520, 520)
+        self.backbone = ResNet(Bottleneck, depths, in_channels=in_channels, num_classes=0, norm=norm, output_stride=8)
+        self.classifier = head(2048, num_classes, norm)
+        self.aux_classifier = head(1024, num_classes, norm) if aux else None
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"] | WithAuxiliary:
+        *_, c4, c5 = self.backbone.features(x)  # (b, 1024, h/8, w/8), (b, 2048, h/8, w/8)
+        scores = enlarged(self.classifier(c5), x)
+        if self.training and self.aux_classifier is not None:
+            return WithAuxiliary(scores, enlarged(self.aux_classifier(c4), x))
+        return scores
+
+
+def enlarged(scores: Float[Tensor, "b k i j"], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+    return F.interpolate(scores, size=x.shape[2:], mode="bilinear", align_corners=False)
+
+
+class VGGFCN(nn.Module):
+    """VGG-16 read as a convolution: scores at stride 32, brought up to `finest` with the help of earlier maps' scores.
+
+    finest    8, 16 or 32: the stride at which the last enlargement starts
+    width     channels of fc6 and fc7
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 21,
+        finest: Literal[8, 16, 32] = 8,
+        width: int = 4096,
+        dropout: float = 0.5,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        require_classes(num_classes)
+        self.input_size = (in_channels, 500, 500)
+        self.trunk = stages(D, in_channels, batch_norm)
+        self.fc6, self.fc7 = nn.Conv2d(512, width, 7, padding=3), nn.Conv2d(width, width, 1)
+        self.relu, self.drop = nn.ReLU(inplace=True), nn.Dropout2d(dropout)
+        self.score = nn.Conv2d(width, num_classes, 1)
+        levels = {8: 2, 16: 1, 32: 0}[finest]
+        self.skips = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in (512, 256)[:levels])  # of strides 16, 8
+        self.ups = nn.ModuleList(bilinear_start(num_classes, 2, mixing=True) for _ in self.skips)
+        self.last = bilinear_start(num_classes, finest)
+        for part, start in ((self.fc6, "he_out"), (self.fc7, "he_out"), (self.score, "normal"), (self.skips, "zeros")):
+            initialise(part, start)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        require_channels(x, self.input_size[0])
+        height, width = x.shape[2:]
+        _, _, c3, c4, c5 = self.trunk(padded(x, 32))
+        y = self.drop(self.relu(self.fc6(c5)))  # (b, width, h/32, w/32)
+        y = self.drop(self.relu(self.fc7(y)))  # (b, width, h/32, w/32)
+        y = self.score(y)  # (b, k, h/32, w/32)
+        for up, skip, earlier in zip(self.ups, self.skips, (c4, c3), strict=False):
+            y = up(y) + skip(earlier)  # (b, k, h/16, w/16), then (b, k, h/8, w/8)
+        return self.last(y)[:, :, :height, :width]
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.under("segmentation")
+def fcn_resnet50(**options) -> DilatedFCN:
+    return DilatedFCN((3, 4, 6, 3), **options)
+
+
+@MODELS.under("segmentation")
+def fcn_resnet101(**options) -> DilatedFCN:
+    return DilatedFCN((3, 4, 23, 3), **options)
+
+
+@MODELS.under("segmentation")
+def fcn32s(**options) -> VGGFCN:
+    return VGGFCN(finest=32, **options)
+
+
+@MODELS.under("segmentation")
+def fcn16s(**options) -> VGGFCN:
+    return VGGFCN(finest=16, **options)
+
+
+@MODELS.under("segmentation")
+def fcn8s(**options) -> VGGFCN:
+    return VGGFCN(finest=8, **options)

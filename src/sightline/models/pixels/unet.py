@@ -1,0 +1,204 @@
+"""U-Net: Ronneberger, Fischer & Brox 2015, arXiv:1505.04597.
+
+A path down of 3x3 pairs and max-pooling, a path up of 2x2 transposed convolutions, and at every size the map on the way
+down put beside the one on the way up. `unet` is the paper's; `unet_resnet18` and its like come down through the trunk
+of a classifier.
+
+As published (`padding="valid"`) no 3x3 is padded: the maps on the way down are cut to size, and the image is mirrored by
+92 pixels on each side, so that every pixel of the answer has seen a whole surrounding. By default 3x3s are padded with
+zeros ("same"), as nearly all later ones do: half the work, and images may be smaller than the mirror needs. The paper
+drops units at the end of the way down, without a rate; here only if `dropout` is set. Its loss weights, which part
+touching cells, belong to the data, not to the network. Transposed convolutions start from variance 1 / in, not 2 / in:
+nothing rectifies behind them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightline.layers.initialise import initialise
+from sightline.models.catalogue import MODELS
+from sightline.models.residual.resnet import norm2d
+from sightline.models.sizes import require_at_least, require_channels
+
+from .backbones import backbone as trunk
+from .backbones import padded, require_classes, strides
+
+Norm = Literal["none", "batch", "group"]
+Up = Literal["transposed", "bilinear", "nearest"]
+
+
+class Pair(nn.Sequential):
+    """Two 3x3, each with its norm and a ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, norm: Norm, padding: int = 1) -> None:
+        layers: list[nn.Module] = []
+        for read in (inputs, outputs):
+            layers.append(nn.Conv2d(read, outputs, 3, padding=padding, bias=norm == "none"))
+            if norm != "none":
+                layers.append(norm2d(norm, outputs))
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+def doubled(inputs: int, outputs: int, up: Up) -> nn.Module:
+    """Twice the height and width: a learned 2x2 of stride 2, or a fixed rule and a 1x1 that changes the channels."""
+    if up == "transposed":
+        layer = nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+        nn.init.normal_(layer.weight, std=inputs**-0.5)  # every output is one tap of each input
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+        return layer
+    smooth = {"align_corners": False} if up == "bilinear" else {}
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode=up, **smooth), nn.Conv2d(inputs, outputs, 1))
+
+
+class UNet(nn.Module):
+    """Images to class scores of every pixel.
+
+    width      channels of the finest maps; they double with each of the `depth` poolings
+    padding    of the 3x3s: "same", or the paper's "valid" with a mirrored border
+    dropout    share of units dropped in the two coarsest maps
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 1,
+        num_classes: int = 2,
+        width: int = 64,
+        depth: int = 4,
+        norm: Norm = "none",
+        up: Up = "transposed",
+        padding: Literal["same", "valid"] = "same",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        require_classes(num_classes)
+        self.input_size = (in_channels, 572, 572) if padding == "valid" else (in_channels, 512, 512)
+        self.depth, self.valid = depth, padding == "valid"
+        channels = [width * 2**level for level in range(depth + 1)]
+        border = 0 if self.valid else 1
+        reads = [in_channels, *channels[:-1]]
+        self.down = nn.ModuleList(Pair(i, o, norm=norm, padding=border) for i, o in zip(reads, channels, strict=True))
+        self.drop = nn.Dropout2d(dropout)
+        self.up = nn.ModuleList(doubled(2 * c, c, up) for c in reversed(channels[:-1]))
+        self.merge = nn.ModuleList(Pair(2 * c, c, norm=norm, padding=border) for c in reversed(channels[:-1]))
+        self.head = nn.Conv2d(width, num_classes, 1)
+        initialise(self, "he")
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        require_channels(x, self.input_size[0])
+        height, width = x.shape[2:]
+        x = self._mirrored(x) if self.valid else padded(x, 2**self.depth)
+        maps = []
+        for level, pair in enumerate(self.down):
+            x = pair(F.max_pool2d(x, 2) if level else x)  # (b, width · 2^level, h / 2^level, w / 2^level)
+            if level >= self.depth - 1:
+                x = self.drop(x)
+            maps.append(x)
+        x = climbed(maps.pop(), maps, self.up, self.merge)  # (b, width, h, w)
+        return self.head(x)[:, :, :height, :width]
+
+    def _mirrored(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+        """The paper's overlap tile: with n = 2^depth, an image of n·m + 4(n - 1) pixels gives n·(m - 4) - 4(n - 1)."""
+        n = 2**self.depth
+        margin = 6 * n - 4
+        require_at_least(x, self.input_size[0], margin + n)
+        ends = [-(-(side + 8 * n - 4) // n) * n + 4 * n - 4 - side - margin for side in x.shape[2:]]
+        return F.pad(x, (margin, ends[1], margin, ends[0]), mode="reflect")
+
+
+class BackboneUNet(nn.Module):
+    """A U-Net that comes down through a classifier's trunk. Above its finest map there is nothing to put beside.
+
+    backbone   any classifier with a pyramid of maps
+    width      channels of the maps at the image's own size; they double with each halving
+    """
+
+    trunk: Any  # a network with `features` and `channels`
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 21,
+        backbone: str = "resnet18",
+        width: int = 16,
+        norm: Literal["batch", "group"] = "batch",
+        up: Up = "nearest",
+    ) -> None:
+        super().__init__()
+        require_classes(num_classes)
+        self.input_size = (in_channels, 512, 512)
+        self.trunk = trunk(backbone, in_channels=in_channels, norm=norm)
+        steps = strides(backbone, in_channels=in_channels, norm=norm)
+        self.coarsest = steps[-1]
+        beside = dict(zip(steps, self.trunk.channels, strict=True))  # stride → channels
+        below, ups, merges = beside[self.coarsest], [], []
+        for level in reversed(range(self.coarsest.bit_length() - 1)):  # 2^level is the stride that is climbed to
+            outputs = width * 2**level
+            ups.append(doubled(below, outputs, up))
+            merges.append(Pair(outputs + beside.get(2**level, 0), outputs, norm=norm))
+            below = outputs
+        self.up, self.merge = nn.ModuleList(ups), nn.ModuleList(merges)
+        self.head = nn.Conv2d(below, num_classes, 1)
+        for part in (self.up, self.merge, self.head):
+            initialise(part, "he")
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        height, width = x.shape[2:]
+        maps = self.trunk.features(padded(x, self.coarsest))
+        x = climbed(maps.pop(), maps, self.up, self.merge)  # (b, width, h, w)
+        return self.head(x)[:, :, :height, :width]
+
+
+def climbed(
+    x: Float[Tensor, "b c h w"], maps: list[Tensor], ups: nn.ModuleList, merges: nn.ModuleList
+) -> Float[Tensor, "b d i j"]:
+    """From the coarsest map back up, each of `maps` (fine to coarse), cut to the middle, beside its equal in size."""
+    beside = list(reversed(maps))
+    for up, merge in zip(ups, merges, strict=True):
+        x = up(x)
+        if beside:
+            skip = beside.pop(0)
+            top, left = (skip.shape[2] - x.shape[2]) // 2, (skip.shape[3] - x.shape[3]) // 2
+            x = torch.cat([skip[:, :, top : top + x.shape[2], left : left + x.shape[3]], x], 1)
+        x = merge(x)
+    return x
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.under("segmentation")
+def unet(**options) -> UNet:
+    return UNet(**options)
+
+
+@MODELS.under("segmentation")
+def unet_backbone(**options) -> BackboneUNet:
+    return BackboneUNet(**options)
+
+
+@MODELS.under("segmentation")
+def unet_resnet18(**options) -> BackboneUNet:
+    return BackboneUNet(backbone="resnet18", **options)
+
+
+@MODELS.under("segmentation")
+def unet_resnet34(**options) -> BackboneUNet:
+    return BackboneUNet(backbone="resnet34", **options)
+
+
+@MODELS.under("segmentation")
+def unet_resnet50(**options) -> BackboneUNet:
+    return BackboneUNet(backbone="resnet50", **options)
+
+
+@MODELS.under("segmentation")
+def unet_vgg16_bn(**options) -> BackboneUNet:
+    return BackboneUNet(backbone="vgg16_bn", **options)

@@ -1,0 +1,117 @@
+"""Residual networks that weigh what they add: y = relu(a(f(x)) + x), with a a layer of attention.
+
+    SE-…     Hu et al. 2017     arXiv:1709.01507   channels weighed: winner of ILSVRC 2017, 2.3 % top-5 error (an ensemble)
+    CBAM-…   Woo et al. 2018    arXiv:1807.06521   channels, then places
+
+On every backbone of CBAM's table, whose parameters and multiply-adds follow exactly with `stride_on="1x1"` for bottlenecks
+(its ResNets are the paper's; here the default stays that of `resnet`). timm calls the first kind seresnet: its attention
+`se` is here `attention` (`as_timm`), and its narrow networks never squeeze below 8 channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from sightline.layers.attention.scores import CBAM, SqueezeExcite
+from sightline.models.catalogue import MODELS
+
+from .resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
+from .resnext import resnext50_32x4d, resnext101_32x4d, wide_resnet18_1_5, wide_resnet18_2
+
+
+def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's state dict of a seresnet under the names used here."""
+    return {key.replace(".se.", ".attention."): x for key, x in state.items()}
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.register
+def se_resnet18(**options) -> ResNet:
+    return resnet18(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_resnet34(**options) -> ResNet:
+    return resnet34(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_resnet50(**options) -> ResNet:
+    return resnet50(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_resnet101(**options) -> ResNet:
+    return resnet101(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_resnet152(**options) -> ResNet:
+    return resnet152(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_wide_resnet18_1_5(**options) -> ResNet:
+    return wide_resnet18_1_5(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_wide_resnet18_2(**options) -> ResNet:
+    return wide_resnet18_2(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_resnext50_32x4d(**options) -> ResNet:
+    return resnext50_32x4d(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def se_resnext101_32x4d(**options) -> ResNet:
+    return resnext101_32x4d(attention=SqueezeExcite, **options)
+
+
+@MODELS.register
+def cbam_resnet18(**options) -> ResNet:
+    return resnet18(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_resnet34(**options) -> ResNet:
+    return resnet34(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_resnet50(**options) -> ResNet:
+    return resnet50(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_resnet101(**options) -> ResNet:
+    return resnet101(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_resnet152(**options) -> ResNet:
+    return resnet152(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_wide_resnet18_1_5(**options) -> ResNet:
+    return wide_resnet18_1_5(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_wide_resnet18_2(**options) -> ResNet:
+    return wide_resnet18_2(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_resnext50_32x4d(**options) -> ResNet:
+    return resnext50_32x4d(attention=CBAM, **options)
+
+
+@MODELS.register
+def cbam_resnext101_32x4d(**options) -> ResNet:
+    return resnext101_32x4d(attention=CBAM, **options)

@@ -1,0 +1,242 @@
+"""Vision Transformers: an image is a sequence of patches, and what reads it knows nothing of pictures.
+
+    ViT     Dosovitskiy et al. 2020    arXiv:2010.11929    B, L: 12 blocks of width 768, 24 of 1024
+    DeiT    Touvron et al. 2020        arXiv:2012.12877    Ti, S: 12 blocks of width 192, 384; no extra data needed
+
+    patch → dense layer → + position, a class token ahead → blocks → norm → the class token → head
+
+    block:  x + attention(norm(x)),  then  x + MLP(norm(x));  GELU between the MLP's two layers, 4 times as wide inside
+
+`vit_b_16` cuts patches of 16. Parameter names are torchvision's but for the positions' (`as_torchvision`, `as_timm`). As
+there, norms take ε = 1e-6, GELU is exact (the lecture's is the tanh form, "gelu" of `layers.activations`), no hidden layer
+stands before the head (the paper's pre-training has one), and weights start alike: patches from variance 1 / fan-in,
+positions from deviation 0.02, MLPs, queries, keys and values from Glorot & Bengio's uniform. Only the head starts
+from deviation 0.02, as DeiT's; torchvision's starts from 0, so that nothing below it learns in the first step.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+from sightline.layers.attention.encoder_block import EncoderBlock
+from sightline.layers.attention.patches import as_map, as_tokens, patch_convolution, patch_grid
+from sightline.layers.attention.positions import Layout, Position, RelativeBias, position_embedding
+from sightline.layers.dropout import require_share
+from sightline.models.catalogue import MODELS
+from sightline.models.sizes import require_exactly
+
+
+class Size(NamedTuple):
+    width: int
+    depth: int
+    heads: int
+
+
+TINY, SMALL = Size(192, 12, 3), Size(384, 12, 6)
+BASE, LARGE = Size(768, 12, 12), Size(1024, 24, 16)
+
+
+class Encoder(nn.Module):
+    """Tokens → tokens: positions, blocks, a last norm."""
+
+    def __init__(
+        self, depth: int, layout: Layout, *, position: Position, inject: str, dropout: float, stochastic_depth: float
+    ) -> None:
+        super().__init__()
+        if position == "none" and inject != "stem":
+            raise UsageError(f"without positions there is nothing to inject in {inject}", "choose a position")
+        self.only_first = inject == "stem"
+        tables = depth if inject == "every_layer" else 1
+        self.positions = nn.ModuleList(position_embedding(position, layout) for _ in range(tables))
+        self.dropout = nn.Dropout(dropout)
+        rates = (stochastic_depth * i / max(depth - 1, 1) for i in range(depth))
+        blocks = (EncoderBlock(layout.width, layout.heads, dropout=dropout, skip=rate) for rate in rates)
+        self.layers = nn.Sequential(OrderedDict((f"encoder_layer_{i}", block) for i, block in enumerate(blocks)))
+        self.ln = nn.LayerNorm(layout.width, eps=1e-6)
+
+    def placed(self, x: Float[Tensor, "b n d"], layer: int) -> tuple[Tensor, Tensor | None]:
+        """What a block reads: tokens with their positions, and the bias of its attention where positions are relative."""
+        position: nn.Module = self.positions[min(layer, len(self.positions) - 1)]
+        if isinstance(position, RelativeBias):
+            return (self.dropout(x) if layer == 0 else x), position()
+        if layer == 0:
+            return self.dropout(position(x)), None
+        return (x if self.only_first else position(x)), None
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        for layer, block in enumerate(self.layers):
+            x = block(*self.placed(x, layer))
+        return self.ln(x)
+
+    def attention(self, x: Float[Tensor, "b n d"]) -> list[Float[Tensor, "b heads n n"]]:
+        """Of each block."""
+        maps = []
+        for layer, block in enumerate(self.layers):
+            assert isinstance(block, EncoderBlock)
+            seen, bias = self.placed(x, layer)
+            maps.append(block.attention(seen, bias))
+            x = block(seen, bias)
+        return maps
+
+
+class VisionTransformer(nn.Module):
+    """Maps images of one size to class scores, or to the patches' map and the image's vector.
+
+    image_size         (height, width) of all images it will ever see, multiples of the patch. (): as published, 224x224
+    small_images       for images of about 32 pixels: patches of 4, published for 32x32
+    position           how patches know their place, see `layers.positions`
+    inject             where positions are added (appendix D.4): before the first block; before every block, each with
+                       its own; or all with the same. Relative ones act in every block: each with its own, else the same.
+                       Where a class token is read, the last block's own relative ones learn nothing: it has no place
+    pool               what the head reads: a class token (cls), or without one the mean of all patches
+    dropout            after the positions and every dense layer but those of queries, keys and values
+    stochastic_depth   of the last block, rising linearly from 0 at the first; DeiT learns with 0.1
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        patch: int,
+        *,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        image_size: tuple[int, ...] = (),
+        small_images: bool = False,
+        position: Position = "learned_1d",
+        inject: Literal["stem", "every_layer", "every_layer_shared"] = "stem",
+        pool: Literal["cls", "mean"] = "cls",
+        dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+    ) -> None:
+        super().__init__()
+        require_share(dropout)
+        patch, published = (4, (32, 32)) if small_images else (patch, (224, 224))
+        if len(image_size) not in (0, 2):
+            raise UsageError(f"image_size={image_size} is not a height and a width", "such as 224,224")
+        height, width = image_size or published
+        self.input_size = (in_channels, height, width)
+        self.channels = (size.width, size.width)
+        self.grid = patch_grid((height, width), patch)
+        self.conv_proj = patch_convolution(in_channels, size.width, patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, size.width)) if pool == "cls" else None
+        layout = Layout(self.grid, size.width, size.heads, ahead=0 if self.class_token is None else 1)
+        self.encoder = Encoder(
+            size.depth, layout, position=position, inject=inject, dropout=dropout, stochastic_depth=stochastic_depth
+        )
+        head = nn.Linear(size.width, num_classes) if num_classes else nn.Identity()
+        self.heads = nn.Sequential(OrderedDict(head=head))
+        if isinstance(head, nn.Linear):
+            nn.init.trunc_normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+
+    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+        """The patches, the class token ahead of them; without positions."""
+        require_exactly(x, *self.input_size)
+        tokens = as_tokens(self.conv_proj(x))  # (b, h/p · w/p, d)
+        if self.class_token is None:
+            return tokens
+        return torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], 1)  # (b, 1 + h/p · w/p, d)
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b d _ _"]]:
+        """The last block's patches as a map at the patch's stride, and the vector that the head reads."""
+        tokens = self.encoder(self.tokens(x))  # (b, n, d)
+        ahead = 0 if self.class_token is None else 1
+        vector = tokens.mean(1) if self.class_token is None else tokens[:, 0]  # (b, d)
+        return [as_map(tokens[:, ahead:], self.grid), vector[:, :, None, None]]
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.heads(self.features(x)[-1].flatten(1))
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b heads n n"]]:
+        """Of each block: how much each token (row) reads of each (column). A class token is the first."""
+        return self.encoder.attention(self.tokens(x))
+
+
+def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's state dict under the names used here; also of its older files, whose MLP layers have other names."""
+    return _renamed(
+        state,
+        {
+            "encoder.pos_embedding": "encoder.positions.0.weight",
+            ".mlp.linear_1.": ".mlp.0.",
+            ".mlp.linear_2.": ".mlp.3.",
+        },
+    )
+
+
+def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's and DeiT's state dict under the names used here."""
+    return _renamed(
+        state,
+        {
+            "cls_token": "class_token",
+            "pos_embed": "encoder.positions.0.weight",
+            "patch_embed.proj.": "conv_proj.",
+            "blocks.": "encoder.layers.encoder_layer_",
+            ".norm1.": ".ln_1.",
+            ".norm2.": ".ln_2.",
+            ".attn.qkv.": ".self_attention.in_proj_",
+            ".attn.proj.": ".self_attention.out_proj.",
+            ".mlp.fc1.": ".mlp.0.",
+            ".mlp.fc2.": ".mlp.3.",
+            "norm.": "encoder.ln.",
+            "head.": "heads.head.",
+        },
+    )
+
+
+def _renamed(state: Mapping[str, Tensor], parts: Mapping[str, str]) -> dict[str, Tensor]:
+    renamed = {}
+    for key, x in state.items():
+        for theirs, ours in parts.items():
+            key = key.replace(theirs, ours)
+        renamed[key] = x
+    return renamed
+
+
+# ----------------------------------------------------------------------------------------------------------- variants
+@MODELS.register
+def vit_ti_16(**options) -> VisionTransformer:
+    return VisionTransformer(TINY, 16, **options)
+
+
+@MODELS.register
+def vit_ti_32(**options) -> VisionTransformer:
+    return VisionTransformer(TINY, 32, **options)
+
+
+@MODELS.register
+def vit_s_16(**options) -> VisionTransformer:
+    return VisionTransformer(SMALL, 16, **options)
+
+
+@MODELS.register
+def vit_s_32(**options) -> VisionTransformer:
+    return VisionTransformer(SMALL, 32, **options)
+
+
+@MODELS.register
+def vit_b_16(**options) -> VisionTransformer:
+    return VisionTransformer(BASE, 16, **options)
+
+
+@MODELS.register
+def vit_b_32(**options) -> VisionTransformer:
+    return VisionTransformer(BASE, 32, **options)
+
+
+@MODELS.register
+def vit_l_16(**options) -> VisionTransformer:
+    return VisionTransformer(LARGE, 16, **options)
+
+
+@MODELS.register
+def vit_l_32(**options) -> VisionTransformer:
+    return VisionTransformer(LARGE, 32, **options)

@@ -1,0 +1,159 @@
+"""README.md of a run: the model card (Mitchell et al. 2019, arXiv 1810.03993) from the same content as the report.
+
+Text from outside loses its line ends and hidden characters; what Markdown or HTML could act on is escaped (HTML's own
+characters as references, the others by a backslash), and addresses that a renderer would make into links are cut. What
+cannot act stays as it is: the file is also read raw.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline.drawing.svg import shortened
+from sightline.reports.parts.dense_tables import dense_classes
+from sightline.reports.parts.judged import Judged
+from sightline.reports.parts.page import data_values, environment, model_facts
+from sightline.reports.parts.tables import class_table, metrics_table
+from sightline.reports.rules.dense import ERRORS
+from sightline.reports.rules.learning import split_word
+from sightline.storage.text import shown
+
+from .content import Content, read_content
+from .facts import facts_of
+from .finding import Facts
+from .headline import headline_of
+from .thresholds import Thresholds, thresholds_of
+from .verdict import Verdict, verdict
+from .wording import percent
+
+_REFERENCES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_ACTIVE = frozenset("\\`*_{}[]#|~$@")
+_OPENING = re.compile(
+    r"^(\s*)([-+=]|\d+(?=[.)](?:\s|$)))"
+)  # what begins a list, a rule or a heading where a text begins
+_ADDRESS = re.compile(r"(:)(//)|(www)(\.)", re.IGNORECASE)  # what a renderer makes a link of without being asked
+MOST_CLASSES = 30
+
+
+def build_card(folder: Path) -> str:
+    """The model card of a run as Markdown; nothing is written. Raises DamagedError when the folder is no run."""
+    return render_card(read_content(folder))
+
+
+def render_card(content: Content) -> str:
+    """The card of what was read."""
+    limits = thresholds_of(headline_of(content.kind))
+    facts = facts_of(content, limits)
+    judged = verdict(facts, limits)
+    parts = [
+        f"# {text(content.run.name)}",
+        _opening(content, judged),
+        _findings(judged),
+        _figures(content, facts, limits),
+        _classes(content, facts, limits),
+        _mistakes(facts),
+        _data(content),
+        _model(content),
+        _again(content, facts),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def text(value: object, length: int = 400) -> str:
+    """Text from outside as Markdown that shows it and does nothing else."""
+    whole = shortened(value, length)
+    escaped = "".join(_REFERENCES.get(c) or (f"\\{c}" if c in _ACTIVE else c) for c in whole)
+    escaped = _ADDRESS.sub(lambda m: f"{m[1]}&#8203;{m[2]}" if m[1] else f"{m[3]}&#8203;{m[4]}", escaped)
+    return _OPENING.sub(lambda m: f"{m[1]}&#{ord(m[2][0])};{m[2][1:]}", escaped)
+
+
+def code(value: str) -> str:
+    """A command as an indented block, in which Markdown has no meaning; one line, whatever it holds."""
+    return f"    {shown(value)}"
+
+
+def _opening(content: Content, judged: Verdict) -> str:
+    lines = [text(judged.headline)]
+    if judged.limit:
+        lines.append(text(judged.limit))
+    lines.append(text(f"Task: {content.run.task or 'unknown'}. State: {content.run.status}."))
+    return "\n\n".join(lines)
+
+
+def _findings(judged: Verdict) -> str:
+    """One list item a finding, the commands under it."""
+    items = []
+    for finding in judged.findings:
+        said = " ".join(part for part in (finding.sentence, finding.evidence) if part)
+        item = f"- **{text(finding.title)}** ({finding.severity}). {text(said)}"
+        tries = [
+            f"  - {text(t.what)}" + (f"\n\n        {shown(t.command)}" if t.command else "") for t in finding.try_next
+        ]
+        items.append("\n".join([item, *tries]))
+    return "## Verdict\n\n" + "\n".join(items) if items else ""
+
+
+def _figures(content: Content, facts: Facts, limits: Thresholds) -> str:
+    table = metrics_table(content, facts, limits)
+    if table is None:
+        return ""
+    head = ["metric", *table["splits"], *([f"95 % interval ({table['judged']})"] if table["judged"] else [])]
+    rows = [[r["name"], *r["cells"], *([r["interval"]] if table["judged"] else [])] for r in table["rows"]]
+    return f"## Measured\n\n{_table(head, rows)}\n\n{text(table['note'])}"
+
+
+def _classes(content: Content, facts: Facts, limits: Thresholds) -> str:
+    if content.judged is None:
+        return ""
+    if isinstance(content.judged, Judged):
+        rows = class_table(content.judged, facts, limits)
+        keys = ("name", "train", "n", "recall", "interval", "precision", "f1")
+        head = ["class", "train", split_word(facts.split), "recall", "95 % interval", "precision", "F1"]
+        cells = [[row[key] for key in keys] for row in rows]
+    else:
+        head, cells = dense_classes(content.judged, facts).plain()
+    more = f"\n\n{len(cells) - MOST_CLASSES} more classes are in the report." if len(cells) > MOST_CLASSES else ""
+    return f"## Class by class\n\n{_table(head, cells[:MOST_CLASSES])}{more}"
+
+
+def _mistakes(facts: Facts) -> str:
+    """Which pixels are taken for which; which kinds of mistakes a detector makes."""
+    if facts.pixels is not None and facts.pixels.taken:
+        rows = [[t.target, t.predicted, percent(t.of_class), percent(t.of_wrong)] for t in facts.pixels.taken]
+        return f"## Mistakes\n\n{_table(['true class', 'taken for', 'of the class', 'of all wrong pixels'], rows)}"
+    if facts.objects is not None:
+        errors = sorted(facts.objects.errors.items(), key=lambda item: -item[1])
+        rows = [[ERRORS[kind][0], f"{count:,}", ERRORS[kind][1]] for kind, count in errors]
+        return f"## Mistakes\n\n{_table(['mistake', 'number', 'what it is'], rows)}"
+    return ""
+
+
+def _data(content: Content) -> str:
+    values = data_values(content.data)
+    if values is None:
+        return ""
+    notes = [f"- {text(note)}" for note in values["notes"]]
+    return "\n".join(["## Data", "", *_pairs(values["facts"]), *notes])
+
+
+def _model(content: Content) -> str:
+    return "\n".join(["## Model", "", *_pairs(model_facts(content.model))]) if content.model is not None else ""
+
+
+def _again(content: Content, facts: Facts) -> str:
+    lines = ["## Run it again", "", code(facts.command), "", *_pairs(environment(content))]
+    return "\n".join(lines).rstrip()
+
+
+def _pairs(pairs: Sequence[tuple[str, object]]) -> list[str]:
+    return [f"- {text(name)}: {text(value)}" for name, value in pairs]
+
+
+def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A table; all columns but the first are numbers."""
+    marks = [":--", *["--:"] * (len(head) - 1)]
+    lines = [head, *rows]
+    cells = ["| " + " | ".join(text(cell, 60) for cell in line) + " |" for line in lines]
+    return "\n".join([cells[0], "| " + " | ".join(marks) + " |", *cells[1:]])

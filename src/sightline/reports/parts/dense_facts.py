@@ -1,0 +1,90 @@
+"""Judgements of segmentations and detections → what the verdict and the class table are told of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from sightline.evaluation.segments import SegmentJudgement
+from sightline.metrics.counts import mean_defined, one_vs_rest
+from sightline.metrics.segmentation import intersection_over_union
+from sightline.reports.finding import ClassFact, ObjectFacts, PixelFacts, Taken
+from sightline.reports.headline import Headline
+
+from .judged import JudgedObjects, JudgedSegments
+
+MOST_TAKEN = 10
+
+
+def segment_classes(judgement: SegmentJudgement) -> tuple[ClassFact, ...]:
+    """Each class that occurs, with its IoU, the interval, and the class that takes most of its pixels."""
+    facts = []
+    for index, row in enumerate(judgement.per_class):
+        if not row["support"] or row["iou"] is None:
+            continue
+        lost = judgement.confusion[index].copy()
+        lost[index] = 0
+        other = int(lost.argmax())
+        taken = int(lost[other])
+        low, high = row["intervals"]["iou"] or (0.0, 1.0)
+        name = judgement.classes[other] if taken else ""
+        facts.append(ClassFact(row["class"], row["iou"], low, high, row["support"], name, taken))
+    return tuple(facts)
+
+
+def object_classes(judged: JudgedObjects, headline: Headline) -> tuple[ClassFact, ...]:
+    """Each class that occurs, with its AP50 (by masks where the headline is) and the interval."""
+    facts = []
+    for row in judged.judgement.per_class:
+        value = row.get(headline.metric)
+        if not row["support"] or value is None:
+            continue
+        low, high = row["intervals"].get(headline.metric) or (0.0, 1.0)
+        facts.append(ClassFact(row["class"], value, low, high, row["support"]))
+    return tuple(facts)
+
+
+def pixel_facts(judgement: SegmentJudgement) -> PixelFacts:
+    """The pairs of classes that are taken for each other, by their share of all wrong pixels."""
+    confusion, names = judgement.confusion, judgement.classes
+    between = confusion - np.diag(np.diag(confusion))
+    wrong, of = int(between.sum()), confusion.sum(1)
+    order = np.argsort(-between, axis=None, kind="stable")[:MOST_TAKEN]
+    pairs = [divmod(int(cell), len(names)) for cell in order]
+    return PixelFacts(
+        tuple(
+            Taken(names[true], names[said], float(between[true, said] / of[true]), float(between[true, said] / wrong))
+            for true, said in pairs
+            if between[true, said]
+        )
+    )
+
+
+def commonest(judgement: SegmentJudgement) -> tuple[str, float] | None:
+    """The class with most pixels, and the mean IoU of calling everything so."""
+    support = judgement.confusion.sum(1)
+    total, present = int(support.sum()), int((support > 0).sum())
+    if not total:
+        return None
+    most = int(support.argmax())
+    return judgement.classes[most], float(support[most] / total / present)
+
+
+def object_facts(judged: JudgedObjects) -> ObjectFacts:
+    """What only a detector has to tell."""
+    judgement = judged.judgement
+    errors = judgement.errors
+    return ObjectFacts(
+        threshold=judgement.score_threshold,
+        objects=sum(int(row["support"]) for row in judgement.per_class),
+        found=errors.hits,
+        shown=errors.hits + int(errors.false.sum()),
+        errors=errors.counts,
+        sizes={name: (int(row["support"] or 0), row["ap"]) for name, row in judgement.sizes.items()},
+        unjudged=int(judgement.metrics.get("unjudged") or 0),
+    )
+
+
+def image_ious(judged: JudgedSegments) -> Float[np.ndarray, "n"]:
+    """The mean IoU of each image's own classes, NaN without a known pixel."""
+    return mean_defined(intersection_over_union(one_vs_rest(judged.rows.confusion)))

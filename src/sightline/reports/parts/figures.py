@@ -1,0 +1,241 @@
+"""Content → charts and pictures: which numbers are drawn, under which words. `drawing` knows how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from sightline.drawing.bars import Point, Row, headline_strip, interval_rows
+from sightline.drawing.curves import Frame, Line, line_chart
+from sightline.drawing.matrix import Folded, confusion_table, fold
+from sightline.drawing.png import data_uri, fitted, png_bytes
+from sightline.evaluation.intervals import wilson
+from sightline.evaluation.judgement import Judgement
+from sightline.reports.content import Content
+from sightline.reports.finding import Facts
+from sightline.reports.headline import Headline
+from sightline.reports.rules.learning import headline_interval, split_word
+from sightline.reports.thresholds import Thresholds
+from sightline.reports.wording import counted, decimal, percent, quoted
+
+from .judged import Judged
+
+Pictures = Callable[[str], np.ndarray | None]
+MOST_MISTAKES = 24
+WORST_CURVES = 3
+TINY = 64  # pixels: pictures up to this side are shown with their pixels to be seen
+_TONES = ("one", "two", "three")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing and the sentence under it."""
+
+    drawing: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class MistakeView:
+    """A mistake as shown: `picture` is a data address, "" when the image is not at hand."""
+
+    picture: str
+    width: int
+    height: int
+    tiny: bool
+    name: str
+    target: str
+    predicted: str
+    said: str
+    true: str
+
+
+def headline_chart(facts: Facts, limits: Thresholds) -> Markup | None:
+    """The headline on the scale from 0 to 1, with guessing and training beside it."""
+    value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
+    if value is None or facts.smoke:
+        return None
+    low, high = interval or (value, value)
+    others = []
+    if facts.majority is not None:
+        others.append(Point(facts.majority[1], f"guessing {headline.figure(facts.majority[1], facts.n)}"))
+    train = facts.main("train")
+    if train is not None:
+        others.append(Point(train, f"training {headline.figure(train, facts.sizes.get('train'))}"))
+    sure = f", 95 % interval {headline.span(low, high, facts.n)}" if interval is not None else ""
+    title = f"{headline.title} {headline.figure(value, facts.n)}{sure}"
+    return headline_strip(value, low, high, others=others, title=title)
+
+
+def split_chart(facts: Facts, limits: Thresholds) -> Chart | None:
+    """The headline of each split with its interval, on one axis: what is left to learn, what does not carry over."""
+    rows = []
+    headline = facts.headline
+    for split in ("train", "val", "test"):
+        value, n = facts.main(split), facts.sizes.get(split, 0)
+        if value is None or not n:
+            continue
+        own = facts.interval if split == facts.split else None
+        low, high = own or (wilson(value, n, limits.z) if headline.of_images else (value, value))
+        rows.append(Row(split_word(split), value, low, high, headline.figure(value, n)))
+    if len(rows) < 2 or facts.smoke:
+        return None
+    told = "; ".join(f"{row.name} {row.note}" for row in rows)
+    intervals = "95 % intervals" if headline.of_images else f"the 95 % interval of {split_word(facts.split)}"
+    caption = (
+        f"{headline.title} with {intervals}. Left of 100 % in training: bias. From training to validation: variance. From "
+        "validation to test: images of another kind, or luck in choosing."
+    )
+    return Chart(interval_rows(rows, title=f"{headline.title} by split", description=f"{told}."), caption)
+
+
+def learning_curves(content: Content, headline: Headline) -> list[Chart]:
+    """Loss and headline over the epochs, and the learning rate where it changed."""
+    metric, name = headline.metric, headline.name
+    charts = [
+        _curve(content, "loss", {"train_loss": "training", "val_loss": "validation"}),
+        _curve(content, name, {f"train_{metric}": "training", f"val_{metric}": "validation"}),
+        _curve(content, "learning rate", {"lr": ""}),
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def _curve(content: Content, what: str, columns: dict[str, str]) -> Chart | None:
+    rows = content.history
+    clock = "epoch" if rows and all(row.get("epoch") is not None for row in rows) else "step"
+    x = [row.get(clock) for row in rows]
+    lines = []
+    rate = what == "learning rate"
+    for tone, (column, name) in zip(("plain",) if rate else ("two", "one"), columns.items(), strict=True):
+        y = [np.nan if (v := row.get(column)) is None else v for row in rows]
+        if np.isfinite(y).any():
+            lines.append(Line(name, [np.nan if v is None else v for v in x], y, tone=tone))
+    if not lines or (rate and len(set(lines[0].y)) == 1):
+        return None
+    values = np.concatenate([np.asarray(line.y, float) for line in lines])
+    values = values[np.isfinite(values)]
+    log = what == "loss" and values.min() > 0 and values.max() / values.min() > 30
+    title = f"{what[0].upper()}{what[1:]} by {clock}"
+    frame = Frame(title, _summary(lines, clock), clock, f"{what}{' (log)' if log else ''}", log_y=log)
+    return Chart(line_chart(lines, frame), _caption(what, log, [line.name for line in lines]))
+
+
+def _summary(lines: Sequence[Line], clock: str) -> str:
+    """What a listener should know of the curves."""
+    parts = []
+    for line in lines:
+        known = [v for v in line.y if np.isfinite(v)]
+        parts.append(f"{line.name or 'value'}: from {decimal(known[0])} to {decimal(known[-1])}")
+    return f"{'; '.join(parts)}, over {counted(len(lines[0].x), 'validation')}, by {clock}."
+
+
+def _caption(what: str, log: bool, names: Sequence[str]) -> str:
+    if what == "learning rate":
+        return "Learning rate."
+    if what == "accuracy":
+        said = "Share of images that are right"
+    elif what == "loss":
+        said = f"Loss{', logarithmic scale' if log else ''}"
+    else:
+        return f"{what[0].upper()}{what[1:]} of the {' and '.join(names)} images."
+    both = "; training: mean of the batches since the last validation, with augmentation"
+    return f"{said}{both if len(names) > 1 else ''}."
+
+
+def confusion(judgement: Judgement, split: str) -> tuple[Markup, Folded]:
+    """The confusion matrix of the judged split."""
+    folded = fold(judgement.confusion, judgement.classes)
+    caption = f"{judgement.n:,} {split_word(split)} images: rows are the truth, columns what the model said."
+    return confusion_table(folded, caption=caption), folded
+
+
+def reliability_chart(facts: Facts, judgement: Judgement) -> Chart | None:
+    """Promised against held: one dot a bin of confidence, its area the number of images."""
+    _, _, count, confidence, accuracy = judgement.reliability
+    filled = count > 0
+    if not filled.any():
+        return None
+    radii = np.sqrt(count[filled] / count.max()).tolist()
+    line = Line("", confidence[filled].tolist(), accuracy[filled].tolist(), sizes=radii)
+    ece = facts.metric(facts.split, "ece")
+    said = f"{counted(int(filled.sum()), 'bin')} of confidence; expected calibration error {decimal(ece)}."
+    frame = Frame(
+        "Reliability", said, "probability that it gives", "share that is right", *_UNIT, square=True, reference=True
+    )
+    caption = (
+        "On the diagonal a probability means what it says. Dot area: number of images. "
+        f"Expected calibration error {decimal(ece)}."
+    )
+    return Chart(line_chart([line], frame), caption)
+
+
+_UNIT = ((0.0, 1.0), (0.0, 1.0))
+
+
+def ranking_charts(judgement: Judgement) -> list[Chart]:
+    """ROC and precision-recall: of class 1 where there are two, else the weakest classes by name, the others thin."""
+    curves = [c for c in judgement.curves if c.index == 1] if len(judgement.classes) == 2 else list(judgement.curves)
+    if not curves:
+        return []
+    f1 = {c.index: judgement.per_class[c.index]["f1"] or 0.0 for c in curves}
+    named = sorted(f1, key=lambda index: f1[index])[:WORST_CURVES]
+    order = sorted(curves, key=lambda c: -f1[c.index])  # the weakest are drawn last, above the others
+    tones = {index: _TONES[place] for place, index in enumerate(named)}
+    names = {index: judgement.classes[index] for index in named}
+    which = _which(judgement, len(curves), len(named))
+    roc = [
+        Line(names.get(c.index, ""), c.roc.fpr.tolist(), c.roc.tpr.tolist(), tones.get(c.index, "quiet")) for c in order
+    ]
+    pairs = [(c, c.precision_recall) for c in order]
+    pr = [
+        Line(names.get(c.index, ""), p.recall.tolist(), p.precision.tolist(), tones.get(c.index, "quiet"))
+        for c, p in pairs
+    ]
+    auc = decimal(judgement.metrics.get("auc"))
+    said = f"AUC {auc}. {which}"
+    rates = ("false positive rate", "true positive rate")
+    roc_frame = Frame("ROC curves", said, *rates, *_UNIT, square=True, reference=True, names="lower right")
+    pr_frame = Frame("Precision and recall", which, "recall", "precision", *_UNIT, square=True, names="lower left")
+    return [
+        Chart(line_chart(roc, roc_frame), f"ROC, each class against the rest: AUC {auc}. {which}"),
+        Chart(line_chart(pr, pr_frame), f"Precision against recall as the threshold falls. {which}"),
+    ]
+
+
+def _which(judgement: Judgement, drawn: int, named: int) -> str:
+    if len(judgement.classes) == 2:
+        return f"Positive: {quoted(judgement.classes[1])}."
+    return f"Named: the {named} classes of lowest F1; thin: {counted(drawn - named, 'other')}." if drawn > named else ""
+
+
+def mistakes(judged: Judged, picture: Pictures) -> list[MistakeView]:
+    """The most confident mistakes, with their pictures where those are at hand."""
+    place = {int(i): row for row, i in enumerate(judged.rows.id)}
+    views = []
+    for mistake in judged.judgement.mistakes[:MOST_MISTAKES]:
+        row = place[mistake.id]
+        probability = judged.rows.probability[row]
+        pixels = picture(judged.names[row])
+        shown = fitted(pixels, least=120, most=192) if pixels is not None else None
+        views.append(
+            MistakeView(
+                picture=data_uri(png_bytes(shown)) if shown is not None else "",
+                width=shown.shape[1] if shown is not None else 0,
+                height=shown.shape[0] if shown is not None else 0,
+                tiny=pixels is not None and max(pixels.shape[:2]) <= TINY,
+                name=judged.names[row],
+                target=judged.classes[mistake.target],
+                predicted=judged.classes[mistake.predicted],
+                said=_rough(float(probability[mistake.predicted])),
+                true=_rough(float(probability[mistake.target])),
+            )
+        )
+    return views
+
+
+def _rough(probability: float) -> str:
+    """Whole per cents; what rounds to none is not nothing."""
+    return f"< {percent(0.01, 10)}" if probability < 0.005 else percent(probability, 10)

@@ -1,0 +1,1 @@
+"""The rules of the verdict: facts in, findings out."""

@@ -1,0 +1,126 @@
+"""Rules about the course of training: too short, too long, over-fitting with time? From one value a validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from sightline.reports.finding import Facts, Finding, Try
+from sightline.reports.thresholds import Thresholds
+from sightline.reports.wording import decimal
+
+from .learning import LONGER, scaled
+
+Row = Mapping[str, float | None]
+PLATEAU = "It had reached a plateau"
+
+
+def course(facts: Facts, limits: Thresholds) -> Finding | None:
+    """Was training too short, too long, or did it over-fit with time?"""
+    return _by_loss(facts, limits) if facts.headline.of_images else _by_headline(facts, limits)
+
+
+def _by_loss(facts: Facts, limits: Thresholds) -> Finding | None:
+    rows = [r for r in facts.history if _finite(r.get("val_loss")) is not None]
+    losses = [float(r["val_loss"] or 0.0) for r in rows]
+    if facts.status != "finished" or len(losses) < limits.validations:
+        return None
+    best = min(range(len(losses)), key=losses.__getitem__)
+    if _gain(facts, rows, best + 1) >= limits.late_points:
+        return _by_headline(facts, limits)  # it grew surer than it is right, and more often right
+    share = (best + 1) / len(losses)
+    where, whole = _epoch(rows, best), _epoch(rows, len(rows) - 1)
+    evidence = f"Validation loss: best {decimal(losses[best])} at {where}, {decimal(losses[-1])} at {whole}."
+    rise = max(losses[best] * limits.loss_rise, limits.loss_floor)
+    if losses[-1] > losses[best] + rise and share < limits.late:
+        text = (
+            "After its best point the validation loss rose again: from there on the network learned the training images "
+            "and not the task."
+        )
+        return _rising(facts, rows, best, text, evidence)
+    if share >= limits.late and _still_gaining(facts, rows, losses, limits):
+        longer = scaled(facts, "fit.epochs", 2)
+        tries = (Try(LONGER, facts.again(longer)),) if longer else ()
+        text = "The validation loss was still falling when training ended: this is not yet what the network can do."
+        return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
+    if share < limits.early:
+        text = f"Nothing after {where} made the validation loss lower; a longer run of the same kind will not either."
+        return _plateau(facts, rows, best, text, evidence)
+    return None
+
+
+def _by_headline(facts: Facts, limits: Thresholds) -> Finding | None:
+    """Of pixels and objects the loss says little (a detector has none in validation): the headline of validation tells.
+    So it does where the loss rises and the headline too."""
+    name, column = facts.headline.name, f"val_{facts.headline.metric}"
+    rows = [r for r in facts.history if _finite(r.get(column)) is not None]
+    values = [float(r[column] or 0.0) for r in rows]
+    if facts.status != "finished" or len(values) < limits.validations:
+        return None
+    best = max(range(len(values)), key=values.__getitem__)
+    share, cut = (best + 1) / len(values), max(1, math.floor(len(values) * 0.75))
+    where, figure = _epoch(rows, best), facts.headline.figure
+    evidence = f"Validation {name}: best {figure(values[best])} at {where}, {figure(values[-1])} at the end."
+    if values[best] - values[-1] > 2 * limits.gap and share < limits.late:
+        kept = facts.setting("fit.monitor") in (None, facts.headline.metric)
+        text = f"After its best point the validation {name} fell again."
+        text += f" The weights of {where} were kept." if kept else ""
+        return _rising(facts, rows, best, text, evidence)
+    if share >= limits.late and max(values[cut:]) - max(values[:cut]) >= limits.late_points:
+        longer = scaled(facts, "fit.epochs", 2)
+        tries = (Try(LONGER, facts.again(longer)),) if longer else ()
+        text = f"The validation {name} was still rising when training ended: this is not yet what the network can do."
+        return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
+    if share < limits.early:
+        text = (
+            f"Nothing after {where} made the validation {name} higher; a longer run of the same kind will not either."
+        )
+        return _plateau(facts, rows, best, text, evidence)
+    return None
+
+
+def _plateau(facts: Facts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
+    shorter = _epochs_until(facts, rows, best)
+    tries = (Try("The same result in less time.", facts.again(shorter)),) if shorter else ()
+    return Finding("note", "run", PLATEAU, text, evidence, tries)
+
+
+def _still_gaining(facts: Facts, rows: Sequence[Row], losses: Sequence[float], limits: Thresholds) -> bool:
+    """Did the last quarter lower the loss, and raise the headline where that is known? The loss alone falls at the end
+    of every schedule that ends low."""
+    cut = max(1, math.floor(len(rows) * 0.75))
+    known = all(_finite(row.get(f"val_{facts.headline.metric}")) is not None for row in rows)
+    gained = not known or _gain(facts, rows, cut) >= limits.late_points
+    return min(losses[cut:]) < min(losses[:cut]) * (1 - limits.late_gain) and gained
+
+
+def _gain(facts: Facts, rows: Sequence[Row], cut: int) -> float:
+    """How much higher the headline rose from row `cut` on than before; 0 where nobody knows."""
+    right = [known for row in rows if (known := _finite(row.get(f"val_{facts.headline.metric}"))) is not None]
+    return max(right[cut:]) - max(right[:cut]) if len(right) == len(rows) and 0 < cut < len(rows) else 0.0
+
+
+def _rising(facts: Facts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
+    shorter = _epochs_until(facts, rows, best)
+    tries = [Try("Stop near the best validation.", facts.again(shorter))] if shorter else []
+    slower = scaled(facts, "optim.lr", 1 / 3)
+    tries += [Try("Or take smaller steps.", facts.again(slower))] if slower else []
+    return Finding("warning", "variance", "It over-fits with time", text, evidence, tuple(tries))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _epoch(rows: Sequence[Row], index: int) -> str:
+    epoch = _finite(rows[index].get("epoch"))
+    return f"epoch {round(epoch, 1):g}" if epoch is not None else f"validation {index + 1}"
+
+
+def _epochs_until(facts: Facts, rows: Sequence[Row], best: int) -> str:
+    """`fit.epochs` that ends a little after the best validation, or "" when that is no shorter."""
+    epochs = facts.number("fit.epochs")
+    if not epochs:
+        return ""
+    wanted = math.ceil(epochs * (best + 1) / len(rows) * 1.1)
+    return f"fit.epochs={wanted}" if wanted < epochs else ""

@@ -1,0 +1,116 @@
+"""Facts → the verdict in words: one headline, what limits it, and findings in the order to read them.
+
+A pure function of `Facts`; the lines that it draws are in `thresholds.py`. The order: unusable files above the
+threshold first, whatever else is true; then a run that is not what it was meant to be; how good it is; then what is
+serious, what deserves attention, what is good and what is only worth knowing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sightline.reports.rules import (
+    course as course_rules,
+)
+from sightline.reports.rules import (
+    data as data_rules,
+)
+from sightline.reports.rules import (
+    dense as dense_rules,
+)
+from sightline.reports.rules import (
+    learning as learning_rules,
+)
+from sightline.reports.rules.learning import headline_interval, split_word
+
+from .finding import Facts, Finding
+from .thresholds import Thresholds, thresholds_of
+from .wording import counted, percent, percent_range
+
+_RANK = {"serious": 0, "warning": 1, "good": 2, "note": 3}
+_LIMITING = {
+    "bias": "bias: it does not yet fit the images that it learned from",
+    "variance": "variance: what it learned does not all carry over",
+    "data": "the data",
+    "noise": "noise",
+    "time": "time",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`headline` says how good, `limit` what stands in the way ("" when nothing stands out)."""
+
+    headline: str
+    limit: str
+    findings: tuple[Finding, ...]
+
+
+def verdict(facts: Facts, limits: Thresholds | None = None) -> Verdict:
+    """Judge a run by its facts."""
+    limits = limits or thresholds_of(facts.headline)
+    rules = (data_rules.quarantine, data_rules.completion, data_rules.leaks)
+    opening = [rule(facts, limits) for rule in rules]
+    first = [f for f in opening if f is not None and f.severity == "serious"]
+    result = (learning_rules if facts.headline.of_images else dense_rules).result(facts, limits)
+    rest = [f for f in opening if f is not None and f.severity != "serious"]
+    if not facts.smoke:
+        rest += _learned(facts, limits)
+        first += [result] if result is not None else []
+    rest.sort(key=lambda f: _RANK[f.severity])  # stable: rules keep their order within a rank
+    findings = (*first, *rest)
+    return Verdict(_headline(facts, limits), _limit(findings), findings)
+
+
+def _learned(facts: Facts, limits: Thresholds) -> list[Finding]:
+    """What the rules say that only a real run can answer."""
+    rules = (
+        course_rules.course,
+        dense_rules.dominating,
+        dense_rules.small_objects,
+        dense_rules.taken_pixels,
+        data_rules.labels,
+        data_rules.weak_classes,
+        dense_rules.scarce,
+        data_rules.imbalance,
+        dense_rules.edges,
+        dense_rules.unjudged,
+        data_rules.test_size,
+        data_rules.untested,
+        data_rules.calibration,
+        data_rules.near_perfect,
+    )
+    found = [f for rule in rules if (f := rule(facts, limits)) is not None]
+    fits = learning_rules.fit_quality(facts, limits)
+    if any(f.title == course_rules.PLATEAU for f in found):  # one finding must not advise what another says is in vain
+        fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what != learning_rules.LONGER)) for f in fits]
+    return fits + found
+
+
+def _headline(facts: Facts, limits: Thresholds) -> str:
+    value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
+    if facts.smoke:
+        return "A rehearsal: every stage ran, nothing was learned yet."
+    if value is None or (interval is None and headline.of_images):
+        name = headline.name
+        return f"There is no measured {name} yet." if facts.status != "finished" else f"No {name} was measured."
+    if not headline.of_images:
+        images = counted(facts.n, split_word(facts.split) + " image")
+        sure = f"; with 95 % confidence between {headline.span(*interval).replace('–', ' and ')}" if interval else ""
+        return f"It reaches {headline.article} {headline.name} of {headline.figure(value)} on {images}{sure}."
+    images = f"{facts.n:,} {split_word(facts.split)} images"
+    assert interval is not None
+    return (
+        f"It is right on {percent(value, facts.n)} of {images}; "
+        f"with 95 % confidence between {percent_range(*interval, facts.n).replace('–', ' and ')}."
+    )
+
+
+def _limit(findings: tuple[Finding, ...]) -> str:
+    """What the first finding that asks for work blames, in words."""
+    blamed = [f for f in findings if f.severity in ("serious", "warning") and f.kind in _LIMITING]
+    if not blamed:
+        return ""
+    kind, title = _LIMITING[blamed[0].kind], blamed[0].title
+    why = "" if ":" in kind else f": {title[0].lower()}{title[1:]}"
+    return f"What limits it is {kind}{why}."

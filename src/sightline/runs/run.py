@@ -1,0 +1,188 @@
+"""A run: the folder that trained, measured and explains itself. Verbs are functions over it.
+
+Everything that is needed to run it again is in it; only `timing.jsonl` and `log.txt` hold clocks and paths.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.version import __version__
+from sightline.engine.checkpoints import load_weights, read_best
+from sightline.errors import DamagedError, UsageError
+from sightline.preprocessing.normalise import Normalised
+from sightline.preprocessing.saved import Preprocessing
+from sightline.storage.files import replace_file
+from sightline.storage.folders import digest
+from sightline.storage.tensors import unpack
+from sightline.storage.text import json_text
+from sightline.tasks.task import Task
+
+from sightline.recipes.assembly import build_model, task_over
+from sightline.recipes.reading import make_recipe, parse_yaml
+from sightline.recipes.recipe import Recipe
+
+FORMAT = 1
+TIMING = "timing.jsonl"
+_FILLED = (  # no run begins before these are known
+    *(("model", "name"), ("input", "size"), ("input", "width"), ("input", "channels"), ("input", "fit")),
+    *(("augment", "preset"), ("optim", "name"), ("optim", "lr"), ("fit", "epochs"), ("fit", "batch")),
+)
+_INCOMPLETE = "is the run complete? see `sightline verify`"
+SEALED_INPUTS = {"data.json", "preprocessing.json"}  # what an answer depends on, beside the recipe and the weights
+SEAL = "manifest.json"  # of the files that do not change any more; written last
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Open one with `open_run`."""
+
+    folder: Path
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON object of the run. Raises DamagedError when it is missing or broken."""
+        path = self.folder / name
+        try:
+            value = json.loads(self._as_sealed(name) if name in SEALED_INPUTS else path.read_bytes())
+            if not isinstance(value, dict):
+                raise ValueError("it holds no object")
+            return value
+        except (OSError, ValueError, RecursionError) as error:
+            raise DamagedError(f"{path} cannot be read: {error}", _INCOMPLETE) from error
+
+    def write_json(self, name: str, value: Any) -> None:
+        replace_file(self.folder / name, (json_text(value) + "\n").encode())
+
+    def note(self, **values: Any) -> None:
+        """Set values of run.json."""
+        path = self.folder / "run.json"
+        before = self.read_json("run.json") if path.exists() else {"format": FORMAT, "version": __version__}
+        self.write_json("run.json", before | values)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return self.read_json("run.json")
+
+    @property
+    def finished(self) -> bool:
+        """Trained, measured, reported and sealed: a run that was killed in between can still be resumed to its end."""
+        return self.status.get("status") == "finished" and (self.folder / SEAL).is_file()
+
+    def identity(self) -> dict[str, Any]:
+        """The hashes of recipe and data, which every checkpoint carries."""
+        return {key: self.status[key] for key in ("recipe", "data")}
+
+    @property
+    def recipe(self) -> Recipe:
+        path = self.folder / "recipe.yaml"
+        try:
+            text = self._as_sealed("recipe.yaml").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DamagedError(f"{path} cannot be read: {error}") from error
+        try:
+            values = parse_yaml(text, str(path))
+            if not isinstance(values, dict):
+                raise UsageError("it holds no sections")
+            recipe = make_recipe(values)
+            for section, key in _FILLED:
+                if getattr(getattr(recipe, section), key) is None:
+                    raise UsageError(f"{section}.{key} is not in it")
+            return recipe
+        except UsageError as error:
+            raise DamagedError(f"{path} is not a recipe of this version: {error}") from error
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        found = self.read_json("data.json")
+        if not isinstance(found.get("classes"), list):
+            raise DamagedError(f"{self.folder / 'data.json'} names no classes")
+        return tuple(found["classes"])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing.from_json(self.read_json("preprocessing.json"))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.read_json("metrics.json")
+
+    def timing(self) -> tuple[float, float | None]:
+        """(seconds of training, images per second) over all its segments; a broken line counts as nothing."""
+        seconds, images = 0.0, 0
+        path = self.folder / TIMING
+        for line in path.read_text().splitlines() if path.exists() else ():
+            try:
+                segment = json.loads(line)
+                seconds, images = seconds + float(segment["seconds"]), images + int(segment["images"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return seconds, images / seconds if seconds else None
+
+    def summary(self) -> dict[str, Any]:
+        """What `train --json` says."""
+        status, metrics, (seconds, rate) = self.status, self.metrics, self.timing()
+        return {
+            "run": str(self.folder),
+            "task": status["task"],
+            "model": self.recipe.model.name,
+            "steps": status["step"],
+            "seconds": seconds,
+            "images_per_second": rate,
+            "stopped": status["stopped"],
+            "smoke": status["smoke"],
+            "val": metrics["val"],
+            "test": metrics["test"],
+        }
+
+    def _as_sealed(self, name: str) -> bytes:
+        """A file's bytes. Raises DamagedError where they are not those that the run was sealed with."""
+        path = self.folder / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read: {error}", _INCOMPLETE) from error
+        if (self.folder / SEAL).exists():
+            files = self.read_json(SEAL).get("files")
+            if not isinstance(files, dict):
+                raise DamagedError(f"{self.folder / SEAL} names no files", _INCOMPLETE)
+            if files.get(name) != {"bytes": len(data), "sha256": digest(data)}:
+                raise DamagedError(f"{path} is not as it was written", "restore it; see `sightline verify`")
+        return data
+
+    def task(self) -> Task:
+        """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
+        network = build_model(self.recipe, len(self.classes))
+        unweighted = np.ones(len(self.classes), np.int64)
+        task = task_over(Normalised(self.preprocessing.normaliser(), network), self.recipe, unweighted)
+        path = self.folder / "model" / "model.safetensors"
+        if path.exists():
+            weights = unpack(self._as_sealed("model/model.safetensors"), {}, str(path))
+            load_weights(network, weights, str(path))
+        else:
+            best = read_best(self.folder / "checkpoints")
+            if not best:
+                raise UsageError(
+                    f"{self.folder} has no weights yet: it was not validated once", "train on with --resume"
+                )
+            load_weights(task, best, "best.safetensors")
+        return task.eval()
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in the folder `path`. Raises UsageError where there is none, DamagedError where it is newer or broken."""
+    folder = Path(path)
+    if not (folder / "run.json").is_file():
+        raise UsageError(f"{folder} is not a run", "a run is a folder that `sightline train` wrote, with a run.json")
+    run = Run(folder)
+    status = run.status
+    if not isinstance(status, dict) or status.get("format") != FORMAT:
+        found = status.get("format") if isinstance(status, dict) else status
+        raise DamagedError(
+            f"{folder} has run format {found!r}; this version reads {FORMAT}", "install a newer sightline"
+        )
+    return run

@@ -1,0 +1,129 @@
+"""What detection and instance segmentation by region networks share: truth for the network, losses, rows in the original frame.
+
+Ren et al. 2015, arXiv:1506.01497      He et al. 2017, arXiv:1703.06870
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sightline.layers.boxes.anchors import encode
+from sightline.layers.boxes.regions import roi_align
+from sightline.losses.regions import class_of, mask_pixels, objectness, region_class, shifts
+from sightline.preprocessing.geometry import inverse, moved_boxes
+from sightline.structures.batch import Batch
+from sightline.structures.detection_rows import DetectionRows
+from sightline.structures.predictions import Detections
+from sightline.structures.regions import BOX_UNITS, Drawn, RegionOutputs, RegionTargets
+from sightline.structures.targets import Boxes, Outlines
+
+from .task import Loss
+
+
+def boxes_of(batch: Batch) -> Boxes:
+    """The true boxes of a batch, whether or not it knows their pixels."""
+    target = batch.target.boxes if isinstance(batch.target, Outlines) else batch.target
+    if not isinstance(target, Boxes):
+        raise TypeError(f"a region network needs Boxes or Outlines, this batch has {type(target).__name__}")
+    return target
+
+
+def region_targets(batch: Batch) -> RegionTargets:
+    """The truth as the network is given it: tensors. What is drawn is keyed by the images' places in the stream."""
+    true, mask = boxes_of(batch), batch.target.mask if isinstance(batch.target, Outlines) else None
+    return RegionTargets(true.boxes, true.label, true.sample, true.ignore, batch.position, mask)
+
+
+def region_loss(outputs: RegionOutputs, targets: RegionTargets, *, masks: bool) -> Loss:
+    """The sum of the four losses of Faster R-CNN, and of the masks' where asked; the weight is the number of images."""
+    anchors, regions = outputs.anchor_draw, outputs.region_draw
+    if anchors is None or regions is None:
+        raise TypeError("the network was given targets and drew nothing to learn from")
+    images = len(outputs.logits)
+    parts = {
+        "objectness": objectness(outputs.logits, anchors),
+        "anchor_boxes": _anchor_shifts(outputs, anchors, targets, images),
+        "class": region_class(outputs.class_logits, regions, targets.label, images),
+        "boxes": _region_shifts(outputs, regions, targets, images),
+    }
+    if masks:
+        parts["masks"] = _mask_loss(outputs, regions, targets, images)
+    total = torch.stack([mean for mean, _ in parts.values()]).sum()
+    seen = {"loss": total.detach()} | {name: mean.detach() for name, (mean, _) in parts.items()}
+    return Loss(total, parts["class"][1], seen)
+
+
+Mean = tuple[Float[Tensor, ""], Float[Tensor, ""]]
+
+
+def _anchor_shifts(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets, images: int) -> Mean:
+    objects = drawn.truth >= 0
+    place, truth = drawn.place[objects], drawn.truth[objects]
+    wanted = encode(targets.boxes[truth], outputs.anchors[place % len(outputs.anchors)])
+    found = outputs.deltas.flatten(0, 1)[place]  # (b, a, 4) → (p, 4)
+    return shifts(found, wanted, drawn.sample[objects], drawn, images)
+
+
+def _region_shifts(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets, images: int) -> Mean:
+    objects = (drawn.truth >= 0).nonzero().flatten()
+    truth = drawn.truth[objects]
+    wanted = encode(targets.boxes[truth], outputs.proposals[objects], BOX_UNITS)
+    found = outputs.box_deltas[objects, class_of(drawn, targets.label)[objects]]  # (p, 4): of the true class only
+    return shifts(found, wanted, drawn.sample[objects], drawn, images)
+
+
+def _mask_loss(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets, images: int) -> Mean:
+    objects = drawn.truth >= 0
+    truth, logits = drawn.truth[objects], outputs.mask_logits
+    if logits is None or targets.mask is None:
+        raise TypeError("masks are asked for: the network needs a mask head, the batch Outlines")
+    used, place = truth.unique(return_inverse=True)
+    wanted = cropped(targets.mask[used], outputs.proposals[objects], place, logits.shape[-1])
+    own = logits[torch.arange(len(truth), device=truth.device), targets.label[truth] + 1]  # (p, m, m)
+    return mask_pixels(own, wanted, drawn.sample[objects], images)
+
+
+def cropped(
+    mask: Bool[Tensor, "t h w"],
+    boxes: Float[Tensor, "p 4"],
+    which: Int[Tensor, "p"],
+    cells: int,
+    *,
+    aligned: bool = True,
+) -> Float[Tensor, "p m m"]:
+    """The part of mask `which[i]` that lies in box i, as means over `cells` x `cells`: what a mask head shall answer.
+
+    torchvision leaves `aligned` out: its masks learn to lie half a pixel too far up and left.
+    """
+    return roi_align(mask[:, None].to(boxes.dtype), boxes, which, output=cells, scale=1.0, aligned=aligned)[:, 0]
+
+
+def original_boxes(boxes: Float[Tensor, "n 4"], sample: Int[Tensor, "n"], batch: Batch) -> Float[np.ndarray, "n 4"]:
+    """Boxes of the batch's frame in the original images', cut at their edges; float64."""
+    there = boxes.cpu().double().numpy().copy()
+    of = sample.cpu().numpy()
+    for image, (frame, (height, width)) in enumerate(zip(batch.frame, batch.natural.tolist(), strict=True)):
+        mine = of == image
+        back = moved_boxes(there[mine], inverse(frame.cpu().double().numpy()))
+        there[mine] = back.clip(0, (width, height, width, height))
+    return there
+
+
+def detection_rows(batch: Batch, found: Detections) -> DetectionRows:
+    """Found and true boxes in the original frame; no masks."""
+    true = boxes_of(batch)
+    return DetectionRows(
+        id=batch.id.cpu().numpy(),
+        size=batch.natural.cpu().numpy(),
+        boxes=original_boxes(found.boxes, found.sample, batch),
+        label=found.label.cpu().numpy(),
+        score=found.score.cpu().double().numpy(),
+        image=found.sample.cpu().numpy(),
+        true_boxes=original_boxes(true.boxes, true.sample, batch),
+        true_label=true.label.cpu().numpy(),
+        true_image=true.sample.cpu().numpy(),
+        true_ignore=true.ignore.cpu().numpy(),
+    )

@@ -1,0 +1,157 @@
+"""What happens beside the steps of a training: logging, validating, keeping the best, telling how long it will take."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from sightline.data.dataset import Dataset
+from sightline.data.loaders import Images
+from sightline.engine.checkpoints import kept_weights
+from sightline.engine.devices import unwrapped
+from sightline.engine.ema import Ema
+from sightline.engine.state import State
+from sightline.engine.stopping import best_index, should_stop
+from sightline.errors import ResourceError
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.recipe import Recipe
+from sightline.runs.clock import Clock
+from sightline.runs.console import Teller
+from sightline.runs.run import Run
+from sightline.storage.files import replace_file
+from sightline.storage.logs import Log, try_append
+from sightline.storage.text import csv_text, json_text
+from sightline.structures.batch import Batch
+from sightline.tasks.task import Task
+from sightline.verbs.evaluate import Interrupted, judge_split
+
+LOG_EVERY = 10  # steps between lines of metrics.jsonl
+UNDEFINED = (-math.inf, -math.inf)  # the score of a validation whose monitored metric has no value
+
+
+@dataclass
+class Training:
+    """One training in its folder, and the actions that the loop calls: `log`, `validate`."""
+
+    run: Run
+    recipe: Recipe
+    data: Dataset
+    preprocessing: Preprocessing
+    images: dict[str, Images]
+    task: Task
+    teller: Teller
+    device: str
+    steps: int
+    per_epoch: int
+    schedule: Callable[[State], float]
+    ema: Ema | None = None
+    asked: Callable[[], bool] = lambda: False  # whether to stop
+    metrics_log: Log = field(init=False)
+    clock: Clock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics_log = Log(self.run.folder / "metrics.jsonl")
+        self.clock = Clock(self.run.folder)
+
+    def estimate(self, batch: Batch) -> float:
+        """Seconds that the training steps will take, from three on a copy of the task."""
+        with unwrapped(self.task) as bare:
+            copied, took = copy.deepcopy(bare).train(), []
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
+            for _ in range(3):
+                start = time.perf_counter()
+                copied.loss(batch, "model").total.backward()
+                took.append(time.perf_counter() - start)
+        return min(took) * self.recipe.fit.accumulate * self.steps
+
+    def seen(self, state: State) -> int:
+        """Images that the steps so far have drawn."""
+        return state.step * (self.recipe.fit.batch or 1)
+
+    def log(self, state: State) -> None:
+        """A line of metrics.jsonl: what the steps since the last line were like."""
+        row = {"step": state.step, **state.logged.means(), "skipped": len(state.skipped)}
+        state.logged.clear()
+        if problem := try_append(self.metrics_log, json_text(row, indent=None) + "\n"):
+            self.teller.warn(problem)
+
+    def validate(self, state: State) -> None:
+        """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long. Where
+        somebody asks to stop meanwhile, it is owed."""
+        rate = self.clock.stop(state.step, self.seen(state))
+        row: dict[str, Any] = {"epoch": round(self.seen(state) / len(self.images["train"]), 6), "step": state.step}
+        row["lr"] = (self.recipe.optim.lr or 0.0) * self.schedule(dataclasses.replace(state, step=state.step - 1))
+        row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
+        state.owed = True
+        if "val" in self.images:
+            try:
+                with self.ema.applied() if self.ema else contextlib.nullcontext():
+                    rows = judge_split(self.task, self.images["val"], self.device, stop=self.asked)
+            except Interrupted:
+                return  # it stays owed
+            row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
+        state.owed = False
+        state.epoch.clear()
+        state.history.append({name: _number(value) for name, value in row.items()})
+        self._keep_best(state)
+        if state.ended == "early" and state.logged.sums():
+            self.log(state)
+        self._tell(state, row, rate)
+        self.write_history(state)
+        self.clock.start(self.seen(state))
+
+    def _keep_best(self, state: State) -> None:
+        """Keep the weights of the best validation by the monitored metric; until one has a value, the latest."""
+        scores = [self._score(row) for row in state.history]
+        if best_index(scores) == len(scores) - 1 or max(scores) == UNDEFINED:
+            state.best_weights = kept_weights(self.task, self.ema)
+        patience = self.recipe.fit.patience
+        known = next((i for i, score in enumerate(scores) if score != UNDEFINED), len(scores))
+        if patience is not None and should_stop(scores[known:], patience) and state.ended is None:
+            state.ended = "early"
+
+    def _score(self, row: Mapping[str, Any]) -> tuple[float, float]:
+        """Higher is better; ties of the monitored metric go to the lower loss. One that is undefined, as the MCC of a
+        network that says one class only, is worse than any."""
+        monitor = self.recipe.fit.monitor
+        value, loss = row.get(f"val_{monitor}"), row.get("val_loss")
+        if value is None:
+            return UNDEFINED
+        return (-value if monitor == "loss" else value), -(math.inf if loss is None else loss)
+
+    def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
+        left = (self.steps * (self.recipe.fit.batch or 1) - self.seen(state)) / max(rate, 1e-9)
+        names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
+        figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
+        where = f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}"
+        pace = f"  {rate:,.0f} images/s, {span(left)} left" if rate else ""  # one that was owed has none
+        self.teller.say(f"{where}  {figures}{pace}")
+
+    def write_history(self, state: State) -> None:
+        """history.csv from the state, which is the truth of it."""
+        names = list(dict.fromkeys(name for row in state.history for name in row))
+        text = csv_text(names, ([row.get(name) for name in names] for row in state.history))
+        try:
+            replace_file(self.run.folder / "history.csv", text.encode())
+        except ResourceError as error:
+            self.teller.warn(str(error))
+
+
+def _number(value: float | None) -> float | None:
+    """None where it is not finite: so it comes back from a checkpoint, and so it is before."""
+    return value if value is None or math.isfinite(value) else None
+
+
+def span(seconds: float) -> str:
+    """A duration as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,173 @@
+"""predict: what the network says of every image that is named: a class, a mask, objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.data.loaders import Decoding, Reading, in_order
+from sightline.data.records.names import IMAGE_SUFFIXES, is_litter, kinds, suffix
+from sightline.drawing.png import png_bytes
+from sightline.engine.devices import choose_device, compute_threads, repeatable
+from sightline.engine.predicting import predictions
+from sightline.errors import DataError, UsageError
+from sightline.preprocessing.rejection import Rejected
+from sightline.runs.console import Teller
+from sightline.runs.run import Run, open_run
+from sightline.storage.files import make_folder, replace_file, require_place
+from sightline.storage.text import csv_text, json_text, shown
+
+from .answers import answers, nothing_known
+
+_COLUMNS = {
+    "classification": ("path", "label", "probability", "error"),
+    "detection": ("path", "label", "score", "x1", "y1", "x2", "y2", "error"),
+}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A row for every image asked for, in order: what the network says of it, or the error that stood in the way."""
+
+    run: Run
+    rows: tuple[dict[str, Any], ...]
+
+    @property
+    def failed(self) -> int:
+        return sum("error" in row for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": str(self.run.folder), "n": len(self.rows), "failed": self.failed, "predictions": list(self.rows)}
+
+    def write(self, path: Path) -> None:
+        """As .csv (a line an image, or an object; cells that a spreadsheet would run are quoted) or as .jsonl (lossless).
+        Into a folder: .jsonl beside the masks that were written while predicting."""
+        if path.suffix.lower() == ".csv":
+            columns = _COLUMNS["classification" if self.run.recipe.task.kind == "classification" else "detection"]
+            lines = ([_cell(line.get(name)) for name in columns] for row in self.rows for line in _lines(row))
+            replace_file(path, csv_text(columns, lines).encode())
+            return
+        path = path if path.suffix.lower() == ".jsonl" else path / "predictions.jsonl"
+        replace_file(path, "".join(json_text(row, indent=None) + "\n" for row in self.rows).encode())
+
+
+def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row of CSV an image; of one with objects, a row an object (none: the path alone)."""
+    if "boxes" not in row:
+        return [row]
+    named = [{**box, **dict(zip(("x1", "y1", "x2", "y2"), box["xyxy"], strict=True))} for box in row["boxes"]]
+    return [{"path": row["path"], **box} for box in named] or [{"path": row["path"]}]
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, float) else shown(str(value or ""))
+
+
+def predict(
+    run: Run | str | Path,
+    paths: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+    teller: Teller | None = None,
+) -> Predictions:
+    """Predict every image among `paths`, or the one that it is: files, folders (searched through), or .txt lists of paths,
+    one a line. In a folder, files without an image's suffix are passed over, and that is said.
+
+    `out`: a .csv or .jsonl file; for segmentation a folder, which also takes a PNG of class indexes for each image. An
+    image that cannot be read gets a row with its error; the others go on. Raises DataError when nothing is there.
+    """
+    run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
+    kind = run.recipe.task.kind
+    place = _checked(Path(out), kind) if out is not None else None
+    several = [paths] if isinstance(paths, str | Path) else paths
+    files = _found([Path(path) for path in several], teller)
+    preprocessing, errors = run.preprocessing, {}
+    geometry = preprocessing.geometry
+
+    def read(i: int) -> Reading:
+        nothing = nothing_known(kind, geometry.height, geometry.width)
+        try:
+            pixels, frame, decoded = preprocessing.prepare(files[i])
+        except Rejected as error:
+            errors[i] = f"{error.reason}: {error.detail}"
+            black = np.zeros((geometry.height, geometry.width, preprocessing.channels), np.uint8)
+            return Reading(black, np.eye(3), (geometry.height, geometry.width), nothing)
+        height, width, _ = decoded.pixels.shape
+        return Reading(pixels, frame, (height, width), nothing)
+
+    def keep(i: int, mask: np.ndarray) -> str | None:
+        """Write a mask as PNG; images of one name get numbers."""
+        if place is None or place.suffix or i in errors:
+            return None
+        file = place / f"{i:05d}-{_safe(files[i].stem)}.png"
+        replace_file(file, png_bytes(mask))
+        return str(file)
+
+    images = Decoding(read, torch.arange(len(files)), torch.full((len(files),), -1))
+    rows: list[dict[str, Any]] = []
+    task, size, device = run.task(), 64 if kind == "classification" else 4, choose_device(device)
+    with compute_threads(run.recipe.fit.threads), repeatable(device):
+        for batch, prediction in predictions(task, in_order(images, size, run.recipe.data.workers), device):
+            said = answers(task, batch, prediction, run.classes, keep)
+            for i, answer in zip(batch.id.tolist(), said, strict=True):
+                rows.append({"path": str(files[i]), **({"error": errors[i]} if i in errors else answer)})
+    found = Predictions(run, tuple(rows))
+    if place is not None:
+        found.write(place)
+        teller.say(f"{len(rows)} predictions, {found.failed} failed, in {out}")
+    return found
+
+
+def _checked(out: Path, kind: str) -> Path:
+    """A place that these predictions can be written to; a folder is made."""
+    if kind == "segmentation" and not out.suffix:
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file", "masks go into a folder")
+        make_folder(out)
+        return out
+    if out.suffix.lower() not in ((".jsonl",) if kind == "segmentation" else (".csv", ".jsonl")):
+        known = "a folder for masks, or a .jsonl file" if kind == "segmentation" else "a .csv or a .jsonl file"
+        raise UsageError(f"cannot write predictions as {out.suffix or str(out)!r}", f"use {known}")
+    require_place(out)
+    return out
+
+
+def _safe(stem: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"
+
+
+def _found(paths: Sequence[Path], teller: Teller) -> list[Path]:
+    """Every file to predict. Raises DataError, with what is there instead, when there is none."""
+    files: list[Path] = []
+    others: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [file for file in sorted(path.rglob("*")) if not file.is_dir() and not _litter(file, path)]
+            files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
+            others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
+        else:
+            files += _listed(path) if path.suffix == ".txt" and path.is_file() else [path]
+    if not files:
+        there = f"there are files of other kinds: {kinds(others)}; " if others else ""
+        where = ", ".join(shown(str(path)) for path in paths[:3])
+        raise DataError(f"no images in {where}", f"{there}give image files, folders of them, or a .txt list")
+    if others:
+        teller.say(f"files without an image's suffix, passed over: {kinds(others)}")
+    return files
+
+
+def _litter(file: Path, root: Path) -> bool:
+    return any(map(is_litter, file.relative_to(root).parts))
+
+
+def _listed(table: Path) -> list[Path]:
+    """The paths in a .txt list; relative ones from where the list stands."""
+    lines = table.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    return [table.parent / line for line in lines if line.strip()]  # an absolute one stays what it is
