@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data.audit.audit import Audit, audit, pixel_hash
 from sightline.data.audit import audit as audit_module
+from sightline.data.audit.audit import Audit, audit, pixel_hash
 from sightline.data.audit.duplicates import contradictions, same_pixels, settle_leaks
 from sightline.data.dataset import build_dataset
 from sightline.data.formats.sniff import open_data
