@@ -1,24 +1,54 @@
-"""Names → functions: a dictionary that refuses duplicates and answers a wrong name with the nearest right one.
+"""Lookup by name: tables that answer an unknown name with the nearest known one, and registries that refuse duplicates.
 
-There are two: `models.MODELS` and `data.DATASETS`. Functions are registered under their own names and returned
-unchanged, so jump-to-definition and direct calls keep working. Each is filed under a heading (`MODELS` by what a network
-is asked: "classification", "segmentation", "detection", "instances").
+There are two registries: `models.MODELS` and `data.DATASETS`. Functions are registered under their own names and returned
+unchanged, so jump-to-definition and direct calls keep working. Each belongs to a heading (`MODELS` groups networks by
+task: "classification", "segmentation", "detection", "instances").
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from sightline.errors import UsageError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+def lookup(kind: str, name: str, table: Mapping[str, T], synonyms: Mapping[str, str] | None = None) -> T:
+    """`table[name]`. UsageError "unknown <kind> '<name>'" with the nearest name as its hint.
+
+    synonyms    names used elsewhere, in lower case → the name used here: {"kaiming": "he"}. They are hints, not aliases,
+                because a recipe or a run should spell one thing in one way
+    """
+    if isinstance(name, str) and name in table:
+        return table[name]
+    raise UsageError(f"unknown {kind} {name!r}", suggestion(str(name), table, synonyms or {}))
+
+
+def suggestion(name: str, known: Mapping[str, Any], synonyms: Mapping[str, str]) -> str:
+    """A hint for an unknown name. "ReLU" and "Sobel-X" differ from a known name only by case and separators: edit
+    distance alone would rank another name first (`nearest` compares case-sensitively)."""
+    plain = _plain(name)
+    for other, ours in synonyms.items():
+        if plain == _plain(other):
+            return f"use {ours}, the name for {name} here"
+    same = [ours for ours in known if _plain(ours) == plain]
+    return f"did you mean {same[0]}?" if same else nearest(name.lower(), known)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 class Registry:
-    """`@REGISTRY.register` adds a function under the first heading, `@REGISTRY.under(heading)` under another;
-    `REGISTRY[name]` finds it; iteration gives the sorted names."""
+    """Functions by name.
+
+    `@REGISTRY.register` adds a function under the first heading, `@REGISTRY.under(heading)` under another;
+    `REGISTRY[name]` returns it, and iteration yields the sorted names.
+    """
 
     def __init__(self, kind: str, headings: tuple[str, ...] = ("",)) -> None:
         self.kind = kind
@@ -27,11 +57,13 @@ class Registry:
         self._heading: dict[str, str] = {}
 
     def register(self, function: F) -> F:
+        """Decorator: add a function under the first heading."""
         return self.under(self.headings[0])(function)
 
     def under(self, heading: str) -> Callable[[F], F]:
+        """Decorator: add a function under this heading. ValueError for an unknown heading or a duplicate name."""
         if heading not in self.headings:
-            raise ValueError(f"no heading {heading!r}; {self.headings}")
+            raise ValueError(f"unknown heading {heading!r}: use one of {self.headings}")
 
         def register(function: F) -> F:
             name = function.__name__
@@ -43,14 +75,12 @@ class Registry:
         return register
 
     def heading(self, name: str) -> str:
-        """What a function is filed under."""
+        """The heading of a registered function."""
         self[name]
         return self._heading[name]
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
-        if name not in self._functions:
-            raise UsageError(f"unknown {self.kind} {name!r}", nearest(name, self._functions))
-        return self._functions[name]
+        return lookup(self.kind, name, self._functions)
 
     def __contains__(self, name: object) -> bool:
         return name in self._functions
@@ -62,5 +92,5 @@ class Registry:
         return len(self._functions)
 
     def matching(self, pattern: str = "*", heading: str | None = None) -> list[str]:
-        """Sorted names that match a shell pattern such as `resnet*`, under one heading or all."""
+        """Sorted names that match a shell pattern such as `resnet*`, under one heading or under all."""
         return [name for name in self if fnmatchcase(name, pattern) and heading in (None, self._heading[name])]

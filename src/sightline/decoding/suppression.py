@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from sightline.errors import UsageError
@@ -33,19 +33,28 @@ _PAIRS = 1 << 18  # pairs looked at in one go
 
 
 def nms(
-    boxes: Float[Tensor, "n 4"], scores: Float[Tensor, "n"], threshold: float | int, *, inclusive: bool = False
+    boxes: Real[Tensor, "n 4"] | Sequence[Sequence[float | int]],
+    scores: Real[Tensor, "n"] | Sequence[float | int],
+    threshold: float | int,
+    *,
+    inclusive: bool = False,
 ) -> Int[Tensor, "k"]:
     """Indices (k,) of the boxes (n, 4) xyxy that stay, best first; among equal scores the lower index is the better one.
 
-    Strict, torchvision's rule: a box goes when its IoU with a better kept one is > `threshold`. With `inclusive`, the
-    lecture's rule: when it is ≥ `threshold`. UsageError for a threshold outside [0, 1], or 0 with `inclusive`.
+    Boxes and scores may be lists. By default torchvision's strict rule applies: a box is dropped when its IoU with a
+    better kept one is > `threshold`; with `inclusive`, when it is ≥ `threshold`. UsageError for a threshold outside
+    [0, 1], or 0 with `inclusive`.
     """
+    if not isinstance(boxes, Tensor):
+        boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)  # (n, 4), also of an empty list
+    if not isinstance(scores, Tensor):
+        scores = torch.tensor(scores, dtype=torch.float32)
     return nms_by_label(boxes, scores, torch.zeros_like(scores, dtype=torch.long), threshold, inclusive=inclusive)
 
 
 def nms_by_label(
-    boxes: Float[Tensor, "n 4"],
-    scores: Float[Tensor, "n"],
+    boxes: Real[Tensor, "n 4"],
+    scores: Real[Tensor, "n"],
     label: Int[Tensor, "n"],
     threshold: float | int,
     *,

@@ -7,12 +7,17 @@ and memory. Sources: Polyak 1964; Nesterov 1983; Duchi et al. 2011; Tieleman & H
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from sightline.errors import UsageError
+from sightline.registry import suggestion
+
 Memory = Mapping[str, Tensor]
+Form = Literal["average", "sum", "alexnet", "nesterov"]
+_FORMS = get_args(Form)
 
 
 def sgd(w: Tensor, g: Tensor, memory: Memory, *, lr: float, weight_decay: float = 0.0) -> tuple[Tensor, Memory]:
@@ -28,15 +33,17 @@ def momentum(
     lr: float,
     beta: float = 0.9,
     weight_decay: float = 0.0,
-    form: Literal["average", "sum", "alexnet", "nesterov"] = "sum",
+    form: Form = "sum",
 ) -> tuple[Tensor, Memory]:
-    """Momentum in its four printed forms.
+    """Momentum in its four published forms; UsageError for any other.
 
     average   v ← βv + (1-β)g,          w ← w - lr v
     sum       v ← βv + g,               w ← w - lr v          (torch)
     alexnet   v ← βv - lr(decay·w + g), w ← w + v             (Krizhevsky 2012; the same path as sum at constant lr)
     nesterov  v ← βv + g,               w ← w - lr (g + βv)   (torch)
     """
+    if form not in _FORMS:
+        raise UsageError(f"unknown form of momentum {form!r}", suggestion(str(form), dict.fromkeys(_FORMS), {}))
     g = g + weight_decay * w
     v = memory.get("v", torch.zeros_like(w))
     if form == "average":

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sightline.errors import UsageError, nearest
+from sightline.registry import lookup
 
 
 class ScaledTanh(nn.Module):
@@ -56,9 +56,7 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 def activation(name: str) -> nn.Module:
     """A fresh activation by name; UsageError with the nearest name."""
-    if name not in ACTIVATIONS:
-        raise UsageError(f"unknown activation {name!r}", nearest(name, ACTIVATIONS))
-    return ACTIVATIONS[name]()
+    return lookup("activation", name, ACTIVATIONS)()
 
 
 class SoftmaxSteps(NamedTuple):

@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.errors import UsageError, nearest
 from sightline.layers.convolution.partial import PartialConvolution
 from sightline.randomness.keyed import torch_seeded
+from sightline.registry import lookup
 
 from .activations import activation as named_activation
 
@@ -95,12 +95,17 @@ INITIALISERS: Mapping[str, Callable[[Tensor], None]] = {
     "he_out": he_out,
 }
 
+_SYNONYMS = {  # torch, Keras and Caffe → here
+    **dict.fromkeys(("kaiming", "kaiming_normal", "kaiming_normal_", "he_normal", "msra"), "he"),
+    **dict.fromkeys(("glorot", "glorot_normal", "xavier_normal", "xavier_normal_"), "xavier"),
+    **dict.fromkeys(("gaussian", "normal_", "random_normal"), "normal"),
+    "lecun_normal": "lecun",
+}
+
 
 def initialiser(name: str) -> Callable[[Tensor], None]:
     """An initialiser by name; UsageError with the nearest name."""
-    if name not in INITIALISERS:
-        raise UsageError(f"unknown initialiser {name!r}", nearest(name, INITIALISERS))
-    return INITIALISERS[name]
+    return lookup("initialiser", name, INITIALISERS, _SYNONYMS)
 
 
 def initialise(module: nn.Module, name: str) -> None:

@@ -1,8 +1,7 @@
-"""Image kernels by name, as they are drawn: what a convolution does before anything is learned.
+"""Classic image kernels by name: what a convolution can do before anything is learned.
 
-Smoothing kernels sum to 1 and keep the brightness, edge kernels sum to 0 and answer a flat image with nothing, sharpening is
-the identity plus an edge kernel. Sobel & Feldman 1968 for the gradients; log5 is a
-Laplacian of a Gaussian.
+Smoothing kernels sum to 1 and preserve brightness. Edge kernels sum to 0, so a flat image gives 0. Sharpening is the
+identity plus an edge kernel. The gradients are Sobel & Feldman's (1968); `log5` is a Laplacian of a Gaussian.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.errors import UsageError, nearest
+from sightline.registry import lookup
 
 _GAUSS3 = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
 _GAUSS5 = ((1, 4, 7, 4, 1), (4, 16, 26, 16, 4), (7, 26, 41, 26, 7), (4, 16, 26, 16, 4), (1, 4, 7, 4, 1))
@@ -37,9 +36,20 @@ KERNELS: dict[str, tuple[tuple[tuple[int, ...], ...], int]] = {
 }
 
 
-def image_kernel(name: str) -> Float[Tensor, "k k"]:
-    """The kernel of that name, float64. Raises UsageError with the nearest one for a wrong name."""
-    if name not in KERNELS:
-        raise UsageError(f"unknown image kernel {name!r}", nearest(name, KERNELS))
-    rows, divisor = KERNELS[name]
-    return torch.tensor(rows, dtype=torch.float64) / divisor
+_SYNONYMS = {
+    "gaussian": "gauss3",
+    "gauss": "gauss3",
+    "blur": "gauss3",
+    "box": "box3",
+    "mean": "box3",
+    "laplace": "laplace4",
+}
+
+
+def image_kernel(name: str, *, dtype: torch.dtype = torch.float32) -> Float[Tensor, "k k"]:
+    """A kernel by name, in the dtype of images (float32) unless told otherwise. UsageError with the nearest name.
+
+    >>> correlate(image, image_kernel("sobel_x")[None, None], padding=1)  # image (b, 1, h, w)
+    """
+    rows, divisor = lookup("image kernel", name, KERNELS, _SYNONYMS)
+    return (torch.tensor(rows, dtype=torch.float64) / divisor).to(dtype)  # divided in float64: rounded once

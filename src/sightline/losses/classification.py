@@ -36,6 +36,7 @@ def cross_entropy(
     weights, as in torch's mean. For mixed labels torch divides by the number of samples instead; here a mixed label that
     happens to be one class counts as that class does: its weight is Σ soft · class_weight.
     """
+    _require_labels(labels)
     logits = in_32_bits(logits)
     if class_weight is not None:
         class_weight = class_weight.to(logits.dtype)
@@ -65,6 +66,7 @@ def multiclass_hinge(
 
     UsageError for mixed labels: they have no single right class to keep a margin to.
     """
+    _require_labels(labels)
     if labels.soft is not None:
         raise UsageError("the hinge loss takes no mixed labels", "turn mixing off, or use cross-entropy")
     logits = in_32_bits(logits)
@@ -93,3 +95,12 @@ def binary_cross_entropy(
         logits, target.to(logits.dtype), pos_weight=positive_weight, reduction="none"
     )
     return mean_of_known(terms, known)
+
+
+def _require_labels(labels: object) -> None:
+    """A tensor of class indices does not say which labels are unknown, nor how they were mixed: `Labels` does."""
+    if not isinstance(labels, Labels):
+        raise UsageError(
+            f"labels are a {type(labels).__name__}, not sightline.structures.targets.Labels",
+            "pass Labels.of(index), with a negative index for each unknown label",
+        )

@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
+
+from .arrays import Classes, Flags, Probabilities, Scores, probability_rows, ranking_arrays
 
 BINS = 15
 SMALLEST = float(np.finfo(np.float64).eps)
@@ -28,19 +30,21 @@ class Reliability(NamedTuple):
     accuracy: Float[np.ndarray, "bins"]
 
 
-def log_losses(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n"]:
+def log_losses(target: Classes, probability: Probabilities) -> Float[np.ndarray, "n"]:
     """Minus the logarithm of the true class's probability, for each sample."""
+    target, probability = probability_rows(target, probability)
     true = probability[np.arange(len(target)), target].astype(np.float64)
     return -np.log(np.maximum(true, SMALLEST))
 
 
-def log_loss(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> float:
+def log_loss(target: Classes, probability: Probabilities) -> float:
     """Mean log loss (cross-entropy in nats)."""
     return float(log_losses(target, probability).mean()) if len(target) else np.nan
 
 
-def brier_score(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> float:
+def brier_score(target: Classes, probability: Probabilities) -> float:
     """Mean squared distance between the probabilities and the one-hot truth, summed over the classes."""
+    target, probability = probability_rows(target, probability)
     if not len(target):
         return np.nan
     distance = probability.astype(np.float64)  # a copy (n, k)
@@ -53,8 +57,9 @@ def confidence_bin(confidence: Float[np.ndarray, "n"], bins: int = BINS) -> Int[
     return np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
 
 
-def reliability(confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"], bins: int = BINS) -> Reliability:
-    """What was promised and what was held, bin by bin."""
+def reliability(confidence: Scores, correct: Flags, bins: int = BINS) -> Reliability:
+    """Mean confidence and accuracy, bin by bin."""
+    correct, confidence = ranking_arrays(correct, confidence)
     where = confidence_bin(confidence, bins)
     count = np.bincount(where, minlength=bins)
     filled = np.where(count, count, 1)
@@ -63,10 +68,9 @@ def reliability(confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n
     return Reliability(edges[:-1], edges[1:], count, *mean)
 
 
-def expected_calibration_error(
-    confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"], bins: int = BINS
-) -> float:
-    """|accuracy - confidence| of each bin, weighted by the bin's share of the samples."""
+def expected_calibration_error(confidence: Scores, correct: Flags, bins: int = BINS) -> float:
+    """|accuracy - confidence| of each bin, weighted by the bin's share of the samples; NaN without samples."""
+    correct, confidence = ranking_arrays(correct, confidence)
     if not len(confidence):
         return np.nan
     gap = np.bincount(confidence_bin(confidence, bins), correct - confidence, bins)

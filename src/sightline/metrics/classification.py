@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 
 from sightline.errors import DivergedError
 
+from .arrays import Classes, Probabilities, probability_rows
 from .calibration import BINS, confidence_bin, log_losses
 from .counts import (
     Counts,
@@ -70,12 +71,13 @@ class Resampled(NamedTuple):
     counts: Counts
 
 
-def prepare(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"], *, ranks: bool = True) -> Prepared:
+def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) -> Prepared:
     """Everything that does not depend on how often a sample counts. Samples with target -1 are left out.
 
     `ranks=False` leaves out the AUC, whose cost grows with n · k. Raises DivergedError where a probability is not
     finite: no metric of such rows would mean anything.
     """
+    target, probability = probability_rows(target, probability)
     k = probability.shape[1]
     known = target >= 0
     target, probability = target[known].astype(np.int64), probability[known].astype(np.float64)
@@ -139,9 +141,7 @@ def measure_weighted(prepared: Prepared, weights: Float[np.ndarray, "r n"]) -> R
     return Resampled(metrics, counts)
 
 
-def classification_metrics(
-    target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]
-) -> dict[str, float | None]:
+def classification_metrics(target: Classes, probability: Probabilities) -> dict[str, float | None]:
     """The metrics by name, None where undefined (all of them without a sample of known class).
 
     `target` is -1 for a sample of unknown class, which counts nowhere. 10,000 samples of 10 classes take about 15 ms.

@@ -17,7 +17,12 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Real
+
+from sightline.errors import UsageError
+from sightline.registry import suggestion
+
+from .arrays import Classes, class_array
 
 Average = Literal["macro", "weighted", "micro"]
 
@@ -32,12 +37,13 @@ class Counts(NamedTuple):
 
 
 def confusion_matrix(
-    target: Int[np.ndarray, "n"],
-    predicted: Int[np.ndarray, "n"],
+    target: Classes,
+    predicted: Classes,
     classes: int,
     weight: Real[np.ndarray, "n"] | None = None,
 ) -> Float[np.ndarray, "k k"]:
     """Row: true class, column: predicted class. Samples of unknown class (target -1) are left out."""
+    target, predicted = class_array(target), class_array(predicted)
     known = target >= 0
     cell = target[known].astype(np.int64) * classes + predicted[known]
     if len(cell) and (predicted[known].min() < 0 or predicted[known].max() >= classes or target.max() >= classes):
@@ -92,14 +98,30 @@ _RATES: dict[str, Callable[[Counts], tuple[np.ndarray, np.ndarray]]] = {
     "mcc": _mcc,
 }
 RATES = (*_RATES, "f_beta")
+_SYNONYMS = {
+    **dict.fromkeys(("tpr", "sensitivity", "hit_rate"), "recall"),
+    **dict.fromkeys(("tnr", "selectivity"), "specificity"),
+    **dict.fromkeys(("f1", "f1_score", "f_score", "f_measure", "dice"), "f_beta"),
+    **dict.fromkeys(("ppv", "positive_predictive_value"), "precision"),
+    **dict.fromkeys(("fall_out", "false_alarm_rate"), "fpr"),
+    "miss_rate": "fnr",
+    "matthews": "mcc",
+}
+_RULES = ("macro", "weighted", "micro")
 
 
 def rate(name: str, counts: Counts, *, beta: float = 1.0, zero_division: float = np.nan) -> Float[np.ndarray, "... k"]:
-    """A rate (one of RATES) of each class against the rest; `zero_division` where its denominator is zero."""
+    """A rate (one of RATES) of each class against the rest; `zero_division` where its denominator is zero.
+
+    UsageError for an unknown name, with the name used here: "tpr" → recall, "f1" → f_beta.
+    """
     if name == "f_beta":
         top = (1 + beta**2) * counts.tp
         return _ratio(top, top + beta**2 * counts.fn + counts.fp, zero_division)
-    return _ratio(*_RATES[name](counts), zero_division)
+    if name not in _RATES:
+        raise UsageError(f"unknown rate {name!r}", suggestion(str(name), dict.fromkeys(RATES), _SYNONYMS))
+    formula = _RATES[name]
+    return _ratio(*formula(counts), zero_division)
 
 
 def averaged(
@@ -114,11 +136,11 @@ def averaged(
     A class that neither occurs nor is predicted has no precision, recall or F, so it does not take part; with
     `zero_division` it does, at that value. Nothing defined: NaN.
     """
+    if rule not in _RULES:
+        raise UsageError(f"unknown averaging rule {rule!r}", f"use one of {', '.join(_RULES)}")
     if rule == "micro":
         pooled = Counts(*(x.sum(-1, keepdims=True) for x in counts))
         return rate(name, pooled, beta=beta, zero_division=zero_division)[..., 0]
-    if rule not in ("macro", "weighted"):
-        raise ValueError(f"unknown averaging rule {rule!r}: macro, weighted, micro")
     values = rate(name, counts, beta=beta, zero_division=zero_division)
     return mean_defined(values, counts.tp + counts.fn if rule == "weighted" else None)
 

@@ -14,13 +14,18 @@ under sample weights (`rank_code` sorts once; then one histogram is an AUC).
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import sklearn.metrics
 from jaxtyping import Bool, Float, Int, Real
 
+from sightline.errors import UsageError
+from sightline.registry import suggestion
+
+from .arrays import Classes, Flags, Probabilities, Scores, probability_rows, ranking_arrays
+
 Interpolation = Literal["at_tp", "all_point", "eleven_point", "coco_101"]
+_INTERPOLATIONS = get_args(Interpolation)
 _LEVELS = {"eleven_point": np.arange(11) / 10, "coco_101": np.arange(101) / 100}
 
 
@@ -57,14 +62,20 @@ def true_rank(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"
     return ((probability > true) | ((probability == true) & earlier)).sum(1)
 
 
-def top_k_accuracy(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"], k: int) -> float:
-    """Share of samples whose true class is among the k most probable; of tied classes the lowest index comes first,
-    as in arg-max, so top-1 is the accuracy. No sample: NaN."""
+def top_k_accuracy(target: Classes, probability: Probabilities, k: int) -> float:
+    """Share of samples whose true class is among the k most probable; NaN without samples.
+
+    Among tied classes the lowest index comes first, as in arg-max, so top-1 equals the accuracy.
+    """
+    target, probability = probability_rows(target, probability)
     return float((true_rank(target, probability) < k).mean()) if len(target) else np.nan
 
 
-def roc_curve(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> RocCurve | None:
+def roc_curve(positive: Flags, score: Scores) -> RocCurve | None:
     """All points of the ROC curve; None where positives or negatives are missing."""
+    import sklearn.metrics  # half a second that importing this package should not cost
+
+    positive, score = ranking_arrays(positive, score)
     if positive.all() or not positive.any():
         return None
     return RocCurve(*sklearn.metrics.roc_curve(positive, score, drop_intermediate=False))
@@ -104,23 +115,32 @@ def auc_of_sums(sums: Float[np.ndarray, "... codes"]) -> Float[np.ndarray, "..."
     return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
 
 
-def auc(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> float:
-    """Area under the ROC curve; NaN where positives or negatives are missing."""
+def auc(positive: Flags, score: Scores) -> float:
+    """Area under the ROC curve; NaN where positives or negatives are missing.
+
+    >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])  # 3 of 4 pairs are ordered correctly
+    0.75
+    """
+    positive, score = ranking_arrays(positive, score)
     code = rank_code(positive, score)
     return float(auc_of_sums(np.bincount(code, minlength=code_length(code)).astype(np.float64)))
 
 
-def one_vs_rest_auc(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k"]:
-    """AUC of each class's probability against the rest; NaN for a class that does not occur, or alone does."""
+def one_vs_rest_auc(target: Classes, probability: Probabilities) -> Float[np.ndarray, "k"]:
+    """AUC of each class's probability against the rest; NaN for a class that is absent, or the only one present."""
+    target, probability = probability_rows(target, probability)
     return np.array([auc(target == c, probability[:, c]) for c in range(probability.shape[1])])
 
 
-def precision_recall_curve(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> PrecisionRecall | None:
+def precision_recall_curve(positive: Flags, score: Scores) -> PrecisionRecall | None:
     """All points of the precision-recall curve; None without a positive, which leaves recall undefined."""
+    import sklearn.metrics  # as in `roc_curve`
+
+    positive, score = ranking_arrays(positive, score)
     if not positive.any():
         return None
     precision, recall, threshold = sklearn.metrics.precision_recall_curve(positive, score)
-    # scikit-learn's order is rising, and it appends the point (1, 0), which no threshold gives.
+    # scikit-learn sorts by rising threshold and appends the point (1, 0), which no threshold produces
     return PrecisionRecall(precision[-2::-1], recall[-2::-1], threshold[::-1])
 
 
@@ -140,7 +160,15 @@ def at_ranks(correct: Real[np.ndarray, "n"] | Bool[np.ndarray, "n"], n_truth: in
 def area_under(
     precision: Float[np.ndarray, "p"], recall: Float[np.ndarray, "p"], interpolation: Interpolation = "at_tp"
 ) -> float:
-    """Average precision from points by falling threshold (recall rising). No point: 0; undefined recall: NaN."""
+    """Average precision from points by falling threshold (rising recall); 0 without points, NaN where recall is undefined.
+
+    UsageError for an unknown interpolation.
+    """
+    if interpolation not in _INTERPOLATIONS:
+        raise UsageError(
+            f"unknown interpolation {interpolation!r}",
+            suggestion(interpolation, dict.fromkeys(_INTERPOLATIONS), {"coco": "coco_101"}),
+        )
     if np.isnan(recall).any():
         return np.nan
     if interpolation == "at_tp":
@@ -153,9 +181,7 @@ def area_under(
     return float(np.r_[best, 0.0][first].mean())
 
 
-def average_precision(
-    positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"], interpolation: Interpolation = "at_tp"
-) -> float:
-    """Average precision of a score; tied scores are one point. NaN without a positive."""
+def average_precision(positive: Flags, score: Scores, interpolation: Interpolation = "at_tp") -> float:
+    """Average precision of a score; tied scores form one point. NaN without a positive."""
     curve = precision_recall_curve(positive, score)
     return np.nan if curve is None else area_under(curve.precision, curve.recall, interpolation)

@@ -25,7 +25,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.errors import UsageError, nearest
+from sightline.errors import UsageError
+from sightline.registry import lookup
 
 Position = Literal["none", "learned_1d", "learned_2d", "sinusoid", "relative"]
 Grid = tuple[int, int]
@@ -155,9 +156,7 @@ POSITIONS: Mapping[str, Callable[[Layout], nn.Module]] = {
 
 def position_embedding(name: str, layout: Layout) -> nn.Module:
     """A fresh position embedding by name; UsageError with the nearest name."""
-    if name not in POSITIONS:
-        raise UsageError(f"unknown position embedding {name!r}", nearest(name, POSITIONS))
-    return POSITIONS[name](layout)
+    return lookup("position embedding", name, POSITIONS)(layout)
 
 
 def position_similarity(embeddings: Float[Tensor, "n d"], grid: Grid) -> Float[Tensor, "h w h w"]:

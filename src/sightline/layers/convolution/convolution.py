@@ -18,8 +18,17 @@ from sightline.errors import UsageError
 from sightline.layers.arithmetic import output_size
 
 
+def _require_four_axes(**tensors: Tensor) -> None:
+    """UsageError unless each is (batch or filters, channels, height, width), with the index that adds the axes."""
+    for name, x in tensors.items():
+        if x.ndim != 4:
+            axes = {2: f"use {name}[None, None]", 3: f"use {name}[None]"}
+            raise UsageError(f"{name} has shape {tuple(x.shape)}, not four axes", axes.get(x.ndim, "pass (b, c, h, w)"))
+
+
 def zero_pad(x: Float[Tensor, "b c h w"], padding: int) -> Float[Tensor, "b c i j"]:
-    """A frame of zeros, `padding` pixels wide."""
+    """`x` with a border of zeros, `padding` pixels wide."""
+    _require_four_axes(x=x)
     b, c, h, w = x.shape
     padded = x.new_zeros(b, c, h + 2 * padding, w + 2 * padding)
     padded[:, :, padding : padding + h, padding : padding + w] = x
@@ -40,6 +49,7 @@ def correlate(
 
     A filter is as deep as what it sees: d = c / groups; k filters give k maps. UsageError where the depths disagree.
     """
+    _require_four_axes(x=x, kernel=kernel)
     (b, c, h, w), (k, d, p, q) = x.shape, kernel.shape
     if c != d * groups or k % groups:
         raise UsageError(f"{k} filters of depth {d} in {groups} group(s) cannot see {c} channels", f"use depth {c}")
@@ -62,7 +72,8 @@ def correlate(
 def convolve(
     x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "k d p q"], *, stride: int = 1, padding: int = 0
 ) -> Float[Tensor, "b k i j"]:
-    """Convolution as mathematics defines it, Σ h(m, n) f(i - m, j - n): the flipped kernel, correlated."""
+    """Convolution as mathematics defines it, Σ h(m, n) f(i - m, j - n): correlation with the flipped kernel."""
+    _require_four_axes(x=x, kernel=kernel)
     return correlate(x, kernel.flip(2, 3), stride=stride, padding=padding)
 
 
