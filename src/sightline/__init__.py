@@ -4,7 +4,8 @@
     run = sightline.train("digits", model="lenet5")
     sightline.evaluate(run)
 
-The names are those of `sightline.api`, loaded at first use: importing this package imports no torch.
+The names are those of `sightline.api`, and the packages `layers`, `losses`, `metrics` and `models`. All are loaded at
+first use: importing sightline imports no torch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sightline import layers as layers
+    from sightline import losses as losses
+    from sightline import metrics as metrics
+    from sightline import models as models
     from sightline.api import (
         Recipe,
         Run,
@@ -46,13 +51,16 @@ __all__ = [
     "train",
     "verify",
 ]
+_PACKAGES = ("layers", "losses", "metrics", "models")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"sightline.{name}")
     if name in __all__:
         return getattr(importlib.import_module("sightline.api"), name)
     raise AttributeError(f"module 'sightline' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from sightline.cli.wording import describe_text
 from sightline.errors import UsageError
 from sightline.models.create import create_model, default_input, outline
 from sightline.models.describe import describe
@@ -37,10 +38,11 @@ def test_sums_and_costs(name: str) -> None:
         "attention_multiply_adds",
         "other_multiply_adds",
         "layers",
+        "modules",
     ]
     assert json.loads(json.dumps(table)) == table
     layers = table["layers"]
-    assert all(list(row) == COLUMNS for row in layers)
+    assert all(list(row) in (COLUMNS, [*COLUMNS, "paper"]) for row in (*layers, *table["modules"]))
     assert len({row["name"] for row in layers}) == len(layers)
     assert sum(row["parameters"] for row in layers) == table["parameters"]
     assert sum(row["multiply_adds"] for row in layers) == table["multiply_adds"]
@@ -52,6 +54,42 @@ def test_sums_and_costs(name: str) -> None:
     last = [row for row in layers if row["output"]][-1]  # auxiliary heads idle
     assert last["output"] == [7]
     assert last["receptive_field"] is None
+
+
+@pytest.mark.parametrize("name", ["googlenet_paper", "vgg16", "vit_ti_16", "convnet", "densenet121", "unet"])
+def test_module_rows_are_totals(name: str) -> None:
+    """Every module with children has a row: the totals of the layers inside, and its own output."""
+    network = outline(name)
+    table = describe(name)
+    rows = {row["name"]: row for row in table["modules"]}
+    assert set(rows) == {name for name, module in network.named_modules() if list(module.children())}
+    assert (rows[""]["parameters"], rows[""]["multiply_adds"]) == (table["parameters"], table["multiply_adds"])
+    for path, row in rows.items():
+        inside = [each for each in table["layers"] if not path or each["name"].startswith((f"{path}.", f"{path}("))]
+        assert row["parameters"] == sum(each["parameters"] for each in inside), path
+        assert row["multiply_adds"] == sum(each["multiply_adds"] for each in inside), path
+        assert row["kind"] == type(network.get_submodule(path)).__name__
+
+
+def test_an_inception_block_shows_its_channels() -> None:
+    rows = {row["name"]: row for row in describe("googlenet_paper", options={"aux": False})["modules"]}
+    assert rows["inception3a"]["output"] == [256, 28, 28]
+    assert rows["inception3b"]["output"] == [480, 28, 28]
+    assert rows["inception3b"]["receptive_field"] == 91  # 27 + 2 · 4 · 8: two 5x5 at stride 8
+    text = describe_text(describe("googlenet_paper", options={"aux": False})).splitlines()
+    line = next(line for line in text if line.startswith("inception3b/"))
+    assert "480x28x28" in line
+    assert text.index(line) + 1 == next(i for i, line in enumerate(text) if line.startswith("  inception3b.branch1/"))
+    assert any(line.startswith("A row that ends in /") for line in text)
+
+
+def test_vgg_layers_carry_the_names_of_the_literature() -> None:
+    paper = {row["name"]: row["paper"] for row in describe("vgg16")["layers"] if "paper" in row}
+    assert list(paper.values())[:3] == ["conv1_1", "conv1_2", "pool1"]
+    assert [name for name in paper.values() if name.startswith("fc")] == ["fc6", "fc7", "fc8"]
+    assert sum(name.startswith("conv") for name in paper.values()) == 13
+    assert paper["trunk.28"] == "conv5_3"
+    assert "trunk.28 (conv5_3)" in describe_text(describe("vgg16"))
 
 
 @pytest.mark.parametrize(

@@ -63,20 +63,43 @@ def models_text(found: Mapping[str, Any]) -> str:
 
 
 def describe_text(found: Mapping[str, Any]) -> str:
-    rows = [("layer", "kind", "output", "parameters", "multiply-adds", "receptive field")]
-    for layer in found["layers"]:
-        output = "x".join(map(str, layer["output"])) if layer["output"] else ""
-        field = layer["receptive_field"]
-        seen = "" if field is None else "x".join(map(str, field)) if isinstance(field, Sequence) else str(field)
-        rows.append(
-            (layer["name"], layer["kind"], output, f"{layer['parameters']:,}", f"{layer['multiply_adds']:,}", seen)
-        )
+    columns = ("layer", "kind", "output", "parameters", "multiply-adds", "receptive field")
+    rows: list[tuple[str, ...]] = [columns]
+    rows += [(label, *_layer_cells(row)) for label, row in _module_tree(found["layers"], found["modules"])]
     attention = found["attention_multiply_adds"]
     more = f" and {attention:,} of attention" if attention else ""
     if other := found["other_multiply_adds"]:
         more += f" and {other:,} outside its layers"
     totals = f"{found['parameters']:,} parameters, {found['multiply_adds']:,} multiply-adds{more}"
-    return f"{_table(rows)}\n\n{found['name']}: {totals}"
+    note = "\nA row that ends in / is the total of the rows indented below it." if len(found["modules"]) > 1 else ""
+    return f"{_table(rows)}\n{note}\n{found['name']}: {totals}"
+
+
+def _module_tree(
+    layers: Sequence[Mapping[str, Any]], modules: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Layers in their order, indented; each module stands before the first of its layers."""
+    waiting = {row["name"]: row for row in modules if row["name"]}
+    tree = []
+    for row in layers:
+        path = row["name"].removesuffix("(own)")
+        parts = path.split(".")
+        for depth in range(1, len(parts) + 1):
+            name = ".".join(parts[:depth])
+            if name in waiting:
+                tree.append((f"{'  ' * (depth - 1)}{name}/", waiting.pop(name)))
+        paper = f" ({row['paper']})" if "paper" in row else ""
+        own = path and path != row["name"]  # a module's own parameters lie one level inside it
+        tree.append((f"{'  ' * (len(parts) - (not own))}{row['name']}{paper}", row))
+    return tree
+
+
+def _layer_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of a layer or module behind its name."""
+    output = "x".join(map(str, row["output"])) if row["output"] else ""
+    field = row["receptive_field"]
+    pixels = "" if field is None else "x".join(map(str, field)) if isinstance(field, Sequence) else str(field)
+    return row["kind"], output, f"{row['parameters']:,}", f"{row['multiply_adds']:,}", pixels
 
 
 def data_text(found: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ class ScaledTanh(nn.Module):
         self.amplitude, self.slope = amplitude, slope
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Same shape as `x`."""
         return self.amplitude * torch.tanh(self.slope * x)
 
 
@@ -39,6 +40,7 @@ class Maxout(nn.Module):
         self.linear = nn.Linear(in_features, pieces * out_features)
 
     def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """(b, in_features) → (b, out_features)."""
         return self.linear(x).unflatten(1, (self.pieces, -1)).amax(1)  # (b, pieces, k) → (b, k)
 
 

@@ -82,6 +82,7 @@ class Field:
 
     @property
     def size(self) -> int:
+        """Pixels from the first to the last, both included."""
         return self.last - self.first + 1
 
     def through(self, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> Field:

@@ -127,6 +127,7 @@ class FrozenBatchNorm(_BatchNorm):
         self.eval()
 
     def train(self, mode: bool = True) -> FrozenBatchNorm:
+        """Stay in evaluation mode whatever `mode` is."""
         return super().train(False)
 
     def _check_input_dim(self, x: Tensor) -> None:
@@ -161,6 +162,7 @@ class LocalResponseNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Same shape as `x`, (b, c, h, w)."""
         half = self.size // 2
         squares = F.pad(x.square(), (0, 0, 0, 0, half, half))  # (b, c + size - 1, h, w)
         windows = [squares[:, i : i + x.shape[1]] for i in range(self.size)]  # (b, c, h, w) each

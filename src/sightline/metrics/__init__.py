@@ -1,1 +1,116 @@
-"""Count metrics, rates, curves and calibration as pure functions of arrays."""
+"""Metrics as pure functions of arrays or lists. Undefined is NaN in arrays, None in dictionaries, never silently 0.
+
+>>> import sightline
+>>> sightline.metrics.auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+0.75
+"""
+
+from .average_precision import OperatingPoint, average_precisions, best_point, curve, ranking_ap
+from .calibration import (
+    Reliability,
+    brier_score,
+    confidence_bin,
+    expected_calibration_error,
+    log_loss,
+    log_losses,
+    reliability,
+)
+from .classification import Measured, Prepared, classification_metrics, measure, prepare
+from .counts import (
+    RATES,
+    Counts,
+    accuracy,
+    averaged,
+    balanced_accuracy,
+    confusion_matrix,
+    counts_from_sums,
+    matthews,
+    mean_defined,
+    one_vs_rest,
+    rate,
+)
+from .detection import coco_results, coco_truth, detection_metrics
+from .matching import ClassMatches, Match, Matched, box_overlap, mask_overlap, match, matched
+from .ranking import (
+    PrecisionRecall,
+    Ranks,
+    RocCurve,
+    area_under,
+    at_ranks,
+    auc,
+    average_precision,
+    one_vs_rest_auc,
+    precision_recall_curve,
+    roc_curve,
+    top_k_accuracy,
+    true_rank,
+)
+from .segmentation import (
+    boundary,
+    boundary_counts,
+    boundary_f,
+    dice,
+    intersection_over_union,
+    pixel_confusion,
+    segmentation_metrics,
+)
+
+__all__ = [
+    "RATES",
+    "ClassMatches",
+    "Counts",
+    "Match",
+    "Matched",
+    "Measured",
+    "OperatingPoint",
+    "PrecisionRecall",
+    "Prepared",
+    "Ranks",
+    "Reliability",
+    "RocCurve",
+    "accuracy",
+    "area_under",
+    "at_ranks",
+    "auc",
+    "average_precision",
+    "average_precisions",
+    "averaged",
+    "balanced_accuracy",
+    "best_point",
+    "boundary",
+    "boundary_counts",
+    "boundary_f",
+    "box_overlap",
+    "brier_score",
+    "classification_metrics",
+    "coco_results",
+    "coco_truth",
+    "confidence_bin",
+    "confusion_matrix",
+    "counts_from_sums",
+    "curve",
+    "detection_metrics",
+    "dice",
+    "expected_calibration_error",
+    "intersection_over_union",
+    "log_loss",
+    "log_losses",
+    "mask_overlap",
+    "match",
+    "matched",
+    "matthews",
+    "mean_defined",
+    "measure",
+    "one_vs_rest",
+    "one_vs_rest_auc",
+    "pixel_confusion",
+    "precision_recall_curve",
+    "prepare",
+    "ranking_ap",
+    "rate",
+    "reliability",
+    "roc_curve",
+    "segmentation_metrics",
+    "top_k_accuracy",
+    "true_rank",
+]

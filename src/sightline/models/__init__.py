@@ -1,19 +1,24 @@
-"""Networks: one family, one file. Importing the room registers them all in `MODELS`.
+"""Networks: one family, one file. Importing this package registers them all in `MODELS`.
 
-Every network keeps one contract, so that whatever is built on networks works on any of them:
+    >>> import sightline
+    >>> network = sightline.models.create_model("resnet18", num_classes=10)
+    >>> sightline.models.describe("resnet18")["parameters"]
+    11689512
 
-    forward(x)     (b, c, h, w) → (b, num_classes); with num_classes=0 the feature vector (b, channels[-1]). While one with
-                   auxiliary heads trains (GoogLeNet, `aux`): a NamedTuple of scores, its own first
-    features(x)    maps from fine to coarse; the feature vector is the last one's mean over space
-    channels       how many channels each of those maps has
-    input_size     (c, h, w) that it was published for, or can only be used with
-    normalisation  only where it was published for pixels on a scale of its own: what to subtract from pixels of 0 to 255,
-                   and to divide by. The others see images standardised by the training data
+Every network keeps one contract, so that code built on networks works with any of them:
+
+    forward(x)     (b, c, h, w) → (b, num_classes); with num_classes=0 the feature vector (b, channels[-1]). A network with
+                   auxiliary heads (GoogLeNet, `aux`) returns a NamedTuple in training mode, its own scores first
+    features(x)    maps from fine to coarse; the feature vector is the spatial mean of the last one
+    channels       the number of channels of each of those maps
+    input_size     (c, h, w) that it was published for, or the only one it accepts
+    normalisation  only where it was published for pixels on a scale of its own: (mean, deviation) for pixels from 0 to 255.
+                   All others see images standardised by the training data
     options        keyword-only, with the published values as defaults
-    UsageError     for an image that it cannot see
+    UsageError     for an image of a size or a number of channels that it cannot process
 
-Those filed under "segmentation" answer with (b, num_classes, h, w), the scores of each pixel of an image of any size; while
-they train, with a NamedTuple of these where they have auxiliary heads. They have `input_size` and options alike.
+Networks under the heading "segmentation" return (b, num_classes, h, w), class scores of every pixel, for images of any
+size; with auxiliary heads a NamedTuple of those in training mode. `input_size` and options are as above.
 """
 
 from sightline.models.boxes import faster_rcnn
@@ -45,32 +50,49 @@ from sightline.models.residual import (
 from sightline.models.transformers import vit
 
 from .catalogue import MODELS
+from .create import create_model, default_input, list_models, load_into, outline
+from .describe import describe
+from .folding import fold_batchnorm
+from .options import Option, model_options
+from .trace import trace
+from .weights import Fit
 
 __all__ = [
     "MODELS",
+    "Fit",
+    "Option",
     "alexnet",
     "backbones",
     "convnet",
+    "create_model",
+    "default_input",
     "densenet",
     "densenet_cifar",
+    "describe",
     "efficientnet",
     "faster_rcnn",
     "fcn",
+    "fold_batchnorm",
     "googlenet",
     "lenet",
     "lenet5_original",
     "lenet_1989",
     "linear",
+    "list_models",
+    "load_into",
     "maxout",
     "mlp",
     "mobilenet",
+    "model_options",
     "nin",
+    "outline",
     "preact_resnet",
     "resnet",
     "resnet_attention",
     "resnet_cifar",
     "resnext",
     "tiramisu",
+    "trace",
     "unet",
     "vgg",
     "vit",

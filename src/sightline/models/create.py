@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from sightline.randomness.keyed import torch_seeded
 
-from . import MODELS
+from .catalogue import MODELS
 from .options import model_options, understood
 from .weights import Fit, load
 

@@ -1,9 +1,9 @@
-"""A network as a table: every layer in the order it runs, with its size, cost and receptive field.
+"""A network as a table: every layer in the order it runs, with its output, cost and receptive field, and totals by module.
 
 One image of zeros is sent through in evaluation mode, on the "meta" device for a network given by name, so that nothing
-is allocated. Multiply-adds are those of convolutions and dense layers, for one image; what attention adds, the products of
-tokens with tokens, belongs to no weight and is given apart. A region network chooses what it looks at: its heads count
-with as many regions as its fresh weights propose.
+is allocated. Multiply-adds are those of convolutions and dense layers, for one image. The products of tokens with tokens
+in attention belong to no weight and are counted separately. A region network chooses the regions it looks at: its heads
+count with as many regions as its fresh weights propose.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .receptive import ReceptiveFields, View
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_NO_SHAPE = {"seed", "weights", "allow_network"}  # arguments of `create_model` that leave every shape alone
 
 
 def describe(
@@ -35,32 +36,35 @@ def describe(
     num_classes: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`{name, parameters, multiply_adds, attention_multiply_adds, other_multiply_adds, layers: [{name, kind, output,
-    parameters, multiply_adds, receptive_field}]}`.
+    """`{name, parameters, multiply_adds, attention_multiply_adds, other_multiply_adds, layers: [row], modules: [row]}`,
+    each row `{name, kind, output, parameters, multiply_adds, receptive_field}`.
 
-    input          (c, h, w) of one image; None: the published size of a network by name
-    num_classes    for a network by name; None: as published
-    options        of a network by name, see `model_options`
+    input          (c, h, w) of one image; None: the published size of a network given by name
+    num_classes    for a network given by name; None: as published
+    options        of a network given by name, see `model_options`
     layers         the leaves in the order they first run, and a row "…(own)" for parameters that a module with children
                    holds itself. A reused module has one row: its parameters once, its multiply-adds summed over its
-                   calls. What does not run is listed last, without output. The rows' sums are the totals.
+                   calls. Layers that do not run come last, without output. The rows add up to the totals.
+    modules        every module with children, "" being the network: its output, and the totals of all that it contains,
+                   so that an inception block's 480 channels are visible. A layer shared by two modules counts in both.
     attention_multiply_adds   of queries with keys and of weights with values, beyond all rows
-    other_multiply_adds   of no layer that is known here, such as `F.conv2d` in a forward or torch's own attention, as
-                   `torch.utils.flop_counter` finds them; 0 for the networks of this library
+    other_multiply_adds   counted by `torch.utils.flop_counter` outside these layers, such as `F.conv2d` in a forward or
+                   torch's own attention; 0 for the networks of this library
     output         the first output's shape without the batch; null where it is not one tensor
-    receptive_field   pixels of the input along a side ([height, width] where they differ), nothing clipped at the
-                   border; null after global mixing, or where it cannot be followed
+    receptive_field   pixels of the input along a side ([height, width] where they differ), not clipped at the border;
+                   null after global mixing, or where it cannot be traced
+    paper          only where the authors name the layer otherwise, such as conv1_1 of VGG
     """
     options = dict(options or {})
     if isinstance(model, str):
-        if options.keys() & {"seed", "weights", "allow_network"}:
+        if options.keys() & _NO_SHAPE:
             raise UsageError("seed, weights and allow_network change no shape", "leave them out")
         if num_classes is not None and "num_classes" in options:
-            raise UsageError("num_classes is given twice", "once, beside the options or among them")
+            raise UsageError("num_classes is given twice", "pass it once, beside the options or among them")
         size = input or default_input(model, **options)
-        name, network = model, _for_size(model, size, num_classes, options)
+        name, network = model, _network_for(model, size, num_classes, options)
     elif input is None:
-        raise UsageError("a network that is given itself needs the size of its images", "input=(c, h, w)")
+        raise UsageError("describe needs the size of the images for a network object", "pass input=(c, h, w)")
     else:
         size, name, network = input, type(model).__name__, model
     parameter = next(network.parameters(), torch.empty(0))
@@ -68,9 +72,9 @@ def describe(
     fields = ReceptiveFields(x)
     recorder = _Recorder(network, fields)
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), _evaluating(network), _layer_by_layer(), recorder.listening(), counter, fields:
+    with torch.no_grad(), _evaluation_mode(network), _unfused_attention(), recorder.hooks(), counter, fields:
         network(x)
-    layers = recorder.rows()
+    layers = recorder.layers()
     of_layers = sum(layer["multiply_adds"] for layer in layers)
     return {
         "name": name,
@@ -79,20 +83,21 @@ def describe(
         "attention_multiply_adds": recorder.attention,
         "other_multiply_adds": max(counter.get_total_flops() // 2 - of_layers - recorder.attention, 0),
         "layers": layers,
+        "modules": recorder.modules(),
     }
 
 
-def _for_size(name: str, size: tuple[int, int, int], num_classes: int | None, options: dict[str, Any]) -> nn.Module:
-    """A network for images of this size: those that are made for one size are told it."""
+def _network_for(name: str, size: tuple[int, int, int], num_classes: int | None, options: dict[str, Any]) -> nn.Module:
+    """The network for images of this size, which those built for one size take as `image_size`."""
     if "image_size" in model_options(name):
         options = {"image_size": size[1:]} | options
-    chooses = MODELS.heading(name) in ("detection", "instances")  # where to look, by numbers: shapes alone do not do
-    make = create_model if chooses else outline
+    # region networks choose where to look by the values of their scores: on the meta device there are none
+    make = create_model if MODELS.heading(name) in ("detection", "instances") else outline
     return make(name, **{"in_channels": size[0], "num_classes": num_classes} | options)
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; every module's own mode after."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -104,8 +109,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _layer_by_layer() -> Iterator[None]:
-    """Torch's own attention layers as the products that they are: nobody can count within its fused ones."""
+def _unfused_attention() -> Iterator[None]:
+    """Run torch's attention layers as separate products: inside its fused kernels nothing can be counted."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -115,63 +120,80 @@ def _layer_by_layer() -> Iterator[None]:
 
 
 class _Recorder:
-    """Listens to a forward pass and keeps one row a module."""
+    """Follows a forward pass by hooks and keeps order, output and cost of every module."""
 
     def __init__(self, model: nn.Module, fields: ReceptiveFields) -> None:
         self.model, self.fields = model, fields
         self.names = {module: name for name, module in model.named_modules()}
+        self.paper: Mapping[str, str] = getattr(model, "paper_names", {})
         self.order: list[nn.Module] = []
         self.outputs: dict[nn.Module, Any] = {}
         self.cost: dict[nn.Module, int] = {}
         self.attention = 0
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        with ExitStack() as hooks:
+    def hooks(self) -> Iterator[None]:
+        with ExitStack() as stack:
             for module in self.model.modules():
-                hooks.callback(module.register_forward_pre_hook(self._enter).remove)
-                hooks.callback(module.register_forward_hook(self._leave).remove)
+                stack.callback(module.register_forward_pre_hook(self._before).remove)
+                stack.callback(module.register_forward_hook(self._after).remove)
             yield
 
-    def _enter(self, module: nn.Module, _inputs: Any) -> None:
+    def _before(self, module: nn.Module, _inputs: Any) -> None:
         if module not in self.cost:
             self.order.append(module)
             self.cost[module] = 0
 
-    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.outputs.setdefault(module, self._seen(output))
+    def _after(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self.outputs.setdefault(module, self._shape_and_field(output))
         self.cost[module] += _multiply_adds(module, inputs, output)
         if isinstance(module, MultiHeadAttention):
             query, key, _value = inputs
             self.attention += 2 * query.numel() * key.shape[1]  # n·d for each of m keys: q·k, and the weighted values
 
-    def _seen(self, output: Any) -> tuple[list[int] | None, int | list[int] | None]:
-        """(shape without the batch, receptive field) now: a later operation may change the tensor in place."""
+    def _shape_and_field(self, output: Any) -> tuple[list[int] | None, int | list[int] | None]:
+        """(shape without the batch, receptive field), read now: a later operation may change the tensor in place."""
         if not isinstance(output, Tensor):
             return None, None
         return list(output.shape[1:]), _pixels(self.fields.of(output))
 
-    def rows(self) -> list[dict[str, Any]]:
+    def layers(self) -> list[dict[str, Any]]:
+        """A row for each leaf, and for each module with children that holds parameters itself."""
         counted: set[nn.Parameter] = set()
         rows = []
-        for module in (*self.order, *(m for m in self.model.modules() if m not in self.cost)):
+        for module in self._in_order():
             own = [p for p in module.parameters(recurse=False) if p not in counted]
             counted.update(own)
             leaf = next(module.children(), None) is None
-            if not leaf and not own:
-                continue
-            shape, field = self.outputs.get(module, (None, None))
-            rows.append(
-                {
-                    "name": self.names[module] if leaf else f"{self.names[module]}(own)",
-                    "kind": type(module).__name__,
-                    "output": shape,
-                    "parameters": sum(p.numel() for p in own),
-                    "multiply_adds": self.cost.get(module, 0),
-                    "receptive_field": field,
-                }
-            )
+            if leaf or own:
+                name = self.names[module] if leaf else f"{self.names[module]}(own)"
+                rows.append(self._row(module, name, own, self.cost.get(module, 0)))
         return rows
+
+    def modules(self) -> list[dict[str, Any]]:
+        """A row for each module with children, with the totals of everything inside."""
+        rows = []
+        for module in self._in_order():
+            if next(module.children(), None) is not None:
+                cost = sum(self.cost.get(inside, 0) for inside in module.modules())
+                rows.append(self._row(module, self.names[module], list(module.parameters()), cost))
+        return rows
+
+    def _in_order(self) -> list[nn.Module]:
+        """Modules in the order of their first calls; those that are never called (lists, idle heads) last."""
+        return [*self.order, *(m for m in self.model.modules() if m not in self.cost)]
+
+    def _row(self, module: nn.Module, name: str, parameters: list[nn.Parameter], cost: int) -> dict[str, Any]:
+        shape, field = self.outputs.get(module, (None, None))
+        row = {
+            "name": name,
+            "kind": type(module).__name__,
+            "output": shape,
+            "parameters": sum(p.numel() for p in parameters),
+            "multiply_adds": cost,
+            "receptive_field": field,
+        }
+        return row | ({"paper": self.paper[name]} if name in self.paper else {})
 
 
 def _multiply_adds(module: nn.Module, inputs: Any, output: Any) -> int:

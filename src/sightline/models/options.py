@@ -22,7 +22,7 @@ from torch import nn
 
 from sightline.errors import UsageError, nearest
 
-from . import MODELS
+from .catalogue import MODELS
 
 
 class Option(NamedTuple):

@@ -24,6 +24,7 @@ class View(NamedTuple):
     width: Field
 
     def joined(self, other: View) -> View | None:
+        """The view of a sum or concatenation; None where the strides differ."""
         height, width = self.height.joined(other.height), self.width.joined(other.width)
         return View(height, width) if height and width else None
 
@@ -37,6 +38,7 @@ class ReceptiveFields(TorchDispatchMode):
         self._note(x, View(Field(), Field()))
 
     def of(self, tensor: Tensor) -> View | None:
+        """The view of a tensor, or None where it is unknown or covers everything."""
         return self._views[id(tensor)][1] if id(tensor) in self._views else None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -53,6 +53,7 @@ class Fit:
 
     @property
     def licence(self) -> str:
+        """The licence of published weights, or "not known"."""
         return self.source.licence if self.source else "not known"
 
     @property

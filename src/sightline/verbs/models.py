@@ -30,18 +30,27 @@ def describe(
     options: Sequence[str] | Mapping[str, Any] = (),
     *,
     input: str | tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
     classes: int | None = None,
 ) -> dict[str, Any]:
-    """Layer by layer: output shape, parameters, multiply-adds, receptive field. `input` is CxHxW, or (c, h, w);
-    `options` are those of a network by name (`["small_images=true"]` or `{"small_images": True}`)."""
+    """Layer by layer and module by module: output shape, parameters, multiply-adds, receptive field.
+
+    input          "CxHxW", or (c, h, w)
+    options        of a network by name: `{"small_images": True}` or `["small_images=true"]`
+    num_classes    outputs of the head, for a network by name; `classes` is its older spelling
+    """
+    if classes is not None:
+        if num_classes is not None:
+            raise UsageError("num_classes is given twice", "leave out classes, its older spelling")
+        num_classes = classes
     given = dict(options) if isinstance(options, Mapping) else parse_overrides(options)
     shape = parse_shape(input) if isinstance(input, str) else input
-    return describe_network(model, input=shape, num_classes=classes, options=given)
+    return describe_network(model, input=shape, num_classes=num_classes, options=given)
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:
     """ "3x224x224" → (3, 224, 224)."""
     parts = text.lower().split("x")
     if len(parts) != 3 or not all(p.isdecimal() and int(p) > 0 for p in parts):
-        raise UsageError(f"input {text!r} is not CxHxW", "for example 3x224x224")
+        raise UsageError(f"input {text!r} is not CxHxW", "use channels, height and width, such as 3x224x224")
     return int(parts[0]), int(parts[1]), int(parts[2])

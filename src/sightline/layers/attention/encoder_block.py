@@ -43,6 +43,7 @@ class EncoderBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
     ) -> Float[Tensor, "b n d"]:
+        """Tokens (b, n, d) → (b, n, d); `bias` is added to the attention logits."""
         y = self._read(x)
         y = self.skip(self.dropout(self.self_attention(y, y, y, bias=bias)))
         if self.norm_first:

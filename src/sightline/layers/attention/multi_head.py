@@ -78,6 +78,7 @@ class AdditiveAttention(nn.Module):
     def forward(
         self, query: Float[Tensor, "b n _"], key: Float[Tensor, "b m _"], value: Float[Tensor, "b m v"]
     ) -> Attended:
+        """Queries (b, n, .), keys (b, m, .), values (b, m, v) → output (b, n, v) and weights (b, n, m)."""
         hidden = torch.tanh(self.of_query(query)[:, :, None] + self.of_key(key)[:, None])  # (b, n, m, width)
         weights = self.score(hidden)[..., 0].softmax(-1)  # (b, n, m)
         return Attended(weights @ value, weights)

@@ -64,10 +64,13 @@ class Layout(NamedTuple):
 
     @property
     def tokens(self) -> int:
+        """Number of tokens, those ahead of the patches included."""
         return self.ahead + self.grid[0] * self.grid[1]
 
 
 class LearnedPositions(nn.Module):
+    """A learned vector for each place in the sequence (learned_1d)."""
+
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         self.grid, self.ahead = layout.grid, layout.ahead
@@ -89,13 +92,17 @@ class LearnedPositions(nn.Module):
         return torch.cat([ahead, picture.flatten(2).transpose(1, 2).to(places.dtype)], 1)  # (1, d, h, w) → (1, n, d)
 
     def embeddings(self) -> Float[Tensor, "1 n d"]:
+        """The embeddings (1, n, d)."""
         return self.weight
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Tokens (b, n, d) plus their embeddings."""
         return x + self.embeddings()
 
 
 class GridPositions(nn.Module):
+    """Half a learned vector for each row, half for each column (learned_2d)."""
+
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         (h, w), half = layout.grid, layout.width // 2
@@ -107,25 +114,31 @@ class GridPositions(nn.Module):
         nn.init.normal_(self.column, std=0.02)
 
     def embeddings(self) -> Float[Tensor, "1 n d"]:
+        """The embeddings (1, n, d); zeros for tokens ahead of the patches."""
         h, w = len(self.row), len(self.column)
         row, column = self.row[:, None].expand(h, w, -1), self.column[None].expand(h, w, -1)  # (h, w, d/2)
         places = torch.cat([row, column], 2).flatten(0, 1)  # (h · w, d)
         return F.pad(places, (0, 0, self.ahead, 0))[None]
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Tokens (b, n, d) plus their embeddings."""
         return x + self.embeddings()
 
 
 class SinusoidPositions(nn.Module):
+    """Fixed sines and cosines of the place in the sequence (sinusoid)."""
+
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         places = sinusoid(layout.tokens, layout.width).to(torch.get_default_dtype())
         self.register_buffer("places", places[None], persistent=False)  # follows from the shape
 
     def embeddings(self) -> Float[Tensor, "1 n d"]:
+        """The embeddings (1, n, d)."""
         return self.get_buffer("places")
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Tokens (b, n, d) plus their embeddings."""
         return x + self.embeddings()
 
 
@@ -141,6 +154,7 @@ class RelativeBias(nn.Module):
         self.register_buffer("offsets", relative_offsets(layout.grid), persistent=False)
 
     def forward(self) -> Float[Tensor, "1 heads n n"]:
+        """The bias of the attention logits, (1, heads, n, n)."""
         bias = self.weight[self.get_buffer("offsets")]  # (h · w, h · w, heads)
         return F.pad(bias.permute(2, 0, 1), (self.ahead, 0, self.ahead, 0))[None]
 

@@ -28,9 +28,11 @@ class SqueezeExcite(nn.Module):
         self.activation = activation()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """`x` (b, c, h, w) with each channel scaled by its weight."""
         return x * self.weights(x)
 
     def weights(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
+        """The weight of each channel, (b, c, 1, 1), between 0 and 1."""
         z = x.mean((2, 3), keepdim=True)  # (b, c, 1, 1)
         return torch.sigmoid(self.fc2(self.activation(self.fc1(z))))
 
@@ -44,6 +46,7 @@ class ChannelAttention(nn.Module):
         self.fc1, self.fc2 = nn.Conv2d(channels, squeezed, 1, bias=bias), nn.Conv2d(squeezed, channels, 1, bias=bias)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
+        """(b, c, h, w) → (b, c, 1, 1)."""
         mean, most = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)  # (b, c, 1, 1)
         return torch.sigmoid(self.fc2(self.fc1(mean).relu()) + self.fc2(self.fc1(most).relu()))
 
@@ -56,6 +59,7 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+        """(b, c, h, w) → (b, 1, h, w)."""
         both = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)  # (b, 2, h, w)
         return torch.sigmoid(self.conv(both))
 
@@ -68,5 +72,6 @@ class CBAM(nn.Module):
         self.channel, self.spatial = ChannelAttention(channels), SpatialAttention()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """`x` (b, c, h, w) scaled by channel and by place."""
         x = self.channel(x) * x
         return self.spatial(x) * x

@@ -27,6 +27,7 @@ class Unit(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, outputs, h/stride, w/stride)."""
         y = self.conv(x)  # (b, outputs, h/s, w/s)
         return self.relu(y if self.bn is None else self.bn(y))
 
@@ -42,6 +43,7 @@ class NaiveInception(nn.Module):
         self.branch4 = nn.MaxPool2d(3, stride=1, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """The four branches, concatenated along the channels."""
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
@@ -77,4 +79,5 @@ class Inception(nn.Module):
         self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), unit(inputs, pooled))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """The four branches, concatenated along the channels."""
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)

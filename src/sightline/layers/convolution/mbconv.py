@@ -67,5 +67,6 @@ class MBConv(nn.Module):
         self.stochastic_depth = StochasticDepth(drop) if stride == 1 and inputs == outputs else None
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, outputs, h/stride, w/stride)."""
         y = self.block(x)  # (b, d, h/s, w/s)
         return y if self.stochastic_depth is None else self.stochastic_depth(y).add_(x)

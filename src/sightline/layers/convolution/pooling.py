@@ -27,6 +27,7 @@ class TrainableSubsample(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+        """(b, c, h, w) → (b, c, h/2, w/2)."""
         mean = F.avg_pool2d(x, 2)  # (b, c, h/2, w/2)
         return torch.sigmoid(self.alpha[:, None, None] * mean - self.beta[:, None, None])
 

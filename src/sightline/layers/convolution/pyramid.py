@@ -30,6 +30,7 @@ class FeaturePyramid(nn.Module):
         self.extra_blocks = coarsest
 
     def forward(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> list[Float[Tensor, "b d _ _"]]:
+        """Maps (b, inputs[i], h_i, w_i) → maps (b, width, h_i, w_i), and those of `coarsest`."""
         inner = [lateral(x) for lateral, x in zip(self.inner_blocks, maps, strict=True)]  # (b, width, h_i, w_i) each
         for i in range(len(inner) - 2, -1, -1):  # from the coarsest down: each adds what is above it
             inner[i] = inner[i] + F.interpolate(inner[i + 1], size=inner[i].shape[-2:], mode="nearest")
@@ -41,4 +42,5 @@ class LastLevelMaxPool(nn.Module):
     """One map of half the size: every second pixel of the coarsest (a pooling whose window is one pixel)."""
 
     def forward(self, x: Float[Tensor, "b d h w"]) -> list[Float[Tensor, "b d i j"]]:
+        """(b, d, h, w) → [(b, d, h/2, w/2)], odd sizes rounded up."""
         return [x[:, :, ::2, ::2]]

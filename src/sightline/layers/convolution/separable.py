@@ -38,6 +38,7 @@ class Separable(nn.Module):
         self.relu = activation(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, outputs, h/stride, w/stride)."""
         x = self.relu(self.bn1(self.depthwise(x)))  # (b, inputs, h/s, w/s)
         return self.relu(self.bn2(self.pointwise(x)))  # (b, outputs, h/s, w/s)
 

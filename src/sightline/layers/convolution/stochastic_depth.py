@@ -22,6 +22,7 @@ class StochasticDepth(nn.Module):
         self.rate = rate
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """Same shape as `x`; the identity in evaluation mode."""
         if not self.training or self.rate == 0:
             return x
         keep = 1 - self.rate
@@ -29,4 +30,5 @@ class StochasticDepth(nn.Module):
         return x * (kept / keep)
 
     def extra_repr(self) -> str:
+        """The rate, for `print(module)`."""
         return f"rate={self.rate:g}"

@@ -26,6 +26,7 @@ class PyramidBackbone(nn.Module):
         self.fpn = FeaturePyramid(body.channels, width, coarsest=LastLevelMaxPool())
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b d _ _"]]:
+        """Images → five maps (b, width, ., .) at strides 4, 8, 16, 32, 64."""
         return self.fpn(self.body.features(x))
 
 
@@ -63,6 +64,7 @@ class DenseHead(nn.Module):
         self.fc6, self.fc7 = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
 
     def forward(self, x: Float[Tensor, "r d s s"]) -> Float[Tensor, "r f"]:
+        """(r, d, s, s) → (r, hidden)."""
         return F.relu(self.fc7(F.relu(self.fc6(x.flatten(1)))))  # (r, d·s·s) → (r, f)
 
 
@@ -75,6 +77,7 @@ class BoxPredictor(nn.Module):
         self.bbox_pred = nn.Linear(hidden, (classes + 1) * 4)
 
     def forward(self, x: Float[Tensor, "r f"]) -> tuple[Float[Tensor, "r c"], Float[Tensor, "r c 4"]]:
+        """(r, hidden) → class logits (r, classes + 1) and box deltas (r, classes + 1, 4)."""
         return self.cls_score(x), self.bbox_pred(x).unflatten(1, (-1, 4))  # (r, c·4) → (r, c, 4)
 
 
@@ -102,6 +105,7 @@ class MaskPredictor(nn.Module):
         nn.init.normal_(self.mask_fcn_logits.weight, std=0.001)  # detectron2's; by fan-out it starts sure and wrong
 
     def forward(self, x: Float[Tensor, "m d s s"]) -> Float[Tensor, "m c z z"]:
+        """(m, width, s, s) → mask logits (m, classes + 1, 2s, 2s)."""
         return self.mask_fcn_logits(F.relu(self.conv5_mask(x)))
 
 

@@ -98,6 +98,7 @@ class AlexNet(nn.Module):
                 nn.init.ones_(layer.get_parameter("bias"))
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Maps after each pooling, (b, 96, 27, 27), (b, 256, 13, 13), (b, 256, 6, 6), and the vector (b, 4096, 1, 1)."""
         require_at_least(x, self.input_size[0], self.smallest)
         p1 = self.pool1(self.norm1(self.relu(self.conv1(x))))  # (b, 96, 27, 27), of 227x227 pixels
         p2 = self.pool2(self.norm2(self.relu(self.conv2(p1))))  # (b, 256, 13, 13)
@@ -109,6 +110,7 @@ class AlexNet(nn.Module):
         return [p1, p2, p5, vector[:, :, None, None]]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc8(self.features(x)[-1].flatten(1))
 
 
@@ -123,14 +125,23 @@ def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def alexnet(**options) -> AlexNet:
+    """AlexNet in one tower, Krizhevsky 2014, arXiv:1404.5997, in torchvision's sizes.
+
+    61.1 M parameters at (3, 224, 224).
+    """
     return AlexNet(ONE_TOWER, **options)
 
 
 @MODELS.register
 def alexnet_table(**options) -> AlexNet:
+    """AlexNet without groups, Krizhevsky et al. 2012, figure 2: 62.4 M parameters at (3, 227, 227)."""
     return AlexNet(TABLE, **options)
 
 
 @MODELS.register
 def alexnet_original(**options) -> AlexNet:
+    """AlexNet with conv2, conv4 and conv5 in two groups, Krizhevsky et al. 2012, figure 2.
+
+    61.0 M parameters at (3, 227, 227).
+    """
     return AlexNet(ORIGINAL, **options)

@@ -71,6 +71,7 @@ class AuxiliaryHead(nn.Module):
         self.relu, self.dropout = nn.ReLU(inplace=True), nn.Dropout(0.7)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Map (b, inputs, h, w) → scores (b, classes)."""
         y = self.conv(self.to4x4(self.pool(x)))  # (b, 128, 4, 4)
         return self.fc2(self.dropout(self.relu(self.fc1(y.flatten(1)))))
 
@@ -145,6 +146,7 @@ class GoogLeNet(nn.Module):
         return [c1, c3, c3b, c4e, c5b]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"] | WithAuxiliaries:
+        """Class scores (b, num_classes); `WithAuxiliaries` in training mode; with num_classes=0 the vector (b, 1024)."""
         if self.training and self.aux1 is not None:
             require_at_least(x, self.input_size[0], self.smallest_to_train)
         *_, c4a, c4d, _, c5b = self._maps(x)
@@ -172,9 +174,17 @@ class GoogLeNet(nn.Module):
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def googlenet(**options) -> GoogLeNet:
+    """GoogLeNet in torchvision's form (batch norm), Szegedy et al. 2014, arXiv:1409.4842.
+
+    13.0 M parameters at (3, 224, 224).
+    """
     return GoogLeNet(TORCHVISION, **options)
 
 
 @MODELS.register
 def googlenet_paper(**options) -> GoogLeNet:
+    """GoogLeNet, Szegedy et al. 2014, arXiv:1409.4842, table 1, with both auxiliary heads.
+
+    13.4 M parameters at (3, 224, 224).
+    """
     return GoogLeNet(PAPER, **options)

@@ -44,6 +44,7 @@ class LeNet5(nn.Module):
         initialise(self, "xavier")
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """(b, 6, 28, 28), (b, 16, 10, 10), (b, 120, 1, 1) and (b, 84, 1, 1), each after its tanh."""
         require_exactly(x, *self.input_size)
         c1 = self.tanh(self.conv1(x))  # (b, 6, 28, 28)
         c2 = self.tanh(self.conv2(self.pool1(c1)))  # (b, 16, 10, 10)
@@ -52,9 +53,11 @@ class LeNet5(nn.Module):
         return [c1, c2, c3, f4[:, :, None, None]]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc2(self.features(x)[-1].flatten(1))
 
 
 @MODELS.register
 def lenet5(**options) -> LeNet5:
+    """LeNet-5 as usually drawn today, after LeCun et al. 1998: 61,706 parameters at (1, 32, 32)."""
     return LeNet5(**options)

@@ -80,6 +80,7 @@ class Subsample(nn.Module):
         start_in_range(self.alpha, self.beta, inputs=4)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+        """(b, c, h, w) → (b, c, h/2, w/2)."""
         total = 4 * F.avg_pool2d(x, 2)  # (b, c, h/2, w/2)
         return self.tanh(self.alpha[:, None, None] * total + self.beta[:, None, None])
 
@@ -93,6 +94,7 @@ class Likeness(nn.Module):
         self.register_buffer("pictures", pictures)
 
     def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """(b, d) → (b, k)."""
         return -(x[:, None] - self.pictures).square().sum(2)  # (b, k, d) → (b, k)
 
 
@@ -119,6 +121,7 @@ class LeNet5Original(nn.Module):
         start_layers_in_range(self)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """C1 (b, 6, 28, 28), C3 (b, 16, 10, 10), C5 (b, 120, 1, 1) and F6 (b, 84, 1, 1)."""
         require_exactly(x, *self.input_size)
         c1 = self.tanh(self.c1(x))  # (b, 6, 28, 28)
         c3 = self.tanh(self.c3(self.s2(c1)))  # (b, 16, 10, 10)
@@ -127,9 +130,11 @@ class LeNet5Original(nn.Module):
         return [c1, c3, c5, f6[:, :, None, None]]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.output(self.features(x)[-1].flatten(1))
 
 
 @MODELS.register
 def lenet5_original(**options) -> LeNet5Original:
+    """LeNet-5 as published, LeCun et al. 1998, figure 2: 60,000 parameters at (1, 32, 32)."""
     return LeNet5Original(**options)

@@ -75,6 +75,7 @@ class Plane(nn.Module):
         start_in_range(self.bias, inputs=inputs)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, c, h, w) → (b, 12, h/2, w/2), odd sizes rounded up."""
         x = F.pad(x, (2, 2, 2, 2), value=BACKGROUND)  # (b, c, h + 4, w + 4)
         return self.tanh(self.connections(x) + self.bias)
 
@@ -102,6 +103,7 @@ class LeNet1989(nn.Module):
         start_layers_in_range(self)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """H1 (b, 12, 8, 8), H2 (b, 12, 4, 4) and H3 (b, 30, 1, 1)."""
         require_exactly(x, *self.input_size)
         h1 = self.h1(x)  # (b, 12, 8, 8)
         h2 = self.h2(h1)  # (b, 12, 4, 4)
@@ -109,9 +111,11 @@ class LeNet1989(nn.Module):
         return [h1, h2, h3[:, :, None, None]]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc(self.features(x)[-1].flatten(1))
 
 
 @MODELS.register
 def lenet_1989(**options) -> LeNet1989:
+    """The zip-code network, LeCun et al. 1989: 9,760 parameters at (1, 16, 16)."""
     return LeNet1989(**options)

@@ -32,10 +32,12 @@ class LinearClassifier(nn.Module):
         initialise(self, "normal")
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b d 1 1"]]:
+        """The image itself, every pixel a channel: (b, c·h·w, 1, 1)."""
         require_exactly(x, *self.input_size)
         return [x.flatten(1)[:, :, None, None]]  # (b, c·h·w, 1, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc(self.features(x)[-1].flatten(1))
 
     def templates(self) -> Float[Tensor, "k c h w"]:
@@ -47,4 +49,5 @@ class LinearClassifier(nn.Module):
 
 @MODELS.register
 def linear(**options) -> LinearClassifier:
+    """Linear classifier, one template for each class: 30,730 parameters at (3, 32, 32)."""
     return LinearClassifier(**options)

@@ -57,6 +57,7 @@ class MLP(nn.Module):
         initialise(self, "he" if activation in _RECTIFIERS else "xavier")
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ 1 1"]]:
+        """The units of each hidden layer, (b, units, 1, 1); without hidden layers the pixels."""
         require_exactly(x, *self.input_size)
         a = x.flatten(1)  # (b, c·h·w)
         units = []
@@ -66,9 +67,11 @@ class MLP(nn.Module):
         return [a[:, :, None, None] for a in units or [a]]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc(self.features(x)[-1].flatten(1))
 
 
 @MODELS.register
 def mlp(**options) -> MLP:
+    """Multilayer perceptron 784-300-100-10, LeCun et al. 1998, with ReLU: 266,610 parameters at (1, 28, 28)."""
     return MLP(**options)

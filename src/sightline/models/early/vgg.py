@@ -43,6 +43,7 @@ class Pyramid(nn.Sequential):
     """All layers in one row, as torchvision numbers them; answers with the maps behind the five poolings."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Maps after the five poolings: (b, 64, h/2, w/2) … (b, 512, h/32, w/32)."""
         maps = []
         for layer in self:
             x = layer(x)
@@ -52,6 +53,7 @@ class Pyramid(nn.Sequential):
 
 
 def stages(plan: Plan, in_channels: int, batch_norm: bool, lrn: bool = False) -> Pyramid:
+    """The five convolutional stages of a plan, initialised from He's Gaussian of variance 2 / fan-out."""
     layers: list[nn.Module] = []
     for kernels, outputs in zip(plan, CHANNELS, strict=True):
         for kernel in kernels:
@@ -64,6 +66,20 @@ def stages(plan: Plan, in_channels: int, batch_norm: bool, lrn: bool = False) ->
     pyramid = Pyramid(*layers)
     initialise(pyramid, "he_out")
     return pyramid
+
+
+def paper_names(trunk: Pyramid, classifier: nn.Sequential) -> dict[str, str]:
+    """Module name → the authors' name of the layer in their Caffe models, which the literature uses: trunk.0 → conv1_1."""
+    names, stage, number = {}, 1, 0
+    for index, layer in enumerate(trunk):
+        if isinstance(layer, nn.Conv2d):
+            number += 1
+            names[f"trunk.{index}"] = f"conv{stage}_{number}"
+        elif isinstance(layer, nn.MaxPool2d):
+            names[f"trunk.{index}"] = f"pool{stage}"
+            stage, number = stage + 1, 0
+    dense = [index for index, layer in enumerate(classifier) if isinstance(layer, nn.Linear)]
+    return names | {f"classifier.{index}": f"fc{stage + i}" for i, index in enumerate(dense)}
 
 
 class VGG(nn.Module):
@@ -101,8 +117,10 @@ class VGG(nn.Module):
             layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         self.classifier = nn.Sequential(*layers, nn.Linear(widths[-1], num_classes) if num_classes else nn.Identity())
         initialise(self.classifier, "normal")
+        self.paper_names = paper_names(self.trunk, self.classifier)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Maps after the five poolings, (b, 64, h/2, w/2) … (b, 512, h/32, w/32), and the vector (b, 4096, 1, 1)."""
         require_at_least(x, self.input_size[0], 32)
         maps = self.trunk(x)  # (b, 64, h/2, w/2) … (b, 512, h/32, w/32)
         if len(self.classifier) > 1:
@@ -113,6 +131,7 @@ class VGG(nn.Module):
         return maps
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.classifier[-1](self.features(x)[-1].mean((2, 3)))
 
 
@@ -122,49 +141,77 @@ as_torchvision = features_as_trunk
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def vgg11(**options) -> VGG:
+    """VGG-11, Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column A: 132.9 M parameters at (3, 224, 224)."""
     return VGG(A, **options)
 
 
 @MODELS.register
 def vgg11_lrn(**options) -> VGG:
+    """VGG-11 with local response normalisation, Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column A-LRN.
+
+    132.9 M parameters at (3, 224, 224).
+    """
     return VGG(A, lrn=True, **options)
 
 
 @MODELS.register
 def vgg11_bn(**options) -> VGG:
+    """VGG-11 with batch norm, torchvision's form of Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column A.
+
+    132.9 M parameters at (3, 224, 224).
+    """
     return VGG(A, batch_norm=True, **options)
 
 
 @MODELS.register
 def vgg13(**options) -> VGG:
+    """VGG-13, Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column B: 133.0 M parameters at (3, 224, 224)."""
     return VGG(B, **options)
 
 
 @MODELS.register
 def vgg13_bn(**options) -> VGG:
+    """VGG-13 with batch norm, torchvision's form of Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column B.
+
+    133.1 M parameters at (3, 224, 224).
+    """
     return VGG(B, batch_norm=True, **options)
 
 
 @MODELS.register
 def vgg16c(**options) -> VGG:
+    """VGG-16 with 1x1 convolutions, Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column C.
+
+    133.6 M parameters at (3, 224, 224).
+    """
     return VGG(C, **options)
 
 
 @MODELS.register
 def vgg16(**options) -> VGG:
+    """VGG-16, Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column D: 138.4 M parameters at (3, 224, 224)."""
     return VGG(D, **options)
 
 
 @MODELS.register
 def vgg16_bn(**options) -> VGG:
+    """VGG-16 with batch norm, torchvision's form of Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column D.
+
+    138.4 M parameters at (3, 224, 224).
+    """
     return VGG(D, batch_norm=True, **options)
 
 
 @MODELS.register
 def vgg19(**options) -> VGG:
+    """VGG-19, Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column E: 143.7 M parameters at (3, 224, 224)."""
     return VGG(E, **options)
 
 
 @MODELS.register
 def vgg19_bn(**options) -> VGG:
+    """VGG-19 with batch norm, torchvision's form of Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, column E.
+
+    143.7 M parameters at (3, 224, 224).
+    """
     return VGG(E, batch_norm=True, **options)

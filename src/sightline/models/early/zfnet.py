@@ -71,6 +71,7 @@ class ZFNet(nn.Module):
         initialise(self, "he" if small_images else "normal")
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Maps after each pooling, (b, 96, 55, 55), (b, 256, 13, 13), (b, 256, 6, 6), and the vector (b, 4096, 1, 1)."""
         require_at_least(x, self.input_size[0], self.smallest)
         p1 = self.norm1(self.pool1(self.relu(self.conv1(x))))  # (b, 96, 55, 55), of 224x224 pixels
         p2 = self.norm2(self.pool2(self.relu(self.conv2(p1))))  # (b, 256, 13, 13)
@@ -82,15 +83,21 @@ class ZFNet(nn.Module):
         return [p1, p2, p5, vector[:, :, None, None]]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc8(self.features(x)[-1].flatten(1))
 
 
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def zfnet(**options) -> ZFNet:
+    """ZFNet, Zeiler & Fergus 2013, arXiv:1311.2901, figure 3: 62.4 M parameters at (3, 224, 224)."""
     return ZFNet((384, 384, 256), **options)
 
 
 @MODELS.register
 def zfnet_wide(**options) -> ZFNet:
+    """ZFNet with wider last layers, Zeiler & Fergus 2013, arXiv:1311.2901, table 2 (b).
+
+    107.6 M parameters at (3, 224, 224).
+    """
     return ZFNet((512, 1024, 512), **options)

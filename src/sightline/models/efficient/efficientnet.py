@@ -171,6 +171,7 @@ class EfficientNet(nn.Module):
             self.classifier = nn.Sequential(nn.Dropout(share), head)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """The last map at each stride 2, 4, 8, 16, 32; of B0 from (b, 16, h/2, w/2) to (b, 1280, h/32, w/32)."""
         require_at_least(x, self.input_size[0], self.smallest)
         maps = []
         for index, stage in enumerate(self.trunk):
@@ -180,6 +181,7 @@ class EfficientNet(nn.Module):
         return maps
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.classifier(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
@@ -226,39 +228,47 @@ def unlike_timm(network: EfficientNet) -> str:
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def efficientnet_b0(**options) -> EfficientNet:
+    """EfficientNet-B0, Tan & Le 2019, arXiv:1905.11946, table 2: 5.3 M parameters at (3, 224, 224)."""
     return EfficientNet(PUBLISHED[0], **options)
 
 
 @MODELS.register
 def efficientnet_b1(**options) -> EfficientNet:
+    """EfficientNet-B1, Tan & Le 2019, arXiv:1905.11946, table 2: 7.8 M parameters at (3, 240, 240)."""
     return EfficientNet(PUBLISHED[1], **options)
 
 
 @MODELS.register
 def efficientnet_b2(**options) -> EfficientNet:
+    """EfficientNet-B2, Tan & Le 2019, arXiv:1905.11946, table 2: 9.1 M parameters at (3, 260, 260)."""
     return EfficientNet(PUBLISHED[2], **options)
 
 
 @MODELS.register
 def efficientnet_b3(**options) -> EfficientNet:
+    """EfficientNet-B3, Tan & Le 2019, arXiv:1905.11946, table 2: 12.2 M parameters at (3, 300, 300)."""
     return EfficientNet(PUBLISHED[3], **options)
 
 
 @MODELS.register
 def efficientnet_b4(**options) -> EfficientNet:
+    """EfficientNet-B4, Tan & Le 2019, arXiv:1905.11946, table 2: 19.3 M parameters at (3, 380, 380)."""
     return EfficientNet(PUBLISHED[4], **options)
 
 
 @MODELS.register
 def efficientnet_b5(**options) -> EfficientNet:
+    """EfficientNet-B5, Tan & Le 2019, arXiv:1905.11946, table 2: 30.4 M parameters at (3, 456, 456)."""
     return EfficientNet(PUBLISHED[5], **options)
 
 
 @MODELS.register
 def efficientnet_b6(**options) -> EfficientNet:
+    """EfficientNet-B6, Tan & Le 2019, arXiv:1905.11946, table 2: 43.0 M parameters at (3, 528, 528)."""
     return EfficientNet(PUBLISHED[6], **options)
 
 
 @MODELS.register
 def efficientnet_b7(**options) -> EfficientNet:
+    """EfficientNet-B7, Tan & Le 2019, arXiv:1905.11946, table 2: 66.3 M parameters at (3, 600, 600)."""
     return EfficientNet(PUBLISHED[7], **options)

@@ -85,6 +85,7 @@ class MobileNet(nn.Module):
                 he(layer.weight)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """(b, 64, h/2, w/2), (b, 128, h/4, w/4), (b, 256, h/8, w/8), (b, 512, h/16, w/16), (b, 1024, h/32, w/32) at width 1."""
         require_at_least(x, self.input_size[0], self.smallest)
         x = self.relu(self.bn1(self.conv1(x)))  # (b, 32, h/2, w/2)
         c1 = self.layer1(x)  # (b, 64, h/2, w/2)
@@ -95,6 +96,7 @@ class MobileNet(nn.Module):
         return [c1, c2, c3, c4, c5]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
@@ -123,19 +125,32 @@ def unlike_timm(network: MobileNet) -> str:
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def mobilenet_v1(**options) -> MobileNet:
+    """MobileNet, Howard et al. 2017, arXiv:1704.04861, table 1: 4.2 M parameters at (3, 224, 224)."""
     return MobileNet(**options)
 
 
 @MODELS.register
 def mobilenet_v1_075(**options) -> MobileNet:
+    """MobileNet with width multiplier 0.75, Howard et al. 2017, arXiv:1704.04861, table 6.
+
+    2.6 M parameters at (3, 224, 224).
+    """
     return MobileNet(width=0.75, **options)
 
 
 @MODELS.register
 def mobilenet_v1_050(**options) -> MobileNet:
+    """MobileNet with width multiplier 0.5, Howard et al. 2017, arXiv:1704.04861, table 6.
+
+    1.3 M parameters at (3, 224, 224).
+    """
     return MobileNet(width=0.5, **options)
 
 
 @MODELS.register
 def mobilenet_v1_025(**options) -> MobileNet:
+    """MobileNet with width multiplier 0.25, Howard et al. 2017, arXiv:1704.04861, table 6.
+
+    470,072 parameters at (3, 224, 224).
+    """
     return MobileNet(width=0.25, **options)

@@ -47,6 +47,7 @@ class Dense(nn.Module):
         self.layers = nn.ModuleList(layer(inputs + i * growth, growth, 3, dropout) for i in range(layers))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """(b, inputs, h, w) → (b, layers · growth, h, w)."""
         made: list[Tensor] = []
         for each in self.layers:
             made.append(each(torch.cat([x, *made], 1)))
@@ -98,6 +99,7 @@ class Tiramisu(nn.Module):
             nn.init.zeros_(cast(Tensor, bias))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """Class scores of every pixel, (b, num_classes, h, w)."""
         require_channels(x, self.input_size[0])
         height, width = x.shape[2:]
         x = self.first(padded(x, self.multiple))  # (b, first, h, w)
@@ -115,14 +117,17 @@ class Tiramisu(nn.Module):
 # ------------------------------------------------------------------------------- variants: the layers are in the name
 @MODELS.under("segmentation")
 def tiramisu56(**options) -> Tiramisu:
+    """FC-DenseNet56, Jégou et al. 2016, arXiv:1611.09326: 1.4 M parameters at (3, 224, 224)."""
     return Tiramisu((4,) * 5, 4, growth=12, **options)
 
 
 @MODELS.under("segmentation")
 def tiramisu67(**options) -> Tiramisu:
+    """FC-DenseNet67, Jégou et al. 2016, arXiv:1611.09326: 3.5 M parameters at (3, 224, 224)."""
     return Tiramisu((5,) * 5, 5, growth=16, **options)
 
 
 @MODELS.under("segmentation")
 def tiramisu103(**options) -> Tiramisu:
+    """FC-DenseNet103, Jégou et al. 2016, arXiv:1611.09326, table 2: 9.3 M parameters at (3, 224, 224)."""
     return Tiramisu((4, 5, 7, 10, 12), 15, growth=16, **options)

@@ -93,6 +93,7 @@ class UNet(nn.Module):
         initialise(self, "he")
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """Class scores of every pixel, (b, num_classes, h, w)."""
         require_channels(x, self.input_size[0])
         height, width = x.shape[2:]
         x = self._mirrored(x) if self.valid else padded(x, 2**self.depth)
@@ -152,6 +153,7 @@ class BackboneUNet(nn.Module):
             initialise(part, "he")
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """Class scores of every pixel, (b, num_classes, h, w)."""
         height, width = x.shape[2:]
         maps = self.trunk.features(padded(x, self.coarsest))
         x = climbed(maps.pop(), maps, self.up, self.merge)  # (b, width, h, w)
@@ -176,29 +178,41 @@ def climbed(
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.under("segmentation")
 def unet(**options) -> UNet:
+    """U-Net, Ronneberger et al. 2015, arXiv:1505.04597, figure 1: 31.0 M parameters at (1, 512, 512)."""
     return UNet(**options)
 
 
 @MODELS.under("segmentation")
 def unet_backbone(**options) -> BackboneUNet:
+    """U-Net on any classifier (`backbone`, here ResNet-18), after Ronneberger et al. 2015, arXiv:1505.04597.
+
+    13.7 M parameters at (3, 512, 512).
+    """
     return BackboneUNet(**options)
 
 
 @MODELS.under("segmentation")
 def unet_resnet18(**options) -> BackboneUNet:
+    """U-Net on ResNet-18, after Ronneberger et al. 2015, arXiv:1505.04597: 13.7 M parameters at (3, 512, 512)."""
     return BackboneUNet(backbone="resnet18", **options)
 
 
 @MODELS.under("segmentation")
 def unet_resnet34(**options) -> BackboneUNet:
+    """U-Net on ResNet-34, after Ronneberger et al. 2015, arXiv:1505.04597: 23.8 M parameters at (3, 512, 512)."""
     return BackboneUNet(backbone="resnet34", **options)
 
 
 @MODELS.under("segmentation")
 def unet_resnet50(**options) -> BackboneUNet:
+    """U-Net on ResNet-50, after Ronneberger et al. 2015, arXiv:1505.04597: 28.7 M parameters at (3, 512, 512)."""
     return BackboneUNet(backbone="resnet50", **options)
 
 
 @MODELS.under("segmentation")
 def unet_vgg16_bn(**options) -> BackboneUNet:
+    """U-Net on VGG-16 with batch norm, after Ronneberger et al. 2015, arXiv:1505.04597.
+
+    18.0 M parameters at (3, 512, 512).
+    """
     return BackboneUNet(backbone="vgg16_bn", **options)

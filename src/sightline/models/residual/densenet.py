@@ -40,6 +40,7 @@ class PlainLayer(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """(b, inputs, h, w) → (b, growth, h, w)."""
         return self.conv1(self.relu(self.norm1(x)))
 
 
@@ -53,6 +54,7 @@ class BottleneckLayer(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """(b, inputs, h, w) → (b, growth, h, w)."""
         x = self.conv1(self.relu(self.norm1(x)))  # (b, 4 · growth, h, w)
         return self.conv2(self.relu(self.norm2(x)))  # (b, growth, h, w)
 
@@ -67,6 +69,7 @@ class DenseBlock(nn.ModuleDict):
         super().__init__({f"denselayer{i + 1}": layer(inputs + i * growth, growth) for i in range(depth)})
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """(b, inputs, h, w) → (b, inputs + depth · growth, h, w)."""
         for layer in self.values():
             x = torch.cat([x, layer(x)], 1)  # (b, c + growth, h, w)
         return x
@@ -81,6 +84,7 @@ class Transition(nn.Module):
         self.conv, self.pool = conv1x1(inputs, outputs), nn.AvgPool2d(2)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b d i j"]]:
+        """(b, inputs, h, w) → the same map rectified, and (b, outputs, h/2, w/2)."""
         x = self.relu(self.norm(x))  # (b, c, h, w)
         return x, self.pool(self.conv(x))  # (b, outputs, h/2, w/2)
 
@@ -118,6 +122,7 @@ class Trunk(nn.ModuleDict):
                 he(convolution.weight)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Images → the rectified map of each block, fine to coarse."""
         maps = []
         for layer in self.values():
             if isinstance(layer, Transition):
@@ -170,10 +175,12 @@ class DenseNet(nn.Module):
         self.classifier = dense_head(self.channels[-1], num_classes)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """One map for each block; of DenseNet-121 from (b, 256, h/4, w/4) to (b, 1024, h/32, w/32)."""
         require_at_least(x, self.input_size[0], self.smallest)
         return self.trunk(x)  # of 121: (b, 256, h/4, w/4), (b, 512, h/8, w/8), two of (b, 1024, …)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.classifier(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
@@ -183,19 +190,26 @@ as_torchvision = features_as_trunk
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def densenet121(**options) -> DenseNet:
+    """DenseNet-121 (growth 32), Huang et al. 2016, arXiv:1608.06993, table 1: 8.0 M parameters at (3, 224, 224)."""
     return DenseNet((6, 12, 24, 16), **options)
 
 
 @MODELS.register
 def densenet161(**options) -> DenseNet:
+    """DenseNet-161 (growth 48), Huang et al. 2016, arXiv:1608.06993.
+
+    28.7 M parameters at (3, 224, 224).
+    """
     return DenseNet((6, 12, 36, 24), growth=48, **options)
 
 
 @MODELS.register
 def densenet169(**options) -> DenseNet:
+    """DenseNet-169 (growth 32), Huang et al. 2016, arXiv:1608.06993, table 1: 14.1 M parameters at (3, 224, 224)."""
     return DenseNet((6, 12, 32, 32), **options)
 
 
 @MODELS.register
 def densenet201(**options) -> DenseNet:
+    """DenseNet-201 (growth 32), Huang et al. 2016, arXiv:1608.06993, table 1: 20.0 M parameters at (3, 224, 224)."""
     return DenseNet((6, 12, 48, 32), **options)

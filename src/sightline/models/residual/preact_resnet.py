@@ -47,12 +47,14 @@ class PreActBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, planes, h/stride, w/stride)."""
         a = self.relu(self.bn1(x))  # (b, c, h, w)
         y = self.conv1(a)  # (b, planes, h/s, w/s)
         y = self.conv2(self.relu(self.bn2(y)))  # (b, planes, h/s, w/s)
         return y + self.shortcut(x, a)
 
     def shortcut(self, x: Float[Tensor, "b c h w"], a: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b d i j"]:
+        """The identity `x`, or the projection of the activation `a` where the shape changes."""
         return x if self.downsample is None else self.downsample(a)
 
 
@@ -71,6 +73,7 @@ class PreActBottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, 4 · planes, h/stride, w/stride)."""
         a = self.relu(self.bn1(x))  # (b, c, h, w)
         y = self.conv1(a)  # (b, planes, h, w)
         y = self.conv2(self.relu(self.bn2(y)))  # (b, planes, h/s, w/s)
@@ -86,6 +89,7 @@ class CifarBlock(PreActBlock):
         self.padded, self.downsample = PaddedShortcut(planes - inputs, stride), None
 
     def shortcut(self, x: Float[Tensor, "b c h w"], a: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b d i j"]:
+        """The identity, subsampled, with zeros for new channels."""
         return super().shortcut(self.padded(x), a)
 
 
@@ -135,6 +139,7 @@ class PreActResNet(nn.Module):
                 he_out(layer.weight)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """One map for each stage; of 50 layers from (b, 256, h/4, w/4) to (b, 2048, h/32, w/32)."""
         require_at_least(x, self.input_size[0], self.smallest)
         x = self.maxpool(self.conv1(x))  # (b, 64, h/4, w/4); small: (b, 16, h, w)
         maps = []
@@ -144,6 +149,7 @@ class PreActResNet(nn.Module):
         return [*maps[:-1], self.relu(self.norm(x))]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
@@ -179,50 +185,81 @@ def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def preact_resnet18(**options) -> PreActResNet:
+    """ResNet-18 with pre-activation, He et al. 2016, arXiv:1603.05027; not in the paper, as timm's resnetv2.
+
+    11.7 M parameters at (3, 224, 224).
+    """
     return PreActResNet(PreActBlock, (2, 2, 2, 2), **options)
 
 
 @MODELS.register
 def preact_resnet34(**options) -> PreActResNet:
+    """ResNet-34 with pre-activation, He et al. 2016, arXiv:1603.05027; not in the paper, as timm's resnetv2.
+
+    21.8 M parameters at (3, 224, 224).
+    """
     return PreActResNet(PreActBlock, (3, 4, 6, 3), **options)
 
 
 @MODELS.register
 def preact_resnet50(**options) -> PreActResNet:
+    """ResNet-50 with pre-activation, He et al. 2016, arXiv:1603.05027; not in the paper, as timm's resnetv2.
+
+    25.5 M parameters at (3, 224, 224).
+    """
     return PreActResNet(PreActBottleneck, (3, 4, 6, 3), **options)
 
 
 @MODELS.register
 def preact_resnet101(**options) -> PreActResNet:
+    """Pre-activation ResNet-101, He et al. 2016, arXiv:1603.05027: 44.5 M parameters at (3, 224, 224)."""
     return PreActResNet(PreActBottleneck, (3, 4, 23, 3), **options)
 
 
 @MODELS.register
 def preact_resnet152(**options) -> PreActResNet:
+    """Pre-activation ResNet-152, He et al. 2016, arXiv:1603.05027, table 5: 60.2 M parameters at (3, 224, 224)."""
     return PreActResNet(PreActBottleneck, (3, 8, 36, 3), **options)
 
 
 @MODELS.register
 def preact_resnet200(**options) -> PreActResNet:
+    """Pre-activation ResNet-200, He et al. 2016, arXiv:1603.05027, table 5: 64.7 M parameters at (3, 224, 224)."""
     return PreActResNet(PreActBottleneck, (3, 24, 36, 3), **options)
 
 
 # for 32x32 images: the layers are in the name
 @MODELS.register
 def preact_resnet20(**options) -> CifarPreActResNet:
+    """Pre-activation ResNet-20 by the 6n + 2 rule, He et al. 2016, arXiv:1603.05027; not in the paper.
+
+    269,722 parameters at (3, 32, 32).
+    """
     return CifarPreActResNet(CifarBlock, 3, **options)
 
 
 @MODELS.register
 def preact_resnet110(**options) -> CifarPreActResNet:
+    """Pre-activation ResNet-110 for CIFAR, He et al. 2016, arXiv:1603.05027, table 3.
+
+    1.7 M parameters at (3, 32, 32).
+    """
     return CifarPreActResNet(CifarBlock, 18, **options)
 
 
 @MODELS.register
 def preact_resnet164(**options) -> CifarPreActResNet:
+    """Pre-activation ResNet-164 for CIFAR, He et al. 2016, arXiv:1603.05027, table 3.
+
+    1.7 M parameters at (3, 32, 32).
+    """
     return CifarPreActResNet(CifarBottleneck, 18, **options)
 
 
 @MODELS.register
 def preact_resnet1001(**options) -> CifarPreActResNet:
+    """Pre-activation ResNet-1001 for CIFAR, He et al. 2016, arXiv:1603.05027, table 4.
+
+    10.3 M parameters at (3, 32, 32).
+    """
     return CifarPreActResNet(CifarBottleneck, 111, **options)

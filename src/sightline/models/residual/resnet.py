@@ -25,10 +25,12 @@ from sightline.models.sizes import require_at_least
 
 
 def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """1x1 convolution without bias: (b, inputs, h, w) → (b, outputs, h/stride, w/stride)."""
     return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """3x3 convolution without bias, padded by its dilation: (b, inputs, h, w) → (b, outputs, h/stride, w/stride)."""
     return nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, groups=groups, bias=False)
 
 
@@ -79,6 +81,7 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, planes, h/stride, w/stride)."""
         y = self.relu(self.bn1(self.conv1(x)))  # (b, planes, h/s, w/s)
         y = self.bn2(self.conv2(y))  # (b, planes, h/s, w/s)
         if self.attention is not None:
@@ -119,6 +122,7 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, 4 · planes, h/stride, w/stride)."""
         y = self.relu(self.bn1(self.conv1(x)))  # (b, width, h, w); h/s, w/s where the stride is here
         y = self.relu(self.bn2(self.conv2(y)))  # (b, width, h/s, w/s)
         y = self.bn3(self.conv3(y))  # (b, outputs, h/s, w/s)
@@ -203,51 +207,73 @@ class ResNet(nn.Module):
         return [c2, c3, c4, c5]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def resnet18(**options) -> ResNet:
+    """ResNet-18, He et al. 2015, arXiv:1512.03385, table 1: 11.7 M parameters at (3, 224, 224)."""
     return ResNet(BasicBlock, (2, 2, 2, 2), **options)
 
 
 @MODELS.register
 def resnet34(**options) -> ResNet:
+    """ResNet-34, He et al. 2015, arXiv:1512.03385, table 1: 21.8 M parameters at (3, 224, 224)."""
     return ResNet(BasicBlock, (3, 4, 6, 3), **options)
 
 
 @MODELS.register
 def resnet50(**options) -> ResNet:
+    """ResNet-50, He et al. 2015, arXiv:1512.03385, table 1: 25.6 M parameters at (3, 224, 224)."""
     return ResNet(Bottleneck, (3, 4, 6, 3), **options)
 
 
 @MODELS.register
 def resnet101(**options) -> ResNet:
+    """ResNet-101, He et al. 2015, arXiv:1512.03385, table 1: 44.5 M parameters at (3, 224, 224)."""
     return ResNet(Bottleneck, (3, 4, 23, 3), **options)
 
 
 @MODELS.register
 def resnet152(**options) -> ResNet:
+    """ResNet-152, He et al. 2015, arXiv:1512.03385, table 1: 60.2 M parameters at (3, 224, 224)."""
     return ResNet(Bottleneck, (3, 8, 36, 3), **options)
 
 
 @MODELS.register
 def resnet200(**options) -> ResNet:
+    """ResNet-200 with post-activation blocks; depths of He et al. 2016, arXiv:1603.05027.
+
+    64.7 M parameters at (3, 224, 224).
+    """
     return ResNet(Bottleneck, (3, 24, 36, 3), **options)
 
 
 # strides at the first 1x1, as in the paper
 @MODELS.register
 def resnet50_v1(**options) -> ResNet:
+    """ResNet-50 as published, stride at the first 1x1, He et al. 2015, arXiv:1512.03385, table 1.
+
+    25.6 M parameters at (3, 224, 224).
+    """
     return resnet50(stride_on="1x1", **options)
 
 
 @MODELS.register
 def resnet101_v1(**options) -> ResNet:
+    """ResNet-101 as published, stride at the first 1x1, He et al. 2015, arXiv:1512.03385, table 1.
+
+    44.5 M parameters at (3, 224, 224).
+    """
     return resnet101(stride_on="1x1", **options)
 
 
 @MODELS.register
 def resnet152_v1(**options) -> ResNet:
+    """ResNet-152 as published, stride at the first 1x1, He et al. 2015, arXiv:1512.03385, table 1.
+
+    60.2 M parameters at (3, 224, 224).
+    """
     return resnet152(stride_on="1x1", **options)

@@ -29,6 +29,7 @@ class PaddedShortcut(nn.Module):
         self.new, self.stride = new, stride
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, c, h, w) → (b, c + new, h/stride, w/stride)."""
         if not self.new:
             return x
         x = F.avg_pool2d(x, 1, self.stride)  # (b, c, h/s, w/s): a slice, but its gradient stays channels-last
@@ -46,6 +47,7 @@ class PaddedBlock(nn.Module):
         self.shortcut = PaddedShortcut(outputs - inputs, stride) if residual else None
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, inputs, h, w) → (b, outputs, h/stride, w/stride)."""
         y = self.relu(self.bn1(self.conv1(x)))  # (b, outputs, h/s, w/s)
         y = self.bn2(self.conv2(y))  # (b, outputs, h/s, w/s)
         return self.relu(y if self.shortcut is None else y.add_(self.shortcut(x)))
@@ -84,65 +86,84 @@ class CifarResNet(nn.Module):
         return [c1, c2, c3]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.fc(self.avgpool(self.features(x)[-1]).flatten(1))
 
 
 # ------------------------------------------------------------------------------- variants: the layers are in the name
 @MODELS.register
 def resnet8(**options) -> CifarResNet:
+    """ResNet-8 by the 6n + 2 rule of He et al. 2015, arXiv:1512.03385, section 4.2; not in the paper.
+
+    75,290 parameters at (3, 32, 32).
+    """
     return CifarResNet(1, **options)
 
 
 @MODELS.register
 def resnet14(**options) -> CifarResNet:
+    """ResNet-14 by the 6n + 2 rule of He et al. 2015, arXiv:1512.03385, section 4.2; not in the paper.
+
+    172,506 parameters at (3, 32, 32).
+    """
     return CifarResNet(2, **options)
 
 
 @MODELS.register
 def resnet20(**options) -> CifarResNet:
+    """ResNet-20 for CIFAR-10, He et al. 2015, arXiv:1512.03385, table 6: 269,722 parameters at (3, 32, 32)."""
     return CifarResNet(3, **options)
 
 
 @MODELS.register
 def resnet32(**options) -> CifarResNet:
+    """ResNet-32 for CIFAR-10, He et al. 2015, arXiv:1512.03385, table 6: 464,154 parameters at (3, 32, 32)."""
     return CifarResNet(5, **options)
 
 
 @MODELS.register
 def resnet44(**options) -> CifarResNet:
+    """ResNet-44 for CIFAR-10, He et al. 2015, arXiv:1512.03385, table 6: 658,586 parameters at (3, 32, 32)."""
     return CifarResNet(7, **options)
 
 
 @MODELS.register
 def resnet56(**options) -> CifarResNet:
+    """ResNet-56 for CIFAR-10, He et al. 2015, arXiv:1512.03385, table 6: 853,018 parameters at (3, 32, 32)."""
     return CifarResNet(9, **options)
 
 
 @MODELS.register
 def resnet110(**options) -> CifarResNet:
+    """ResNet-110 for CIFAR-10, He et al. 2015, arXiv:1512.03385, table 6: 1.7 M parameters at (3, 32, 32)."""
     return CifarResNet(18, **options)
 
 
 @MODELS.register
 def resnet1202(**options) -> CifarResNet:
+    """ResNet-1202 for CIFAR-10, He et al. 2015, arXiv:1512.03385, table 6: 19.4 M parameters at (3, 32, 32)."""
     return CifarResNet(200, **options)
 
 
 @MODELS.register
 def plain20(**options) -> CifarResNet:
+    """ResNet-20 without shortcuts, He et al. 2015, arXiv:1512.03385, figure 6: 269,722 parameters at (3, 32, 32)."""
     return CifarResNet(3, residual=False, **options)
 
 
 @MODELS.register
 def plain32(**options) -> CifarResNet:
+    """ResNet-32 without shortcuts, He et al. 2015, arXiv:1512.03385, figure 6: 464,154 parameters at (3, 32, 32)."""
     return CifarResNet(5, residual=False, **options)
 
 
 @MODELS.register
 def plain44(**options) -> CifarResNet:
+    """ResNet-44 without shortcuts, He et al. 2015, arXiv:1512.03385, figure 6: 658,586 parameters at (3, 32, 32)."""
     return CifarResNet(7, residual=False, **options)
 
 
 @MODELS.register
 def plain56(**options) -> CifarResNet:
+    """ResNet-56 without shortcuts, He et al. 2015, arXiv:1512.03385, figure 6: 853,018 parameters at (3, 32, 32)."""
     return CifarResNet(9, residual=False, **options)

@@ -34,6 +34,8 @@ from sightline.models.sizes import require_exactly
 
 
 class Size(NamedTuple):
+    """Width of the tokens, number of blocks, and number of attention heads."""
+
     width: int
     depth: int
     heads: int
@@ -71,6 +73,7 @@ class Encoder(nn.Module):
         return (x if self.only_first else position(x)), None
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Tokens (b, n, d) → (b, n, d)."""
         for layer, block in enumerate(self.layers):
             x = block(*self.placed(x, layer))
         return self.ln(x)
@@ -152,6 +155,7 @@ class VisionTransformer(nn.Module):
         return [as_map(tokens[:, ahead:], self.grid), vector[:, :, None, None]]
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """Class scores (b, num_classes); with num_classes=0 the feature vector (b, channels[-1])."""
         return self.heads(self.features(x)[-1].flatten(1))
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b heads n n"]]:
@@ -204,39 +208,53 @@ def _renamed(state: Mapping[str, Tensor], parts: Mapping[str, str]) -> dict[str,
 # ----------------------------------------------------------------------------------------------------------- variants
 @MODELS.register
 def vit_ti_16(**options) -> VisionTransformer:
+    """ViT-Ti/16, Touvron et al. 2020, arXiv:2012.12877, table 1: 5.7 M parameters at (3, 224, 224)."""
     return VisionTransformer(TINY, 16, **options)
 
 
 @MODELS.register
 def vit_ti_32(**options) -> VisionTransformer:
+    """ViT-Ti/32, Touvron et al. 2020, arXiv:2012.12877; patches of 32 are not in the paper.
+
+    6.1 M parameters at (3, 224, 224).
+    """
     return VisionTransformer(TINY, 32, **options)
 
 
 @MODELS.register
 def vit_s_16(**options) -> VisionTransformer:
+    """ViT-S/16, Touvron et al. 2020, arXiv:2012.12877, table 1: 22.1 M parameters at (3, 224, 224)."""
     return VisionTransformer(SMALL, 16, **options)
 
 
 @MODELS.register
 def vit_s_32(**options) -> VisionTransformer:
+    """ViT-S/32, Touvron et al. 2020, arXiv:2012.12877; patches of 32 are not in the paper.
+
+    22.9 M parameters at (3, 224, 224).
+    """
     return VisionTransformer(SMALL, 32, **options)
 
 
 @MODELS.register
 def vit_b_16(**options) -> VisionTransformer:
+    """ViT-B/16, Dosovitskiy et al. 2020, arXiv:2010.11929, table 1: 86.6 M parameters at (3, 224, 224)."""
     return VisionTransformer(BASE, 16, **options)
 
 
 @MODELS.register
 def vit_b_32(**options) -> VisionTransformer:
+    """ViT-B/32, Dosovitskiy et al. 2020, arXiv:2010.11929, table 1: 88.2 M parameters at (3, 224, 224)."""
     return VisionTransformer(BASE, 32, **options)
 
 
 @MODELS.register
 def vit_l_16(**options) -> VisionTransformer:
+    """ViT-L/16, Dosovitskiy et al. 2020, arXiv:2010.11929, table 1: 304.3 M parameters at (3, 224, 224)."""
     return VisionTransformer(LARGE, 16, **options)
 
 
 @MODELS.register
 def vit_l_32(**options) -> VisionTransformer:
+    """ViT-L/32, Dosovitskiy et al. 2020, arXiv:2010.11929, table 1: 306.5 M parameters at (3, 224, 224)."""
     return VisionTransformer(LARGE, 32, **options)
