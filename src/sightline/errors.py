@@ -1,7 +1,7 @@
-"""What can go wrong, in words for the person in front of the screen.
+"""Errors, worded for the person in front of the screen.
 
 Every error that a user can cause or meet is a `SightlineError`: one line that names the thing, a hint that names the
-fix, and the exit code that the command line ends with. Anything else is a bug (exit code 1, traceback in `log.txt`).
+fix, and the exit code of the command line. Any other exception is a bug (exit code 1, traceback in `log.txt`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class SightlineError(Exception):
-    """An error with an exit code and, where there is one, the way out."""
+    """An error with an exit code and, where there is one, a fix as its `hint`."""
 
     exit_code = 1
     code = "error"
@@ -26,7 +26,7 @@ class SightlineError(Exception):
 
 
 class UsageError(SightlineError):
-    """A command, recipe, option or model name that cannot be meant; or an occupied folder."""
+    """An unknown or contradictory command, recipe key, option or name; or an output folder that is already in use."""
 
     exit_code = 2
     code = "usage"
@@ -40,7 +40,7 @@ class DataError(SightlineError):
 
 
 class DamagedError(SightlineError):
-    """A run, checkpoint or file that fails its own hashes, or was written by a newer version."""
+    """A run, checkpoint or file whose hashes do not match, or that a newer version wrote."""
 
     exit_code = 3
     code = "damaged"
@@ -54,21 +54,21 @@ class DivergedError(SightlineError):
 
 
 class CheckError(SightlineError):
-    """A check that was asked for did not pass (`verify`, `doctor`)."""
+    """A requested check failed (`verify`, `doctor`)."""
 
     exit_code = 5
     code = "check"
 
 
 class ResourceError(SightlineError):
-    """Disk, memory or device is not enough, or a live process holds the run."""
+    """Too little disk, memory or device, or another live process holds the run."""
 
     exit_code = 6
     code = "resource"
 
 
 class Stopped(SightlineError):
-    """SIGINT or SIGTERM: the state was committed; `exit_code` is 128 + the signal."""
+    """SIGINT or SIGTERM arrived and the state was committed; `exit_code` is 128 + the signal."""
 
     code = "stopped"
 

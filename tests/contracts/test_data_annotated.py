@@ -26,7 +26,7 @@ from sightline.data.records.upright import Stored, stored, upright_boxes
 from sightline.data.summary import data_hash, data_json
 from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
-from sightline.preprocessing.pixels import oriented
+from sightline.preprocessing.pixels import orient
 from tests.tiny_annotated import (
     HEIGHT,
     WIDTH,
@@ -118,7 +118,7 @@ def scene(orientation: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Stored pixels with a bright rectangle; and, of the upright image, its mask (h, w) and its box."""
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     pixels[3:5, 2:9] = 200
-    upright = oriented(pixels, orientation)[..., 0] == 200
+    upright = orient(pixels, orientation)[..., 0] == 200
     rows, columns = np.nonzero(upright)
     return pixels, upright, np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
 
@@ -170,7 +170,7 @@ def test_turned_boxes_hold_the_turned_pixels() -> None:
         for (left, top, right, bottom), (l2, t2, r2, b2) in zip(boxes.astype(int), turned, strict=True):
             mask = np.zeros((11, 17, 1), np.uint8)
             mask[top:bottom, left:right] = 1
-            image = oriented(mask, orientation)[..., 0]
+            image = orient(mask, orientation)[..., 0]
             assert image[t2:b2, l2:r2].all() and image.sum() == (r2 - l2) * (b2 - t2)
 
 
@@ -188,7 +188,7 @@ def test_images_with_masks_and_lists(tmp_path: Path) -> None:
     masked(tmp_path, {"train": 3, "val": 1, "test": 2}, "sky\nvoid\nroad\n\n")
     picture(tmp_path / "images" / "spare.png", 99)
     dataset = build_dataset(str(tmp_path))
-    assert (dataset.kind, dataset.question, dataset.classes) == ("masks", "segmentation", ("sky", "road"))
+    assert (dataset.kind, dataset.knows, dataset.classes) == ("masks", "masks", ("sky", "road"))
     assert [len(dataset.ids(split)) for split in ("train", "val", "test")] == [3, 1, 2]
     assert (dataset.index == -1).all() and not dataset.problems
     truth = dataset.truth(0)
@@ -329,7 +329,7 @@ def test_cocos_boxes_outlines_and_crowds(tmp_path: Path) -> None:
     )
     for what in (tmp_path, tmp_path / "all.json"):
         dataset = looked(what)
-        assert (dataset.kind, dataset.question, dataset.classes) == ("coco", "instances", ("cat", "dog"))
+        assert (dataset.kind, dataset.knows, dataset.classes) == ("coco", "outlines", ("cat", "dog"))
         found = objects(dataset)
         np.testing.assert_array_equal(found.boxes, [[2, 3, 8, 9], [0, 0, 2, 12]])
         assert found.label.tolist() == [0, 1] and found.ignore.tolist() == [False, True]
@@ -346,7 +346,7 @@ def test_cocos_boxes_outlines_and_crowds(tmp_path: Path) -> None:
 def test_objects_without_outlines_make_a_set_of_boxes(tmp_path: Path) -> None:
     coco_folder(tmp_path, [annotation(1, segmentation=SQUARE), annotation(2, segmentation=[]), annotation(3)])
     dataset = looked(tmp_path)
-    assert dataset.question == "detection"
+    assert dataset.knows == "boxes"
     assert "all.json: 3 objects in 2 images, of which 1 have an outline: boxes only" in dataset.notes
     with pytest.raises(ValueError, match="boxes only"):
         objects(dataset).masks(HEIGHT, WIDTH)
@@ -429,7 +429,7 @@ def test_a_bad_object_goes_and_its_image_stays(tmp_path: Path, row: int) -> None
     changed, code = BAD_OBJECTS[row]
     one, seven, eight = (annotation(id, segmentation=SQUARE) for id in (1, 7, 8))
     dataset = looked(coco_folder(tmp_path, [one, {**seven, **changed}, eight]))
-    assert dataset.question == "instances"
+    assert dataset.knows == "outlines"
     assert codes(dataset) == [f"all.json:None:{code}:dropped"]
     assert "annotation 7" in dataset.problems[0].reason and dataset.problems[0].fix
     assert [id for _, id in objects(dataset).where] == [1, 8] and len(dataset) == 2
@@ -535,7 +535,7 @@ def test_vocs_boxes_become_edges(tmp_path: Path) -> None:
     }
     voc(tmp_path, pages, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"], "cat_train": ["a 1"]})
     dataset = looked(tmp_path)
-    assert (dataset.kind, dataset.question, dataset.classes) == ("voc", "detection", ("cat", "dog"))
+    assert (dataset.kind, dataset.knows, dataset.classes) == ("voc", "boxes", ("cat", "dog"))
     np.testing.assert_array_equal(objects(dataset).boxes, [[0, 0, 16, 12], [2, 3, 8, 9]])
     assert objects(dataset).label.tolist() == [1, 0]
     assert objects(dataset).where == (("Annotations/a.xml", 3), ("Annotations/a.xml", 6))
@@ -606,7 +606,7 @@ def test_voc_counted_from_zero_is_said(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ the data set
 def test_a_set_of_labels_has_no_truth(tmp_path: Path) -> None:
     dataset = build_dataset(str(write_folder(tmp_path, {"a": 3, "b": 3})))
-    assert dataset.question == "classification" and data_json(dataset)["amounts"] is None
+    assert dataset.knows == "labels" and data_json(dataset)["amounts"] is None
     assert dataset.amounts().tolist() == dataset.counts().tolist()
     with pytest.raises(UsageError, match="no boxes or masks"):
         dataset.truth(0)
@@ -710,7 +710,7 @@ def test_outlines_of_another_size_are_refused() -> None:
 @pytest.mark.skipif(not Path(DATA, "camvid").is_dir(), reason="SIGHTLINE_DATA/camvid is not there")
 def test_camvid(tmp_path: Path) -> None:
     dataset = build_dataset(f"{DATA}/camvid", cache_dir=tmp_path)
-    assert (dataset.question, len(dataset.classes)) == ("segmentation", 11)
+    assert (dataset.knows, len(dataset.classes)) == ("masks", 11)
     assert [len(dataset.ids(split)) for split in ("train", "val", "test")] == [367, 101, 233]
     assert not dataset.problems
     truth = dataset.truth(5)
@@ -720,7 +720,7 @@ def test_camvid(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path(DATA, "bccd").is_dir(), reason="SIGHTLINE_DATA/bccd is not there")
 def test_bccd() -> None:
     dataset = build_dataset(f"{DATA}/bccd")
-    assert (dataset.question, dataset.classes) == ("detection", ("Platelets", "RBC", "WBC"))
+    assert (dataset.knows, dataset.classes) == ("boxes", ("Platelets", "RBC", "WBC"))
     assert [len(dataset.ids(split)) for split in ("train", "val", "test")] == [205, 87, 72]
     assert codes(dataset) == [f"Annotations/BloodImage_00{n}:zero-area:dropped" for n in ("338.xml:158", "343.xml:50")]
     assert dataset.amounts().sum() == 4886
@@ -729,7 +729,7 @@ def test_bccd() -> None:
 @pytest.mark.skipif(not Path(DATA, "nuclei").is_dir(), reason="SIGHTLINE_DATA/nuclei is not there")
 def test_nuclei() -> None:
     dataset = build_dataset(f"{DATA}/nuclei")
-    assert (dataset.question, dataset.classes) == ("instances", ("nucleus",))
+    assert (dataset.knows, dataset.classes) == ("outlines", ("nucleus",))
     assert dataset.amounts().tolist() == [[7680, 1863, 0]] and not dataset.problems
     document = json.loads(Path(DATA, "nuclei", "instances_val.json").read_text())
     entry = document["images"][3]

@@ -130,7 +130,7 @@ def test_what_is_saved_comes_back() -> None:
         ({"surprise": 1}, "surprise"),
         ({"geometry": {**KEPT.to_json()["geometry"], "tilt": 3}}, "tilt"),
         ({"geometry": {"height": 8}}, "fit"),
-        ({"geometry": [8, 9]}, "not an object"),
+        ({"geometry": [8, 9]}, "is not an object"),
         ({"geometry": {**KEPT.to_json()["geometry"], "fit": "squeeze"}}, "squeeze"),
         ({"geometry": {**KEPT.to_json()["geometry"], "height": 8.5}}, "whole numbers"),
         ({"geometry": {**KEPT.to_json()["geometry"], "height": "8"}}, "preprocessing.json"),
@@ -168,5 +168,5 @@ def test_prepare_is_decode_and_geometry(tmp_path: Path) -> None:
 
 
 def test_channels_and_statistics_must_agree() -> None:
-    with pytest.raises(UsageError, match="3 means and 3 deviations for 1 channels"):
+    with pytest.raises(UsageError, match="3 means and 3 standard deviations for 1 channels"):
         Preprocessing(Geometry(8, 8), MEAN, STD, channels=1)

@@ -21,7 +21,7 @@ from sightline.layers.boxes.regions import pyramid_level, pyramid_roi_align, roi
 from sightline.layers.convolution.upsampling import (
     bilinear,
     bilinear_kernel,
-    bilinear_start,
+    bilinear_upsampler,
     nearest,
     spread,
     spread_size,
@@ -97,7 +97,7 @@ def test_suppression_is_the_greedy_loop(rows, threshold: float, inclusive: bool)
 
 @pytest.mark.parametrize(("threshold", "inclusive"), [(-0.1, False), (1.5, False), (float("nan"), False), (0.0, True)])
 def test_thresholds_that_cannot_be_meant(threshold: float, inclusive: bool) -> None:
-    with pytest.raises(UsageError, match=r"use one in \(0, 1\]"):
+    with pytest.raises(UsageError, match=r"use a threshold in \(0, 1\]"):
         nms(torch.zeros(1, 4), torch.zeros(1), threshold, inclusive=inclusive)
 
 
@@ -222,7 +222,7 @@ def test_sampling_is_a_function_of_its_key() -> None:
 @pytest.mark.parametrize("factor", [2, 3, 4, 8])
 def test_a_learnable_layer_starts_as_bilinear(factor: int) -> None:
     (x,) = maps(7)
-    layer, inner = bilinear_start(3, factor), slice(factor, -factor)
+    layer, inner = bilinear_upsampler(3, factor), slice(factor, -factor)
     got, want = layer(x), bilinear(x, (7 * factor, 7 * factor))
     assert got.shape == want.shape
     assert torch.allclose(got[:, :, inner, inner], want[:, :, inner, inner], atol=1e-5)

@@ -30,7 +30,7 @@ def pickled(value: Any, old: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("old", [False, True])
-@pytest.mark.parametrize("key", [None, *unpickling.WRAPPED])
+@pytest.mark.parametrize("key", [None, *unpickling.WRAPPER_KEYS])
 def test_a_state_dict_alone_or_under_a_usual_key(key: str | None, old: bool) -> None:
     found = state_dict(pickled({key: STATE, "epoch": 3} if key else STATE, old))
     assert found.keys() == STATE.keys()
@@ -93,10 +93,10 @@ def scripted() -> bytes:
     ("data", "why"),
     [
         (lambda: pickled({"a": torch.zeros(1).expand(1 << 38)}), "far larger than the file"),
-        (deflated, "unpacks to far more"),
+        (deflated, "decompresses to far more"),
         (scripted, "a TorchScript program"),
         (lambda: pickled(nn.Linear(2, 2)), r"it asks for torch\.nn\.modules\.linear\.Linear"),
-        (lambda: pickle.dumps({"a": 1}, protocol=4)[:2] + b"\x95" + b"\0" * 8, "something else"),
+        (lambda: pickle.dumps({"a": 1}, protocol=4)[:2] + b"\x95" + b"\0" * 8, "something other than"),
         (lambda: pickled({"a": torch.zeros(2), "epoch": 3}), "'epoch' is a int, not a plain tensor"),
         (lambda: pickled({3: torch.zeros(2)}), "'3' is a Tensor"),
         (lambda: pickled([torch.zeros(2)]), "holds a list"),

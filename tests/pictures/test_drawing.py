@@ -179,7 +179,7 @@ def test_confusion_table_counts_every_sample():
     assert [th.attrib["scope"] for th in root.iter("th")] == ["col"] * 4 + ["row"] * 3
     assert "<b>" not in table
     said = [c.attrib["title"] for c in root.iter("td") if c.text and "miss" in c.attrib["class"]]
-    assert said == ["true a, said c: 1 of 6 (16.7%)", "true c, said a: 2 of 2 (100.0%)"]
+    assert said == ["true a, predicted c: 1 of 6 (16.7%)", "true c, predicted a: 2 of 2 (100.0%)"]
 
 
 def test_confusion_of_pixels_is_in_per_cent_of_the_row():

@@ -1,8 +1,9 @@
-"""Scored boxes of every class → the objects that remain; their masks pasted into the original image, and packed for storage.
+"""Scored boxes of every class → detections; their masks pasted into the original image and packed for storage.
 
-What remains is what torchvision keeps: above a threshold, suppressed class by class, the best of an image. Pasting
-differs: a mask is a function on its box, linear between the centres of its cells and 0 outside, as detectron2 reads it,
-and a pixel is on where that is above one half at its centre; torchvision first rounds the box to whole pixels.
+The same detections are kept as in torchvision: scores above a threshold, suppressed class by class, the best of each
+image. Pasting differs: as in detectron2, a mask is a function on its box, linear between the centres of its cells and 0
+outside, and a pixel is on if that function exceeds one half at its centre; torchvision first rounds the box to whole
+pixels.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from sightline.structures.regions import Found, Kept
 
 from .suppression import nms_by_label
 
-_SMALLEST = 0.01  # pixels: thinner boxes are no objects
+_MIN_SIDE = 0.01  # pixels; a narrower or lower box is dropped
 
 
 def detections(
     boxes: Float[Tensor, "r k 4"], score: Float[Tensor, "r k"], sample: Int[Tensor, "r"], kept: Kept
 ) -> Found:
-    """Of r regions, each with a box and a score for every class (no background among them), the objects that remain; image
-    by image, best first."""
+    """The detections among r regions, each with a box and a score for every class (background excluded); image by image,
+    best first."""
     region, label = torch.where(score > kept.score)
     boxes, score, sample = boxes[region, label], score[region, label], sample[region]
-    wide = ((boxes[:, 2:] - boxes[:, :2]) >= _SMALLEST).all(1)
+    wide = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_SIDE).all(1)
     boxes, score, sample, label = boxes[wide], score[wide], sample[wide], label[wide]
     remain = [sample.new_zeros(0)]
     for image in sample.unique().tolist():
@@ -42,17 +43,21 @@ def detections(
 def pasted(
     mask: Float[Tensor, "n m m"], boxes: Float[Tensor, "n 4"], size: tuple[int, int]
 ) -> Bool[Tensor, "n height width"]:
-    """Masks (n, m, m) of probabilities, each spread over its box (n, 4), as pixels of an image of `size` (h, w)."""
-    down = _reading(boxes[:, 1::2], size[0], mask.shape[1]).to(mask.dtype)  # (n, h, m)
-    across = _reading(boxes[:, 0::2], size[1], mask.shape[2]).to(mask.dtype)  # (n, w, m)
+    """Masks (n, m, m) of probabilities, each resampled over its box (n, 4), as pixels of an image of `size` (h, w)."""
+    down = _hat_weights(boxes[:, 1::2], size[0], mask.shape[1]).to(mask.dtype)  # (n, h, m)
+    across = _hat_weights(boxes[:, 0::2], size[1], mask.shape[2]).to(mask.dtype)  # (n, w, m)
     return down @ mask @ across.mT > 0.5  # (n, h, w)
 
 
-def _reading(edges: Float[Tensor, "n 2"], pixels: int, cells: int) -> Float[Tensor, "n p c"]:
-    """How much of each cell the centre of each pixel reads, along one side: a hat around every cell's centre."""
+def _hat_weights(edges: Float[Tensor, "n 2"], pixels: int, cells: int) -> Float[Tensor, "n p c"]:
+    """The weight of each cell at the centre of each pixel, along one side: linear interpolation, a hat around each cell.
+
+    A box from x = 2 to 6 with two cells: their centres lie at 3 and 5. The centre of pixel 3, x = 3.5, has the weights
+    (0.75, 0.25); that of pixel 1, x = 1.5, has (0.25, 0), fading out beyond the outermost centre.
+    """
     low, extent = edges[:, :1], (edges[:, 1:] - edges[:, :1]).clamp(min=1e-6)
     centre = torch.arange(pixels, dtype=edges.dtype, device=edges.device) + 0.5
-    place = (centre - low) / extent * cells - 0.5  # (n, p): 0 is the centre of the first cell
+    place = (centre - low) / extent * cells - 0.5  # (n, p): in cells, 0 at the centre of the first
     return (1 - (place[:, :, None] - torch.arange(cells, device=edges.device)).abs()).clamp(min=0)
 
 

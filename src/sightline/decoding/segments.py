@@ -1,8 +1,8 @@
 """Scores in the network's frame → a class for each pixel of the original image.
 
-The scores are resampled, then the largest is taken: a class index cannot be averaged, and nearest neighbours of it would
-show the network's coarser pixels. Pixel (i, j) is the square from (j, i) to (j + 1, i + 1); its centre (j + 0.5, i + 0.5)
-is what the frame maps.
+The scores are resampled first and the largest is taken afterwards: class indexes cannot be averaged, and resampling them
+by nearest neighbour would show the network's coarser pixels. Pixel (i, j) is the square from (j, i) to (j + 1, i + 1);
+the frame maps its centre (j + 0.5, i + 0.5).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-_WHOLE = 0.01  # pixels: a frame is kept in 32 bits
+_WHOLE = 0.01  # pixels of tolerance: frames are float32
 
 
 def restored(
@@ -21,9 +21,9 @@ def restored(
     """The class of each pixel of the original image, (H, W) = `natural`; of equal scores the lowest class.
 
     score    of each class at each pixel of the network's frame
-    frame    affine, maps a point (x, y, 1) of the original to the scores' pixels. Between pixel centres scores are bilinear,
-             beyond the outermost ones they stay as there. Where the original covers whole pixels (it was stretched, or
-             padded), those around them say nothing about it.
+    frame    affine, maps a point (x, y, 1) of the original to the scores' pixels. Scores are interpolated bilinearly
+             between pixel centres and constant beyond the outermost ones. If the original covers whole pixels (after
+             stretching or padding), only these are used: the padding around them says nothing about it.
     """
     rows, columns = (_covered(frame, axis, natural, score.shape[2 - axis]) for axis in (1, 0))
     if rows is not None and columns is not None:
@@ -38,17 +38,20 @@ def restored(
 
 def _covered(frame: Float[Tensor, "3 3"], axis: int, natural: tuple[int, int], side: int) -> slice | None:
     """The pixels of the scores, along x (0) or y (1), that the original covers exactly; None where it covers parts of
-    pixels, reaches beyond them, or lies turned or mirrored."""
+    pixels, extends beyond them, or is rotated or mirrored.
+
+    100 pixels at scale 0.32 that start at 16 end at 16 + 32 = 48: slice(16, 48). At scale 0.325 they end at 48.5: None.
+    """
     row = frame[axis].tolist()
-    scale, turned, start = row[axis], row[1 - axis], row[2]
+    scale, shear, start = row[axis], row[1 - axis], row[2]
     stop = start + scale * natural[1 - axis]
     first, last = round(start), round(stop)
     exact = abs(start - first) < _WHOLE and abs(stop - last) < _WHOLE
-    return slice(first, last) if exact and turned == 0 and 0 <= first < last <= side else None
+    return slice(first, last) if exact and shear == 0 and 0 <= first < last <= side else None
 
 
 def _places(frame: Float[Tensor, "3 3"], natural: tuple[int, int], score: Float[Tensor, "k h w"]) -> Tensor:
-    """(H, W, 2): where the centre of each pixel lies among the scores, from -1 to 1, edge to edge."""
+    """(H, W, 2): the centre of each pixel in `grid_sample` coordinates of the scores, -1 to 1 from edge to edge."""
     height, width = natural
     x = torch.arange(width, dtype=torch.float64)[None, :, None] + 0.5  # (1, W, 1)
     y = torch.arange(height, dtype=torch.float64)[:, None, None] + 0.5  # (H, 1, 1)

@@ -1,7 +1,7 @@
-"""Where a value falls on paper, and which values are worth a tick.
+"""Where a value falls on paper, and which values get a tick.
 
-Ticks are the multiples of 1, 2 or 5 times a power of ten nearest to the wished number (Heckbert 1990, "Nice numbers
-for graph labels"); we label only ticks inside the data's own range, so that a curve fills its frame.
+Ticks are the multiples of 1, 2 or 5 times a power of ten nearest to the desired number (Heckbert 1990, "Nice numbers
+for graph labels"); only ticks inside the range of the data are labelled, so that a curve fills its frame.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick_labels(values: Sequence[float], *, log: bool = False) -> list[str]:
-    """Ticks of one axis, written alike: 0.0005, 0.0010; 5,000, 10,000; 1e−6. On a logarithmic axis each by itself."""
+    """Ticks of one axis in one format: 0.0005, 0.0010; 5,000, 10,000; 1e−6. On a logarithmic axis each has its own."""
     if log or len(values) < 2:
         return [_short(v) for v in values]
     largest, step = max(abs(v) for v in values), values[1] - values[0]

@@ -1,7 +1,7 @@
 """Numbers with their intervals on a scale: one strip for a headline, rows for a comparison, small ones for a table.
 
-Dot and whisker instead of a filled bar (Cleveland 1985, "The Elements of Graphing Data"): the eye compares positions,
-and the interval is as visible as the number that it belongs to.
+Dots and whiskers instead of filled bars (Cleveland 1985, "The Elements of Graphing Data"): the eye compares positions,
+and the interval is as visible as its number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LETTER = 6.4  # about the width of a letter at 12 units
 
 @dataclass(frozen=True)
 class Point:
-    """A share on the strip and what it is called."""
+    """A share on the strip and its name."""
 
     value: float
     name: str
@@ -44,7 +44,7 @@ def interval_strip(value: float, low: float, high: float, *, tone: str, title: s
 
 
 def interval_rows(rows: Sequence[Row], *, title: str, description: str) -> Markup:
-    """Shares under each other on one axis that spans their intervals and no more, so that differences are seen."""
+    """Shares below each other on one axis that spans their intervals and no more, so that differences show."""
     left = 14 + _LETTER * max((len(shortened(row.name, 18)) for row in rows), default=0)
     right = 360 - 16 - _LETTER * max((len(row.note) for row in rows), default=0)
     low, high = min(row.low for row in rows), max(row.high for row in rows)

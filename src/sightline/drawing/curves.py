@@ -1,7 +1,7 @@
-"""Curves over a numeric axis: learning curves, ROC, precision-recall, reliability; every line says its own name.
+"""Curves over a numeric axis: learning curves, ROC, precision-recall, reliability; every line carries its own name.
 
 Names stand where lines end (Tufte 1983, "The Visual Display of Quantitative Information": label the data, not a key)
-and give way to each other; where all lines end in one corner (ROC) they stand in an empty one instead. Long histories
+and make room for each other; where all lines end in one corner (ROC) the names stand in an empty corner instead. Long histories
 are thinned to the least and greatest value of each column of pixels, which draws the same picture.
 """
 
@@ -38,7 +38,7 @@ class Line:
 @dataclass(frozen=True)
 class Frame:
     """What surrounds the lines. A range left out comes from the data; `square` draws equal axes and the diagonal
-    (chance, perfect calibration) when `reference` says so; `names` is where the lines' names stand."""
+    (chance, perfect calibration) if `reference` is true; `names` says where the names of the lines stand."""
 
     title: str
     description: str
@@ -78,7 +78,7 @@ def _scales(lines: Sequence[Line], frame: Frame, height: int) -> tuple[Scale, Sc
 
 
 def _axes(frame: Frame, xs: Scale, ys: Scale) -> list[Markup]:
-    """Grid, ticks, and the axes' names: y's above its axis, where it is read without turning the head."""
+    """Grid, ticks, and the axes' names: that of y above its axis, where it reads horizontally."""
     parts = [
         label(frame.y_label, 0, 12, kind="c-axis-name"),
         label(frame.x_label, (xs.start + xs.end) / 2, ys.start + 33, kind="c-axis-name", anchor="middle"),

@@ -1,9 +1,8 @@
-"""A confusion matrix as a table that is also a heat map: numbers to read, shades to find them, headers to hear.
+"""A confusion matrix as a table that is also a heat map: numbers to read, shades to find them by, headers for screen readers.
 
 It is an HTML table and not an SVG, so that it can be read aloud, selected, copied and scrolled. Rows are the truth,
-columns what was said; a cell's shade is the square root of its share of its row, because errors of 1 % are what one
-looks for. Many classes fold to those with the most confusions; the rest becomes one row and one column, so every
-sample is still counted.
+columns the predictions; a cell's shade is the square root of its share of its row, so that errors of 1 % stand out. Many
+classes fold to those with the most confusions; the rest becomes one row and one column, so every sample is still counted.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Folded:
 
 
 def fold(counts: Int[np.ndarray, "k k"], names: Sequence[str], *, most: int = MOST_CLASSES) -> Folded:
-    """All classes when at most `most`; else the KEPT_CLASSES that take part in most errors, in their own order."""
+    """All classes if they are at most `most`; else the KEPT_CLASSES with the most errors, in their own order."""
     if counts.shape != (len(names), len(names)):
         raise ValueError(f"a confusion matrix of {len(names)} classes is not {counts.shape}")
     if len(names) <= most:
@@ -48,13 +47,13 @@ def fold(counts: Int[np.ndarray, "k k"], names: Sequence[str], *, most: int = MO
 
 
 def confusion_table(folded: Folded, *, caption: str, shares: bool = False) -> Markup:
-    """The table; `caption` says in words what it shows. With `shares` a cell is the per cent of its row, and the last
-    column that of all: for counts too large to read."""
+    """The table; `caption` describes it. With `shares` cells are percentages of their row and the last column of all
+    samples: for counts too large to read."""
     kind = "matrix dense turned" if len(folded.names) > 12 else "matrix"
     if kind == "matrix" and max(len(name) for name in folded.names) > 6:
         kind = "matrix turned"
     heads = [element("th", {"scope": "col"}, _name(name)) for name in folded.names]
-    corner = element("td", {"class": "corner"}, "true ↓ said →")
+    corner = element("td", {"class": "corner"}, "true ↓ predicted →")
     head = element(
         "tr", None, corner, *heads, element("th", {"scope": "col", "class": "total"}, "of all" if shares else "n")
     )
@@ -67,27 +66,27 @@ def confusion_table(folded: Folded, *, caption: str, shares: bool = False) -> Ma
 def _row(folded: Folded, true: int, shares: bool) -> Markup:
     counts = folded.counts[true]
     total = int(counts.sum())
-    cells = [_cell(folded, true, said, total, shares) for said in range(len(folded.names))]
+    cells = [_cell(folded, true, predicted, total, shares) for predicted in range(len(folded.names))]
     head = element("th", {"scope": "row"}, _name(folded.names[true]))
     last = _per_cent(total, int(folded.counts.sum())) + "\u202f%" if shares else f"{total:,}"
     return element("tr", None, head, *cells, element("td", {"class": "total"}, last))
 
 
 def _per_cent(count: int, total: int) -> str:
-    """A whole number; what rounds to none is not nothing."""
+    """A whole number; "<1" instead of 0 for a count that is not 0."""
     share = 100 * count / total if total else 0.0
     return "<1" if 0 < share < 0.5 else f"{share:.0f}"
 
 
-def _cell(folded: Folded, true: int, said: int, total: int, shares: bool) -> Markup:
-    count = int(folded.counts[true, said])
-    others = folded.folded > 0 and true == said == len(folded.names) - 1  # right and wrong are mixed there
-    kind = "mixed" if others else "hit" if true == said else "miss"
+def _cell(folded: Folded, true: int, predicted: int, total: int, shares: bool) -> Markup:
+    count = int(folded.counts[true, predicted])
+    others = folded.folded > 0 and true == predicted == len(folded.names) - 1  # right and wrong are mixed there
+    kind = "mixed" if others else "hit" if true == predicted else "miss"
     level = int(np.ceil(_LEVELS * np.sqrt(count / total))) if count else 0
     attributes: dict[str, Attribute] = {"class": f"{kind} h{level}"}
     if count:
-        names = [shortened(folded.names[i], 40) for i in (true, said)]
-        attributes["title"] = f"true {names[0]}, said {names[1]}: {count:,} of {total:,} ({count / total:.1%})"
+        names = [shortened(folded.names[i], 40) for i in (true, predicted)]
+        attributes["title"] = f"true {names[0]}, predicted {names[1]}: {count:,} of {total:,} ({count / total:.1%})"
     text = _per_cent(count, total) if shares else f"{count:,}"
     return element("td", attributes, text if count else "")
 

@@ -1,7 +1,7 @@
-"""What is known or said about an image, drawn on it: classes of pixels as tints, objects as frames.
+"""Labels and predictions drawn onto an image: classes of pixels as tints, objects as frames.
 
-Colours are the ten of Tableau (Stone 2016), told apart by most colour-blind people, darkened and lightened in turn after
-each round; a class has the same colour everywhere.
+The colours are Tableau's ten (Stone 2016), which most colour-blind people can tell apart, darkened and then lightened
+for further classes; a class has the same colour everywhere.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ _TABLEAU = (
     (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
     (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
 )  # fmt: skip
-RIGHT, WRONG, MISSED = (
-    (44, 160, 44),
-    (214, 39, 40),
-    (255, 200, 0),
-)  # found objects that are, that are not; true ones left
-TINT = 0.55  # share of the colour over the image
+# Frames of true positives, false positives and missed objects
+RIGHT, WRONG, MISSED = (44, 160, 44), (214, 39, 40), (255, 200, 0)
+TINT = 0.55  # opacity of the colour over the image
 
 
 def colour(index: int) -> tuple[int, int, int]:
@@ -73,7 +70,7 @@ def framed(
 def outlined(
     image: UInt8[np.ndarray, "h w c"], masks: Bool[np.ndarray, "n h w"], colours: Sequence[tuple[int, int, int]]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Every mask as a light tint with a rim of one pixel."""
+    """Every mask as a light tint with an outline of one pixel."""
     out = coloured(image).astype(np.float32)
     for mask, hue in zip(masks, colours, strict=True):
         shade = np.array(hue, np.float32)

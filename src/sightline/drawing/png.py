@@ -1,7 +1,7 @@
-"""Pixels → PNG bytes and `data:` addresses: always encoded here, never passed on under their own name or type.
+"""Pixels → PNG bytes and `data:` URIs: always encoded here, never a user's file under its own name or type.
 
-Encoding anew drops whatever a file carried beside its pixels (EXIF, comments, colour profiles, text chunks). Tiny
-pictures are enlarged by whole factors without smoothing, so that an 8 × 8 digit is seen as what the network sees.
+Re-encoding drops whatever a file carried beside its pixels (EXIF, comments, colour profiles, text chunks). Tiny
+pictures are enlarged by whole factors without smoothing, so that an 8 × 8 digit looks as the network sees it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def data_uri(png: bytes) -> str:
 
 
 def reencoded(png: bytes, *, most_pixels: int = 50_000_000) -> bytes:
-    """The pixels of a PNG file, encoded here. ValueError when it is no PNG, damaged, or larger than `most_pixels`."""
+    """The pixels of a PNG file, encoded here. Raises ValueError if it is not a PNG, is damaged, or
+    has more than `most_pixels`."""
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             if image.width * image.height > most_pixels:

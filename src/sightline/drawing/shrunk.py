@@ -1,4 +1,4 @@
-"""A picture for a page that holds many: no wider than it is shown, in 256 colours of its own."""
+"""Thumbnails for a page of many pictures: no larger than displayed, each with a palette of 256 colours."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Elements as escaped text: the only place where a chart's markup is put together.
+"""Elements as escaped text: the only place where the markup of charts is assembled.
 
-Charts are written by hand because the page that holds them runs no script and loads nothing: they use presentation
-attributes and class names only (a `style` attribute would be refused by the page's content security policy), colours
-come from `currentColor` and the page's CSS, so one drawing serves light, dark and print.
+Charts are plain SVG because the report's page runs no script and loads nothing. They use presentation attributes and
+class names only (the page's content security policy forbids `style` attributes); colours come from `currentColor` and
+the page's CSS, so one drawing serves light, dark and print.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Attribute = str | int | float
 
 
 def seen(text: object) -> str:
-    """Text with hidden characters written out. Most text has none, which Python knows quickly."""
+    """Text with hidden characters written out. Most text has none, and `isprintable` says so quickly."""
     plain = str(text)
     return plain if plain.isprintable() else shown(plain)
 
 
 def shortened(text: object, length: int) -> str:
-    """The visible text in at most `length` characters, its middle left out: both ends of a file name say something."""
+    """The visible text in at most `length` characters. The middle is left out: both ends of a file name are informative."""
     whole = seen(text)
     if len(whole) <= length:
         return whole
@@ -33,7 +33,7 @@ def shortened(text: object, length: int) -> str:
 
 
 def number(value: float) -> str:
-    """A coordinate in at most two decimals; what is not finite would make the whole drawing vanish."""
+    """A coordinate with at most two decimals. ValueError for NaN and infinities, which would make the drawing vanish."""
     if not math.isfinite(value):
         raise ValueError(f"a coordinate must be finite, not {value}")
     text = f"{value:.2f}".rstrip("0").rstrip(".")
@@ -69,7 +69,7 @@ def stroke(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 
 def drawing(width: float, height: float, *children: object, title: str, description: str, kind: str) -> Markup:
-    """An inline `<svg>` that scales with its column and can be heard as well as seen (`title`, `desc`)."""
+    """An inline `<svg>` that scales with its column and has a title and a description for screen readers."""
     frame: dict[str, Attribute] = {
         "class": f"chart {kind}",
         "viewBox": f"0 0 {number(width)} {number(height)}",

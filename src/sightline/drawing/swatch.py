@@ -1,4 +1,4 @@
-"""A colour as a small square, and a share of a whole as a bar: what stands in a legend and in a cell of a table."""
+"""A colour as a small square for legends, and a share of a whole as a bar for table cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .svg import Attribute, drawing, element, stroke
 
 
 def swatch(colour: tuple[int, int, int]) -> Markup:
-    """A 12 × 12 square of an RGB colour. It says nothing aloud: the name stands beside it."""
+    """A 12 × 12 square of an RGB colour. Hidden from screen readers: the name stands beside it."""
     red, green, blue = colour
     box: dict[str, Attribute] = {"width": 12, "height": 12, "rx": 2, "fill": f"rgb({red},{green},{blue})"}
     frame: dict[str, Attribute] = {"class": "swatch", "viewBox": "0 0 12 12", "width": 12, "height": 12}

@@ -1,9 +1,9 @@
-"""What the bytes claim to be, and whether they are all there: a short walk through each of the six formats.
+"""The format of the bytes, and whether they are complete: a short walk through the structure of six formats.
 
-Pillow reads pixels well but forgives too much: it never looks at the checksum of a PNG's pixel data, takes a JPEG that
-stops before its end, counts a GIF's frames by decoding every one. So the structure is walked first, in time linear in
-the file and without decoding anything: the size is known before memory is asked for, a missing end is seen, and what
-hangs behind the end is noted.
+Pillow reads pixels well but forgives too much: it never verifies the checksum of a PNG's pixel data, accepts a JPEG that
+stops early and counts the frames of a GIF by decoding every one. So the structure is walked first, in time linear in
+the file and without decoding anything: the size is known before memory is allocated, a missing end is noticed, and so
+are foreign bytes after the end.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from . import png, tiff
 from .rejection import Rejected
 
 MAX_SEGMENTS = 100_000  # of a JPEG
-# Every scan of a progressive JPEG passes over all of its pixels, and an empty one takes ten bytes. Encoders write about ten.
+# Decoding a scan of a progressive JPEG visits every pixel, and an empty scan takes ten bytes. Encoders write about ten scans.
 FREE_SCANS, SCANNED_PIXELS = 32, 1 << 29
-MAX_BLOCKS = 1_000_000  # of a GIF; one of 255 MB has so many
+MAX_BLOCKS = 1_000_000  # of a GIF; 255 MB of full blocks
 
 
 @dataclass(frozen=True)
 class Container:
-    """`end`: where the format's own structure ends (None: it does not say). `frames`: None where Pillow knows cheaply.
-    `bits` a sample. `cover` (left, top, right, bottom): the part of the canvas that the first frame of a GIF paints.
-    `exif` of a PNG, which may keep it behind its pixels."""
+    """The structure of an image file.
+
+    end       where the format's own structure ends; None if it does not say
+    frames    None if Pillow counts them cheaply
+    bits      per sample
+    cover     (left, top, right, bottom): the part of the canvas that the first frame of a GIF paints
+    exif      of a PNG, which may store it after its pixels, where Pillow does not look
+    """
 
     format: str
     width: int
@@ -40,7 +45,7 @@ class Container:
 
 
 def walk(data: bytes) -> Container:
-    """The container that `data` is. Raises `Rejected`."""
+    """The structure of the image file `data`. Raises `Rejected`."""
     if not data:
         raise Rejected("empty-file", "0 bytes")
     for format, (signature, walker) in _WALKERS.items():
@@ -48,15 +53,18 @@ def walk(data: bytes) -> Container:
             try:
                 return walker(data)
             except (struct.error, LookupError, ValueError, ArithmeticError) as error:
-                raise Rejected("truncated", f"{format} of {len(data):,} bytes ends inside its structure") from error
+                raise Rejected(
+                    "truncated", f"{format} of {len(data):,} bytes ends in the middle of its structure"
+                ) from error
     for prefix, name in _FOREIGN.items():
         if prefix.match(data):
-            raise Rejected("unsupported-format", f"{name} is not read")
+            raise Rejected("unsupported-format", f"{name} is not supported")
     raise Rejected("not-an-image", f"begins with {data[:8]!r}")
 
 
 def check_complete(data: bytes, container: Container) -> None:
-    """`Rejected` where Pillow would not notice that pixels are missing. To be called once the size is known to be bearable."""
+    """Raise `Rejected` if pixels are missing and Pillow would not notice. Call it after checking the size: the work grows
+    with it."""
     if container.format == "PNG":
         png.check_rows(data)
     if container.format == "TIFF" and (gap := tiff.missing(container.tags)):
@@ -64,7 +72,7 @@ def check_complete(data: bytes, container: Container) -> None:
 
 
 def _parts(most: int) -> Iterator[None]:
-    """A budget of steps: a file made of nothing but tiny parts must not take minutes to walk through."""
+    """A budget of steps: walking through a file of nothing but tiny parts must not take minutes."""
     yield from (None for _ in range(most))
     raise Rejected("damaged", f"more than {most:,} parts")
 
@@ -75,19 +83,19 @@ def _png(data: bytes) -> Container:
     end, kinds, exifs = 8, set(), {}
     for kind, start, body_end in png.chunks(data):
         kinds.add(kind)
-        end = body_end + 4  # behind the checksum
+        end = body_end + 4  # after the checksum
         if (exif := png.exif_in(kind, data, start, body_end)) is not None:
             exifs[kind] = exif
     for needed in (b"IDAT", b"PLTE") if colour == 3 else (b"IDAT",):
         if needed not in kinds:
-            raise Rejected("damaged", f"PNG without {needed!r}")
+            raise Rejected("damaged", f"PNG without an {needed.decode()} chunk")
     if bits == 16 and colour == 2 and b"tRNS" in kinds:
-        raise Rejected("unsupported-format", "16-bit colour PNG with a transparent colour is not read")
+        raise Rejected("unsupported-format", "16-bit colour PNG with a transparent colour is not supported")
     exif = exifs.get(b"eXIf", next(iter(exifs.values()), None))
     return Container("PNG", width, height, end=end, bits=bits, exif=exif)
 
 
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # inside coded data 0xFF is stuffed (00), restarts (D0-D7) or fills
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data 0xFF is stuffed (00), a restart (D0-D7) or fill
 
 
 def _jpeg(data: bytes) -> Container:
@@ -107,14 +115,14 @@ def _jpeg(data: bytes) -> Container:
         place += max(length, 2)
         if marker == 0xDA:  # coded data follows the scan's header
             scans += 1
-            found = _MARKER.search(data, place)
-            if found is None:
+            following = _MARKER.search(data, place)
+            if following is None:
                 raise Rejected("truncated", f"JPEG of {len(data):,} bytes has no end marker")
-            place = found.start()
+            place = following.start()
     if size is None:
         raise Rejected("damaged", "JPEG without a frame header")
     if scans > FREE_SCANS and scans * size[0] * size[1] > SCANNED_PIXELS:
-        raise Rejected("too-many-pixels", f"JPEG that goes over {size[1]} x {size[0]} pixels {scans:,} times")
+        raise Rejected("too-many-pixels", f"JPEG with {scans:,} scans of {size[1]} x {size[0]} pixels")
     return Container("JPEG", size[1], size[0], end=place)
 
 
@@ -156,7 +164,7 @@ def _after_blocks(data: bytes, place: int, budget: Iterator[None]) -> int:
 
 
 def _bmp(data: bytes) -> Container:
-    """The information header, and whether uncompressed rows fit into the file (Microsoft, BITMAPINFOHEADER)."""
+    """The information header, and whether the file holds all uncompressed rows (Microsoft, BITMAPINFOHEADER)."""
     stated, offset, header = struct.unpack_from("<L4xLL", data, 2)
     if header == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
@@ -185,15 +193,17 @@ def _webp(data: bytes) -> Container:
 
 
 def _tiff(data: bytes) -> Container:
-    """The first directory: sample layouts that would come out wrong are refused here."""
-    if (claimed := tiff.claimed(data)) > len(data):
+    """The first directory. Sample layouts that Pillow would decode wrongly are rejected here."""
+    if (claimed := tiff.claimed_bytes(data)) > len(data):
         raise Rejected("damaged", f"TIFF of {len(data):,} bytes whose tags claim {claimed:,}")
     tags, frames = tiff.read_tags(data)
     bits = max(tags.get(tiff.BITS, (1,)))
     if bits > 16 or max(tags.get(tiff.SAMPLE_FORMAT, (1,))) > 1:
-        raise Rejected("float-without-range", f"TIFF of {bits}-bit signed, floating-point or wide samples")
+        raise Rejected(
+            "float-without-range", f"TIFF with signed, floating-point or more than 16-bit samples ({bits} bits)"
+        )
     if bits > 8 and tags.get(tiff.PLANAR) == (2,):
-        raise Rejected("unsupported-format", f"TIFF with {bits}-bit samples in separate planes is not read")
+        raise Rejected("unsupported-format", f"TIFF with {bits}-bit samples in separate planes is not supported")
     (width,), (height,) = tags[tiff.WIDTH], tags[tiff.HEIGHT]
     return Container("TIFF", width, height, frames=frames, bits=bits, tags=tags)
 

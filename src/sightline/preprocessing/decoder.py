@@ -1,11 +1,11 @@
 """The one decoder: bytes, a file or pixels in memory → uint8 pixels the right way up, or `Rejected` with a reason.
 
 Training, evaluation and prediction all read images here. The allow-list is `FORMATS`; limits on bytes and pixels are
-checked before memory is asked for; metadata other than the orientation is ignored; only the first frame is used, and
-that is noted. A JPEG has no checksum: damage inside its coded data that libjpeg can bridge goes unseen.
+checked before memory is allocated; metadata other than the orientation is ignored; only the first frame is used, with a
+note. A JPEG has no checksum: damage in its coded data that libjpeg conceals goes undetected.
 
-Safe to call from many threads: no setting of Pillow's and no warning filter is touched. Pillow may warn about damaged
-metadata through `warnings`; which warnings a process shows is the process's affair.
+Thread-safe: no setting of Pillow and no warning filter is touched. Pillow may warn about damaged metadata through
+`warnings`; the calling program decides which warnings to show.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-# Plugins register themselves on import; otherwise the first WebP or TIFF makes Pillow import all that it has.
+# Plugins register themselves on import; otherwise the first WebP or TIFF makes Pillow import every plugin.
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from sightline.storage.text import shown
 
 from .containers import FORMATS, Container, check_complete, walk
-from .pixels import Colour, composited, layers, oriented, with_channels
+from .pixels import Colour, composite, layers, orient, with_channels
 from .reading import read_bytes
 from .rejection import Rejected
 from .tiff import ORIENTATION, orientation
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
 MAX_BYTES = 1 << 28
-# Above 16 million pixels a file must have a byte for every 20,000 of them. Deflate cannot pack more than 8,256 (1-bit
-# PNG); formats that say "all of it is one colour" in thirty bytes can, and would cost gigabytes for nothing.
+# An image of more than 16 million pixels must have a byte for every 20,000 of them. Deflate packs at most 8,256 into one
+# (1-bit PNG); formats that encode a canvas of one colour in thirty bytes pack more, and would cost gigabytes.
 FREE_PIXELS, PIXELS_A_BYTE = 1 << 24, 20_000
 WHITE = (255, 255, 255)
 _SUFFIXES = {
@@ -42,7 +42,7 @@ _SUFFIXES = {
 
 @dataclass(frozen=True)
 class Decoded:
-    """`pixels` (h, w, channels) in the oriented frame; `mode` Pillow's name of the stored layout; `format` of `FORMATS`
+    """`pixels` (h, w, channels), upright; `mode` Pillow's name of the stored layout; `format` of `FORMATS`
     ("array" for pixels from memory); `notes` codes of what was done: exif-rotated, exif-unreadable, alpha-composited,
     first-frame-of-N, 16-bit-scaled, 12-bit-scaled, 16-bit-high-byte, cmyk-converted, palette, junk-after-end,
     wrong-extension."""
@@ -61,9 +61,9 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> Decoded:
-    """The image as uint8 (h, w, channels), channels 1 or 3. Raises `Rejected`, and nothing else for any content.
+    """The image as uint8 (h, w, channels), channels 1 or 3. Whatever the content, it raises `Rejected` or nothing.
 
-    Pixels in memory are (h, w), (h, w, 1), (h, w, 3) or (h, w, 4); they are taken as they are, alpha composited.
+    Pixels in memory are (h, w), (h, w, 1), (h, w, 3) or (h, w, 4); they are used unchanged, with alpha composited.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels is 1 or 3, not {channels}")
@@ -93,7 +93,7 @@ def _from_bytes(data: bytes, channels: int, background: tuple[int, int, int], ma
         check_complete(data, container)
         with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
             _check_size(*image.size, max_pixels)
-            return _opened(image, data, container, channels, background)
+            return _read_pixels(image, data, container, channels, background)
     except Rejected:
         raise
     except UnidentifiedImageError as error:
@@ -101,8 +101,8 @@ def _from_bytes(data: bytes, channels: int, background: tuple[int, int, int], ma
     except Image.DecompressionBombError as error:
         raise Rejected("too-many-pixels", str(error)) from error
     except MemoryError as error:
-        raise Rejected("out-of-memory", f"{name} whose pixels do not fit") from error
-    except Exception as error:  # parsers raise whatever their parsing meets; no bytes may end a training
+        raise Rejected("out-of-memory", f"{name} whose pixels do not fit into memory") from error
+    except Exception as error:  # parsers raise anything on hostile bytes, and none may end a training
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
         raise Rejected(reason, f"{name}: {error or type(error).__name__}") from error
 
@@ -119,47 +119,49 @@ def _check_expansion(pixels: int, size: int) -> None:
         raise Rejected("too-many-pixels", f"{pixels:,} pixels from {size:,} bytes; at most {PIXELS_A_BYTE:,} from each")
 
 
-def _opened(
+def _read_pixels(
     image: Image.Image, data: bytes, container: Container, channels: int, background: tuple[int, int, int]
 ) -> Decoded:
-    """The lazily opened image, its pixels decoded and brought into our layout."""
+    """The pixels of a lazily opened image, decoded and brought into our layout."""
     notes: list[str] = []
-    mode, turned = image.mode, _orientation(image, container, notes)
+    mode, orientation_code = image.mode, _orientation(image, container, notes)
     image.load()
     if image.mode == "YCbCr":
         image = image.convert("RGB")
     frames = container.frames or int(getattr(image, "n_frames", 1))
     if frames > 1:
         notes.append(f"first-frame-of-{frames}")
-    more = container.format == "JPEG" and frames > 1  # a multi-picture JPEG: the others follow the first one's end
+    more = container.format == "JPEG" and frames > 1  # a multi-picture JPEG: the others follow the end of the first
     if container.end is not None and container.end < len(data) and not more:
         notes.append("junk-after-end")
     colour, alpha = layers(image, container, notes)
     if alpha is not None:
-        colour = composited(colour, alpha, background)
+        colour = composite(colour, alpha, background)
         notes.append("alpha-composited")
     pixels = with_channels(colour, channels)
-    # Pillow turns a TIFF by itself while it loads
-    return Decoded(oriented(pixels, 1 if container.format == "TIFF" else turned), mode, container.format, tuple(notes))
+    # Pillow rotates a TIFF itself while loading it
+    return Decoded(
+        orient(pixels, 1 if container.format == "TIFF" else orientation_code), mode, container.format, tuple(notes)
+    )
 
 
 def stated_orientation(image: Image.Image, container: Container) -> int | None:
-    """EXIF's, as it is stated; 1 where it is not, None where it cannot be read."""
+    """The EXIF orientation as stored; 1 if there is none, None if it cannot be read."""
     if container.format == "TIFF":
-        stated = image.getexif().get(ORIENTATION, 1)  # as Pillow will turn it
+        stated = image.getexif().get(ORIENTATION, 1)  # the same that Pillow applies while loading
         return stated if isinstance(stated, int) else 1
     exif = container.exif if container.format == "PNG" else image.info.get("exif")
     return 1 if exif is None else orientation(exif)
 
 
 def _orientation(image: Image.Image, container: Container, notes: list[str]) -> int:
-    turned = stated_orientation(image, container)
-    if turned is None:
+    orientation_code = stated_orientation(image, container)
+    if orientation_code is None:
         notes.append("exif-unreadable")
         return 1
-    if turned in range(2, 9):
+    if orientation_code in range(2, 9):
         notes.append("exif-rotated")
-    return turned
+    return orientation_code
 
 
 def _from_memory(source: np.ndarray, channels: int, background: tuple[int, int, int], max_pixels: int) -> Decoded:
@@ -169,7 +171,7 @@ def _from_memory(source: np.ndarray, channels: int, background: tuple[int, int, 
     colour: Colour = source[..., 0] if source.ndim == 3 and source.shape[2] == 1 else source
     mode = "L" if colour.ndim == 2 else ("RGB", "RGBA")[colour.shape[2] - 3]
     if mode == "RGBA":
-        colour = composited(colour[..., :3], colour[..., 3], background)
+        colour = composite(colour[..., :3], colour[..., 3], background)
         return Decoded(with_channels(colour, channels), mode, "array", ("alpha-composited",))
     return Decoded(np.ascontiguousarray(with_channels(colour, channels)), mode, "array")
 

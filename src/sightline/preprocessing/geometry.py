@@ -1,16 +1,16 @@
-"""Original frame → the network's frame, and back: one rule for where an image's pixels land.
+"""Original frame → the network's frame, and back: one rule for where the pixels of an image land.
 
-    stretch     both sides to the network's, whatever the shape
-    letterbox   the whole image, shape kept, centred; the rest is `pad` (darknet's idea, Redmon 2013-)
-    crop        the shortest side covers the network's over `share`, then the centre is cut out (Krizhevsky et al. 2012;
+    stretch     both sides resized to the network's, ignoring the aspect ratio
+    letterbox   the whole image, aspect ratio kept, centred; the rest is `pad` (darknet's idea, Redmon 2013-)
+    crop        the shortest side resized to the network's / `share`, then the centre cropped (Krizhevsky et al. 2012;
                 share 0.875 is "resize 256, crop 224")
-    shortest    the shortest side to min(height, width), the longest at most max(height, width), shape kept; padded
+    shortest    the shortest side to min(height, width), the longest at most max(height, width), aspect ratio kept; padded
                 right and below to a multiple (Girshick 2015, "Fast R-CNN", arXiv:1504.08083)
     longest     the longest side to max(height, width), padded likewise
 
-Resizing is Pillow's bilinear filter, whose support grows when shrinking (antialiased); an image that already has the
-size is copied bit for bit. Unlike the usual crop the image is not first resized whole: the cut-out is resampled
-straight from the original, so a 1 x 1,000,000 strip needs no memory, and the scale is exact, not rounded to pixels.
+Resizing is Pillow's bilinear filter, whose support grows when shrinking (antialiasing); an image that already has the
+right size is copied bit for bit. Unlike the usual crop the whole image is not resized first: the crop is resampled from
+the original, so a 1 x 1,000,000 strip needs no memory, and the scale is exact, not rounded to pixels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FITS = ("stretch", "letterbox", "crop", "shortest", "longest")
 
 
 class Placement(NamedTuple):
-    """The scales from original to network pixels, where the original's corner lands, and the canvas."""
+    """The scales from original to network pixels, where the top left corner of the original lands, and the canvas."""
 
     scale_x: float
     scale_y: float
@@ -46,8 +46,8 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """`height` and `width` of the network's frame and how (`FITS`) images are fitted into it; `pad` is the value of pixels that
-    no image covers; `share` belongs to crop, `multiple` to shortest and longest."""
+    """`height` and `width` of the network's frame and how (`FITS`) images are placed in it; `pad` is the value of pixels
+    outside the image; `share` belongs to crop, `multiple` to shortest and longest."""
 
     height: int
     width: int
@@ -60,14 +60,21 @@ class Geometry:
         if self.fit not in FITS:
             raise UsageError(f"unknown fit {self.fit!r}", nearest(str(self.fit), FITS))
         if self.height < 1 or self.width < 1 or self.multiple < 1:
-            raise UsageError(f"a frame of {self.height} x {self.width}, multiple {self.multiple}", "all at least 1")
+            raise UsageError(
+                f"a frame of {self.height} x {self.width} with multiple {self.multiple} is empty",
+                "use values of at least 1",
+            )
         if not 0 <= self.pad <= 255:
-            raise UsageError(f"pad is {self.pad}", "a pixel's value, 0 to 255")
+            raise UsageError(f"pad is {self.pad}", "use a pixel value from 0 to 255")
         if not 0 < self.share <= 1:
-            raise UsageError(f"share is {self.share}", "above 0, at most 1")
+            raise UsageError(f"share is {self.share}", "use a share above 0 and at most 1")
 
     def placement(self, height: int, width: int) -> Placement:
-        """Where an original of this size lands."""
+        """Where an original of this size lands.
+
+        A letterbox of 64 x 64 and an original 100 high, 200 wide: the scale is min(64/200, 64/100) = 0.32, the image
+        becomes 32 high and 64 wide, and 16 rows of padding remain above and below it: left 0, top 16.
+        """
         if self.fit == "stretch":
             return Placement(self.width / width, self.height / height, 0, 0, self.height, self.width)
         if self.fit == "crop":
@@ -75,7 +82,7 @@ class Geometry:
             left, top = _excess(width * scale, self.width), _excess(height * scale, self.height)
             return Placement(scale, scale, -left, -top, self.height, self.width)
         scale = self._scale(height, width)
-        h, w = _rounded(height * scale), _rounded(width * scale)
+        h, w = _round_up_half(height * scale), _round_up_half(width * scale)
         if self.fit == "letterbox":
             h, w = min(h, self.height), min(w, self.width)
             left, top = (self.width - w) // 2, (self.height - h) // 2
@@ -96,37 +103,37 @@ class Geometry:
         height, width, channels = pixels.shape
         place = self.placement(height, width)
         if self.fit == "crop":
-            return _cut(pixels, place), place.frame
-        h, w = _rounded(height * place.scale_y), _rounded(width * place.scale_x)
-        small = _resized(pixels, h, w, None)
+            return _crop(pixels, place), place.frame
+        h, w = _round_up_half(height * place.scale_y), _round_up_half(width * place.scale_x)
+        resized = _resize(pixels, h, w, None)
         if (h, w) == (place.height, place.width):
-            return small, place.frame
+            return resized, place.frame
         canvas = np.full((place.height, place.width, channels), self.pad, dtype=np.uint8)
-        canvas[place.top : place.top + h, place.left : place.left + w] = small
+        canvas[place.top : place.top + h, place.left : place.left + w] = resized
         return canvas, place.frame
 
     def apply_mask(self, mask: UInt8[np.ndarray, "h w"], fill: int) -> UInt8[np.ndarray, "H W"]:
-        """A mask of class indexes where `apply` puts its image: each pixel takes the value at its centre, never a mean
-        of two; `fill` where no image is."""
+        """A mask of class indexes, placed as `apply` places its image: each pixel takes the value at its centre, since the
+        mean of two classes is a third; `fill` outside the image."""
         height, width = mask.shape
         place = self.placement(height, width)
         box = None
         if self.fit == "crop":
-            h, w, box = place.height, place.width, _cut_out(height, width, place)
+            h, w, box = place.height, place.width, _crop_box(height, width, place)
         else:
-            h, w = _rounded(height * place.scale_y), _rounded(width * place.scale_x)
-        small = mask
+            h, w = _round_up_half(height * place.scale_y), _round_up_half(width * place.scale_x)
+        resized = mask
         if box is not None or (h, w) != (height, width):
-            small = np.array(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST, box=box))
+            resized = np.array(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST, box=box))
         if (h, w) == (place.height, place.width):
-            return small.copy()
+            return resized.copy()
         canvas = np.full((place.height, place.width), fill, dtype=np.uint8)
-        canvas[place.top : place.top + h, place.left : place.left + w] = small
+        canvas[place.top : place.top + h, place.left : place.left + w] = resized
         return canvas
 
 
 def moved_boxes(boxes: Float[np.ndarray, "n 4"], frame: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "n 4"]:
-    """Boxes xyxy of the original in the network's frame; a frame of `Geometry` neither turns nor mirrors."""
+    """Boxes xyxy of the original in the network's frame; a frame of `Geometry` only scales and shifts."""
     scale, shift = frame[[0, 1], [0, 1]], frame[:2, 2]
     return (boxes.reshape(-1, 2, 2) * scale + shift).reshape(-1, 4)  # (n, 4) → (n, corner, axis) → (n, 4)
 
@@ -136,22 +143,22 @@ def inverse(frame: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
     return np.linalg.inv(frame)
 
 
-def _rounded(side: float) -> int:
-    """Half up, and never nothing."""
+def _round_up_half(side: float) -> int:
+    """Rounded half up, and at least 1."""
     return max(1, math.floor(side + 0.5))
 
 
 def _excess(scaled: float, side: int) -> int:
-    """Whole network pixels cut off before the centre; the tiny addend keeps rounding errors of `scaled` out."""
+    """Whole network pixels cropped before the centre; the tiny addend absorbs rounding errors in `scaled`."""
     return max(0, math.floor((scaled - side) / 2 + 1e-6))
 
 
-def _cut(pixels: UInt8[np.ndarray, "h w c"], place: Placement) -> UInt8[np.ndarray, "H W c"]:
+def _crop(pixels: UInt8[np.ndarray, "h w c"], place: Placement) -> UInt8[np.ndarray, "H W c"]:
     height, width, _ = pixels.shape
-    return _resized(pixels, place.height, place.width, _cut_out(height, width, place))
+    return _resize(pixels, place.height, place.width, _crop_box(height, width, place))
 
 
-def _cut_out(height: int, width: int, place: Placement) -> tuple[float, float, float, float]:
+def _crop_box(height: int, width: int, place: Placement) -> tuple[float, float, float, float]:
     """The part of an original that a crop shows: left, top, right, bottom."""
     left, top = -place.left / place.scale_x, -place.top / place.scale_y
     right = min(float(width), left + place.width / place.scale_x)
@@ -159,7 +166,7 @@ def _cut_out(height: int, width: int, place: Placement) -> tuple[float, float, f
     return left, top, right, bottom
 
 
-def _resized(
+def _resize(
     pixels: UInt8[np.ndarray, "h w c"], height: int, width: int, box: tuple[float, float, float, float] | None
 ) -> UInt8[np.ndarray, "H W c"]:
     if box is None and pixels.shape[:2] == (height, width):

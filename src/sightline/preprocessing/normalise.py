@@ -1,7 +1,7 @@
-"""0-255 units → what a network likes: minus the mean, over the deviation, per channel; and where those two come from.
+"""0-255 units → normalised input: minus the mean, over the standard deviation, per channel; and how both are computed.
 
-LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.3. The normalisation is a module and the last act
-before the network everywhere, so attacks and explanations differentiate through it and an export begins with it.
+LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.3. The normalisation is a module and everywhere the
+last step before the network, so attacks and explanations differentiate through it and an export includes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Normalise(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std) or not mean:
-            raise ValueError(f"{len(mean)} means and {len(std)} deviations")
+            raise ValueError(f"{len(mean)} means and {len(std)} standard deviations: one of each per channel is needed")
         if not all(math.isfinite(m) for m in mean) or not all(math.isfinite(s) and s > 0 for s in std):
             raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} must be finite, std above 0")
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
@@ -38,14 +38,14 @@ class Normalise(nn.Module):
         return cls(middle, [(h - lo) / 2 for lo, h in zip(low, high, strict=True)])
 
     def forward(self, x: Num[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """uint8 or floating point in 0-255 units; the memory format stays."""
+        """From uint8 or floating point in 0-255 units; the memory format is preserved."""
         mean, std = (v.view(1, -1, 1, 1) for v in (self.mean, self.std))  # (c,) → (1, c, 1, 1)
         return (x.to(mean.dtype) - mean) / std
 
 
 class Normalised(nn.Module):
-    """A network as everything outside sees it: images in 0-255 units go in, whatever the network answers comes out.
-    Further inputs (a region network's sizes and targets) are handed through."""
+    """A network with its normalisation: it takes images in 0-255 units and returns the network's output. Further inputs
+    (the sizes and targets of a region network) are passed through."""
 
     def __init__(self, normalise: Normalise, network: nn.Module) -> None:
         super().__init__()
@@ -57,9 +57,8 @@ class Normalised(nn.Module):
 
 
 class PixelStatistics:
-    """Mean and deviation per channel of any number of uint8 images, streamed. A histogram holds all there is to know,
-    so the sums are exact: order, chunks and threads cannot change a bit. That only training images enter is the
-    caller's duty."""
+    """Mean and standard deviation per channel of any number of uint8 images, streamed. They are computed from a histogram
+    with exact sums, so order and chunking cannot change a bit. The caller must add training images only."""
 
     def __init__(self, channels: int) -> None:
         self.histogram = torch.zeros(channels, 256, dtype=torch.int64)  # how often each value occurs
@@ -73,13 +72,13 @@ class PixelStatistics:
         value = torch.arange(256)
         rows = [(int(h.sum()), int((h * value).sum()), int((h * value * value).sum())) for h in self.histogram]
         if not all(n for n, _, _ in rows):
-            raise ValueError("no image was added")
+            raise ValueError("no image has been added")
         return rows
 
     def mean(self) -> tuple[float, ...]:
         return tuple(float(Fraction(total, n)) for n, total, _ in self._sums())
 
     def std(self) -> tuple[float, ...]:
-        """Of the population (over n). A constant channel gets 1: minus its mean it is 0 whatever it is divided by."""
+        """The population's (over n). A constant channel gets 1: minus its mean it is 0, whatever it is divided by."""
         variances = [Fraction(n * squares - total * total, n * n) for n, total, squares in self._sums()]
         return tuple(math.sqrt(float(v)) if v else 1.0 for v in variances)

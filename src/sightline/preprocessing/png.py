@@ -1,7 +1,7 @@
-"""The chunks of a PNG, each with its checksum, and whether the compressed rows are all there.
+"""The chunks of a PNG, each with its checksum, and whether the compressed rows are complete.
 
-W3C PNG (third edition), sections 5 and 8. Pillow checks neither the checksums of the pixel data nor that the stream
-holds as many rows as the header promises: it leaves the missing ones black.
+W3C PNG (third edition), sections 5 and 8. Pillow verifies neither the checksums of the pixel data nor that the
+stream holds as many rows as the header states: it leaves missing ones black.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .rejection import Rejected
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 300_000
 MAX_EXIF = 1 << 20
-_PROFILE = b"Raw profile type exif\0"  # in hexadecimal, from before eXIf was in the standard (2017)
+_PROFILE = b"Raw profile type exif\0"  # in hexadecimal, as written before the standard had eXIf (2017)
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type → samples a pixel
 _PIECE = 1 << 16
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk's body up to IEND, checksums checked. `struct.error`: the data ends early."""
+    """Kind, start and end of each chunk's body up to IEND, checksums verified. `struct.error` if the data ends early."""
     view, place = memoryview(data), len(SIGNATURE)
     for _ in range(MAX_CHUNKS):
         length, kind = struct.unpack_from(">L4s", data, place)
@@ -37,7 +37,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def exif_in(kind: bytes, data: bytes, start: int, end: int) -> bytes | None:
-    """The EXIF that a chunk holds, wherever it stands; b"" where it cannot be read, None where there is none."""
+    """The EXIF in a chunk; b"" if it cannot be read, None if the chunk holds none."""
     if kind == b"eXIf":
         return data[start:end]
     if kind not in (b"tEXt", b"zTXt") or not data.startswith(_PROFILE, start, end):
@@ -45,16 +45,16 @@ def exif_in(kind: bytes, data: bytes, start: int, end: int) -> bytes | None:
     try:
         text = data[start + len(_PROFILE) : end]
         text = zlib.decompressobj().decompress(text[1:], MAX_EXIF) if kind == b"zTXt" else text
-        return bytes.fromhex("".join(text.decode("latin-1").split("\n")[3:]))  # behind its name and its length
+        return bytes.fromhex("".join(text.decode("latin-1").split("\n")[3:]))  # after its name and its length
     except (ValueError, zlib.error):
         return b""
 
 
 def check_rows(data: bytes) -> None:
-    """The compressed stream inflates to at least the bytes of all rows, or `Rejected`. Works through pieces and keeps
-    none; to be called once the size is known to be bearable."""
+    """Raise `Rejected` unless the compressed stream inflates to at least the bytes of all rows. It is inflated piece by
+    piece and nothing is kept; call it after checking the size, which bounds the work."""
     width, height, bits, colour = struct.unpack_from(">LLBB", data, 16)
-    # Each row has a filter byte. Interlaced images need a little more, and where that is missing Pillow does notice.
+    # Each row has a filter byte. Interlaced images need slightly more; Pillow notices if only that is missing.
     needed = height * (1 + (width * bits * _SAMPLES.get(colour, 1) + 7) // 8)
     view, inflate, have = memoryview(data), zlib.decompressobj(), 0
     try:

@@ -1,7 +1,7 @@
-"""A path → its bytes, without ever waiting: only regular files are opened, and never more than a limit is read.
+"""A path → its bytes, without ever blocking: only regular files are opened, and never more than a limit is read.
 
-A FIFO blocks whoever opens it, a device may never end, a folder may be called `x.jpg`. So the file is looked at before
-it is opened, opened without blocking, and looked at again, because it may have been exchanged in between.
+Opening a FIFO blocks, a device may never end, a folder may be called `x.jpg`. So the path is checked before it is opened,
+opened without blocking, and the open file is checked again, because another may have taken its place in between.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def _must_be_regular(mode: int) -> None:
 def _rejected(error: OSError | ValueError) -> Rejected:
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENOTDIR):
-        return Rejected("missing", "no such file, or a link to nothing")
+        return Rejected("missing", "no such file, or a dangling link")
     if number == errno.ELOOP:
-        return Rejected("symlink-loop", "a symbolic link that leads to itself")
+        return Rejected("symlink-loop", "a symbolic link that leads back to itself")
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return Rejected("unreadable", f"cannot be read: {text}")

@@ -1,4 +1,4 @@
-"""The one preprocessing of a run: what happens to a file before the network sees it; `preprocessing.json` keeps it."""
+"""The preprocessing of a run, from the file to the network's input; `preprocessing.json` stores it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from .normalise import Normalise
 
 VERSION = 1
 _FORMAT = "sightline-preprocessing"
+_RESTORE = "restore the file, or train again"
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """`geometry` and decoding (`channels` 1 or 3, `background` under transparency) make uint8 in the network's frame;
+    """`geometry` and decoding (`channels` 1 or 3, `background` under transparency) give uint8 in the network's frame;
     `mean` and `std` per channel, in 0-255 units, normalise it."""
 
     geometry: Geometry
@@ -33,20 +34,23 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
-            raise UsageError(f"channels is {self.channels}", "1 for grey, 3 for colour")
+            raise UsageError(f"channels is {self.channels}", "use 1 for grey or 3 for colour")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
-            raise UsageError(f"{len(self.mean)} means and {len(self.std)} deviations for {self.channels} channels")
+            raise UsageError(
+                f"{len(self.mean)} means and {len(self.std)} standard deviations for {self.channels} channels",
+                "give one of each per channel",
+            )
 
     def prepare(
         self, source: bytes | Path | np.ndarray
     ) -> tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"], Decoded]:
-        """Pixels in the network's frame, the frame original → network, and what was decoded. Raises `Rejected`."""
+        """Pixels in the network's frame, the matrix original → network, and the decoded image. Raises `Rejected`."""
         decoded = decode(source, channels=self.channels, background=self.background)
         pixels, frame = self.geometry.apply(decoded.pixels)
         return pixels, frame, decoded
 
     def normaliser(self) -> Normalise:
-        """The other half, as a module."""
+        """The normalisation, as a module."""
         return Normalise(self.mean, self.std)
 
     def to_json(self) -> dict[str, Any]:
@@ -56,12 +60,15 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Preprocessing:
-        """The inverse of `to_json`; anything that it did not write is a `DamagedError`."""
+        """The inverse of `to_json`; raises `DamagedError` for anything that `to_json` cannot have written."""
         if stored.get("format") != _FORMAT:
-            raise DamagedError(f"preprocessing.json: format {stored.get('format')!r}", f"expected {_FORMAT!r}")
+            raise DamagedError(
+                f"preprocessing.json has the format {stored.get('format')!r} instead of {_FORMAT!r}", _RESTORE
+            )
         if stored.get("version") != VERSION:
             raise DamagedError(
-                f"preprocessing.json: version {stored.get('version')!r}", f"this sightline reads version {VERSION}"
+                f"preprocessing.json has version {stored.get('version')!r}; this sightline reads {VERSION}",
+                "install a newer sightline",
             )
         own = {name: value for name, value in stored.items() if name not in ("format", "version")}
         _check_keys("preprocessing.json", own, cls)
@@ -70,24 +77,24 @@ class Preprocessing:
         try:
             values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in own.items()}
             values["geometry"] = Geometry(**own["geometry"])
-            made = cls(**values)
-            made.normaliser()  # finite, above zero
+            preprocessing = cls(**values)
+            preprocessing.normaliser()  # checks that they are finite and std above 0
         except (UsageError, TypeError, ValueError) as error:
-            raise DamagedError(f"preprocessing.json: {error}") from error
-        return made
+            raise DamagedError(f"preprocessing.json: {error}", _RESTORE) from error
+        return preprocessing
 
 
 def _check_whole(own: Mapping[str, Any]) -> None:
-    """Sizes, channels and colours are whole numbers; JSON would let anything through."""
+    """Sizes, channels and colours must be whole numbers; JSON allows anything."""
     colour = own["background"] if isinstance(own["background"], list) else []
     whole = [own["channels"], *(own["geometry"][name] for name in ("height", "width", "pad", "multiple")), *colour]
     if len(colour) != 3 or not all(type(v) is int for v in whole) or not all(0 <= v <= 255 for v in colour):
-        raise DamagedError("preprocessing.json: sizes, channels and colours are whole numbers")
+        raise DamagedError("preprocessing.json: sizes, channels and colours must be whole numbers", _RESTORE)
 
 
-def _check_keys(where: str, stored: Any, kind: type) -> None:
+def _check_keys(where: str, stored: Any, owner: type) -> None:
     if not isinstance(stored, Mapping):
-        raise DamagedError(f"{where}: not an object")
-    known = {f.name for f in fields(kind)}
+        raise DamagedError(f"{where} is not an object", _RESTORE)
+    known = {f.name for f in fields(owner)}
     if strange := sorted(set(stored) ^ known):
-        raise DamagedError(f"{where}: unknown or missing {', '.join(strange)}")
+        raise DamagedError(f"{where}: unknown or missing keys {', '.join(strange)}", _RESTORE)

@@ -1,7 +1,7 @@
-"""The tags of a TIFF's directories: what is stored, how often, which way up. EXIF is the same structure inside JPEG.
+"""The tags of TIFF directories: sample layout, number of frames, orientation. EXIF has the same structure inside a JPEG.
 
-TIFF 6.0 (Adobe, 1992), section 2; BigTIFF (Leffler, 2004) widens the offsets. Only whole numbers are read here; the
-pixels are Pillow's and libtiff's affair.
+TIFF 6.0 (Adobe, 1992), section 2; BigTIFF (Leffler, 2004) widens the offsets. Only whole-number tags are read here;
+Pillow and libtiff decode the pixels.
 """
 
 from __future__ import annotations
@@ -15,23 +15,36 @@ WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259,
 STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR = 273, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT = 322, 323, 324, 339
 MAX_FRAMES = 10_000
-MAX_VALUES = 1 << 20  # of one tag: strips or tiles of the largest image that is read
+MAX_VALUES = 1 << 20  # per tag: strips or tiles of the largest image allowed
 HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 _READ = frozenset((
     WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR,
     TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT,
 ))  # fmt: skip
 _SIZES = {3: "H", 4: "L", 16: "Q"}  # SHORT, LONG, LONG8
-_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # of a value; all else: 1
+_BYTES = {
+    3: 2,
+    4: 4,
+    5: 8,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}  # per value; 1 for all other kinds
 
 Tags = Mapping[int, tuple[int, ...]]
 
 
 def read_tags(data: bytes, wanted: Set[int] = _READ, *, most: int = MAX_VALUES) -> tuple[Tags, int]:
-    """The `wanted` whole-number tags of the first directory, and how many directories follow each other (at most `MAX_FRAMES`).
+    """The `wanted` whole-number tags of the first directory, and the number of directories (at most `MAX_FRAMES`).
 
-    Raises `struct.error`, `LookupError` or `OverflowError` where the bytes are not a TIFF or end too early, `Rejected`
-    where one has more than `most` values, by default more than any image needs.
+    Raises `struct.error`, `LookupError` or `OverflowError` if the bytes are not a TIFF or end early, and `Rejected` for a
+    tag with more than `most` values; the default is more than any image needs.
     """
     start, order, big = _first(data)
     tags = {}
@@ -44,16 +57,16 @@ def read_tags(data: bytes, wanted: Set[int] = _READ, *, most: int = MAX_VALUES) 
     return tags, _count(data, start, order, big)
 
 
-def claimed(data: bytes) -> int:
-    """Bytes that the tags of the first directory say they have. Who reads a TIFF copies each tag's own, so tags that
-    claim the same bytes again and again fill the memory."""
+def claimed_bytes(data: bytes) -> int:
+    """The total size in bytes of the tags of the first directory as they state it. Readers copy the bytes of each tag, so
+    many tags that share the same bytes could fill the memory."""
     start, order, big = _first(data)
     heads = (_head(data, entry, order, big) for entry in _entries(data, start, order, big))
     return sum(n * _BYTES.get(kind, 1) for _, kind, n in heads)
 
 
 def _first(data: bytes) -> tuple[int, str, bool]:
-    """Where the first directory begins, the order of bytes, and whether offsets are wide."""
+    """Offset of the first directory, byte order (as in `struct`), and whether offsets are 64 bits wide."""
     order, big = HEADERS[data[:4]]
     (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
     return start, order, big
@@ -66,7 +79,7 @@ def _head(data: bytes, entry: int, order: str, big: bool) -> tuple[int, int, int
 
 
 def _layout(data: bytes, start: int, order: str, big: bool) -> tuple[int, int, int]:
-    """Where the directory's entries begin, how many there are, and where the offset of the next one stands."""
+    """Offset of the directory's entries, their number, and the place of the next directory's offset."""
     head, size = (8, 20) if big else (2, 12)
     (n,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
     return start + head, n, start + head + n * size
@@ -75,7 +88,7 @@ def _layout(data: bytes, start: int, order: str, big: bool) -> tuple[int, int, i
 def _entries(data: bytes, start: int, order: str, big: bool) -> range:
     first, n, after = _layout(data, start, order, big)
     if after > len(data):
-        raise struct.error("the directory lies beyond the end")
+        raise struct.error("the directory extends beyond the end of the file")
     return range(first, first + n * (20 if big else 12), 20 if big else 12)
 
 
@@ -89,7 +102,7 @@ def _values(data: bytes, entry: int, kind: int, order: str, big: bool) -> tuple[
 
 
 def _count(data: bytes, start: int, order: str, big: bool) -> int:
-    """Directories in the chain that starts here; a broken or circular chain ends it."""
+    """The number of directories in the chain that starts here, up to where it breaks or returns to an earlier one."""
     seen: set[int] = set()
     while start and start not in seen and len(seen) < MAX_FRAMES:
         if start + (8 if big else 2) > len(data):
@@ -105,25 +118,25 @@ def _count(data: bytes, start: int, order: str, big: bool) -> int:
 def missing(tags: Tags) -> str:
     """What the first directory lacks to cover its image: too few strips or tiles, or too few bytes; "" if nothing.
 
-    Pillow leaves black what no strip covers, and reads on behind a strip that is too short.
+    Pillow leaves black what no strip covers, and reads past the end of a strip that is too short.
     """
     (width,), (height,), bits = tags[WIDTH], tags[HEIGHT], tags.get(BITS, (1,))
     planes = len(bits) if tags.get(PLANAR) == (2,) else 1
     if TILES in tags:
-        (w,), (h,), found = tags[TILE_WIDTH], tags[TILE_HEIGHT], len(tags[TILES])
+        (w,), (h,), present = tags[TILE_WIDTH], tags[TILE_HEIGHT], len(tags[TILES])
     else:
-        w, h, found = width, min(tags.get(ROWS_PER_STRIP, (height,))[0], height), len(tags[STRIPS])
+        w, h, present = width, min(tags.get(ROWS_PER_STRIP, (height,))[0], height), len(tags[STRIPS])
     needed = -(-width // w) * -(-height // h) * planes
-    if found < needed:
-        return f"{found} of {needed} strips or tiles"
-    row = width * sum(bits) // 8  # at least; each row ends on a byte
+    if present < needed:
+        return f"{present} of {needed} strips or tiles"
+    row = width * sum(bits) // 8  # a lower bound: each row is padded to a byte
     if tags.get(COMPRESSION, (1,)) == (1,) and STRIP_BYTES in tags and sum(tags[STRIP_BYTES]) < row * height:
         return f"{sum(tags[STRIP_BYTES]):,} of {row * height:,} bytes of pixels"
     return ""
 
 
 def orientation(exif: bytes) -> int | None:
-    """The EXIF orientation, 1 to 8; 1 where none is stated; None where the EXIF cannot be read."""
+    """The EXIF orientation, 1 to 8; 1 if there is none; None if the EXIF cannot be read."""
     try:
         tags, _ = read_tags(exif.removeprefix(b"Exif\0\0"), {ORIENTATION}, most=1)
     except (struct.error, LookupError, OverflowError, Rejected):

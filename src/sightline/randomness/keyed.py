@@ -1,8 +1,8 @@
-"""Randomness as a pure function: hash(seed, purpose, integers) → a draw. Nothing is hidden, nothing is advanced.
+"""Randomness as a pure function: hash(seed, purpose, integers) → a draw. There is no hidden state and nothing to advance.
 
 The hash is SplitMix64's finaliser (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators") folded
 over the parts. It runs on int64 tensors, whose multiplication wraps as uint64's does, so a batch of keys costs a few
-vector operations; `reference_hash` is the same in Python integers and the tests hold the two equal.
+vector operations; `reference_hash` is the same in Python integers, and the tests require both to agree.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def purpose_key(purpose: str) -> int:
 
 
 def reference_hash(seed: int, purpose: str, *parts: int) -> int:
-    """The hash in Python integers, as uint64. Slow on many; the definition."""
+    """The hash in Python integers, as uint64: the definition, slow for many keys."""
     state = 0
     for part in (seed, purpose_key(purpose), *parts):
         state = (state + (part & _MASK) + _GOLDEN) & _MASK
@@ -47,15 +47,20 @@ def reference_hash(seed: int, purpose: str, *parts: int) -> int:
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64: the sign bit comes down as an ordinary bit."""
+    """Logical right shift of int64: the sign bit moves like any other bit."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
 def keys(seed: int, purpose: str, *parts: Part) -> Int[Tensor, "..."]:
-    """The same hash over tensors: parts broadcast together; the result is int64 with the hash's bits. What comes before
-    the first tensor is one number, and is hashed as one."""
+    """The same hash over tensors: parts broadcast together; the result is int64 with the hash's bits.
+
+    keys(7, "order", torch.tensor([[0], [1]]), torch.tensor([0, 1, 2])) is (2, 3): one hash for each pair. Parts before
+    the first tensor are plain numbers and hashed once, in Python.
+    """
     plain = [int(part) for part in itertools.takewhile(lambda part: not isinstance(part, Tensor), parts)]
-    state = torch.tensor(_signed(reference_hash(seed, purpose, *plain)))  # of no dimension: joins tensors anywhere
+    state = torch.tensor(
+        _signed(reference_hash(seed, purpose, *plain))
+    )  # 0-d, so it combines with tensors of any device
     for part in parts[len(plain) :]:
         addend = part.to(torch.int64) if isinstance(part, Tensor) else _signed(part)
         state = state + addend + _signed(_GOLDEN)
@@ -82,14 +87,14 @@ def permutation(n: int, seed: int, purpose: str, *parts: Part) -> Int[Tensor, "n
 
 @contextmanager
 def torch_seeded(seed: int, purpose: str, *parts: int) -> Iterator[None]:
-    """Inside, torch's generators start at the hash; outside, they are as they were."""
+    """Inside the block torch's generators start from the hash; afterwards they are restored."""
     with torch.random.fork_rng():
         seed_torch(seed, purpose, *parts)
         yield
 
 
 def seed_torch(seed: int, purpose: str, *parts: int) -> None:
-    """Set torch's generators (all devices) to the hash: what draws next (dropout, noise, init) is a function of it.
+    """Seed torch's generators (all devices) with the hash, so the next draws (dropout, noise, init) depend on it alone.
 
     Not `torch.manual_seed`: without an accelerator that formats a stack trace and queues a call for every kind of device,
     a millisecond and a little memory each time.

@@ -1,7 +1,7 @@
-"""Writing one file so that a reader sees the old content or the new, whole, whatever happens in between.
+"""Atomic writes: a reader sees the old content of a file or the new, each whole, whatever happens in between.
 
 Write beside, flush, fsync, rename, fsync the folder: the order that survives a crash and a power cut. A full disk
-leaves the old file and no litter, and says how much was needed.
+leaves the old file and no temporary one, and the error says how many bytes were needed.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def require_place(path: Path) -> None:
-    """UsageError where no file can be put at `path`: asked before the work is done."""
+    """Raise UsageError if no file can be written at `path`: checked before the work starts, not after."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name a file in it")
     if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", "make it, or name a file elsewhere")
+        raise UsageError(f"there is no folder {path.parent}", "create it, or name a file elsewhere")
 
 
 def make_folder(folder: Path) -> None:
-    """And those above it, each name on the device. UsageError where it cannot be."""
+    """Create the folder and its parents, each name synced to the device. Raises UsageError if that fails."""
     try:
         new = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for path in new:
             sync_folder(path.parent)
     except OSError as error:
-        raise UsageError(f"cannot make {folder}: {os.strerror(error.errno or 0)}", "choose another --out") from error
+        raise UsageError(f"cannot create {folder}: {os.strerror(error.errno or 0)}", "choose another --out") from error
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -70,13 +70,13 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def no_space(path: Path, needed: int) -> Iterator[None]:
-    """Turn what a disk or a file system refuses into a ResourceError; one that is full is told the bytes."""
+    """Turn an OSError of the disk or file system into a ResourceError; for a full disk it says how many bytes are needed."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         if error.errno not in _FULL:
-            hint = f"is {path.parent} there, and may you write into it?"
+            hint = f"check that {path.parent} exists and is writable"
             raise ResourceError(f"cannot write {path.name}: {reason}", hint) from error
         raise ResourceError(
             f"cannot write {path.name}: {reason}; {needed:,} bytes are needed",

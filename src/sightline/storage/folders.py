@@ -1,7 +1,8 @@
 """The one commit routine: a folder appears whole, with a manifest of hashes, or not at all.
 
-A committed folder is immutable. Valid means that its manifest verifies: every file has the size and the SHA-256 that
-it had when it was written. "Latest" is never stored, it is found: newest to oldest, the first that verifies.
+A committed folder is immutable. It is valid if its manifest verifies: every file has the size and the SHA-256 with
+which it was written. No pointer to the latest folder is stored, since a crash could leave it wrong; a reader walks from
+newest to oldest and takes the first folder that verifies.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from .files import TEMPORARY, no_space, sync_folder, write_synced
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_OWN = "sha256"  # in a manifest: of its text without this entry
-_LIMIT = 8 << 20  # bytes of a manifest that we are willing to parse
+_OWN = "sha256"  # the manifest's own hash: that of its text without this entry
+_LIMIT = 8 << 20  # bytes; a larger manifest is not parsed
 
 
 def commit_folder(final: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Path:
     """Write `files` and a manifest as the folder `final`, atomically; returns it.
 
-    A folder of that name that verifies already is kept as it is; one that does not is replaced.
-    Raises ResourceError when the disk does not take it; nothing is left behind then.
+    An existing folder of that name is kept if it verifies and replaced if it does not. Raises ResourceError when the
+    disk refuses, and then leaves nothing behind.
     """
     entries = {name: {"bytes": len(data), "sha256": digest(data)} for name, data in files.items()}
     body = json.loads(json.dumps({"format": FORMAT, **manifest, "files": entries}, allow_nan=False))
@@ -54,7 +55,7 @@ def commit_folder(final: Path, files: Mapping[str, bytes], manifest: Mapping[str
 
 
 def _make_room(final: Path) -> None:
-    """A damaged folder that stands where a commit must go is moved out of the way, then removed."""
+    """Move a damaged folder out of the way of a commit, then remove it; a valid one stays."""
     if final.exists():
         try:
             verify_folder(final)
@@ -65,14 +66,15 @@ def _make_room(final: Path) -> None:
 
 
 def verify_folder(folder: Path) -> dict[str, Any]:
-    """The manifest of a committed folder after re-hashing every file. Raises DamagedError naming the first fault."""
+    """The manifest of a committed folder after re-hashing every file. Raises DamagedError naming the first
+    file that is missing or differs."""
     manifest = read_manifest(folder)
     for name, entry in manifest["files"].items():
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise DamagedError(f"{folder.name}/{name} is missing")
         if path.stat().st_size != entry["bytes"]:
-            raise DamagedError(f"{folder.name}/{name} has {path.stat().st_size:,} bytes, not {entry['bytes']:,}")
+            raise DamagedError(f"{folder.name}/{name} has {path.stat().st_size:,} bytes instead of {entry['bytes']:,}")
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -83,7 +85,7 @@ def verify_folder(folder: Path) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest as written, its form checked but no file hashed."""
+    """The manifest, its format checked but no file hashed."""
     path = folder / MANIFEST
     try:
         if path.stat().st_size > _LIMIT:
@@ -103,7 +105,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DamagedError(f"{folder.name}/{MANIFEST} does not match its own SHA-256")
     for name, entry in manifest["files"].items():
         if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
-            raise DamagedError(f"{folder.name}/{MANIFEST} does not describe {name!r}")
+            raise DamagedError(f"{folder.name}/{MANIFEST} has no size or no hash of {name!r}")
     return manifest
 
 
@@ -116,32 +118,32 @@ def digest(data: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The newest folder that verifies (None when none does), its manifest, and why newer ones were passed over."""
+class NewestFolder:
+    """The newest folder that verifies (None when none does), its manifest, and why newer ones were skipped."""
 
     folder: Path | None
     manifest: dict[str, Any] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
 
 
-def newest_good(parent: Path, prefix: str = "step-") -> Found:
+def newest_good(parent: Path, prefix: str = "step-") -> NewestFolder:
     """Walk `parent`'s folders from newest to oldest and stop at the first that verifies."""
     skipped: list[str] = []
     for folder in sorted(parent.glob(f"{prefix}*"), reverse=True):
         try:
-            return Found(folder, verify_folder(folder), tuple(skipped))
+            return NewestFolder(folder, verify_folder(folder), tuple(skipped))
         except DamagedError as error:
             skipped.append(str(error))
-    return Found(None, {}, tuple(skipped))
+    return NewestFolder(None, {}, tuple(skipped))
 
 
 def retain(parent: Path, keep: int = 2, prefix: str = "step-") -> None:
-    """Delete older folders once `keep` newer ones were re-read and verify; never counts names alone."""
+    """Delete older folders once `keep` newer ones have been read again and verify; counting names would keep damaged ones."""
     good = 0
     for folder in sorted(parent.glob(f"{prefix}*"), reverse=True):
         if good >= keep:
             aside = parent / f"{TEMPORARY}{secrets.token_hex(6)}"
-            os.rename(folder, aside)  # gone at once under its name, then piece by piece
+            os.rename(folder, aside)  # the name disappears at once, the files one by one
             shutil.rmtree(aside, ignore_errors=True)
             continue
         try:
@@ -152,8 +154,8 @@ def retain(parent: Path, keep: int = 2, prefix: str = "step-") -> None:
 
 
 def sweep(parent: Path, *, older: float = 0.0) -> int:
-    """Remove what a killed process left unfinished, where it is `older` (seconds) than what a live one may be at; returns
-    how many."""
+    """Remove the temporary files and folders that a killed process left behind; returns how many. With `older`, only those
+    of at least that many seconds: a live process may still be writing the others."""
     left = [path for path in parent.glob(f"{TEMPORARY}*") if not older or _age(path) > older]
     for path in left:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
@@ -161,7 +163,7 @@ def sweep(parent: Path, *, older: float = 0.0) -> int:
 
 
 def _age(path: Path) -> float:
-    """Seconds since it was written; 0 where it is gone meanwhile."""
+    """Seconds since the last write; 0 if it has disappeared meanwhile."""
     try:
         return time.time() - path.lstat().st_mtime
     except FileNotFoundError:

@@ -34,7 +34,9 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in _HELD:
                 reason = os.strerror(error.errno or 0).lower()
-                raise ResourceError(f"{folder} cannot be locked: {reason}", "an --out on a local disk") from error
+                raise ResourceError(
+                    f"{folder} cannot be locked: {reason}", "choose an --out on a local disk"
+                ) from error
             raise ResourceError(
                 f"{folder} is in use by {_holder(descriptor)}", "wait for it, or choose another --out"
             ) from error

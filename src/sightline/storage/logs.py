@@ -1,4 +1,4 @@
-"""Logs that only grow, and are cut back to where a checkpoint left them when a run goes on from it."""
+"""Append-only logs, truncated to where a checkpoint left them when a run resumes from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .files import no_space, sync_folder
 
 
 class Log:
-    """A text file to append to. `mark()` is what a checkpoint stores; `cut(mark)` takes the file back there."""
+    """An append-only text file. A checkpoint stores `mark()`; `cut(mark)` truncates the file to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,7 +25,7 @@ class Log:
             self._bytes = len(data)
 
     def append(self, text: str) -> None:
-        """All of it or nothing: half a line would be joined by the next. Raises ResourceError."""
+        """Append all of it or nothing: the next line would continue half a line. Raises ResourceError."""
         data = text.encode("utf-8", "backslashreplace")
         with no_space(self.path, len(data)):
             try:
@@ -47,14 +47,14 @@ class Log:
         return {"bytes": self._bytes, "sha256": self._hash.hexdigest()}
 
     def cut(self, mark: dict[str, int | str]) -> str | None:
-        """Shorten the file to the mark. Returns a sentence when what remains is not what the mark saw."""
+        """Truncate the file to the mark. Returns a warning if what remains differs from what was marked."""
         length = int(mark["bytes"])
         data = self.path.read_bytes()[:length] if self.path.exists() else b""
         if self.path.exists():
             os.truncate(self.path, len(data))
         self._hash, self._bytes = hashlib.sha256(data), len(data)
         if self.mark() != mark:
-            return f"{self.path.name} is not what the checkpoint saw: some of its lines were lost or changed"
+            return f"{self.path.name} has been modified since the checkpoint: some of its lines were lost or changed"
         return None
 
     def restart(self) -> None:
@@ -64,7 +64,7 @@ class Log:
 
 
 def try_append(log: Log, text: str) -> str | None:
-    """Append, or return the sentence that says why not: a full disk must not end a training."""
+    """Append, or return the reason why it failed: a full disk must not end a training."""
     try:
         log.append(text)
     except SightlineError as error:

@@ -1,8 +1,8 @@
-"""State dicts that were pickled (.pt, .pth, .bin): converted once to safetensors, by a child process, and kept in a cache.
+"""Pickled state dicts (.pt, .pth, .bin), converted once to safetensors by a child process and cached.
 
-A pickle is a program. It is never opened in this process: `unpickling` reads it in another, by torch's restricted
-unpickler, and what comes back is bytes of safetensors. The cache is keyed by the SHA-256 of the source; each entry is a
-committed folder that verifies or is made anew.
+A pickle is a program. It is never opened in this process: `unpickling` reads it in another one with torch's restricted
+unpickler and answers with safetensors bytes. The cache is keyed by the SHA-256 of the source; each entry is a committed
+folder, converted again if it does not verify.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ _FILE = "weights.safetensors"
 _SECONDS = 900  # a child that takes longer is stopped; a gigabyte takes some ten seconds
 
 
-class Stored(NamedTuple):
-    """The tensors, and the words for what was done to come by them."""
+class StateDict(NamedTuple):
+    """The tensors, and notes about how they were read."""
 
     tensors: dict[str, Tensor]
     notes: tuple[str, ...] = ()
 
 
 def entry(cache: Path, sha256: str, *, source: str | None = None) -> Path | None:
-    """The cache's folder for a file whose SHA-256 is this one; with a `source`, begins so and was read under that name: what
-    somebody's file with a hash of the same beginning left in the cache is then nobody else's."""
+    """The cache folder of the file with this SHA-256, or None. With a `source`, the first digits of the hash are enough, as
+    published file names carry them, and the file must have been read under that name: another file whose hash begins
+    alike must not answer for it."""
     if source is None:
         folder = cache / "weights" / sha256
         return folder if folder.is_dir() else None
@@ -50,33 +51,33 @@ def _source(folder: Path) -> str | None:
 
 
 def read_entry(folder: Path) -> dict[str, Tensor]:
-    """The tensors of a cache's folder. Raises DamagedError where it does not verify."""
+    """The tensors of a cache folder. Raises DamagedError if it does not verify."""
     verify_folder(folder)
     return unpack((folder / _FILE).read_bytes(), {}, f"{folder.name}/{_FILE}")
 
 
-def read_pickled(path: Path, cache: Path, *, sha256: str, name: str) -> Stored:
-    """The tensors of a pickled state dict whose hash is known. DataError where the file is something else, which is
-    never run; DamagedError, with its `name`, where it is damaged."""
+def read_pickled(path: Path, cache: Path, *, sha256: str, name: str) -> StateDict:
+    """The tensors of a pickled state dict whose hash is known. Raises DataError if the file is another pickle,
+    which is never run; DamagedError, with its `name`, if it is damaged."""
     folder = entry(cache, sha256)
     if folder is not None:
         try:
-            return Stored(read_entry(folder))
+            return StateDict(read_entry(folder))
         except DamagedError:
-            pass  # made anew
+            pass  # convert again
     data = _converted(path, sha256, name)
     tensors = unpack(data, {}, name)
-    said = f"{name} is a pickle: converted to safetensors by a process apart"
+    note = f"{name} is a pickle: converted to safetensors by a separate process"
     try:
         (cache / "weights").mkdir(parents=True, exist_ok=True)
         kept = commit_folder(cache / "weights" / sha256, {_FILE: data}, {"source": name})
-    except (OSError, ResourceError) as error:  # no reason to stop: the next start converts again
-        return Stored(tensors, (f"{said}; not kept for the next start: {error}",))
-    return Stored(tensors, (f"{said}, kept in {kept}",))
+    except (OSError, ResourceError) as error:  # not fatal: the next run converts again
+        return StateDict(tensors, (f"{note}; not cached: {error}",))
+    return StateDict(tensors, (f"{note}, cached in {kept}",))
 
 
 def _converted(path: Path, sha256: str, name: str) -> bytes:
-    """The bytes of the child's answer."""
+    """The safetensors bytes that the child process answers with."""
     command = [sys.executable, "-P", unpickling.__file__, str(path), sha256]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS)
@@ -85,13 +86,13 @@ def _converted(path: Path, sha256: str, name: str) -> bytes:
     if done.returncode == 0:
         return done.stdout
     try:
-        told = json.loads(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
-        kind, message = str(told["kind"]), str(told["message"])
+        answer = json.loads(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
+        kind, message = str(answer["kind"]), str(answer["message"])
     except (ValueError, KeyError, TypeError, IndexError):
         kind, message = "damaged", f"the process that read it ended with code {done.returncode}"
     if kind == "refused":
         raise DataError(f"{name} is refused: {message}", _PLAIN)
-    raise DamagedError(f"{name} is damaged: {message}", "fetch it again")
+    raise DamagedError(f"{name} is damaged: {message}", "download it again")
 
 
 _PLAIN = "save the tensors alone: safetensors.torch.save_file(model.state_dict(), FILE)"

@@ -1,7 +1,7 @@
-"""Tensors ↔ bytes, by safetensors: no code in a file, and what safetensors forgets is written down beside it.
+"""Tensors ↔ bytes with safetensors: no code in a file, and what safetensors does not store is recorded beside it.
 
-safetensors takes neither channels-last nor tied tensors, and layout decides the last bits of a sum: `layout` records
-memory formats and aliases, and `unpack` restores both.
+safetensors stores neither channels-last nor tied tensors, and the memory layout decides the last bits of a sum: `layout`
+records memory formats and aliases, and `unpack` restores both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sightline.errors import DamagedError
 
-_HEADER_LIMIT = 8 << 20  # bytes; a hostile header of a million empty tensors would take gigabytes to parse
+_HEADER_LIMIT = 8 << 20  # bytes; parsing a hostile header of a million empty tensors would take gigabytes
 
 
 def pack(tensors: Mapping[str, Tensor]) -> tuple[bytes, dict[str, Any]]:
@@ -40,7 +40,7 @@ def pack(tensors: Mapping[str, Tensor]) -> tuple[bytes, dict[str, Any]]:
 
 
 def unpack(data: bytes, layout: Mapping[str, Any], what: str = "file") -> dict[str, Tensor]:
-    """The tensors of `pack`, with layouts and aliases. Raises DamagedError on anything that is not such a file."""
+    """The tensors of `pack`, with layouts and aliases. Raises DamagedError for any other file."""
     if len(data) < 8 or struct.unpack("<Q", data[:8])[0] > _HEADER_LIMIT:
         raise DamagedError(f"{what} is not a safetensors file, or its header is larger than {_HEADER_LIMIT:,} bytes")
     try:
@@ -56,7 +56,7 @@ def unpack(data: bytes, layout: Mapping[str, Any], what: str = "file") -> dict[s
 
 
 def is_channels_last(tensor: Tensor) -> bool:
-    """Four-dimensional and laid out (b, h, w, c), told apart from an ordinary layout."""
+    """Whether a 4-d tensor is laid out (b, h, w, c) in memory. With one channel or one pixel both layouts coincide: False."""
     return (
         tensor.dim() == 4
         and tensor.is_contiguous(memory_format=torch.channels_last)
@@ -65,11 +65,12 @@ def is_channels_last(tensor: Tensor) -> bool:
 
 
 def check_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
-    """Raise DamagedError unless names, shapes and dtypes are exactly those that the network expects."""
+    """Raise DamagedError unless names, shapes and dtypes are exactly those of the network."""
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or extra:
         raise DamagedError(
-            f"{what}: missing tensors {missing[:3]}, unexpected {extra[:3]}", "is this another model's file?"
+            f"{what}: missing tensors {missing[:3]}, unexpected {extra[:3]}",
+            "check that the file belongs to this model",
         )
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape or found[name].dtype != tensor.dtype:

@@ -1,4 +1,4 @@
-"""Names and values of strangers as text that is safe to show, to tabulate and to log."""
+"""Untrusted names and values as text that is safe to show, to tabulate and to log."""
 
 from __future__ import annotations
 
@@ -10,25 +10,18 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_HIDDEN = {
-    "Cc",
-    "Cf",
-    "Cs",
-    "Co",
-    "Cn",
-    "Zl",
-    "Zp",
-}  # control, format (bidi), surrogate, private, unassigned, separators
+# Unicode categories: control, format (bidi), surrogate, private use, unassigned, line and paragraph separators
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def shown(name: str) -> str:
-    """`name` for a person: undecodable bytes as \\xNN; control, bidi and other invisible characters as \\uNNNN."""
+    """`name` as readers may see it: undecodable bytes as \\xNN; control, bidi and other invisible characters as \\uNNNN."""
     return name if name.isprintable() else "".join(_shown(c) for c in name)
 
 
 def _shown(c: str) -> str:
-    if 0xDC80 <= ord(c) <= 0xDCFF:  # a byte that was not UTF-8, as the file system handed it over
+    if 0xDC80 <= ord(c) <= 0xDCFF:  # a byte of a file name that is not UTF-8 (surrogateescape)
         return f"\\x{ord(c) - 0xDC00:02x}"
     if unicodedata.category(c) in _HIDDEN and c != "\u200d":  # the joiner inside emoji is harmless
         return f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
@@ -54,7 +47,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON knows it: NaN and infinities are null, arrays lists, keys strings."""
+    """The value with JSON types only: NaN and infinities become null, arrays lists, keys strings."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -69,5 +62,5 @@ def plain(value: Any) -> Any:
 
 
 def json_text(value: Any, indent: int | None = 1) -> str:
-    """ASCII JSON (lone surrogates survive as escapes), sorted where order carries no meaning: as given."""
+    """ASCII JSON with the keys in the given order; lone surrogates survive as escapes."""
     return json.dumps(plain(value), indent=indent, allow_nan=False)

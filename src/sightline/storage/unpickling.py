@@ -2,9 +2,9 @@
 
     python unpickling.py FILE SHA256 > safetensors
 
-torch's restricted unpickler builds tensors and plain containers and calls nothing that the file names. That it runs in
-a process apart, with bounded memory, is for the day on which it errs. Exit code 3 and, as last line of stderr,
-{"kind": "refused" | "damaged", "message": …} where there is nothing to answer with.
+torch's restricted unpickler builds tensors and plain containers and calls nothing that the file names. A separate process
+with bounded memory contains the damage if that unpickler has a hole. If the file holds no usable state dict the exit
+code is 3 and the last line of stderr is {"kind": "refused" | "damaged", "message": …}.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-WRAPPED = ("state_dict", "model_state_dict", "model")  # keys under which training programs keep a state dict
-_ROOM = 1 << 30  # bytes that reading may take beside six times the file
+WRAPPER_KEYS = ("state_dict", "model_state_dict", "model")  # keys under which training programs save a state dict
+_ROOM = 1 << 30  # bytes that reading may take beyond six times the file's size
 
 
 class Unusable(Exception):
-    """Why there is nothing to answer with."""
+    """The file holds no usable state dict; `kind` is "refused" or "damaged"."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -37,14 +37,14 @@ class Unusable(Exception):
 
 
 def state_dict(data: bytes) -> dict[str, Tensor]:
-    """The tensors of a pickled state dict, each with memory of its own. Raises Unusable."""
+    """The tensors of a pickled state dict, none sharing memory with another. Raises Unusable."""
     _check_archive(data)
     try:
         loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except MemoryError:
-        raise Unusable("refused", "it asks for far more memory than it is long") from None
+        raise Unusable("refused", "it asks for far more memory than its own size") from None
     except Exception as error:  # the unpickler raises whatever the bytes provoke
-        raise _explained(str(error)) from None
+        raise _translate(str(error)) from None
     found = _tensors(loaded)
     if sum(t.numel() * t.element_size() for t in found.values()) > 4 * len(data) + (1 << 20):
         raise Unusable("refused", "its tensors are far larger than the file")
@@ -52,36 +52,37 @@ def state_dict(data: bytes) -> dict[str, Tensor]:
 
 
 def _check_archive(data: bytes) -> None:
-    """torch's archives are stored, not compressed, with a check sum for each part; torch itself looks at neither."""
+    """Refuse a decompression bomb and a wrong checksum. torch's archives are stored uncompressed, with a checksum for each
+    part, but torch checks neither."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(part.file_size for part in archive.infolist()) > 2 * len(data) + (1 << 20):
-                raise Unusable("refused", "it unpacks to far more than it is long")
+                raise Unusable("refused", "it decompresses to far more than its own size")
             bad = archive.testzip()
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise Unusable("damaged", str(error)) from None
     if bad is not None:
-        raise Unusable("damaged", f"the check sum of its part {bad} is wrong")
+        raise Unusable("damaged", f"the checksum of its part {bad} is wrong")
 
 
-def _explained(words: str) -> Unusable:
-    """torch's words, which advise to run the file's code, in ours."""
-    if asked := re.search(r"GLOBAL ([\w.]+)", words):
-        return Unusable("refused", f"it asks for {asked[1]}, and a state dict needs nothing but tensors")
+def _translate(words: str) -> Unusable:
+    """torch's message in our words; torch's own advises to run the file's code."""
+    if match := re.search(r"GLOBAL ([\w.]+)", words):
+        return Unusable("refused", f"it asks for {match[1]}, and a state dict needs nothing but tensors")
     if "TorchScript" in words:
         return Unusable("refused", "it is a TorchScript program, not a state dict")
     if "Unsupported operand" in words or "Unsupported class" in words:
-        return Unusable("refused", "it is a pickle of something else than a state dict")
+        return Unusable("refused", "it is a pickle of something other than a state dict")
     if "allocate memory" in words:
-        return Unusable("refused", "it asks for far more memory than it is long")
+        return Unusable("refused", "it asks for far more memory than its own size")
     return Unusable("damaged", (words.strip().splitlines() or ["it ends too early"])[0][:200])
 
 
 def _tensors(loaded: Any) -> dict[str, Tensor]:
-    """The state dict itself, or the one under a usual key."""
-    for key in WRAPPED:
+    """The state dict: the loaded object itself, or the value of one of `WRAPPER_KEYS`."""
+    for key in WRAPPER_KEYS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
             break
@@ -95,7 +96,8 @@ def _tensors(loaded: Any) -> dict[str, Tensor]:
 
 
 def _bound_memory(length: int) -> None:
-    """What the process has already, and a few times the file. Nothing where the system does not say how much that is."""
+    """Limit the address space to what the process has now plus a few times the file's size; no limit where the system does
+    not say what it has now."""
     try:
         import resource
 
@@ -109,13 +111,13 @@ def _bound_memory(length: int) -> None:
 
 def main(path: str, sha256: str) -> int:
     answer = os.dup(1)
-    os.dup2(2, 1)  # whatever else prints goes to stderr
+    os.dup2(2, 1)  # whatever else is printed goes to stderr, not into the answer
     torch.set_num_threads(1)
     data = Path(path).read_bytes()
     _bound_memory(len(data))
     try:
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise Unusable("damaged", "it changed while it was read")
+            raise Unusable("damaged", "it changed while it was being read")
         packed = safetensors.torch.save(state_dict(data))
     except Unusable as error:
         print(json.dumps({"kind": error.kind, "message": error.message}), file=sys.stderr)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sightline.preprocessing.containers import walk
 from sightline.preprocessing.decoder import MAX_BYTES, stated_orientation
-from sightline.preprocessing.pixels import oriented
+from sightline.preprocessing.pixels import orient
 from sightline.preprocessing.reading import read_bytes
 from sightline.preprocessing.rejection import Rejected
 
@@ -57,7 +57,7 @@ def stored(content: Content) -> Stored:
 
 def upright(mask: UInt8[np.ndarray, "h w"], orientation: int) -> UInt8[np.ndarray, "h2 w2"]:
     """A mask of the stored pixels, as `decode` turns the image."""
-    return oriented(mask[..., None], orientation)[..., 0] if orientation > 1 else mask
+    return orient(mask[..., None], orientation)[..., 0] if orientation > 1 else mask
 
 
 def upright_boxes(
