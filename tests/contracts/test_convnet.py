@@ -11,7 +11,7 @@ from sightline.errors import UsageError
 from sightline.layers.arithmetic import convolution_parameters, linear_parameters, output_size, same_padding
 from sightline.models.create import create_model
 from sightline.models.describe import describe
-from sightline.models.early.pattern import laid, sequence, steps
+from sightline.models.early.pattern import build_layers, sequence, steps
 from sightline.models.trace import trace
 
 torch.set_num_threads(1)
@@ -78,7 +78,7 @@ def test_formulas_agree_with_what_runs(pattern: str, size: tuple[int, int, int])
         expected.append((list(shape), count, cost))
     table = trace(pattern, size)
     assert [(row["output"], row["parameters"], row["multiply_adds"]) for row in table["layers"]] == expected
-    assert [list(layer.output) for layer in laid(pattern, size)] == [output for output, _, _ in expected]
+    assert [list(layer.output) for layer in build_layers(pattern, size)] == [output for output, _, _ in expected]
     x = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
     assert sequence(pattern, size)(x).shape == (2, *shape)
 
@@ -95,7 +95,7 @@ def test_formulas_agree_with_what_runs(pattern: str, size: tuple[int, int, int])
         ("RELU5", "'RELU5' in the pattern.*did you mean RELU?"),
         ("FC10@3", "'FC10@3' in the pattern.*did you mean FC10?"),
         ("32CONV", "'32CONV' in the pattern.*did you mean CONV32"),
-        ("", "'' in the pattern is no layer.*such as"),
+        ("", "'' in the pattern is no layer.*write for example"),
         ("CONV8--FC2", "'' in the pattern"),
         ("[CONV8-RELU-FC2", r"'\[' in the pattern belongs to no group"),
         ("CONV8*2", r"'\*' in the pattern belongs to no group"),

@@ -133,7 +133,7 @@ def test_average_precision_of_ranks() -> None:
         assert area_under(np.zeros(0), np.zeros(0), name) == 0.0
         nothing = at_ranks(np.array([0, 0]), 0)
         assert np.isnan(area_under(nothing.precision, nothing.recall, name))
-    with pytest.raises(ValueError, match="2 right answers to 1"):
+    with pytest.raises(ValueError, match="2 correct detections for 1 object"):
         at_ranks(np.array([1, 1]), 1)
 
 

@@ -155,7 +155,7 @@ def test_a_file_that_is_published_is_recognised(
     network = create_model("resnet8", weights=tmp_path / "there.pth")
     assert network.origin.source == source
     assert network.origin.licence == source.licence
-    assert "they are here/V1 of resnet8, trained on ImageNet-1k" in capsys.readouterr().err
+    assert "source: here/V1 of resnet8, trained on ImageNet-1k" in capsys.readouterr().err
 
 
 def test_published_weights_in_another_network_are_said_to_be(
@@ -168,12 +168,12 @@ def test_published_weights_in_another_network_are_said_to_be(
     ours, theirs = (source._replace(model=model, sha256=sha256) for model in ("mlp", "linear"))
     monkeypatch.setattr(published, "published", lambda: {"mlp": {"here/V1": ours}})
     create_model("mlp", weights=path, dropout="0.0")
-    assert "otherwise" not in capsys.readouterr().err
+    assert "as published;" not in capsys.readouterr().err
     create_model("mlp", weights=path, activation="tanh", num_classes=3)
-    assert "learned in mlp as published; in mlp with activation=tanh they may" in capsys.readouterr().err
+    assert "trained in mlp as published; mlp with activation=tanh may" in capsys.readouterr().err
     monkeypatch.setattr(published, "published", lambda: {"linear": {"here/V1": theirs}})
     create_model("mlp", weights=path)
-    assert "learned in linear as published; in mlp they may" in capsys.readouterr().err
+    assert "trained in linear as published; mlp may" in capsys.readouterr().err
 
 
 def test_norms_that_learned_with_another_epsilon(
@@ -182,7 +182,7 @@ def test_norms_that_learned_with_another_epsilon(
     other = source._replace(norm_eps=0.0)
     monkeypatch.setattr(published, "published", lambda: {"resnet8": {"here/V1": other}})
     network = create_model("resnet8", weights=tmp_path / "there.pth").eval()
-    assert any("ε = 0" in line for line in network.origin.said())
+    assert any("ε = 0" in line for line in network.origin.lines())
     exact = create_model("resnet8").eval()
     exact.load_state_dict(torch.load(tmp_path / "there.pth"))
     for norm in exact.modules():
@@ -223,7 +223,7 @@ def test_no_such_page_and_no_such_machine(
     source: Source, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.status = 404
-    with pytest.raises(ResourceError, match=r"cannot fetch .*: Not Found \(.*give the file's path"):
+    with pytest.raises(ResourceError, match=r"cannot fetch .*: Not Found \(.*pass the file's path"):
         create_model("resnet8", weights="here", allow_network=True)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

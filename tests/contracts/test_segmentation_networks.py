@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.layers.convolution.upsampling import bilinear_start
+from sightline.layers.convolution.upsampling import bilinear_upsampler
 from sightline.models import MODELS
 from sightline.models.create import create_model, default_input
 from sightline.models.options import model_options, set_by
@@ -215,7 +215,7 @@ def test_auxiliary_scores_only_while_training() -> None:
 def test_transposed_convolutions_start_bilinear(stride: int, groups: int) -> None:
     x = torch.rand(1, 3, 5, 6, dtype=torch.float64)
     with torch.no_grad():
-        got = bilinear_start(3, stride, mixing=groups == 1).double()(x)
+        got = bilinear_upsampler(3, stride, mixing=groups == 1).double()(x)
     expected = nn.functional.interpolate(x, scale_factor=stride, mode="bilinear", align_corners=False)
     inside = (..., slice(stride, -stride), slice(stride, -stride))  # at the border zeros come in
     assert got.shape == expected.shape

@@ -68,7 +68,7 @@ def test_training_starts_there_and_the_run_says_so(tmp_path: Path, capsys: pytes
     assert about["licence"] == "not known"
     assert str(tmp_path) not in (run.folder / "model" / "config.json").read_text()
     said, log = capsys.readouterr().err, (run.folder / "log.txt").read_text()
-    for line in ("weights: w.safetensors, SHA-256", "the head is drawn anew"):
+    for line in ("weights: w.safetensors, SHA-256", "new head for another number of classes"):
         assert line in said
         assert line in log
     assert sightline.verify(run)["ok"]

@@ -48,14 +48,14 @@ def test_read_and_fast_are_the_same(causal: bool, biased: bool) -> None:
     layer, x = attention(), seeded(2, 5, 12)
     bias = 2 * seeded(1, 3, 5, 5, seed=1) if biased else None
     fast = layer(x, x, x, bias=bias, causal=causal)
-    output, weights = layer.explained(x, x, x, bias=bias, causal=causal)
+    output, weights = layer.with_weights(x, x, x, bias=bias, causal=causal)
     assert (fast - output).abs().max() < 1e-12
     assert weights.shape == (2, 3, 5, 5)
     assert (weights.sum(-1) - 1).abs().max() < 1e-12
     assert (weights.triu(1).max().item() == 0) is causal
     if biased:  # the same for all queries, such as a mask of padding
         row = bias[:, :, :1]
-        fast, (read, _) = (run(x, x, x, bias=row, causal=causal) for run in (layer, layer.explained))
+        fast, (read, _) = (run(x, x, x, bias=row, causal=causal) for run in (layer, layer.with_weights))
         assert (fast - read).abs().max() < 1e-12
     single = layer.float()(x.float(), x.float(), x.float(), causal=causal, bias=None if bias is None else bias.float())
     assert (single - output).abs().max() < 1e-6 * max(1, output.abs().max())
@@ -71,7 +71,7 @@ def test_as_torch_computes_it(memory: int | None) -> None:
     x = seeded(2, 5, 12)
     key, value = (x, x) if memory is None else (seeded(2, memory, 12, seed=3), seeded(2, memory, 12, seed=4))
     expected, weights = theirs(x, key, value, average_attn_weights=False)
-    output, read = ours.explained(x, key, value)
+    output, read = ours.with_weights(x, key, value)
     assert (ours(x, key, value) - expected).abs().max() < 1e-12
     assert (output - expected).abs().max() < 1e-12
     assert (read - weights).abs().max() < 1e-12
@@ -133,11 +133,11 @@ def test_a_block_is_torchs_encoder_layer(norm_first: bool) -> None:
     assert (ours.attention(x).sum(-1) - 1).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("explained", [False, True])
-def test_no_token_learns_from_a_later_one(explained: bool) -> None:
+@pytest.mark.parametrize("explicit", [False, True])
+def test_no_token_learns_from_a_later_one(explicit: bool) -> None:
     layer, x = attention(), seeded(1, 6, 12).requires_grad_()
     for i in range(6):
-        output = layer.explained(x, x, x, causal=True).output if explained else layer(x, x, x, causal=True)
+        output = layer.with_weights(x, x, x, causal=True).output if explicit else layer(x, x, x, causal=True)
         (gradient,) = torch.autograd.grad(output[0, i].sum(), x)
         reached = gradient[0].abs().amax(1) > 0
         assert reached.tolist() == [True] * (i + 1) + [False] * (5 - i)
@@ -256,7 +256,7 @@ def test_learned_2d_is_a_row_and_a_column() -> None:
     for i in range(2):
         for j in range(3):
             assert torch.equal(table[1 + 3 * i + j], torch.cat([embedding.row[i], embedding.column[j]]))
-    with pytest.raises(UsageError, match="width of 5 has no halves"):
+    with pytest.raises(UsageError, match="width of 5 cannot be halved"):
         position_embedding("learned_2d", Layout((2, 3), 5))
 
 

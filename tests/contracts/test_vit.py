@@ -84,8 +84,8 @@ def test_attention_of_each_block(position: str) -> None:
     # by those weights the last block's tokens come out as they do
     encoder, tokens = network.encoder, network.tokens(x)
     for layer in range(2):
-        tokens = encoder.layers[layer](*encoder.placed(tokens, layer))
-    tokens = encoder.placed(tokens, 2)[0]
+        tokens = encoder.layers[layer](*encoder.add_positions(tokens, layer))
+    tokens = encoder.add_positions(tokens, 2)[0]
     block = encoder.layers[2]
     values = torch.nn.functional.linear(
         block.ln_1(tokens), block.self_attention.in_proj_weight[32:], block.self_attention.in_proj_bias[32:]
@@ -195,7 +195,7 @@ def test_image_sizes() -> None:
         ({"image_size": (30, 32), "small_images": True}, "patches of 4 do not tile 30x32 pixels.*use 32x32"),
         ({"image_size": (224,)}, r"image_size=\(224,\) is not a height and a width"),
         ({"dropout": 1}, "leaves nothing"),
-        ({"stochastic_depth": 1.0}, "stochastic depth of 1.0"),
+        ({"stochastic_depth": 1.0}, "stochastic depth 1.0"),
         ({"position": "learned"}, "position='learned'.*one of none, learned_1d"),
         ({"inject": "stam"}, "inject='stam'.*one of stem"),
         ({"pool": "max"}, "pool='max'.*one of cls, mean"),

@@ -84,7 +84,7 @@ def test_a_pickle_is_converted_once(tmp_path: Path, cache: Path, monkeypatch: py
         alone.setattr(subprocess, "run", None)
         network = create_model("resnet8", weights=path)
     assert same(network, state)
-    assert not any("converted" in line for line in network.origin.said())
+    assert not any("converted" in line for line in network.origin.lines())
     data = bytearray((kept / "weights.safetensors").read_bytes())
     data[-1] ^= 1
     (kept / "weights.safetensors").write_bytes(data)
@@ -97,7 +97,7 @@ def test_a_cache_that_takes_nothing_is_no_reason_to_stop(tmp_path: Path, cache: 
     state = filled().state_dict()
     network = create_model("resnet8", weights=saved(tmp_path / "w.pth", state))
     assert same(network, state)
-    assert any("not kept" in line for line in network.origin.said())
+    assert any("not cached" in line for line in network.origin.lines())
 
 
 class Evil:
@@ -160,7 +160,7 @@ def test_another_number_of_classes_draws_the_head_anew(tmp_path: Path, capsys: p
     assert torch.equal(network.fc.weight, fresh.fc.weight)
     assert torch.equal(network.fc.bias, fresh.fc.bias)
     assert network.origin.head == head
-    assert "the head is drawn anew, for another number of classes: fc.weight, fc.bias" in capsys.readouterr().err
+    assert "new head for another number of classes: fc.weight, fc.bias" in capsys.readouterr().err
     headless = create_model("resnet8", num_classes=0, weights=path)
     assert same(headless, {k: x for k, x in state.items() if k not in head})
     assert headless.origin.unexpected == ("fc.bias", "fc.weight")
@@ -185,7 +185,7 @@ def test_every_layer_of_a_head_goes_together(tmp_path: Path) -> None:
     ("name", "options", "words"),
     [
         ("resnet8", {"in_channels": 1}, r"conv1.weight is \(16, 3, 3, 3\) in w.safetensors, \(16, 1, 3, 3\) here"),
-        ("resnet8", {"in_channels": 1}, r"it sees 3 channels: in_channels=3"),
+        ("resnet8", {"in_channels": 1}, r"set in_channels=3 .*trained on 3 channels"),
         ("resnet14", {}, "w.safetensors is not of resnet14: it lacks layer1.1.bn1.bias, .* more"),
         ("resnet18", {}, "w.safetensors is not of resnet18"),
         ("lenet5", {}, "w.safetensors is not of lenet5"),
@@ -224,7 +224,7 @@ def test_auxiliary_heads_may_be_on_one_side_only(tmp_path: Path, capsys: pytest.
     plain = create_model("googlenet", aux=False, weights=saved(tmp_path / "both.safetensors", both))
     assert same(plain, {name: x for name, x in both.items() if not name.startswith("aux")})
     assert set(plain.origin.unexpected) == {name for name in both if name.startswith("aux")}
-    assert "left out: aux1.conv" in capsys.readouterr().err
+    assert "ignored: aux1.conv" in capsys.readouterr().err
     one = saved(tmp_path / "one.safetensors", plain.state_dict())
     network = create_model("googlenet", weights=one)
     assert set(network.origin.missing) == set(plain.origin.unexpected)
@@ -278,7 +278,7 @@ def test_learned_positions_follow_the_image_size(tmp_path: Path, capsys: pytest.
     assert torch.equal(placed[:, 0], state[name][:, 0])  # the class token has no place
     assert "65 learned positions, taken for a square grid, resampled to 61" in capsys.readouterr().err
     oblong = filled("vit_ti_16", small_images=True, image_size=(24, 40)).state_dict()
-    with pytest.raises(UsageError, match="60 learned positions are no square grid"):
+    with pytest.raises(UsageError, match="60 learned positions are not a square grid"):
         create_model("vit_ti_16", small_images=True, weights=saved(tmp_path / "oblong.safetensors", oblong))
 
 

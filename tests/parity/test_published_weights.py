@@ -242,7 +242,7 @@ def test_a_detector_of_old_names_and_frozen_norms(
     assert all(name.endswith("num_batches_tracked") for name in ours.origin.missing)
     assert len(ours.origin.missing) == 20
     assert ours.origin.unexpected == ours.origin.head == ()
-    assert "learned with ε = 0: carried over" in capsys.readouterr().err
+    assert "were trained with ε = 0, which is folded" in capsys.readouterr().err
     theirs.eval()
     x = torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     maps, expected = ours.features(x), list(theirs.backbone(x).values())

@@ -53,7 +53,7 @@ def test_the_cap_is_the_difference(tmp_path: Path, capsys: pytest.CaptureFixture
     expected = theirs(x)
     ours = create_model("mobilenet_v1", num_classes=10, weights=tmp_path / "m.safetensors").eval()
     assert farthest(ours(x), expected) > 1e-2
-    assert "activation=relu6 answers as timm does" in capsys.readouterr().err
+    assert "set activation=relu6 to get timm's outputs" in capsys.readouterr().err
     ours = create_model("mobilenet_v1", num_classes=10, activation="relu6", weights=tmp_path / "m.safetensors").eval()
     assert farthest(ours(x), expected) <= 1e-6
-    assert "stop at 6" not in capsys.readouterr().err
+    assert "trained with ReLU6" not in capsys.readouterr().err

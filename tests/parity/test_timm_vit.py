@@ -59,5 +59,5 @@ def test_same_answers(name: str) -> None:
 def test_positions_of_other_image_sizes(grid: tuple[int, int]) -> None:
     learned = torch.randn(1, 1 + 14 * 14, 32, generator=torch.Generator().manual_seed(0))
     theirs = timm.layers.resample_abs_pos_embed(learned, list(grid))
-    ours = LearnedPositions(Layout(grid, 32, ahead=1)).resampled(learned)
+    ours = LearnedPositions(Layout(grid, 32, ahead=1)).resample(learned)
     assert torch.allclose(ours, theirs, atol=1e-6)

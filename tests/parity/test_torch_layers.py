@@ -47,7 +47,7 @@ def test_output_sizes(size: int, kernel: int, stride: int, padding: int, dilatio
     options = {"stride": stride, "padding": padding, "dilation": dilation}
     reach = dilation * (kernel - 1) + 1
     if reach > size + 2 * padding:
-        with pytest.raises(UsageError, match=f"at least {reach - 2 * padding} are needed"):
+        with pytest.raises(UsageError, match=f"use at least {reach - 2 * padding} pixels"):
             output_size(size, kernel, **options)
         return
     x, weight = torch.zeros(1, 1, size), torch.zeros(1, 1, kernel)
@@ -56,7 +56,7 @@ def test_output_sizes(size: int, kernel: int, stride: int, padding: int, dilatio
     left_over = (size + 2 * padding - reach) % stride
     assert (exact_output_size(size, kernel, **options) == expected) == (left_over == 0)
     if left_over:
-        with pytest.raises(UsageError, match=f"drop {left_over} pixel.*use {size - left_over} pixels"):
+        with pytest.raises(UsageError, match=f"use {size - left_over} pixels: .* drop {left_over} pixel"):
             fitting_output_size(size, kernel, **options)
     else:
         assert fitting_output_size(size, kernel, **options) == expected

@@ -1,10 +1,10 @@
-"""Activations by name, and the readable ones that torch lacks.
+"""Activations by name, and explicit versions of those that torch lacks.
 
 ScaledTanh   LeCun et al. 1998, appendix A: A = 1.7159, S = 2/3, so that f(±1) = ±1
 LeakyReLU    Maas et al. 2013; slope 0.1 here (torch: 0.01)
 ELU          Clevert et al. 2015, arXiv:1511.07289
-GELU         Hendrycks & Gimpel 2016, arXiv:1606.08415; its tanh form
-Maxout       Goodfellow et al. 2013, arXiv:1302.4389; it has weights, so it is a layer of its own
+GELU         Hendrycks & Gimpel 2016, arXiv:1606.08415; its tanh approximation
+Maxout       Goodfellow et al. 2013, arXiv:1302.4389; it has weights, so it is a layer and not in the table
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ScaledTanh(nn.Module):
 
 
 class Maxout(nn.Module):
-    """The largest of `pieces` affine maps of the input, unit by unit: a learned convex function."""
+    """The maximum of `pieces` affine maps of the input, unit by unit: a learned convex function."""
 
     def __init__(self, in_features: int, out_features: int, *, pieces: int = 2) -> None:
         super().__init__()
@@ -57,12 +57,12 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def activation(name: str) -> nn.Module:
-    """A fresh activation by name; UsageError with the nearest name."""
+    """A new activation module by name; UsageError with the nearest name."""
     return lookup("activation", name, ACTIVATIONS)()
 
 
 class SoftmaxSteps(NamedTuple):
-    """What a softmax passes through: exp of each score, their sum, and the probabilities."""
+    """The intermediate values of a softmax: exp of each score, their sum, and the probabilities."""
 
     exponential: Float[Tensor, "*b k"]
     normaliser: Float[Tensor, "*b 1"]
@@ -70,7 +70,10 @@ class SoftmaxSteps(NamedTuple):
 
 
 def softmax_steps(scores: Float[Tensor, "*b k"]) -> SoftmaxSteps:
-    """Softmax, opened. The probabilities are computed from scores minus their largest: exp of 1,000 is no number."""
+    """Softmax with its intermediate values, for reading.
+
+    The probabilities are computed from scores minus their maximum, because exp(1000) overflows; the exponentials are not.
+    """
     exponential = scores.exp()
     stable = (scores - scores.amax(-1, keepdim=True)).exp()
     probability = stable / stable.sum(-1, keepdim=True)
@@ -78,5 +81,5 @@ def softmax_steps(scores: Float[Tensor, "*b k"]) -> SoftmaxSteps:
 
 
 def hardmax(scores: Float[Tensor, "*b k"]) -> Int[Tensor, "*b k"]:
-    """1 at the largest score (the first of equals), 0 elsewhere."""
+    """1 at the largest score (the first among equals), 0 elsewhere."""
     return torch.nn.functional.one_hot(scores.argmax(-1), scores.shape[-1])

@@ -1,13 +1,13 @@
-"""Where learning starts: initialisers by name, and the experiment that shows what each does to a deep net.
+"""Weight initialisers by name, and the experiment that shows what each does to a deep network.
 
-    normal, uniform   small numbers (0.01): fine for one layer, signals die in ten
+    normal, uniform   small numbers (0.01): fine for one layer, but signals vanish within ten
     sparse            Martens 2010: each unit starts with a fixed number of incoming connections
     xavier            Glorot & Bengio 2010: variance 2 / (in + out)
-    lecun             LeCun et al. 1998, "Efficient backprop": variance 1 / in; often called Xavier too (Caffe's is it)
-    he                He et al. 2015, arXiv:1502.01852: variance 2 / in, because a ReLU passes half
+    lecun             LeCun et al. 1998, "Efficient backprop": variance 1 / in; also called Xavier (as in Caffe)
+    he                He et al. 2015, arXiv:1502.01852: variance 2 / in, because a ReLU passes half of the mean square
 
-`xavier` and `lecun` agree only where a layer has as many outputs as inputs. A weight is (out, in, *kernel); all draw
-from torch's generator, so `torch_seeded` decides them.
+`xavier` and `lecun` agree only where a layer has as many outputs as inputs. A weight is (out, in, *kernel). All draw
+from torch's global generator, so `torch_seeded` makes them reproducible.
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ Weight = Float[Tensor, "out in *kernel"]
 
 
 def fans(weight: Weight) -> tuple[int, int]:
-    """(in, out): how many inputs a unit reads, and how many units read an input (of a grouped convolution torch's count: those
-    of all groups)."""
+    """(fan-in, fan-out): inputs of a unit, and units that read an input.
+
+    Grouped convolutions follow torch's convention: fan-out counts the units of all groups.
+    """
     window = math.prod(weight.shape[2:])
     return weight.shape[1] * window, weight.shape[0] * window
 
 
 def zeros(weight: Weight) -> None:
-    """All units of a layer compute the same, learn the same and stay the same."""
+    """All 0: every unit of a layer computes and learns the same, so the layer never becomes more than one unit."""
     nn.init.zeros_(weight)
 
 
 def normal(weight: Weight, std: float = 0.01) -> None:
-    """Gaussian of a fixed small spread."""
+    """Gaussian of a fixed small standard deviation."""
     nn.init.normal_(weight, std=std)
 
 
@@ -52,9 +54,9 @@ def uniform(weight: Weight, limit: float = 0.01) -> None:
 
 
 def sparse(weight: Weight, connections: int = 15, std: float = 1.0) -> None:
-    """Each output unit reads exactly `connections` inputs (all, where there are fewer), by Gaussian weights.
+    """Gaussian weights on exactly `connections` inputs of each output unit (all, where there are fewer), 0 elsewhere.
 
-    `torch.nn.init.sparse_` fixes the number for each input instead: it gets the transpose.
+    `torch.nn.init.sparse_` fixes the number for each input instead, so it is given the transpose.
     """
     rows = weight.flatten(1)  # (out, in * window)
     inputs = rows.shape[1]
@@ -65,22 +67,22 @@ def sparse(weight: Weight, connections: int = 15, std: float = 1.0) -> None:
 
 
 def xavier(weight: Weight) -> None:
-    """Gaussian of variance 2 / (in + out): keeps the variance forward and backward through linear units."""
+    """Gaussian of variance 2 / (in + out): preserves the variance forward and backward through linear units."""
     nn.init.normal_(weight, std=math.sqrt(2 / sum(fans(weight))))
 
 
 def lecun(weight: Weight) -> None:
-    """Gaussian of variance 1 / in: keeps the variance forward through linear units."""
+    """Gaussian of variance 1 / in: preserves the variance forward through linear units."""
     nn.init.normal_(weight, std=math.sqrt(1 / fans(weight)[0]))
 
 
 def he(weight: Weight) -> None:
-    """Gaussian of variance 2 / in: keeps the mean square forward through rectified units."""
+    """Gaussian of variance 2 / in: preserves the mean square forward through rectified units."""
     nn.init.normal_(weight, std=math.sqrt(2 / fans(weight)[0]))
 
 
 def he_out(weight: Weight) -> None:
-    """Gaussian of variance 2 / out: the same backward; what torchvision's ResNets start from."""
+    """Gaussian of variance 2 / out: preserves it backward; torchvision's choice for ResNets."""
     nn.init.normal_(weight, std=math.sqrt(2 / fans(weight)[1]))
 
 
@@ -109,11 +111,11 @@ def initialiser(name: str) -> Callable[[Tensor], None]:
 
 
 def initialise(module: nn.Module, name: str) -> None:
-    """Start every convolution and dense layer inside from the named initialiser, and their biases from 0."""
+    """Fill the weights of every convolution and dense layer inside with the named initialiser, and their biases with 0."""
     fill = initialiser(name)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.start(fill) if isinstance(layer, PartialConvolution) else fill(layer.weight)
+            layer.fill_kernels(fill) if isinstance(layer, PartialConvolution) else fill(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
@@ -134,7 +136,7 @@ def activation_statistics(
     layers: int = 10,
     seed: int = 0,
 ) -> list[Spread]:
-    """What becomes of unit Gaussian inputs on their way through `layers` dense layers without biases, one by one."""
+    """Mean and deviation of the outputs of each of `layers` dense layers without biases, for unit Gaussian inputs."""
     fill, squash = initialiser(initialiser_name), named_activation(activation_name)
     spreads = []
     with torch_seeded(seed, "activation statistics"), torch.no_grad():

@@ -1,14 +1,15 @@
-"""Normalisation: the one formula behind four layers, written out; local responses; batch norm folded away, or frozen.
+"""Normalisation: the formula shared by four layers, local response normalisation, and batch norms folded away or
+frozen.
 
-    batch      Ioffe & Szegedy 2015, arXiv:1502.03167      over batch and space, one μ, σ² a channel
-    layer      Ba, Kiros & Hinton 2016, arXiv:1607.06450   over everything of one example
-    instance   Ulyanov et al. 2016, arXiv:1607.08022       over the space of one example's channel
-    group      Wu & He 2018, arXiv:1803.08494              between the two: 1 group is layer, one a channel is instance
+    batch      Ioffe & Szegedy 2015, arXiv:1502.03167      over batch and space, one μ, σ² per channel
+    layer      Ba, Kiros & Hinton 2016, arXiv:1607.06450   over all values of one example
+    instance   Ulyanov et al. 2016, arXiv:1607.08022       over the space of one channel of one example
+    group      Wu & He 2018, arXiv:1803.08494              in between: 1 group is layer, one per channel is instance
     local      Krizhevsky et al. 2012 (AlexNet), section 3.3
 
-μ and σ² are statistics; what is learned is the scale γ and the shift β. Networks use torch's layers; these are for
-reading and for checking them. torch divides the α of its local response normalisation by the window, the paper does
-not: `LocalResponseNorm` takes the paper's.
+μ and σ² are statistics; the scale γ and the shift β are learned. Networks use torch's layers; the functions here are
+for reading, and for checking torch's. In its local response normalisation torch divides α by the window size, the paper
+does not: `LocalResponseNorm` follows the paper.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Standardised(NamedTuple):
 
 
 def standardise(x: Float[Tensor, "*shape"], over: tuple[int, ...], *, eps: float = 1e-5) -> Standardised:
-    """Zero mean and unit variance over some axes, by the biased variance."""
+    """Zero mean and unit variance over the axes `over`, using the biased variance."""
     mean = x.mean(over, keepdim=True)
     variance = (x - mean).square().mean(over, keepdim=True)
     return Standardised((x - mean) / (variance + eps).sqrt(), mean, variance)
@@ -62,7 +63,8 @@ def batch_norm_step(
 ) -> BatchNormStep:
     """γ x̂ + β over (b, d) features or (b, d, h, w) maps.
 
-    As torch and the paper do: the batch is normalised by its biased variance, the running one learns from the unbiased.
+    As in torch and the paper, the batch is normalised by its biased variance, while the running variance averages the
+    unbiased one.
     """
     over = (0, *range(2, x.ndim))
     x_hat, mean, variance = standardise(x, over, eps=eps)
@@ -86,7 +88,8 @@ def fold_pair(layer: Layer, norm: _BatchNorm) -> Layer:
     width = layer.weight.shape[0]
     if norm.num_features != width:
         raise UsageError(
-            f"a norm of {norm.num_features} features cannot follow {width} outputs", "fold the norm that follows"
+            f"a norm of {norm.num_features} features cannot follow {width} outputs",
+            "fold the norm directly behind the layer",
         )
     mean, variance = _running(norm)
     with torch.no_grad():
@@ -104,15 +107,17 @@ def fold_pair(layer: Layer, norm: _BatchNorm) -> Layer:
 
 def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     if norm.running_mean is None or norm.running_var is None:
-        raise UsageError("a batch norm without running statistics cannot be folded", "track_running_stats=True")
+        raise UsageError(
+            "a batch norm without running statistics cannot be folded", "build it with track_running_stats=True"
+        )
     return norm.running_mean, norm.running_var
 
 
 class FrozenBatchNorm(_BatchNorm):
-    """A batch norm that stays as it is: it goes by its running statistics in training too, and learns nothing.
+    """A batch norm that uses its running statistics in training too, and learns nothing.
 
-    Its scale and shift are buffers, so no optimiser, no `requires_grad_` and no `train()` reaches them; names in the state
-    dict stay those of `norm`, whose tensors it takes over.
+    Its scale and shift are buffers, so neither an optimiser nor `requires_grad_` nor `train()` changes them. It shares the
+    tensors of `norm` and keeps their names in the state dict.
     """
 
     def __init__(self, norm: _BatchNorm) -> None:
@@ -131,12 +136,14 @@ class FrozenBatchNorm(_BatchNorm):
         return super().train(False)
 
     def _check_input_dim(self, x: Tensor) -> None:
-        """Any number of axes behind the channels'."""
+        """Accept any number of axes after the channels: it replaces batch norms of one, two and three dimensions."""
 
 
 def freeze_batchnorm(model: nn.Module) -> int:
-    """Freeze every batch norm below `model`, in place; returns how many. For weights that came with statistics of many
-    images, where a batch of the new ones is too small to measure any."""
+    """Freeze every batch norm below `model` in place; returns their number.
+
+    For fine-tuning with batches too small to estimate statistics: those stored with the weights come from many images.
+    """
     frozen: dict[nn.Module, FrozenBatchNorm] = {}
     for parent in list(model.modules()):
         for name, child in parent.named_children():
@@ -147,7 +154,7 @@ def freeze_batchnorm(model: nn.Module) -> int:
 
 
 def window_channels(channel: int, size: int, channels: int) -> list[int]:
-    """The channels whose responses damp `channel` (0-based): `size` of them centred on it, cut at both ends."""
+    """The channels that normalise `channel` (0-based): a window of `size` centred on it, clipped at both ends."""
     half = size // 2
     return list(range(max(0, channel - half), min(channels - 1, channel + half) + 1))
 
@@ -158,7 +165,7 @@ class LocalResponseNorm(nn.Module):
     def __init__(self, size: int = 5, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
         super().__init__()
         if size % 2 == 0:
-            raise UsageError(f"a window of {size} channels has no centre", "use an odd size")
+            raise UsageError(f"a window of {size} channels has no centre channel", "use an odd size")
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -1,11 +1,12 @@
-"""Losses over class scores. Each returns (mean, weight): a mean over known samples, and the weight it is a mean over.
+"""Losses over class scores. Each returns (mean, weight): a mean over samples of known class, and the weight of that
+mean.
 
-    cross_entropy          -log of the probability of the true class; its gradient at the scores is p - y
+    cross_entropy          -log of the probability of the true class; its gradient with respect to the scores is p - y
     multiclass_hinge       Weston & Watkins 1999: every wrong score must stay a margin below the right one
-    binary_cross_entropy   one yes-or-no question a column
+    binary_cross_entropy   one yes-or-no question for each column
 
-The two are 0-d tensors on the scores' device, so Σ w·L / Σ w over parts of a batch is the loss of the whole batch.
-Where nothing is known the weight is 0, the mean 0 and its gradient 0. Scores of 16 bits are judged in 32.
+Both are 0-d tensors on the scores' device, so Σ w·L / Σ w over parts of a batch is the loss of the whole batch. Where
+no label is known the weight, the mean and its gradient are 0. 16-bit scores are converted to 32 bits.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sightline.structures.targets import Labels
 
 from .means import in_32_bits, mean_of_known, mean_over
 
-_UNKNOWN = -100  # what torch's losses skip
+_UNKNOWN = -100  # the class index that torch's losses ignore
 
 
 def cross_entropy(
@@ -31,10 +32,10 @@ def cross_entropy(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Cross-entropy of scores with true classes, or with mixed labels (`labels.soft`).
 
-    smoothing (0 to 1) moves that much of each target evenly to all classes (Szegedy et al. 2015, arXiv:1512.00567).
-    class_weight (positive) multiplies each class's terms; the loss's weight is then the sum of the true classes'
-    weights, as in torch's mean. For mixed labels torch divides by the number of samples instead; here a mixed label that
-    happens to be one class counts as that class does: its weight is Σ soft · class_weight.
+    smoothing      the share of each target that is spread evenly over all classes (Szegedy et al. 2015, arXiv:1512.00567)
+    class_weight   positive factor of each class; the loss's weight is then the sum of the true classes' factors, as in
+                   torch's mean. For mixed labels torch divides by the number of samples instead; here the weight is
+                   Σ soft · class_weight, so that a mixed label with a single class counts like that class
     """
     _require_labels(labels)
     logits = in_32_bits(logits)
@@ -62,9 +63,9 @@ def multiclass_hinge(
     margin: float = 1.0,
     class_weight: Float[Tensor, "k"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Σ over wrong classes j of max(0, s_j - s_y + margin), averaged over samples (not over classes, as torch does).
+    """Σ over wrong classes j of max(0, s_j - s_y + margin), averaged over samples (torch also averages over classes).
 
-    UsageError for mixed labels: they have no single right class to keep a margin to.
+    UsageError for mixed labels, which have no single true class.
     """
     _require_labels(labels)
     if labels.soft is not None:
@@ -72,7 +73,7 @@ def multiclass_hinge(
     logits = in_32_bits(logits)
     index = labels.index.long()[:, None]  # (b, 1)
     excess = F.relu(logits - logits.gather(1, index) + margin)  # (b, k)
-    excess = excess.scatter(1, index, 0.0).sum(1)  # (b,), the right class pays nothing
+    excess = excess.scatter(1, index, 0.0).sum(1)  # (b,); the true class is left out
     weights = labels.known.to(logits.dtype)
     if class_weight is not None:
         weights = weights * class_weight.to(logits.dtype)[labels.index]
@@ -86,9 +87,10 @@ def binary_cross_entropy(
     known: Bool[Tensor, "*shape"] | None = None,
     positive_weight: Float[Tensor, "..."] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """-(y log p + (1 - y) log(1 - p)) with p = sigmoid(logit), averaged over all known answers of all columns.
+    """-(y log p + (1 - y) log(1 - p)) with p = sigmoid(logit), averaged over all known entries.
 
-    positive_weight (one a column, or one for all) multiplies the y term, for rare yeses; the weight counts answers.
+    positive_weight (one for each column, or one for all) multiplies the y term, for rare positives; the loss's weight is
+    the number of known entries.
     """
     logits = in_32_bits(logits)
     terms = F.binary_cross_entropy_with_logits(

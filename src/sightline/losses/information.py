@@ -1,7 +1,7 @@
 """Information, entropy and cross-entropy of given probabilities (Shannon 1948), with 0 · log 0 = 0.
 
-For probabilities that are known as such. A network gives scores: `cross_entropy` takes those, and is stable where a
-softmax followed by a logarithm is not.
+For the scores of a network use `cross_entropy`, which is numerically stable where a softmax followed by a logarithm is
+not.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from torch import Tensor
 
 
 def information(p: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """-log p, in nats: how surprising an event of probability p is."""
+    """-log p, in nats: the surprise of an event of probability p."""
     return -p.log()
 
 
 def entropy(p: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]:
-    """-Σ p log₂ p, in bits: 0 for a sure thing, 1 for a fair coin."""
+    """-Σ p log₂ p, in bits: 0 for a certain event, 1 for a fair coin."""
     return -torch.xlogy(p, p).sum(-1) / math.log(2)
 
 
 def cross_entropy_between(truth: Float[Tensor, "*b k"], guess: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]:
-    """-Σ truth log guess, in nats. Its gradient at the guess is -truth/guess (at scores behind a softmax: p - y)."""
-    happens = truth > 0
-    return -(truth * guess.where(happens, 1.0).log()).sum(-1)
+    """-Σ truth log guess, in nats. Its gradient with respect to the guess is -truth/guess (to softmax scores: p - y)."""
+    possible = truth > 0
+    return -(truth * guess.where(possible, 1.0).log()).sum(-1)

@@ -1,8 +1,8 @@
-"""Penalties on weights: what a network pays for its size.
+"""Penalties on weights.
 
-The square prefers weight spread over many inputs, the absolute value prefers few: it drives weights to exactly 0.
-`weight_decay_term` with strength λ over m samples is the penalty whose gradient is λ/m · W: an optimiser's
-`weight_decay` of λ/m. Use one of the two, never both.
+The squared penalty prefers weight spread over many inputs; the absolute one prefers few and drives weights to exactly
+0. `weight_decay_term` with strength λ over m samples has gradient λ/m · W, which equals an optimiser's `weight_decay`
+of λ/m under SGD. Use one of the two, never both.
 """
 
 from __future__ import annotations

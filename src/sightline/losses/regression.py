@@ -1,11 +1,9 @@
-"""Losses over numbers: how far a prediction lies from its target, entry by entry. Each returns (mean, weight);
-16-bit numbers are judged in 32.
+"""Regression losses, entry by entry. Each returns (mean, weight); 16-bit inputs are converted to 32 bits.
 
     squared_error   (x - y)²
-    smooth_l1       Huber 1964, as Girshick 2015 (arXiv:1504.08083) uses it: a parabola inside β, a line outside
+    smooth_l1       Huber 1964, in the form of Girshick 2015 (arXiv:1504.08083): a parabola inside β, a line outside
 
-The smooth one is 0.5 d² / β inside and |d| - 0.5 β outside: value and slope meet at |d| = β. (Without both halves the
-slope would jump, and the loss would not be smooth.)
+The smooth one is 0.5 d² / β inside and |d| - 0.5 β outside, so value and slope are continuous at |d| = β.
 """
 
 from __future__ import annotations
@@ -34,6 +32,6 @@ def smooth_l1(
     beta: float = 1.0,
     known: Bool[Tensor, "*shape"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """A parabola up to `beta`, then a line: an outlier's gradient is ±1. Mean of known entries, and their number."""
+    """A parabola up to `beta`, then a line, so that an outlier's gradient is ±1. Mean of known entries, and their number."""
     terms = F.smooth_l1_loss(in_32_bits(prediction), in_32_bits(target), beta=beta, reduction="none")
     return mean_of_known(terms, known)

@@ -1,6 +1,7 @@
 """Lists as arrays: what is typed at a prompt gets the same metrics as what a program computes.
 
-Arrays of the right type pass through without a copy, so metrics that a bootstrap evaluates a thousand times pay nothing.
+Arrays of the right type pass through without a copy, so metrics that a bootstrap evaluates a thousand times pay
+nothing.
 """
 
 from __future__ import annotations

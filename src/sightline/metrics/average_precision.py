@@ -1,15 +1,15 @@
-"""From matched detections to average precision, for all images or for any resample of them.
+"""Average precision from matched detections, for all images or for any resample of them.
 
-A ranking's AP under a named interpolation is `ranking.area_under`'s. What is here is COCO's (Lin et al. 2014,
-arXiv:1405.0312): found objects of a class by falling score, each a hit, a false alarm, or neither (it fell on an
-ignored region); precision is raised to the best one at no smaller recall and averaged at 101 recall levels.
+A ranking's AP under a named interpolation is `ranking.area_under`. This file has COCO's (Lin et al. 2014,
+arXiv:1405.0312): detections of a class by falling score, each a true positive, a false positive, or neither (it fell on
+an ignored region); precision is replaced by the best one at no smaller recall and averaged at 101 recall levels.
 
-Every image has a weight, how often it was drawn, so 200 bootstrap resamples cost one pass: only the places of hits are
-looked at, because recall changes nowhere else and the best precision is always found at one. That gives COCO's own
-number for the resample in which each image really occurs that often (where an image ties with itself, copies of a
-hit come before copies of the false alarm that follows it).
+Each image has a weight, the number of times it was drawn, so 200 bootstrap resamples cost one pass: only the ranks of
+true positives are visited, because recall changes nowhere else and the best precision always occurs at one. That equals
+COCO's number for the resample in which each image occurs that often (where an image ties with itself, copies of a true
+positive come before copies of the false positive behind it).
 
-COCO's two roundings are kept, or ours would differ in the last place where recall meets a level exactly: its levels are
+COCO's two roundings are kept, or results would differ in the last digit where recall meets a level exactly: levels are
 multiples of a rounded 0.01, and 2^-52 is added to the denominator of precision.
 """
 
@@ -29,9 +29,9 @@ LEVELS = np.linspace(0.0, 1.0, 101)
 def ranking_ap(
     correct: Real[np.ndarray, "n"] | Bool[np.ndarray, "n"], n_truth: int, interpolation: Interpolation = "coco_101"
 ) -> float:
-    """AP of one ranked list of answers, `correct` by falling score, to `n_truth` things to be found; NaN if none are.
+    """AP of one ranked list of detections, `correct` by falling score, for `n_truth` objects; NaN without objects.
 
-    The lecture's table is `at_tp`, PASCAL VOC 2007 `eleven_point`, VOC from 2010 `all_point`, COCO `coco_101`.
+    PASCAL VOC 2007 uses `eleven_point`, VOC from 2010 `all_point`, COCO `coco_101`; `at_tp` does not interpolate.
     """
     ranks = at_ranks(correct, n_truth)
     if not n_truth:
@@ -44,7 +44,7 @@ def average_precisions(
 ) -> Float[np.ndarray, "r k thresholds"]:
     """COCO's AP of each class at each IoU threshold, NaN for a class without truth.
 
-    `weights`: how often each image counts in each of r resamples; once in a single one where omitted.
+    `weights` (r, n): how often each image occurs in each of r resamples; None: once, in a single one.
     """
     if weights is None:
         weights = np.ones((1, matched.n))
@@ -56,17 +56,17 @@ def average_precisions(
 def _of_class(c: ClassMatches, weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r thresholds"]:
     support = weights @ c.support  # (r,)
     weight = weights[:, c.image]  # (r, d)
-    seen = np.cumsum(weight, axis=1)  # (r, d) found objects down to each rank
+    rank = np.cumsum(weight, axis=1)  # (r, d) weighted number of detections up to each rank
     defined = support > 0
     ap = np.full((len(weights), len(c.outcome)), np.nan)
     for t, outcome in enumerate(c.outcome):
         hits, ignored = np.flatnonzero(outcome == HIT), np.flatnonzero(outcome == IGNORED)
-        right = np.cumsum(weight[:, hits], axis=1)  # (r, h)
+        tp = np.cumsum(weight[:, hits], axis=1)  # (r, h)
         before = np.cumsum(np.pad(weight[:, ignored], ((0, 0), (1, 0))), axis=1)  # (r, 1 + ignored)
-        answers = seen[:, hits] - before[:, np.searchsorted(ignored, hits)]  # (r, h) that count
-        precision = right / (answers + np.spacing(1))
+        counted = rank[:, hits] - before[:, np.searchsorted(ignored, hits)]  # (r, h) not ignored
+        precision = tp / (counted + np.spacing(1))
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        recall = right / np.where(defined, support, 1.0)[:, None]
+        recall = tp / np.where(defined, support, 1.0)[:, None]
         reached = np.searchsorted(LEVELS, recall, side="right")  # levels at or below each recall
         at = np.diff(reached, axis=1, prepend=0)
         ap[defined, t] = (at * best).sum(1)[defined] / len(LEVELS)
@@ -74,7 +74,7 @@ def _of_class(c: ClassMatches, weights: Float[np.ndarray, "r n"]) -> Float[np.nd
 
 
 class OperatingPoint(NamedTuple):
-    """What remains when only found objects of at least `threshold` are shown."""
+    """Precision, recall and F1 of the detections with a score of at least `threshold`."""
 
     threshold: float
     precision: float
@@ -83,20 +83,21 @@ class OperatingPoint(NamedTuple):
 
 
 def best_point(score: Float[np.ndarray, "d"], right: Bool[np.ndarray, "d"], n_truth: int) -> OperatingPoint | None:
-    """The threshold of the largest F1, the higher of equals; `score` falling, `right` whether it was a hit. None where
-    nothing is to be found, or no hit among what was found."""
+    """The threshold with the largest F1 (the higher one in a tie), for detections by falling `score`; `right` marks true
+    positives. None without objects or without a true positive.
+    """
     if not n_truth or not right.any():
         return None
-    last = np.flatnonzero(np.r_[score[1:] != score[:-1], True])  # equal scores are shown together
-    tp, shown = np.cumsum(right)[last], last + 1
-    f1 = 2 * tp / (shown + n_truth)
+    last = np.flatnonzero(np.r_[score[1:] != score[:-1], True])  # a threshold cannot separate equal scores
+    tp, detections = np.cumsum(right)[last], last + 1
+    f1 = 2 * tp / (detections + n_truth)
     i = int(f1.argmax())
-    return OperatingPoint(float(score[last[i]]), float(tp[i] / shown[i]), float(tp[i] / n_truth), float(f1[i]))
+    return OperatingPoint(float(score[last[i]]), float(tp[i] / detections[i]), float(tp[i] / n_truth), float(f1[i]))
 
 
 def curve(c: ClassMatches, points: int = 200) -> PrecisionRecall | None:
-    """Precision and recall of a class at each hit of its first IoU threshold, at most `points` of them, both ends kept;
-    None where nothing is to be found."""
+    """Precision and recall of a class at each true positive of its first IoU threshold, thinned to at most `points` with both
+    ends kept. None without objects."""
     if not c.support.sum():
         return None
     counted = c.outcome[0] != IGNORED

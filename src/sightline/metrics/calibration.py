@@ -1,10 +1,10 @@
-"""Is a probability what it says? Log loss, Brier score, reliability curve, expected calibration error.
+"""Calibration: log loss, Brier score, reliability curve, expected calibration error.
 
 ECE is that of Naeini, Cooper & Hauskrecht (2015) with the bins of Guo et al. (2017, arXiv:1706.04599): the confidence
-is the largest probability, 15 bins of equal width, open below and closed above, so a confidence of exactly 1 lies in
-the last (torchmetrics closes them below and gives 1.0 a sixteenth). The Brier score is Brier's own (1950), the squared
-distance summed over the classes: 0 to 2. Log loss clips the probability of the true class at the spacing of float64
-(2.2e-16, so one sample costs 36.04 at most), as scikit-learn does. No sample: NaN.
+is the largest probability, in 15 bins of equal width, open below and closed above, so a confidence of exactly 1 falls
+into the last bin (torchmetrics closes them below and gives 1.0 a 16th). The Brier score is Brier's original (1950), the
+squared distance summed over classes, from 0 to 2. Log loss clips the probability of the true class at the float64
+epsilon (2.2e-16, so a sample costs at most 36.04), as scikit-learn does. Without samples all are NaN.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SMALLEST = float(np.finfo(np.float64).eps)
 
 
 class Reliability(NamedTuple):
-    """Bins of confidence: edges (lower, upper], samples in each, their mean confidence and accuracy (NaN: none)."""
+    """Bins of confidence: edges (lower, upper], number of samples, mean confidence and accuracy (NaN in an empty bin)."""
 
     lower: Float[np.ndarray, "bins"]
     upper: Float[np.ndarray, "bins"]
@@ -60,10 +60,10 @@ def confidence_bin(confidence: Float[np.ndarray, "n"], bins: int = BINS) -> Int[
 def reliability(confidence: Scores, correct: Flags, bins: int = BINS) -> Reliability:
     """Mean confidence and accuracy, bin by bin."""
     correct, confidence = ranking_arrays(correct, confidence)
-    where = confidence_bin(confidence, bins)
-    count = np.bincount(where, minlength=bins)
+    bin_of = confidence_bin(confidence, bins)
+    count = np.bincount(bin_of, minlength=bins)
     filled = np.where(count, count, 1)
-    mean = [np.where(count, np.bincount(where, x, bins) / filled, np.nan) for x in (confidence, correct)]
+    mean = [np.where(count, np.bincount(bin_of, x, bins) / filled, np.nan) for x in (confidence, correct)]
     edges = np.arange(bins + 1) / bins
     return Reliability(edges[:-1], edges[1:], count, *mean)
 

@@ -1,15 +1,15 @@
-"""The metrics of a classifier, one pure function of (true class, probabilities), for validation, test and slices alike.
+"""The metrics of a classifier: pure functions of true classes and probabilities, for validation, test and slices alike.
 
-`prepare` does once what depends on the samples alone (arg-max, losses, bins, sorted ranks); `measure_weighted` then
-counts each sample as often as its weight says. The metrics are that with all weights one, the bootstrap is that under a
-thousand sets of weights: a value and its interval cannot be two definitions.
+`prepare` computes once what depends on the samples alone (arg-max, losses, bins, sorted ranks); `measure_weighted` then
+counts each sample as often as its weight says. Metrics are the case of weights 1, the bootstrap that of a thousand sets
+of weights, so a value and its interval share one definition.
 
     loss               mean log loss (natural logarithm)
-    accuracy           of the arg-max; of tied classes the lowest index
+    accuracy           of the arg-max; the lowest index among tied classes
     balanced_accuracy  mean recall of the classes that occur
     macro_f1           mean F1 of the classes that occur or are predicted
     mcc                R_K; undefined when only one class occurs, or only one is predicted
-    auc                two classes: of class 1; more: each class that occurs against the rest, their mean
+    auc                two classes: of class 1; more: one against the rest, averaged over the classes that occur
     ece                15 equal bins of the largest probability, see `calibration`
     top5               with more than five classes
 """
@@ -41,7 +41,7 @@ from .ranking import auc_of_sums, code_length, rank_code, true_rank
 
 @dataclass(frozen=True)
 class Prepared:
-    """What both measures need of n samples of known class; `codes`: the rank code of each class that enters the AUC."""
+    """What the metrics need from n samples of known class; `codes` has the rank code of each class in the AUC."""
 
     classes: int
     target: Int[np.ndarray, "n"]
@@ -58,31 +58,31 @@ class Prepared:
 
 
 class Measured(NamedTuple):
-    """`metrics` by name, NaN where undefined, and the counts (k,) of each class against the rest."""
+    """Metrics by name, NaN where undefined, and the counts (k,) of each class against the rest."""
 
     metrics: dict[str, float]
     counts: Counts
 
 
 class Resampled(NamedTuple):
-    """The same under r sets of weights: (r,) each, and counts (r, k)."""
+    """Metrics under r sets of weights, (r,) each, and counts (r, k)."""
 
     metrics: dict[str, Float[np.ndarray, "r"]]
     counts: Counts
 
 
 def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) -> Prepared:
-    """Everything that does not depend on how often a sample counts. Samples with target -1 are left out.
+    """Everything that does not depend on the weights of samples. Samples with target -1 are left out.
 
-    `ranks=False` leaves out the AUC, whose cost grows with n · k. Raises DivergedError where a probability is not
-    finite: no metric of such rows would mean anything.
+    `ranks=False` skips the AUC, whose cost grows with n · k. DivergedError where a probability is not finite, because no
+    metric of such rows is meaningful.
     """
     target, probability = probability_rows(target, probability)
     k = probability.shape[1]
     known = target >= 0
     target, probability = target[known].astype(np.int64), probability[known].astype(np.float64)
     if len(target) and target.max() >= k:
-        raise ValueError(f"class {target.max()} among {k}")
+        raise ValueError(f"class {target.max()} among {k} classes, 0 to {k - 1}")
     broken = int((~np.isfinite(probability)).any(1).sum())
     if broken:
         raise DivergedError(
@@ -91,7 +91,7 @@ def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) 
         )
     predicted = probability.argmax(1) if len(target) else np.zeros(0, dtype=np.int64)
     confidence = probability[np.arange(len(target)), predicted]
-    # A class that never occurs has no AUC under any weights; of two classes, class 1 speaks for both.
+    # an absent class has no AUC under any weights; of two classes, class 1 has the AUC of both
     ranked = [1] if k == 2 else list(np.unique(target)) if k > 2 else []
     return Prepared(
         classes=k,
@@ -107,15 +107,15 @@ def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) 
 
 
 def measure(prepared: Prepared) -> Measured:
-    """Metrics of the samples, each counted once. No sample: NaN."""
+    """Metrics of the samples, each counted once; NaN without samples."""
     metrics, counts = measure_weighted(prepared, np.ones((1, len(prepared))))
     return Measured({name: float(value[0]) for name, value in metrics.items()}, Counts(*(x[0] for x in counts)))
 
 
 def measure_weighted(prepared: Prepared, weights: Float[np.ndarray, "r n"]) -> Resampled:
-    """Metrics of the samples under r sets of weights: weight 2 is that sample twice, 0 that it is not there.
+    """Metrics under r sets of weights: weight 2 counts a sample twice, 0 leaves it out.
 
-    Sums are numpy's own, not a matrix product's, so the number of threads does not change them.
+    Sums are numpy's own, not those of a matrix product, so the number of threads does not change them.
     """
     p = prepared
     counts = counts_from_sums(
@@ -142,9 +142,9 @@ def measure_weighted(prepared: Prepared, weights: Float[np.ndarray, "r n"]) -> R
 
 
 def classification_metrics(target: Classes, probability: Probabilities) -> dict[str, float | None]:
-    """The metrics by name, None where undefined (all of them without a sample of known class).
+    """The metrics by name, None where undefined (all of them without samples of known class).
 
-    `target` is -1 for a sample of unknown class, which counts nowhere. 10,000 samples of 10 classes take about 15 ms.
+    Samples of unknown class (target -1) are left out. 10,000 samples of 10 classes take about 15 ms.
     """
     return {name: or_none(value) for name, value in measure(prepare(target, probability)).metrics.items()}
 
@@ -152,10 +152,12 @@ def classification_metrics(target: Classes, probability: Probabilities) -> dict[
 def _histograms(
     code: Int[np.ndarray, "n"], weights: Float[np.ndarray, "r n"], length: int
 ) -> Float[np.ndarray, "r length"]:
-    """The weight on each code, for each set of weights."""
+    """The total weight of each code, for each set of weights."""
     rows = np.arange(len(weights))[:, None] * length
     flat = np.bincount((rows + code).ravel(), weights.ravel(), len(weights) * length)  # (r * length,)
-    return flat.astype(np.float64).reshape(len(weights), length)  # (r, length); of nothing numpy counts in integers
+    return flat.astype(np.float64).reshape(
+        len(weights), length
+    )  # (r, length); float64 also without samples, where numpy returns integers
 
 
 def _areas(code: Int[np.ndarray, "n"], weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:

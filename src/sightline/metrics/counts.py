@@ -1,14 +1,14 @@
-"""What can be counted: the confusion matrix, true and false positives and negatives, and every rate derived from them.
+"""Counts of a classifier, and the rates derived from them: confusion matrix, true and false positives and negatives.
 
 A rate whose denominator is zero is undefined: NaN here and None in a dictionary, never silently 0; also where the
-numerator is not zero, because JSON knows no infinity (the likelihood ratios and the odds ratio of a class without
-false positives). `zero_division` puts a number there instead and so gives scikit-learn's conventions.
+numerator is not zero, because JSON has no infinity (the likelihood ratios and the odds ratio of a class without false
+positives). `zero_division` substitutes a number, as scikit-learn does.
 
-F-beta is van Rijsbergen's (1979), (1 + b²)·P·R / (b²·P + R); the lecture prints (1 + b)², which would make F1 twice as
-large. It is computed from the counts, (1 + b²)·TP / ((1 + b²)·TP + b²·FN + FP): the same number where precision and
-recall are both defined, and 0 where a class exists and is never predicted. The true positive rate is TP / (TP + FN);
-the lecture's ROC slide prints TP / (TP + FP), which is precision. MCC is Matthews' (1975); for more classes Gorodkin's
-R_K (2004). Balanced accuracy is the mean recall of the classes that occur.
+F-beta is van Rijsbergen's (1979), (1 + b²)·P·R / (b²·P + R). It is computed from the counts, (1 + b²)·TP / ((1 + b²)·TP
++ b²·FN + FP): the same number where precision and recall are both defined, and 0 where a class exists and is never
+predicted. Some teaching material prints (1 + b)² for (1 + b²), which makes F1 twice as large, and for the true positive
+rate, TP / (TP + FN), prints precision, TP / (TP + FP): see docs/errata.md. MCC is Matthews' (1975); for more classes it
+is Gorodkin's R_K (2004). Balanced accuracy is the mean recall of the classes that occur.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Average = Literal["macro", "weighted", "micro"]
 
 
 class Counts(NamedTuple):
-    """One class against the rest, (..., k) each, float64: counts, or sums of weights."""
+    """Counts (or sums of weights) of each class against the rest: (..., k) each, float64."""
 
     tp: Float[np.ndarray, "... k"]
     fp: Float[np.ndarray, "... k"]
@@ -42,7 +42,7 @@ def confusion_matrix(
     classes: int,
     weight: Real[np.ndarray, "n"] | None = None,
 ) -> Float[np.ndarray, "k k"]:
-    """Row: true class, column: predicted class. Samples of unknown class (target -1) are left out."""
+    """Rows are true classes, columns predicted ones. Samples of unknown class (target -1) are left out."""
     target, predicted = class_array(target), class_array(predicted)
     known = target >= 0
     cell = target[known].astype(np.int64) * classes + predicted[known]
@@ -62,9 +62,9 @@ def one_vs_rest(confusion: Real[np.ndarray, "... k k"]) -> Counts:
 def counts_from_sums(
     tp: Real[np.ndarray, "... k"], *, support: Real[np.ndarray, "... k"], predicted: Real[np.ndarray, "... k"]
 ) -> Counts:
-    """The four counts from the right ones, the true ones and the predicted ones of each class.
+    """The four counts of each class from its true positives, its support and how often it is predicted.
 
-    One sample has one true and one predicted class here, so no confusion matrix is needed for any rate.
+    Each sample has one true and one predicted class, so no rate needs the confusion matrix.
     """
     tp, support, predicted = (np.asarray(x, dtype=np.float64) for x in (tp, support, predicted))
     fp, fn = predicted - tp, support - tp
@@ -133,8 +133,8 @@ def averaged(
     weighted  the same, each class weighted by its support
     micro     the rate of the counts summed over the classes
 
-    A class that neither occurs nor is predicted has no precision, recall or F, so it does not take part; with
-    `zero_division` it does, at that value. Nothing defined: NaN.
+    A class that neither occurs nor is predicted has no precision, recall or F, so it is left out; with `zero_division` it
+    takes part with that value. NaN where no class has a value.
     """
     if rule not in _RULES:
         raise UsageError(f"unknown averaging rule {rule!r}", f"use one of {', '.join(_RULES)}")
@@ -146,7 +146,7 @@ def averaged(
 
 
 def accuracy(counts: Counts, *, zero_division: float = np.nan) -> Float[np.ndarray, "..."]:
-    """Right ones among all."""
+    """The share of correct samples."""
     return _ratio(counts.tp.sum(-1), (counts.tp + counts.fn).sum(-1), zero_division)
 
 
@@ -156,27 +156,27 @@ def balanced_accuracy(counts: Counts) -> Float[np.ndarray, "..."]:
 
 
 def matthews(counts: Counts, *, zero_division: float = np.nan) -> Float[np.ndarray, "..."]:
-    """Matthews' correlation R_K of true and predicted class; two classes: the usual MCC.
+    """Matthews' correlation R_K of true and predicted class; for two classes the usual MCC.
 
     Undefined when only one class is true, or only one is predicted.
     """
     true, predicted = counts.tp + counts.fn, counts.tp + counts.fp  # (..., k)
-    total, right = true.sum(-1), counts.tp.sum(-1)
+    total, correct = true.sum(-1), counts.tp.sum(-1)
     spread = (total**2 - (true**2).sum(-1)) * (total**2 - (predicted**2).sum(-1))
-    return _ratio(right * total - (true * predicted).sum(-1), np.sqrt(spread), zero_division)
+    return _ratio(correct * total - (true * predicted).sum(-1), np.sqrt(spread), zero_division)
 
 
 def mean_defined(
     values: Float[np.ndarray, "... k"], weight: Float[np.ndarray, "... k"] | None = None
 ) -> Float[np.ndarray, "..."]:
-    """Mean over the last axis of the values that are not NaN; NaN where there is none, or none with weight."""
+    """Mean over the last axis of the values that are not NaN; NaN where there are none, or their weight is 0."""
     weight = np.ones_like(values) if weight is None else weight
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values * weight, 0.0).sum(-1), np.where(defined, weight, 0.0).sum(-1))
 
 
 def or_none(value: float) -> float | None:
-    """NaN, the undefined value of arrays, as None, the undefined value of dictionaries and JSON."""
+    """NaN, which marks undefined values in arrays, as None, which marks them in dictionaries and JSON."""
     return None if np.isnan(value) else float(value)
 
 

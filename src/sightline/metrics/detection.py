@@ -1,13 +1,13 @@
-"""COCO's twelve numbers (Lin et al. 2014, arXiv:1405.0312) from detection rows, by faster-coco-eval.
+"""COCO's twelve numbers (Lin et al. 2014, arXiv:1405.0312) from detection rows, computed by faster-coco-eval.
 
 ap is the mean over classes and over the IoU thresholds .5, .55 ... .95 of the 101-point average precision; ap50 and
-ap75 at one threshold; ap_small (area < 32²), ap_medium and ap_large (> 96²) of the objects of a size; ar1, ar10 and
-ar100 the mean of the best recall with so many found objects an image. The same by masks, named mask_..., where the rows
-have them.
+ap75 are at one threshold; ap_small (area < 32²), ap_medium and ap_large (> 96²) are of objects of a size; ar1, ar10 and
+ar100 are the mean of the best recall with that many detections per image. Where rows have masks, the same by masks is
+named mask_….
 
-Classes without anything to be found have no AP and are left out of the mean, and with them whatever was found of them:
-`unjudged` counts those, so that it is not forgotten. COCO's -1 (undefined) is None. Its ids begin at 1, because its
-evaluation takes the id 0 for "unmatched". An object's size is the area of its mask, where it has one, else of its box.
+Classes without true objects have no AP and are left out of the mean, and so are all detections of them: `unjudged`
+counts those, so that they stay visible. COCO's -1 (undefined) becomes None. Ids begin at 1, because COCO's evaluation
+uses id 0 for "unmatched". The size of an object is the area of its mask, or of its box where it has none.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ NAMES += ("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
 
 
 def detection_metrics(rows: DetectionRows, classes: int | None = None) -> dict[str, float | None]:
-    """COCO's numbers of boxes, of masks where there are any, and `unjudged`. None: undefined.
+    """COCO's numbers by boxes, and by masks where there are any, and `unjudged`. None: undefined.
 
-    `classes` is the number of classes (labels 0..classes-1); the labels decide where omitted. Raises ValueError for rows
-    that do not fit together.
+    `classes` is the number of classes (labels 0..classes-1), None to infer it from the labels. ValueError for inconsistent
+    rows.
     """
     k = checked(rows, classes)
     metrics = _twelve(rows, k, masks=False)
@@ -36,31 +36,31 @@ def detection_metrics(rows: DetectionRows, classes: int | None = None) -> dict[s
 
 
 def unjudged(rows: DetectionRows) -> int:
-    """How many objects were found of classes of which nothing was to be found."""
+    """The number of detections of classes without any true object."""
     return int((~np.isin(rows.label, rows.true_label[~rows.true_ignore])).sum())
 
 
 def has_masks(rows: DetectionRows) -> bool:
-    """Whether every object, found and true, has its pixels (and there is one)."""
+    """Whether the rows have masks: those of all detections and true objects, or of none (see `checked`)."""
     return bool(rows.found_rle or rows.true_rle)
 
 
 def checked(rows: DetectionRows, classes: int | None) -> int:
-    """The number of classes, of rows that fit together: labels and images in range, numbers finite, a mask each."""
+    """The number of classes. ValueError unless labels are in range, numbers finite, and all objects or none have masks."""
     highest = int(max(rows.label.max(initial=-1), rows.true_label.max(initial=-1)))
     k = max(highest + 1, 1) if classes is None else classes
     lowest = min(rows.label.min(initial=0), rows.true_label.min(initial=0))
     if lowest < 0 or highest >= k:
-        raise ValueError(f"a class outside 0..{k - 1}")
+        raise ValueError(f"labels hold a class outside 0..{k - 1}: pass the right number of classes")
     if not all(np.isfinite(x).all() for x in (rows.boxes, rows.score, rows.true_boxes)):
-        raise ValueError("boxes or scores that are not finite")
+        raise ValueError("boxes or scores are not finite: check the network's outputs")
     if has_masks(rows) and (len(rows.found_rle) != len(rows.label) or len(rows.true_rle) != len(rows.true_label)):
-        raise ValueError("masks of some objects only")
+        raise ValueError("some objects have masks and others none: pass masks of all or of none")
     return k
 
 
 def true_areas(rows: DetectionRows) -> np.ndarray:
-    """(t,) pixels of each true object: of its mask, or of its box where there are no masks."""
+    """The area (t,) of each true object in pixels: of its mask, or of its box where there are no masks."""
     if has_masks(rows):
         from faster_coco_eval.core import mask
 
@@ -73,7 +73,7 @@ def true_areas(rows: DetectionRows) -> np.ndarray:
 
 
 def coco_truth(rows: DetectionRows, classes: int) -> dict[str, Any]:
-    """What is true, as a COCO annotation file would hold it; image and class ids are places in the rows + 1."""
+    """The true objects in the form of a COCO annotation file; ids of images and classes are their indices + 1."""
     areas = true_areas(rows).tolist()
     annotations = [
         {
@@ -105,8 +105,7 @@ def coco_truth(rows: DetectionRows, classes: int) -> dict[str, Any]:
 
 
 def coco_results(rows: DetectionRows, *, masks: bool = False) -> list[dict[str, Any]]:
-    """What was found, as a COCO result file would hold it: boxes or masks, never both (an object's size is then taken
-    from the box)."""
+    """The detections in the form of a COCO result file: boxes or masks, not both, or COCO takes sizes from the boxes."""
     found = [
         {"image_id": image + 1, "category_id": label + 1, "score": score}
         for image, label, score in zip(rows.image.tolist(), rows.label.tolist(), rows.score.tolist(), strict=True)
@@ -135,7 +134,7 @@ def _twelve(rows: DetectionRows, classes: int, *, masks: bool) -> dict[str, floa
 
 
 def _silent(*_: object) -> None:
-    """COCO tells each step of its work."""
+    """Discard COCO's progress messages."""
 
 
 def _corner_and_sides(boxes: np.ndarray) -> list[list[float]]:

@@ -1,15 +1,16 @@
-"""What only the order of scores decides: top-k accuracy, ROC curve, AUC, precision-recall curve, average precision.
+"""Metrics that depend only on the order of scores: top-k accuracy, ROC curve, AUC, precision-recall curve, average
+precision.
 
-Curves come from scikit-learn. AUC is the rank statistic of Mann & Whitney (1947): the chance that a positive outranks
-a negative, a tie counting half (Hanley & McNeil 1982); own code, because the bootstrap evaluates it a thousand times
-under sample weights (`rank_code` sorts once; then one histogram is an AUC).
+Curves come from scikit-learn. AUC is the rank statistic of Mann & Whitney (1947): the probability that a positive
+outranks a negative, a tie counting half (Hanley & McNeil 1982). It has its own code, because the bootstrap evaluates it
+a thousand times under sample weights: `rank_code` sorts once, then each AUC is one histogram.
 
 "Area under the precision-recall curve" does not say how the points are joined, so average precision names it:
 
     at_tp         mean precision at the positives = steps, nothing interpolated; scikit-learn's average_precision_score
-    all_point     PASCAL VOC from 2010: each precision raised to the best one at no smaller recall, then steps
+    all_point     PASCAL VOC from 2010: each precision replaced by the best one at no smaller recall, then steps
     eleven_point  PASCAL VOC 2007: mean of the best precision at recall >= 0, 0.1 ... 1
-    coco_101      COCO: the same at 0, 0.01 ... 1 (recall levels i / 100 exactly, where COCO's own are rounded sums)
+    coco_101      COCO: the same at 0, 0.01 ... 1 (levels are exactly i / 100; COCO's own are rounded sums)
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class PrecisionRecall(NamedTuple):
 
 
 class Ranks(NamedTuple):
-    """The state after each rank of a sorted list of answers."""
+    """Counts, precision and recall after each rank of a sorted list of detections."""
 
     tp: Int[np.ndarray, "n"]
     fp: Int[np.ndarray, "n"]
@@ -56,7 +57,7 @@ class Ranks(NamedTuple):
 
 
 def true_rank(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> Int[np.ndarray, "n"]:
-    """How many classes come before the true one: those more probable, and equally probable ones of lower index."""
+    """The number of classes ranked before the true one: those more probable, and equally probable ones of lower index."""
     true = probability[np.arange(len(target)), target][:, None]  # (n, 1)
     earlier = np.arange(probability.shape[1])[None] < target[:, None]  # (n, k)
     return ((probability > true) | ((probability == true) & earlier)).sum(1)
@@ -82,10 +83,13 @@ def roc_curve(positive: Flags, score: Scores) -> RocCurve | None:
 
 
 def rank_code(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
-    """All that AUC needs of the scores: for each sample 2 · run + positive.
+    """All that the AUC needs from the scores: for each sample 2 · run + positive.
 
-    Runs rise with the score. A run is a set of tied scores, or neighbouring scores that are all positive or all
+    Runs are numbered by rising score. A run is a set of tied scores, or of neighbouring scores that are all positive or all
     negative (their order among themselves changes no AUC), so a good ranking has few.
+
+        >>> rank_code(np.array([False, False, True, False, True]), np.array([0.1, 0.2, 0.3, 0.4, 0.4]))
+        array([0, 0, 3, 4, 5])
     """
     if not len(score):
         return np.zeros(0, dtype=np.int64)
@@ -102,12 +106,12 @@ def rank_code(positive: Bool[np.ndarray, "n"], score: Float[np.ndarray, "n"]) ->
 
 
 def code_length(code: Int[np.ndarray, "n"]) -> int:
-    """How many codes there can be, an even number: two a run."""
+    """The number of possible codes: two for each run."""
     return 2 * (int(code.max()) // 2 + 1) if len(code) else 0
 
 
 def auc_of_sums(sums: Float[np.ndarray, "... codes"]) -> Float[np.ndarray, "..."]:
-    """AUC from the number (or weight) of samples with each rank code; NaN where positives or negatives are missing."""
+    """AUC from the number (or weight) of samples with each rank code; NaN without positives or without negatives."""
     negative, positive = sums[..., 0::2], sums[..., 1::2]
     pairs = np.asarray(negative.sum(-1) * positive.sum(-1))
     below = np.cumsum(negative, -1) - negative
@@ -145,14 +149,14 @@ def precision_recall_curve(positive: Flags, score: Scores) -> PrecisionRecall | 
 
 
 def at_ranks(correct: Real[np.ndarray, "n"] | Bool[np.ndarray, "n"], n_truth: int) -> Ranks:
-    """Counts, precision and recall after each rank; `correct` by falling score, `n_truth` things to be found.
+    """Counts, precision and recall after each rank, for `correct` by falling score and `n_truth` true objects.
 
-    Recall is NaN when there is nothing to be found.
+    Recall is NaN without true objects. ValueError for more correct detections than objects.
     """
-    right = np.asarray(correct, dtype=bool)
-    if right.sum() > n_truth:
-        raise ValueError(f"{right.sum()} right answers to {n_truth} things")
-    tp, rank = np.cumsum(right), np.arange(1, len(right) + 1)
+    hit = np.asarray(correct, dtype=bool)
+    if hit.sum() > n_truth:
+        raise ValueError(f"{hit.sum()} correct detections for {n_truth} objects: count each object once")
+    tp, rank = np.cumsum(hit), np.arange(1, len(hit) + 1)
     recall = tp / n_truth if n_truth else np.full(len(tp), np.nan)
     return Ranks(tp, rank - tp, n_truth - tp, tp / rank, recall)
 

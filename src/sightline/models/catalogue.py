@@ -1,4 +1,4 @@
-"""The registry of networks. A family is a file beside this one; its variants register here under their own names."""
+"""The registry of networks: each family is one file, and its variants register here under their own names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks by name: made, loaded, or drawn as shapes without numbers."""
+"""Networks by name: built, loaded with weights, or outlined as shapes without values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from sightline.randomness.keyed import torch_seeded
 
 from .catalogue import MODELS
-from .options import model_options, understood
+from .options import model_options, parse_option
 from .weights import Fit, load
 
 
@@ -33,37 +33,39 @@ def create_model(
     allow_network: bool = False,
     **options: Any,
 ) -> nn.Module:
-    """A network, a pure function of its name, its options, `seed`, and of the weights that it is given.
+    """Build a network: a pure function of its name, options, seed and weights.
 
-    num_classes      None: as published (1000 for ImageNet's, 10 for digits'); 0: no head, feature vectors come out
+    num_classes      None: as published (1000 for ImageNet, 10 for digits); 0: no head, the output is the feature vector
     in_channels      None: as published
-    weights          a file of them, or published ones by name, such as "torchvision"; what became of them is said on
-                     stderr and kept as `origin`, a `weights.Fit`. None: fresh ones
-    allow_network    fetch published weights that are not in the cache
-    options          see `model_options`; text is understood
-    UsageError       names a wrong model, option or value, and the nearest right one; or weights of another network
+    weights          a file, or published weights by name, such as "torchvision". What was loaded is printed to stderr and
+                     kept as `network.origin`, a `weights.Fit`. None: random initialisation from `seed`
+    allow_network    download published weights that are not in the cache
+    options          of this network, see `model_options`; text such as "64,32" is parsed
+    UsageError       for an unknown model, option or value, with the nearest known one; or for weights of another network
     DataError, DamagedError, ResourceError   for weights that cannot be used or fetched
+
+        >>> create_model("resnet18", num_classes=10, small_images=True)
     """
-    given = {"num_classes": num_classes, "in_channels": in_channels}
-    options = {key: value for key, value in given.items() if value is not None} | options
-    options = {key: understood(name, key, value) for key, value in options.items()}
+    explicit = {"num_classes": num_classes, "in_channels": in_channels}
+    options = {key: value for key, value in explicit.items() if value is not None} | options
+    options = {key: parse_option(name, key, value) for key, value in options.items()}
     with torch_seeded(seed, "initialise"):
         network = MODELS[name](**options)
     if weights is not None:
         network.origin = load_into(network, name, weights, allow_network=allow_network, **options)
-        print(*network.origin.said(), sep="\n", file=sys.stderr)
+        print(*network.origin.lines(), sep="\n", file=sys.stderr)
     return network
 
 
 def load_into(
     network: nn.Module, name: str, weights: str | Path, *, allow_network: bool = False, **options: Any
 ) -> Fit:
-    """Load weights into a network that was made by `name` with `options`; reports instead of printing. See `weights.load`."""
+    """Load weights into a network built by `name` with `options`, and return the report. See `weights.load`."""
     defaults = model_options(name)
     changed = {
         key: value
         for key, value in options.items()
-        if key not in ("in_channels", "num_classes") and understood(name, key, value) != defaults[key].default
+        if key not in ("in_channels", "num_classes") and parse_option(name, key, value) != defaults[key].default
     }
     return load(
         network, name, weights, heads=partial(_heads, name, options), changed=changed, allow_network=allow_network
@@ -71,31 +73,31 @@ def load_into(
 
 
 def _heads(name: str, options: dict[str, Any]) -> set[str]:
-    """The names of tensors whose shape follows the number of classes."""
+    """The names of tensors whose shape depends on the number of classes."""
     two, three = (outline(name, **options | {"num_classes": k}).state_dict() for k in (2, 3))
     return {key for key in two if two[key].shape != three[key].shape}
 
 
 def outline(name: str, **options: Any) -> nn.Module:
-    """The network as shapes without numbers, on the "meta" device: nothing is allocated, nothing drawn."""
-    with torch.device("meta"), _Undrawn():
+    """The network on the "meta" device: shapes without values, so nothing is allocated or drawn."""
+    with torch.device("meta"), _SkipFilling():
         return create_model(name, **options)
 
 
-_FILLING = {"normal_", "uniform_", "erfinv_", "clamp_", "mul_", "add_", "zero_", "fill_", "kaiming_uniform_"}
+_FILL_FUNCTIONS = {"normal_", "uniform_", "erfinv_", "clamp_", "mul_", "add_", "zero_", "fill_", "kaiming_uniform_"}
 
 
-class _Undrawn(TorchFunctionMode):
-    """Skips what only fills tensors in place: drawing numbers for shapes takes most of their time."""
+class _SkipFilling(TorchFunctionMode):
+    """Skips functions that only fill tensors in place: on the meta device they do nothing but take most of the time."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func.__name__ in _FILLING:
+        if func.__name__ in _FILL_FUNCTIONS:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 
 
 def default_input(name: str, **options: Any) -> tuple[int, int, int]:
-    """(c, h, w) of the images that a network, with these options, was published for."""
+    """(c, h, w) of the images that a network with these options was published for."""
     network: Any = outline(name, **options)
-    return network.input_size  # every network of the room has it
+    return network.input_size  # every registered network has it

@@ -1,9 +1,10 @@
-"""A network as a table: every layer in the order it runs, with its output, cost and receptive field, and totals by module.
+"""A network as a table: every layer in the order it runs, with its output, cost and receptive field, and totals by
+module.
 
 One image of zeros is sent through in evaluation mode, on the "meta" device for a network given by name, so that nothing
-is allocated. Multiply-adds are those of convolutions and dense layers, for one image. The products of tokens with tokens
-in attention belong to no weight and are counted separately. A region network chooses the regions it looks at: its heads
-count with as many regions as its fresh weights propose.
+is allocated. Multiply-adds are those of convolutions and dense layers, for one image. The products of tokens with
+tokens in attention belong to no weight and are counted separately. A region network chooses the regions it looks at:
+its heads count with as many regions as its fresh weights propose.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _NO_SHAPE = {"seed", "weights", "allow_network"}  # arguments of `create_model` 
 def describe(
     model: str | nn.Module,
     *,
-    input: tuple[int, int, int] | None = None,
+    input: tuple[int, ...] | None = None,
     num_classes: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def describe(
     }
 
 
-def _network_for(name: str, size: tuple[int, int, int], num_classes: int | None, options: dict[str, Any]) -> nn.Module:
+def _network_for(name: str, size: tuple[int, ...], num_classes: int | None, options: dict[str, Any]) -> nn.Module:
     """The network for images of this size, which those built for one size take as `image_size`."""
     if "image_size" in model_options(name):
         options = {"image_size": size[1:]} | options

@@ -1,8 +1,8 @@
-"""What may be said of a network besides its name: checked and understood before anything is built.
+"""The options of a network: parsed and checked before anything is built.
 
 A variant's options are the keyword-only parameters of its family's constructor that are plain data (numbers, words,
-tuples) and that the variant does not set itself. They may come as the text of a recipe or a command line: "true",
-"1e-3", "64,32".
+tuples) and that the variant does not fix. They may come as text from a recipe or a command line: "true", "1e-3",
+"64,32".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .catalogue import MODELS
 
 
 class Option(NamedTuple):
-    """What an option may be, and what it is when nobody says."""
+    """The type annotation and the default of an option."""
 
     annotation: Any
     default: Any
@@ -37,31 +37,34 @@ def model_options(name: str) -> dict[str, Option]:
     return dict(_options(MODELS[name]))
 
 
-def understood(name: str, key: str, value: Any) -> Any:
-    """The value as its option's annotation wants it; UsageError where it cannot be, or there is no such option."""
+def parse_option(name: str, key: str, value: Any) -> Any:
+    """The value, converted to its option's type. UsageError for an unknown option, a wrong type or a value out of range."""
     options = _options(MODELS[name])
     if key not in options:
-        raise UsageError(f"{name} has no option {key!r}{_because(MODELS[name], key)}", nearest(key, options))
+        raise UsageError(f"{name} has no option {key!r}{_fixed_by_variant(MODELS[name], key)}", nearest(key, options))
     annotation = options[key].annotation
     if isinstance(value, str) and _is_tuple(annotation):
         value = [part.strip() for part in value.strip("()[] ").split(",") if part.strip()]
     try:
-        meant = TypeAdapter(annotation).validate_python(value)
+        parsed = TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise UsageError(f"{name} option {key}={value!r}: {reason}", f"{key} is {_words(annotation)}") from error
-    _require_enough(name, key, meant)
-    return meant
+        raise UsageError(f"{name} option {key}={value!r}: {reason}", f"pass {_in_words(annotation)}") from error
+    _require_range(name, key, parsed)
+    return parsed
 
 
-def _require_enough(name: str, key: str, value: Any) -> None:
-    """Whole numbers count something, so they start at 1; a network of 0 classes has no head. Others start at 0, and end."""
+understood = parse_option  # the name under which sightline.recipes imports it
+
+
+def _require_range(name: str, key: str, value: Any) -> None:
+    """Integers are counts, so they start at 1, except that 0 classes mean no head. Other numbers are finite and at least 0."""
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, float) and not math.isfinite(number):
-            raise UsageError(f"{name} option {key}={value!r} is not finite", "a number")
+            raise UsageError(f"{name} option {key}={value!r} is not finite", "pass a finite number")
         least = 1 if type(number) is int and key != "num_classes" else 0
         if isinstance(number, int | float) and number < least:
-            raise UsageError(f"{name} option {key}={value!r} is too small", f"at least {least}")
+            raise UsageError(f"{name} option {key}={value!r} is too small", f"use at least {least}")
 
 
 @cache
@@ -72,26 +75,26 @@ def _options(variant: Callable[..., nn.Module]) -> dict[str, Option]:
     return {
         key: Option(annotations[key], parameter.default)
         for key, parameter in inspect.signature(family).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and key not in fixed and _is_plain(annotations[key])
+        if parameter.kind is parameter.KEYWORD_ONLY and key not in fixed and _is_plain_data(annotations[key])
     }
 
 
 def set_by(variant: Callable[..., nn.Module]) -> set[str]:
-    """The keywords that a variant passes on itself: `groups` of `return ResNet(Bottleneck, …, groups=32, **options)`.
+    """The keywords that a variant fixes: `groups` in `return ResNet(Bottleneck, …, groups=32, **options)`.
 
-    Read from its source, because a call would build the network, and a signature of `**options` does not say.
+    They are read from its source, because calling it would build the network and its signature is just `**options`.
     """
     function = ast.parse(textwrap.dedent(inspect.getsource(variant))).body[0]
     calls = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
     call = calls[0].value
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise TypeError(f"{variant.__name__} must be one line: return Family(…, **options)")
+        raise TypeError(f"{variant.__name__} must end in one line: return Family(…, **options)")
     names = {keyword.arg for keyword in call.keywords if keyword.arg is not None}
     called = inspect.getmodule(variant).__dict__[call.func.id]
     return names if inspect.isclass(called) else names | set_by(called)
 
 
-def _because(variant: Callable[..., nn.Module], key: str) -> str:
+def _fixed_by_variant(variant: Callable[..., nn.Module], key: str) -> str:
     return ": the variant sets it itself" if key in set_by(variant) else ""
 
 
@@ -99,16 +102,16 @@ def _is_tuple(annotation: Any) -> bool:
     return typing.get_origin(annotation) is tuple
 
 
-def _is_plain(annotation: Any) -> bool:
-    """Can a recipe say it? Numbers, words, literals, and tuples or alternatives of them."""
+def _is_plain_data(annotation: Any) -> bool:
+    """Whether a recipe can spell values of this type: numbers, words, literals, and tuples or unions of them."""
     origin = typing.get_origin(annotation)
     if origin in (tuple, UnionType, typing.Union):
-        return all(_is_plain(part) for part in typing.get_args(annotation))
+        return all(_is_plain_data(part) for part in typing.get_args(annotation))
     return origin is Literal or annotation in (bool, int, float, str, NoneType, Ellipsis)
 
 
-def _words(annotation: Any) -> str:
-    """An annotation for people."""
+def _in_words(annotation: Any) -> str:
+    """An annotation in plain English, for hints."""
     if typing.get_origin(annotation) is Literal:
         return "one of " + ", ".join(map(str, typing.get_args(annotation)))
     if _is_tuple(annotation):
@@ -117,5 +120,5 @@ def _words(annotation: Any) -> str:
         of = {int: "whole numbers", float: "numbers"}.get(parts[0], "words")
         return f"{many} {of} with commas between, such as 64,32"
     if typing.get_origin(annotation) in (UnionType, typing.Union):
-        return ", or ".join(_words(part) for part in typing.get_args(annotation))
+        return ", or ".join(_in_words(part) for part in typing.get_args(annotation))
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(annotation, str(annotation))

@@ -1,9 +1,9 @@
-"""What each tensor of a forward pass sees of the input: receptive fields, followed through the operations themselves.
+"""Receptive fields of every tensor in a forward pass, traced through the operations themselves.
 
-The rules are those of sliding windows (`layers.arithmetic.Field`); a sum or concatenation sees what its parts see. So a
-residual or branching network needs no list of its layers. An operation that mixes all positions (a mean over space, a
-flattening, the statistics of a norm) ends the following: what comes after sees everything. So does one that is
-unknown and changes the size: what comes after is not known.
+The rules are those of sliding windows (`layers.arithmetic.Field`); a sum or concatenation sees the union of its parts.
+So a residual or branching network needs no list of its layers. An operation that mixes all positions (a spatial mean, a
+flattening, the statistics of a norm) ends the trace: everything behind it sees the whole image. So does an unknown
+operation that changes the size: the fields behind it are unknown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sightline.layers.arithmetic import Field
 
 
 class View(NamedTuple):
-    """What one output position sees, along height and width."""
+    """The receptive field of one output position, along height and width."""
 
     height: Field
     width: Field
@@ -30,12 +30,12 @@ class View(NamedTuple):
 
 
 class ReceptiveFields(TorchDispatchMode):
-    """While active, knows the view of every (b, c, h, w) tensor that came from `x`; None once positions are mixed."""
+    """While active, tracks the view of every (b, c, h, w) tensor computed from `x`; None once positions are mixed."""
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()
-        self._views: dict[int, tuple[Tensor, View | None]] = {}  # the tensor is kept, so that its id stays its own
-        self._note(x, View(Field(), Field()))
+        self._views: dict[int, tuple[Tensor, View | None]] = {}  # holding the tensor keeps its id from being reused
+        self._record(x, View(Field(), Field()))
 
     def of(self, tensor: Tensor) -> View | None:
         """The view of a tensor, or None where it is unknown or covers everything."""
@@ -48,10 +48,10 @@ class ReceptiveFields(TorchDispatchMode):
         if sources:
             outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
             for output in outputs:
-                self._note(output, self._view(func.overloadpacket.__name__, args, sources, output))
+                self._record(output, self._view(func.overloadpacket.__name__, args, sources, output))
         return result
 
-    def _note(self, tensor: Tensor, view: View | None) -> None:
+    def _record(self, tensor: Tensor, view: View | None) -> None:
         self._views[id(tensor)] = (tensor, view)
 
     def _view(self, name: str, args: Any, sources: list[Tensor], output: Tensor) -> View | None:
@@ -74,7 +74,7 @@ def _union(views: list[View]) -> View | None:
 
 
 def _through(view: View, kernel: Any, stride: Any, padding: Any, dilation: Any = (1, 1)) -> View:
-    """The view after a sliding window; a single number is for both axes, an empty stride is the kernel."""
+    """The view behind a sliding window; a single number applies to both axes, and an empty stride equals the kernel."""
     kernel, padding, dilation = _pair(kernel), _pair(padding), _pair(dilation)
     stride = _pair(stride) if stride else kernel
     return View(
@@ -98,43 +98,43 @@ def _convolution(view: View, args: Any) -> View | None:
 
 
 def _max_pool(view: View, args: Any) -> View:
-    kernel, stride, padding, dilation = _filled(args[1:5], (None, (), 0, 1))
+    kernel, stride, padding, dilation = _with_defaults(args[1:5], (None, (), 0, 1))
     return _through(view, kernel, stride, padding, dilation)
 
 
 def _average_pool(view: View, args: Any) -> View:
-    kernel, stride, padding = _filled(args[1:4], (None, (), 0))
+    kernel, stride, padding = _with_defaults(args[1:4], (None, (), 0))
     return _through(view, kernel, stride, padding)
 
 
 def _pad(view: View, args: Any) -> View:
-    left, _right, top, _bottom = _filled(args[1][:4], (0, 0, 0, 0))
-    return View(_moved(view.height, -top), _moved(view.width, -left))
+    left, _right, top, _bottom = _with_defaults(args[1][:4], (0, 0, 0, 0))
+    return View(_shift(view.height, -top), _shift(view.width, -left))
 
 
 def _slice(view: View, args: Any) -> View:
-    _, dim, start, _end, step = _filled(args[:5], (None, 0, 0, None, 1))
+    _, dim, start, _end, step = _with_defaults(args[:5], (None, 0, 0, None, 1))
     if dim not in (2, 3):
         return view
-    field = _moved(view[dim - 2], start or 0)
+    field = _shift(view[dim - 2], start or 0)
     field = Field(field.first, field.last, field.jump * step)
     return view._replace(height=field) if dim == 2 else view._replace(width=field)
 
 
-def _moved(field: Field, positions: int) -> Field:
+def _shift(field: Field, positions: int) -> Field:
     return Field(field.first + positions * field.jump, field.last + positions * field.jump, field.jump)
 
 
-def _filled(values: Any, defaults: tuple[Any, ...]) -> list[Any]:
+def _with_defaults(values: Any, defaults: tuple[Any, ...]) -> list[Any]:
     return [*values, *defaults[len(values) :]]
 
 
 def _everything(view: View, args: Any) -> None:
-    """Group norms measure each image over all its places, layer norms some of them over many."""
+    """The statistics of group and layer norms cover all positions of an image, or many of them."""
 
 
 def _batch_norm(view: View, args: Any) -> View | None:
-    """Measured while training, and always where nothing is remembered (instance norms too): all places. Else: none."""
+    """Statistics of the batch (in training, and without running statistics, as in instance norms) cover all positions."""
     return None if args[5] else view
 
 

@@ -1,8 +1,8 @@
-"""The names of parameters in other people's files, brought to ours.
+"""Parameter names in other people's files, translated to ours.
 
-A family whose names are not torchvision's or timm's has a function `as_torchvision` or `as_timm` beside its variants, and one
-`unlike_timm` where answers may differ although all fits. The
-names in torchvision's own older files are another matter: its classes have changed theirs since, and rename as they load.
+A family whose names differ from torchvision's or timm's has a function `as_torchvision` or `as_timm` beside its
+variants, and `unlike_timm` where outputs may differ although all tensors fit. torchvision's own older files are another
+matter: its classes have renamed their parameters since, and translate as they load.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from .catalogue import MODELS
 
 RENAMINGS = ("as_torchvision", "as_timm")
-WRAPPERS = ("module.", "_orig_mod.")  # before every name that a parallel or a compiled network saved
-# pattern, today's name
+WRAPPERS = ("module.", "_orig_mod.")  # prefixes of all names saved from a parallel or a compiled network
+# pattern of torchvision's older name, replacement
 OLD_NAMES = (
     (r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),
     (r"(\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
@@ -30,38 +30,37 @@ Value = TypeVar("Value")
 
 
 def candidates(model: str, state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """The state dict under every set of names that a file for this network may have, and by which renaming: as it is first,
-    which is ""."""
+    """The state dict under every naming that a file for this network may use, with the name of the renaming; "" is none."""
     plain = dict(state)
     for wrapper in WRAPPERS * 2:  # in any order
         if all(name.startswith(wrapper) for name in plain):
             plain = {name.removeprefix(wrapper): x for name, x in plain.items()}
     yield "", plain
-    today = of_today(plain)
-    yield "", today
+    modern = modern_names(plain)
+    yield "", modern
     family = vars(sys.modules[MODELS[model].__module__])
     for renaming in RENAMINGS:
         if renaming in family:
             try:
-                yield renaming, family[renaming](today)
-            except (KeyError, IndexError, ValueError, RuntimeError):  # not the file that it is for
+                yield renaming, family[renaming](modern)
+            except (KeyError, IndexError, ValueError, RuntimeError):  # a file of another publisher
                 continue
 
 
 def unlike(model: str, network: nn.Module, renaming: str) -> list[str]:
-    """What the family knows of files under those names: in what its networks answer otherwise than their publisher's."""
+    """The family's note on how this network differs from the publisher's with the same weights, if there is one."""
     family = vars(sys.modules[MODELS[model].__module__])
-    said = family.get(renaming.replace("as_", "unlike_"), lambda network: "")(network)
-    return [said] if said else []
+    note = family.get(renaming.replace("as_", "unlike_"), lambda network: "")(network)
+    return [note] if note else []
 
 
 def features_as_trunk(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's names for a family whose `features` is a module there; here it is a function, and layers are `trunk`'s."""
+    """torchvision's names for a family whose `features` is a module there; here the module is `trunk`, `features` a method."""
     return {re.sub(r"^features\.", "trunk.", name): x for name, x in state.items()}
 
 
-def of_today(state: Mapping[str, Value]) -> dict[str, Value]:
-    """torchvision's older names under those that its classes have now."""
+def modern_names(state: Mapping[str, Value]) -> dict[str, Value]:
+    """torchvision's older names, translated to those of its classes today."""
     renamed = {}
     for name, value in state.items():
         for pattern, new in OLD_NAMES:

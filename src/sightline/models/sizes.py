@@ -1,4 +1,5 @@
-"""Images that a network cannot see are refused by name, before a matrix product fails somewhere inside."""
+"""Checks of image shapes, so that an unsuitable image is refused by name before a matrix product fails somewhere
+inside."""
 
 from __future__ import annotations
 
@@ -14,17 +15,17 @@ def require_exactly(x: Float[Tensor, "b c h w"], channels: int, height: int, wid
     if x.shape[2] != height or x.shape[3] != width:
         raise UsageError(
             f"the network sees {height}x{width} pixels, these images have {x.shape[2]}x{x.shape[3]}",
-            f"resize them to {height}x{width}, or build it for another size where it has `image_size`",
+            f"resize them to {height}x{width}, or set image_size where the network has that option",
         )
 
 
 def require_at_least(x: Float[Tensor, "b c h w"], channels: int, smallest: int) -> None:
-    """UsageError where a side is too short: some stride of the network would have nothing to step over."""
+    """UsageError where a side is too short, so that some strided layer would have no pixels left."""
     require_channels(x, channels)
     if x.shape[2] < smallest or x.shape[3] < smallest:
         raise UsageError(
             f"the network needs at least {smallest}x{smallest} pixels, these images have {x.shape[2]}x{x.shape[3]}",
-            "resize them, or take a network made for small images",
+            "enlarge them, or use a network for small images (small_images=true)",
         )
 
 

@@ -1,6 +1,6 @@
-"""A network as a line of words, and its table: shapes, parameters and cost, layer by layer, before anything is allocated.
+"""A network from a pattern, as a table: shapes, parameters and cost layer by layer, before anything is allocated.
 
-The words are those of `models.pattern`, the table that of `models.describe`.
+Patterns are those of `models.early.pattern`, the table is that of `models.describe`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .describe import describe
 
 
 def trace(pattern: str, input: tuple[int, int, int]) -> dict[str, Any]:
-    """`describe`'s table of the network that a pattern such as "[CONV32-RELU-POOL]*2-FC128-RELU-FC10" names.
+    """The table (see `describe`) of the network with a pattern such as "[CONV32-RELU-POOL]*2-FC128-RELU-FC10".
 
     input         (c, h, w) of one image
-    UsageError    names what is no layer, what cannot stand where it does, or where the pixels run out
+    UsageError    for an unknown layer, one in the wrong place, or an image with too few pixels
     """
     with torch.device("meta"):
         network = sequence(pattern, input)

@@ -1,8 +1,8 @@
-"""Weights from a file, or those that others have published, into a network; and a report of what fitted and what did not.
+"""Weights from a file, or published ones, loaded into a network, with a report of what fitted.
 
-Names are matched as they are, then renamed (`renaming`). All must fit, shape by shape, with five exceptions, each of which
-is said: the head of another number of classes stays as it was drawn, auxiliary heads may be on one side only, files
-of frozen norms hold no counters of batches, norms that learned with another ε get it carried into their scales, and
+Names are matched as they are, then renamed (`renaming`). All must fit, shape by shape, with five exceptions, each of
+which is reported: a head for another number of classes keeps its initialisation; auxiliary heads may be missing on one
+side; files of frozen norms hold no batch counters; norms trained with another ε get it folded into their scales; and
 positions learned on another grid of patches are resampled (Dosovitskiy et al. 2020, section 3.2).
 """
 
@@ -23,7 +23,7 @@ from sightline.storage.caching import cache_folder
 from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickled
 from sightline.storage.tensors import unpack
 
-from .published import Source, fetch, find, recognised
+from .published import Source, fetch, find, find_by_hash
 from .renaming import candidates, unlike
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
@@ -32,14 +32,14 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Fit:
-    """What became of a file's weights. Names are the network's, those of `unexpected` the file's.
+    """How a file's weights fitted a network. Names are the network's, those of `unexpected` the file's.
 
-    loaded        taken from the file
-    head          of another shape or not there, for another number of classes: as the network drew them
-    missing       not in the file and not needed from it
-    unexpected    in the file and not needed here
-    source        None where nobody is known to have published the file
-    notes         what else a person should know
+    loaded        copied from the file
+    head          missing or of another shape, for another number of classes: left as initialised
+    missing       not in the file, and not needed
+    unexpected    in the file, and not needed by the network
+    source        None where the file is not a known published one
+    notes         further lines for the user
     """
 
     name: str
@@ -58,26 +58,28 @@ class Fit:
 
     @property
     def preprocessing(self) -> dict[str, Any] | None:
-        """How images looked to the network that learned the weights; None where that is not known."""
+        """The preprocessing with which the weights were trained; None where it is not known."""
         return self.source.preprocessing() if self.source else None
 
-    def said(self) -> list[str]:
-        """Lines for a person."""
-        what = f"weights: {self.name}, SHA-256 {self.sha256[:12]}…, {len(self.loaded)} tensors"
-        lines = [what, *self.notes]
+    def lines(self) -> list[str]:
+        """The report as lines of text."""
+        first = f"weights: {self.name}, SHA-256 {self.sha256[:12]}…, {len(self.loaded)} tensors"
+        lines = [first, *self.notes]
         if self.source:
-            lines.append(f"they are {self.source.name} of {self.source.model}, trained on {self.source.data}")
-            lines.append(f"their licence: {self.licence}")
+            lines.append(f"source: {self.source.name} of {self.source.model}, trained on {self.source.data}")
+            lines.append(f"licence: {self.licence}")
         if self.head:
-            lines.append(f"the head is drawn anew, for another number of classes: {_few(self.head)}")
+            lines.append(f"new head for another number of classes: {_abbreviate(self.head)}")
         if self.missing:
-            lines.append(f"not in the file: {_few(self.missing)}")
+            lines.append(f"not in the file: {_abbreviate(self.missing)}")
         if self.unexpected:
-            lines.append(f"left out: {_few(self.unexpected)}")
+            lines.append(f"ignored: {_abbreviate(self.unexpected)}")
         return lines
 
+    said = lines  # the name under which sightline.verbs calls it
+
     def record(self) -> dict[str, Any]:
-        """For a run's files: no paths."""
+        """The report for a run's files, without paths."""
         source = self.source
         return {
             "name": self.name,
@@ -93,8 +95,8 @@ class Fit:
         }
 
 
-class Read(NamedTuple):
-    """What a file holds, before a network is asked."""
+class Content(NamedTuple):
+    """The content of a file, before it is compared with a network."""
 
     name: str
     tensors: dict[str, Tensor]
@@ -112,119 +114,127 @@ def load(
     changed: Mapping[str, Any] | None = None,
     allow_network: bool = False,
 ) -> Fit:
-    """Copy the weights into the network, registered as `model`, and report.
+    """Copy weights into a network that is registered as `model`, and report what fitted.
 
     weights          a file, or a published name: "torchvision", "torchvision/IMAGENET1K_V2", "timm/a1_in1k"
-    heads            the names whose shape follows the number of classes; asked where something does not fit
-    changed          options that are not as published: those that leave every shape alone would pass in silence
-    allow_network    fetch a published file that is not in the cache
-    UsageError       a file that is not there, or another network's; DataError, DamagedError: one that cannot be used;
-                     ResourceError: one that cannot be fetched
+    heads            returns the names whose shape depends on the number of classes; called where something does not fit
+    changed          options that differ from the published ones: some change no shape, so they must be reported
+    allow_network    download a published file that is not in the cache
+    UsageError       for a missing file, or one of another network; DataError, DamagedError: for an unusable one;
+                     ResourceError: where the download fails
     """
-    read = _read(model, weights, allow_network)
+    content = _read(model, weights, allow_network)
     own = {name: x.detach() for name, x in network.state_dict(keep_vars=True).items()}
-    renaming, state = min(candidates(model, read.tensors), key=lambda found: len(found[1].keys() ^ own.keys()))
-    _require_usable(read.name, state, own)
-    state, placed = with_grid(state, network, square=read.source is not None)
+    renaming, state = min(candidates(model, content.tensors), key=lambda naming: len(naming[1].keys() ^ own.keys()))
+    _require_usable(content.name, state, own)
+    state, resampling = with_grid(state, network, square=content.source is not None)
     other = unlike(model, network, renaming) if renaming else []
-    read = read._replace(notes=(*read.notes, *placed, *other, *_elsewhere(read.source, model, changed or {})))
-    fit = _fitted(model, read, own, state, heads)
-    if read.source and read.source.norm_eps is not None:
-        state = with_eps(state, network, read.source.norm_eps)
-        said = f"their batch norms learned with ε = {read.source.norm_eps:g}: carried over into the scales"
-        fit = replace(fit, notes=(*fit.notes, said))
+    differences = _differences(content.source, model, changed or {})
+    content = content._replace(notes=(*content.notes, *resampling, *other, *differences))
+    fit = _compare(model, content, own, state, heads)
+    if content.source and content.source.norm_eps is not None:
+        state = with_eps(state, network, content.source.norm_eps)
+        note = f"batch norms were trained with ε = {content.source.norm_eps:g}, which is folded into their scales"
+        fit = replace(fit, notes=(*fit.notes, note))
     with torch.no_grad():
         for name in fit.loaded:
             own[name].copy_(state[name])
     return fit
 
 
-def _read(model: str, weights: str | Path, allow_network: bool) -> Read:
+def _read(model: str, weights: str | Path, allow_network: bool) -> Content:
     path = Path(weights)
     if not isinstance(weights, Path) and not path.is_file() and path.suffix not in SUFFIXES:
         return _published(find(model, weights), allow_network)
     if not path.is_file():
-        raise UsageError(f"there is no file {path}", "a published name has no suffix, such as torchvision")
+        raise UsageError(f"there is no file {path}", "check the path, or use a published name such as torchvision")
     try:
         return _file(path, path.name, model)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", "check that it is a readable file") from error
 
 
-def _file(path: Path, name: str, model: str) -> Read:
+def _file(path: Path, name: str, model: str) -> Content:
     sha256 = file_sha256(path)
-    source = recognised(model, sha256)
-    notes = (f"its hash begins like that of {source.name}",) if source else ()
+    source = find_by_hash(model, sha256)
+    notes = (f"its SHA-256 begins like that of {source.name}",) if source else ()
     if path.suffix == ".safetensors":
-        return Read(name, unpack(path.read_bytes(), {}, name), sha256, source, notes)
+        return Content(name, unpack(path.read_bytes(), {}, name), sha256, source, notes)
     stored = read_pickled(path, cache_folder(), sha256=sha256, name=name)
-    return Read(name, stored.tensors, sha256, source, (*stored.notes, *notes))
+    return Content(name, stored.tensors, sha256, source, (*stored.notes, *notes))
 
 
-def _published(source: Source, allow_network: bool) -> Read:
-    """From the cache, where it was fetched for that name, else from its address."""
+def _published(source: Source, allow_network: bool) -> Content:
+    """Published weights from the cache, else from their address."""
     cache = cache_folder()
     if (folder := entry(cache, source.sha256, source=source.name)) is not None:
         try:
-            return Read(source.name, read_entry(folder), folder.name, source)
+            return Content(source.name, read_entry(folder), folder.name, source)
         except DamagedError:
-            pass  # fetched anew
+            pass  # download it again
     if not allow_network:
         raise UsageError(
             f"{source.name} of {source.model} is not in {cache}; it is at {source.url}, its licence: {source.licence}",
-            "allow_network=True (model.allow_network=true in a recipe) fetches it; or give the path of the file",
+            "set allow_network=True (model.allow_network=true in a recipe) to download it, or pass the path of the file",
         )
     path = fetch(source, cache / "weights")
     try:
-        read = _file(path, source.name, source.model)
+        content = _file(path, source.name, source.model)
     finally:
         path.unlink(missing_ok=True)
-    return read._replace(source=source, notes=(f"fetched {source.url}", *read.notes))
+    return content._replace(source=source, notes=(f"fetched {source.url}", *content.notes))
 
 
-def _fitted(
-    model: str, read: Read, own: Mapping[str, Tensor], state: Mapping[str, Tensor], heads: Callable[[], Iterable[str]]
+def _compare(
+    model: str,
+    content: Content,
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    heads: Callable[[], Iterable[str]],
 ) -> Fit:
-    """Which names are loaded and which need not be. Raises UsageError where anything else is amiss."""
+    """Which names are loaded and which need not be. UsageError where anything else does not fit."""
     missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
     reshaped = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
     head = set(heads()) if missing or unexpected or reshaped else set()
     auxiliary = _of_auxiliary(missing, state) | _of_auxiliary(unexpected, own)
-    anew = (head & own.keys()) - auxiliary if head & (missing - auxiliary | reshaped) else set()
-    spared = auxiliary | head
+    new_head = (head & own.keys()) - auxiliary if head & (missing - auxiliary | reshaped) else set()
+    optional = auxiliary | head
     if not any(name.endswith(_COUNTER) for name in state):
-        spared |= {name for name in missing if name.endswith(_COUNTER)}
-    if lacking := sorted(missing - spared):
-        raise UsageError(f"{read.name} is not of {model}: it lacks {_few(lacking)}", "is it another network's?")
-    if strange := sorted(unexpected - spared):
-        raise UsageError(f"{read.name} is not of {model}: it also holds {_few(strange)}", "is it another network's?")
-    if wrong := reshaped - anew:
+        optional |= {name for name in missing if name.endswith(_COUNTER)}
+    fix = f"pass weights that were saved from {model}, with the same options"
+    if absent := sorted(missing - optional):
+        raise UsageError(f"{content.name} is not of {model}: it lacks {_abbreviate(absent)}", fix)
+    if surplus := sorted(unexpected - optional):
+        raise UsageError(f"{content.name} is not of {model}: it also holds {_abbreviate(surplus)}", fix)
+    if wrong := reshaped - new_head:
         name = min(wrong, key=list(own).index)
-        raise _misshapen(read.name, name, own[name].shape, state[name].shape)
+        raise _shape_error(content.name, name, own[name].shape, state[name].shape)
     return Fit(
-        read.name,
-        read.sha256,
-        loaded=tuple(name for name in own if name in state and name not in anew),
-        head=tuple(name for name in own if name in anew),
-        missing=tuple(name for name in own if name in missing - anew),
+        content.name,
+        content.sha256,
+        loaded=tuple(name for name in own if name in state and name not in new_head),
+        head=tuple(name for name in own if name in new_head),
+        missing=tuple(name for name in own if name in missing - new_head),
         unexpected=tuple(sorted(unexpected)),
-        source=read.source,
-        notes=read.notes,
+        source=content.source,
+        notes=content.notes,
     )
 
 
 def _of_auxiliary(names: Iterable[str], others: Iterable[str]) -> set[str]:
-    """The names of auxiliary heads of which the other side has nothing."""
-    there = {name.split(".")[0] for name in others}
+    """The names of auxiliary heads that the other side lacks entirely."""
+    other_parts = {name.split(".")[0] for name in others}
     parts = {name: name.split(".")[0] for name in names}
-    return {name for name, part in parts.items() if part.lower().startswith("aux") and part not in there}
+    return {name for name, part in parts.items() if part.lower().startswith("aux") and part not in other_parts}
 
 
-def _misshapen(file: str, name: str, here: torch.Size, there: torch.Size) -> UsageError:
-    differing = [i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b]
-    hint = "the same options as it was trained with"
-    if len(here) == len(there) == 4 and differing == [1]:
-        hint = f"it sees {there[1]} channels: in_channels={there[1]} (input.channels={there[1]} in a recipe)"
+def _shape_error(file: str, name: str, here: torch.Size, there: torch.Size) -> UsageError:
+    axes = [i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b]
+    hint = "use the options with which it was trained"
+    if len(here) == len(there) == 4 and axes == [1]:
+        hint = (
+            f"set in_channels={there[1]} (input.channels={there[1]} in a recipe): it was trained on {there[1]} channels"
+        )
     return UsageError(f"{name} is {tuple(there)} in {file}, {tuple(here)} here", hint)
 
 
@@ -233,25 +243,28 @@ def _require_usable(file: str, state: Mapping[str, Tensor], own: Mapping[str, Te
         if name in own and x.is_floating_point() != own[name].is_floating_point():
             raise DataError(f"{file}: {name} is {x.dtype}", "save the weights as floating-point numbers")
         if x.is_floating_point() and not torch.isfinite(x).all():
-            raise DataError(f"{file}: {name} is not finite", "such weights cannot be used")
+            raise DataError(f"{file}: {name} is not finite", "use a checkpoint from before the training diverged")
 
 
 def with_eps(state: Mapping[str, Tensor], network: nn.Module, eps: float) -> dict[str, Tensor]:
-    """Weights of norms that learned with `eps`, for norms with their own: γ √(σ² + ε own) / √(σ² + eps) gives equal answers."""
-    carried = dict(state)
+    """Weights of norms trained with `eps`, for norms with their own ε: equal outputs by γ ← γ √(σ² + ε) / √(σ² + eps)."""
+    adapted = dict(state)
     for name, norm in network.named_modules():
         scale = f"{name}.weight"
         if isinstance(norm, _BatchNorm) and scale in state:
             variance = state[f"{name}.running_var"].double()  # (d,)
             factor = ((variance + norm.eps) / (variance + eps).clamp(min=1e-30)).sqrt()
-            carried[scale] = (state[scale].double() * factor).to(state[scale].dtype)
-    return carried
+            adapted[scale] = (state[scale].double() * factor).to(state[scale].dtype)
+    return adapted
 
 
 def with_grid(state: Mapping[str, Tensor], network: nn.Module, *, square: bool) -> tuple[dict[str, Tensor], list[str]]:
-    """Learned positions of images of another size for those of this network, and what to say of it. `square`: the file's
-    images were, as all published ones are; else positions as many as this network's are taken for its own."""
-    placed, said = dict(state), []
+    """Positions learned for images of another size, resampled to this network's, and notes about it.
+
+    square    the file's images were square, as those of all published ones; otherwise as many positions as this network has
+              are taken to be of its own grid
+    """
+    adapted, notes = dict(state), []
     for module, positions in network.named_modules():
         name = f"{module}.weight"
         if not isinstance(positions, LearnedPositions) or name not in state:
@@ -261,23 +274,23 @@ def with_grid(state: Mapping[str, Tensor], network: nn.Module, *, square: bool) 
             continue
         many = f"{name}: {learned.shape[1]} learned positions"
         if learned.shape != own.shape or (square and h != w):
-            placed[name] = positions.resampled(learned)
-            said.append(f"{many}, taken for a square grid, resampled to {own.shape[1]}, for this image size")
+            adapted[name] = positions.resample(learned)
+            notes.append(f"{many}, taken for a square grid, resampled to {own.shape[1]} for this image size")
         elif h != w:
-            said.append(f"{many} are taken for a grid of {h}x{w} patches, as here; the file does not say")
-    return placed, said
+            notes.append(f"{many} are taken for a grid of {h}x{w} patches, as here; the file does not record its grid")
+    return adapted, notes
 
 
-def _elsewhere(source: Source | None, model: str, changed: Mapping[str, Any]) -> list[str]:
-    """What to say of published weights in another network than the one that learned them."""
+def _differences(source: Source | None, model: str, changed: Mapping[str, Any]) -> list[str]:
+    """A note for published weights in another network than the one they were trained in."""
     if source is None or (source.model == model and not changed):
         return []
     options = " ".join(f"{key}={value}" for key, value in changed.items())
     here = f"{model} with {options}" if options else model
-    return [f"they learned in {source.model} as published; in {here} they may answer otherwise"]
+    return [f"trained in {source.model} as published; {here} may give other outputs with them"]
 
 
-def _few(names: Iterable[str]) -> str:
+def _abbreviate(names: Iterable[str]) -> str:
     first, *rest = list(names)
     shown = [first, *rest[:2]]
     return ", ".join(shown) + (f" and {len(rest) - 2} more" if len(rest) > 2 else "")

@@ -1,1 +1,1 @@
-"""Attention and what goes with it: scores, heads, positions, patches."""
+"""Attention and its parts: scores, heads, position embeddings, patches."""

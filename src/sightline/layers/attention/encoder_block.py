@@ -1,10 +1,10 @@
-"""The block of a Transformer's encoder: tokens read each other, then each is changed by itself.
+"""The block of a Transformer encoder: tokens read one another, then each passes through an MLP.
 
-    norms behind the sums    Vaswani et al. 2017       arXiv:1706.03762    norm(x + attention(x)), norm(x + MLP(x))
-    norms ahead              Dosovitskiy et al. 2020   arXiv:2010.11929    x + attention(norm(x)), x + MLP(norm(x))
+    post-norm   Vaswani et al. 2017       arXiv:1706.03762    norm(x + attention(x)), norm(x + MLP(x))
+    pre-norm    Dosovitskiy et al. 2020   arXiv:2010.11929    x + attention(norm(x)), x + MLP(norm(x))
 
-With the norms ahead a straight path leads through all blocks, and deep stacks learn without a slow start of the rate
-(Xiong et al. 2020, arXiv:2002.04745).
+With pre-norm an identity path runs through all blocks, and deep stacks train without learning-rate warm-up (Xiong et
+al. 2020, arXiv:2002.04745).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .multi_head import MultiHeadAttention
 
 
 class EncoderBlock(nn.Module):
-    """GELU between the MLP's two layers, which is 4 times as wide inside. Parameter names are torchvision's.
+    """Self-attention and an MLP with a hidden layer of 4 · width and GELU. Parameter names are torchvision's.
 
-    dropout       behind the attention and each dense layer of the MLP
-    skip          rate at which either half would be left out
-    norm_first    norms ahead, as in a ViT; off: behind the sums, as in the first Transformer
+    dropout       after the attention and after each dense layer of the MLP
+    skip          stochastic depth: the rate of dropping either residual branch
+    norm_first    pre-norm, as in a ViT; False: post-norm, as in the original Transformer
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class EncoderBlock(nn.Module):
         self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
     ) -> Float[Tensor, "b n d"]:
         """Tokens (b, n, d) → (b, n, d); `bias` is added to the attention logits."""
-        y = self._read(x)
+        y = self._attention_input(x)
         y = self.skip(self.dropout(self.self_attention(y, y, y, bias=bias)))
         if self.norm_first:
             x = x + y
@@ -55,9 +55,9 @@ class EncoderBlock(nn.Module):
     def attention(
         self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
     ) -> Float[Tensor, "b heads n n"]:
-        """How much each token (row) reads of each (column)."""
-        y = self._read(x)
-        return self.self_attention.explained(y, y, y, bias=bias).weights
+        """Attention weights (b, heads, n, n): how much each token (row) reads from each (column)."""
+        y = self._attention_input(x)
+        return self.self_attention.with_weights(y, y, y, bias=bias).weights
 
-    def _read(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    def _attention_input(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         return self.ln_1(x) if self.norm_first else x

@@ -1,13 +1,14 @@
-"""Attention between tokens: each reads the mean of all values, weighted by how well their keys answer its query.
+"""Attention between tokens: each reads an average of all values, weighted by how well their keys match its query.
 
     softmax(Q Kᵀ / √d) V            Vaswani et al. 2017, "Attention is all you need", arXiv:1706.03762
-    softmax(vᵀ tanh(W q + U k)) V   Bahdanau, Cho & Bengio 2014, arXiv:1409.0473: additive, a small network compares
+    softmax(vᵀ tanh(W q + U k)) V   Bahdanau, Cho & Bengio 2014, arXiv:1409.0473: additive, compared by a small network
 
-d is the width of one head: for unit-normal vectors q·k deviates by √d, and a softmax of such numbers is nearly a hard
-choice that hardly learns. Several heads look at the same tokens through their own projections. Without positions all of
-this is a function of the set: shuffle the tokens and the answers are shuffled alike.
+d is the width of one head. For unit-normal vectors q·k has standard deviation √d; without the scale a softmax of such
+numbers saturates and passes almost no gradient. Several heads read the same tokens through projections of their own.
+Without positions, attention is equivariant to permutation: shuffled tokens give shuffled outputs.
 
-`MultiHeadAttention` has the parameter names and the start of `torch.nn.MultiheadAttention`; it always reads (b, n, d).
+`MultiHeadAttention` has the parameter names and the initialisation of `torch.nn.MultiheadAttention`; inputs are always
+(b, n, d).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sightline.errors import UsageError
 
 
 class Attended(NamedTuple):
-    """What the n queries read, and how much of each of the m values: rows that sum to 1."""
+    """The outputs of n queries, and their weights on the m values; each row of weights sums to 1."""
 
     output: Float[Tensor, "*b n d"]
     weights: Float[Tensor, "*b n m"]
@@ -33,13 +34,18 @@ class Attended(NamedTuple):
 def attention_logits(
     query: Float[Tensor, "*b n d"], key: Float[Tensor, "*b m d"], *, scale: float | None = None
 ) -> Float[Tensor, "*b n m"]:
-    """How well each key answers each query: scale · q·k. None: 1/√d."""
+    """The match of each query with each key: scale · q·k, with 1/√d where `scale` is None."""
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     return scale * query @ key.transpose(-2, -1)
 
 
 def causal_bias(logits: Float[Tensor, "*b n m"]) -> Float[Tensor, "n m"]:
-    """-inf where a token would read a later one, 0 elsewhere."""
+    """-inf where a token would read a later one, 0 elsewhere.
+
+    n = m = 3:   0 -inf -inf
+                 0    0 -inf
+                 0    0    0
+    """
     return torch.full(logits.shape[-2:], -torch.inf, dtype=logits.dtype, device=logits.device).triu(1)
 
 
@@ -52,11 +58,11 @@ def scaled_dot_product(
     causal: bool = False,
     scale: float | None = None,
 ) -> Attended:
-    """Attention written out.
+    """Attention in explicit form.
 
-    bias      is added to the logits; -inf hides a key from a query. Each query must be left one key
+    bias      added to the logits; -inf hides a key from a query. At least one key must stay visible to each query
     causal    token i reads tokens 0 … i only
-    scale     of the logits; None: 1/√d. With scale 1 and query = key = value: self-attention without parameters
+    scale     of the logits; None: 1/√d. Scale 1 with query = key = value is self-attention without parameters
     """
     logits = attention_logits(query, key, scale=scale)  # (*b, n, m)
     if bias is not None:
@@ -68,7 +74,8 @@ def scaled_dot_product(
 
 
 class AdditiveAttention(nn.Module):
-    """Queries (b, n, query) read values by keys (b, m, key), which need not be as wide: a hidden layer of `width` compares."""
+    """Attention whose logits come from a hidden layer of `width`, so queries (b, n, query) and keys (b, m, key) may differ in
+    width."""
 
     def __init__(self, query: int, key: int, width: int) -> None:
         super().__init__()
@@ -85,15 +92,17 @@ class AdditiveAttention(nn.Module):
 
 
 class MultiHeadAttention(nn.Module):
-    """Project, attend in each head, join the heads, project.
+    """Project, attend in each head, concatenate the heads, project.
 
-    UsageError where the width is no multiple of the heads.
+    UsageError where the width is not a multiple of the heads.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         if width % heads:
-            raise UsageError(f"{heads} heads cannot share a width of {width}", f"a multiple of {heads}")
+            raise UsageError(
+                f"{heads} heads cannot share a width of {width}", f"use a width that is a multiple of {heads}"
+            )
         self.heads = heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))  # of queries, keys, values
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
@@ -110,14 +119,16 @@ class MultiHeadAttention(nn.Module):
         bias: Float[Tensor, "... #n #m"] | None = None,
         causal: bool = False,
     ) -> Float[Tensor, "b n d"]:
-        """By torch's fused kernel, which never holds the weights. `bias` is one for all heads, or (…, heads, n, m)."""
-        q, k, v = self._projected(query, key, value)
+        """By torch's fused kernel, which never materialises the weights. `bias` is shared by all heads, or (…, heads, n, m)."""
+        q, k, v = self._project(query, key, value)
         if causal and bias is not None:
-            every = bias.expand(*bias.shape[:-2], q.shape[-2], k.shape[-2])  # (…, n, m), also from one row for all
+            every = bias.expand(
+                *bias.shape[:-2], q.shape[-2], k.shape[-2]
+            )  # (…, n, m), also where the bias has a single row
             bias, causal = every + causal_bias(every), False
-        return self._joined(F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal))
+        return self._join_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal))
 
-    def explained(
+    def with_weights(
         self,
         query: Float[Tensor, "b n d"],
         key: Float[Tensor, "b m d"],
@@ -126,18 +137,18 @@ class MultiHeadAttention(nn.Module):
         bias: Float[Tensor, "... #n #m"] | None = None,
         causal: bool = False,
     ) -> Attended:
-        """The same output (b, n, d), and the weights (b, heads, n, m)."""
-        read, weights = scaled_dot_product(*self._projected(query, key, value), bias=bias, causal=causal)
-        return Attended(self._joined(read), weights)
+        """The same output (b, n, d) in explicit form, with the weights (b, heads, n, m)."""
+        read, weights = scaled_dot_product(*self._project(query, key, value), bias=bias, causal=causal)
+        return Attended(self._join_heads(read), weights)
 
-    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         """Each (b, heads, tokens, d / heads)."""
-        if query is key is value:  # one product for all three
+        if query is key is value:  # self-attention: one matrix product for all three
             projected = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
         else:
             weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
             projected = tuple(map(F.linear, (query, key, value), weights, biases))
         return tuple(x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in projected)
 
-    def _joined(self, read: Float[Tensor, "b heads n _"]) -> Float[Tensor, "b n d"]:
+    def _join_heads(self, read: Float[Tensor, "b heads n _"]) -> Float[Tensor, "b n d"]:
         return self.out_proj(read.transpose(1, 2).flatten(2))  # (b, n, d)

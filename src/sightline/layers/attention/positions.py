@@ -1,17 +1,18 @@
-"""Where a token stands, told to a network that cannot see it: position embeddings by name.
+"""Position embeddings by name: attention alone is blind to the order of tokens.
 
     none         a bag of patches
     learned_1d   a vector for each place in the sequence                        Dosovitskiy et al. 2020, arXiv:2010.11929
-    learned_2d   half a vector for each row, half for each column               there, appendix D.4
+    learned_2d   half a vector for each row, half for each column               ibid., appendix D.4
     sinusoid     sin and cos of the place at wavelengths from 2π to almost 10000 · 2π      Vaswani et al. 2017, arXiv:1706.03762
-    relative     nothing is added to tokens; attention logits get a number for each offset between two patches, a table
-                 for each head                                                  Shaw et al. 2018, arXiv:1803.02155
+    relative     attention logits get a bias for each offset between two patches, from a table for each head; tokens are
+                 left as they are                                               Shaw et al. 2018, arXiv:1803.02155
 
-The relative one is Swin's form (Liu et al. 2021, arXiv:2103.14030): offsets are two-dimensional and their number does not
-depend on the query. Appendix D.4 multiplies the query with an embedding of a one-dimensional offset instead.
+The relative one has Swin's form (Liu et al. 2021, arXiv:2103.14030): offsets are two-dimensional, and the bias does not
+depend on the query. Appendix D.4 instead multiplies the query with an embedding of a one-dimensional offset.
 
-Patches are counted row by row. Tokens `ahead` of them (a class token) have no place on the grid: learned_1d and sinusoid
-count them in the sequence, learned_2d and relative leave them as they are. Learned numbers start from deviation 0.02.
+Patches are counted in reading order. Tokens `ahead` of them (a class token) have no place on the grid: learned_1d and
+sinusoid number them in the sequence, learned_2d and relative leave them unchanged. Learned values are initialised with
+standard deviation 0.02.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ Grid = tuple[int, int]
 
 
 def wavelengths(width: int) -> Float[Tensor, "pairs"]:
-    """Of the sin-cos pairs of a sinusoid, in places: 2π · 10000^(2i/width). The last falls short of 10000 · 2π."""
+    """Wavelengths of the sin-cos pairs, in places: 2π · 10000^(2i/width). The last is just below 10000 · 2π."""
     if width % 2:
-        raise UsageError(f"a sinusoid of width {width} has half a pair", "an even width")
+        raise UsageError(f"a sinusoid of width {width} has half a pair", "use an even width")
     return 2 * math.pi * 10_000 ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
 
 
@@ -46,7 +47,13 @@ def sinusoid(places: int, width: int) -> Float[Tensor, "n d"]:
 
 
 def relative_offsets(grid: Grid) -> Int[Tensor, "n n"]:
-    """For patches i and j: which of the (2h - 1)(2w - 1) offsets j has from i, counted row by row."""
+    """For patches i and j: the number of the offset from i to j among all (2h - 1)(2w - 1), in reading order.
+
+    >>> relative_offsets((1, 3))  # offsets -2 … 2 are numbered 0 … 4
+    tensor([[2, 3, 4],
+            [1, 2, 3],
+            [0, 1, 2]])
+    """
     h, w = grid
     row = torch.arange(h).repeat_interleave(w)  # (n,)
     column = torch.arange(w).repeat(h)
@@ -55,7 +62,7 @@ def relative_offsets(grid: Grid) -> Int[Tensor, "n n"]:
 
 
 class Layout(NamedTuple):
-    """What is to be placed: patches of a grid behind `ahead` other tokens, `width` numbers each, read by `heads`."""
+    """The sequence to embed: `ahead` tokens, then the patches of a grid; `width` numbers each, read by `heads`."""
 
     grid: Grid
     width: int
@@ -77,19 +84,21 @@ class LearnedPositions(nn.Module):
         self.weight = nn.Parameter(torch.empty(1, layout.tokens, layout.width))
         nn.init.normal_(self.weight, std=0.02)
 
-    def resampled(self, learned: Float[Tensor, "1 m d"]) -> Float[Tensor, "1 n d"]:
-        """What was learned on another square grid, for this one: the patches' places as a picture, bicubic, with
-        anti-aliasing. UsageError for places of no square."""
+    def resample(self, learned: Float[Tensor, "1 m d"]) -> Float[Tensor, "1 n d"]:
+        """Embeddings learned on another, square grid, interpolated to this one as an image (bicubic, antialiased).
+
+        UsageError unless the number of places is a square.
+        """
         ahead, places = learned.split([self.ahead, learned.shape[1] - self.ahead], 1)
         side = math.isqrt(places.shape[1])
         if side * side != places.shape[1]:
             raise UsageError(
-                f"{places.shape[1]} learned positions are no square grid",
-                "weights of square images, with as many tokens ahead (pool)",
+                f"{places.shape[1]} learned positions are not a square grid",
+                "use weights of square images with the same tokens ahead of the patches (option pool)",
             )
-        picture = places.float().unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, m, d) → (1, d, side, side)
-        picture = F.interpolate(picture, self.grid, mode="bicubic", antialias=True)
-        return torch.cat([ahead, picture.flatten(2).transpose(1, 2).to(places.dtype)], 1)  # (1, d, h, w) → (1, n, d)
+        image = places.float().unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, m, d) → (1, d, side, side)
+        image = F.interpolate(image, self.grid, mode="bicubic", antialias=True)
+        return torch.cat([ahead, image.flatten(2).transpose(1, 2).to(places.dtype)], 1)  # (1, d, h, w) → (1, n, d)
 
     def embeddings(self) -> Float[Tensor, "1 n d"]:
         """The embeddings (1, n, d)."""
@@ -107,7 +116,7 @@ class GridPositions(nn.Module):
         super().__init__()
         (h, w), half = layout.grid, layout.width // 2
         if layout.width % 2:
-            raise UsageError(f"a width of {layout.width} has no halves for rows and columns", "an even width")
+            raise UsageError(f"a width of {layout.width} cannot be halved for rows and columns", "use an even width")
         self.ahead = layout.ahead
         self.row, self.column = nn.Parameter(torch.empty(h, half)), nn.Parameter(torch.empty(w, half))
         nn.init.normal_(self.row, std=0.02)
@@ -131,7 +140,9 @@ class SinusoidPositions(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         places = sinusoid(layout.tokens, layout.width).to(torch.get_default_dtype())
-        self.register_buffer("places", places[None], persistent=False)  # follows from the shape
+        self.register_buffer(
+            "places", places[None], persistent=False
+        )  # determined by the shape, so not in the state dict
 
     def embeddings(self) -> Float[Tensor, "1 n d"]:
         """The embeddings (1, n, d)."""
@@ -143,7 +154,7 @@ class SinusoidPositions(nn.Module):
 
 
 class RelativeBias(nn.Module):
-    """For the logits of attention, not for tokens: it takes nothing."""
+    """A learned bias for attention logits, one for each offset and head (relative); its forward takes no tokens."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -169,11 +180,11 @@ POSITIONS: Mapping[str, Callable[[Layout], nn.Module]] = {
 
 
 def position_embedding(name: str, layout: Layout) -> nn.Module:
-    """A fresh position embedding by name; UsageError with the nearest name."""
+    """A new position embedding by name; UsageError with the nearest name."""
     return lookup("position embedding", name, POSITIONS)(layout)
 
 
 def position_similarity(embeddings: Float[Tensor, "n d"], grid: Grid) -> Float[Tensor, "h w h w"]:
-    """How alike the places of a grid are: for each of them a map of cosines with all (the paper's figure 7, centre)."""
+    """Cosine similarity of each place of the grid with every place (arXiv:2010.11929, figure 7, centre)."""
     unit = F.normalize(embeddings, dim=1)  # (n, d)
     return (unit @ unit.T).unflatten(1, grid).unflatten(0, grid)

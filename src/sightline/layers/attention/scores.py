@@ -1,10 +1,10 @@
-"""Attention over maps: which channels matter, and which places. Each layer re-weights a map by numbers between 0 and 1.
+"""Attention over maps: which channels matter, and which places. Each layer scales a map by weights between 0 and 1.
 
     SE      Hu, Shen, Albanie, Sun & Wu 2017       arXiv:1709.01507   channels, from their means
     CBAM    Woo, Park, Lee & Kweon 2018            arXiv:1807.06521   channels from means and maxima, then places
 
-Dense layers are written as 1x1 convolutions with biases, as torchvision and timm do. `ChannelAttention(bias=False)` is the
-widely copied code of CBAM; with biases the parameters are those of the paper's table.
+Dense layers are 1x1 convolutions with biases, as in torchvision and timm. `ChannelAttention(bias=False)` matches CBAM's
+published code; with biases the parameter counts match the paper's table.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 
 class SqueezeExcite(nn.Module):
-    """x · σ(W₂ g(W₁ mean(x))).
+    """Squeeze and excitation: x · σ(W₂ g(W₁ mean(x))).
 
     squeezed     units between the two layers; None: a 16th of the channels, the paper's r = 16
-    activation   makes g
+    activation   the class of g
     """
 
     def __init__(self, channels: int, squeezed: int | None = None, *, activation: type[nn.Module] = nn.ReLU) -> None:
@@ -38,7 +38,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """σ(MLP(mean) + MLP(max)), one MLP for both: the weight of each channel."""
+    """The weight of each channel: σ(MLP(mean) + MLP(max)) with one MLP for both."""
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """σ(7x7 convolution of [mean, max] over the channels): the weight of each place."""
+    """The weight of each place: σ of a 7x7 convolution of the channels' mean and maximum."""
 
     def __init__(self, kernel: int = 7) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class SpatialAttention(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Channels first, then places; the paper found this order best."""
+    """Channel attention, then spatial attention; the paper found this order best."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

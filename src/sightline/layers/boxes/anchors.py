@@ -1,8 +1,8 @@
-"""Anchors: boxes of a few sizes and shapes at every place of a map, and boxes written as moves of them.
+"""Anchors: boxes of a few sizes and shapes at every place of a map, and the deltas that move them onto objects.
 
     Ren et al. 2015, Faster R-CNN, arXiv:1506.01497, eq. 2: t = ((x - x_a) / w_a, (y - y_a) / h_a, log(w / w_a), log(h / h_a))
 
-Equal to torchvision's, its rounding of the anchors' corners to whole pixels included.
+Identical to torchvision's, including its rounding of the anchors' corners to whole pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from torch import Tensor
 
 _Weights = tuple[float | int, float | int, float | int, float | int]
 
-LARGEST = math.log(1000 / 16)  # a box is decoded at most 62.5 times as wide as its anchor: exp stays finite
+LARGEST = math.log(
+    1000 / 16
+)  # clamp log scales so that exp stays finite: a box is at most 62.5 times as wide as its anchor
 
 
 def anchors(
@@ -26,11 +28,14 @@ def anchors(
     maps: Sequence[tuple[int, int]],
     device: torch.device | str = "cpu",
 ) -> list[Float[Tensor, "_n 4"]]:
-    """One tensor (h · w · shapes, 4) xyxy a level: place after place in reading order, at each place ratio after ratio, size
-    after size. Cells are counted from the image's corner, so anchors are centred on multiples of the stride.
+    """One tensor (h · w · shapes, 4) xyxy for each level: places in reading order, at each place ratio by ratio, size by size.
 
-    For each level its `sizes` (side of a square of the same area), its `ratios` (height / width), its stride and its map's
-    size, both (height, width).
+    Each level has its `sizes` (side of a square of the same area), its `ratios` (height / width), its stride and the size
+    of its map, both (height, width). Anchors are centred on multiples of the stride, not on the middle of the cells.
+
+        >>> anchors([[4]], [[1.0]], [(8, 8)], [(1, 2)])  # one shape, a map of 1 x 2
+        [tensor([[-2., -2.,  2.,  2.],
+                [ 6., -2., 10.,  2.]])]
     """
     return [
         (_grid(stride, size, device)[:, None] + shapes(sides, forms, device)).flatten(0, 1)  # (h * w * shapes, 4)
@@ -53,11 +58,14 @@ def encode(
     anchors: Float[Tensor, "*n 4"],
     weights: _Weights = (1.0, 1.0, 1.0, 1.0),
 ) -> Float[Tensor, "*n 4"]:
-    """The deltas (*n, 4) that move each anchor onto its box, times `weights` (which make them about equally large)."""
+    """The deltas (*n, 4) that move each anchor onto its box, times `weights`, which bring them to about equal scale.
+
+    anchor (0, 0, 10, 10), box (5, 0, 15, 20)  →  (0.5, 0.5, log 1, log 2)
+    """
     low, high = anchors[..., :2], anchors[..., 2:]
-    extent, wanted = high - low, boxes[..., 2:] - boxes[..., :2]
-    shift = (boxes[..., :2] + 0.5 * wanted - (low + 0.5 * extent)) / extent
-    return torch.cat((shift, torch.log(wanted / extent)), -1) * boxes.new_tensor(weights)
+    extent, size = high - low, boxes[..., 2:] - boxes[..., :2]
+    shift = (boxes[..., :2] + 0.5 * size - (low + 0.5 * extent)) / extent
+    return torch.cat((shift, torch.log(size / extent)), -1) * boxes.new_tensor(weights)
 
 
 def decode(
@@ -65,7 +73,7 @@ def decode(
     anchors: Float[Tensor, "*m 4"],
     weights: _Weights = (1.0, 1.0, 1.0, 1.0),
 ) -> Float[Tensor, "*n 4"]:
-    """The boxes (*n, 4) onto which deltas move anchors; anchors (n, 1, 4) serve deltas (n, classes, 4)."""
+    """The boxes (*n, 4) that result from moving anchors by deltas; anchors (n, 1, 4) broadcast over deltas (n, classes, 4)."""
     deltas = deltas / deltas.new_tensor(weights)
     extent = anchors[..., 2:] - anchors[..., :2]
     centre = deltas[..., :2] * extent + (anchors[..., :2] + 0.5 * extent)

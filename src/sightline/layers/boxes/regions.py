@@ -1,13 +1,13 @@
-"""Features of regions: a grid of fixed size from any box on a map, with gradients to the map.
+"""Pooling of regions: a grid of fixed size from any box on a map, differentiable with respect to the map.
 
-    roi_pool            Girshick 2015, Fast R-CNN, arXiv:1504.08083: edges rounded to pixels, the largest value of each window
-    roi_align           He et al. 2017, Mask R-CNN, arXiv:1703.06870: nothing rounded, bilinear samples, their mean
+    roi_pool            Girshick 2015, Fast R-CNN, arXiv:1504.08083: edges rounded to pixels, the maximum of each window
+    roi_align           He et al. 2017, Mask R-CNN, arXiv:1703.06870: no rounding, the mean of bilinear samples
     pyramid_roi_align   Lin et al. 2017, arXiv:1612.03144, eq. 1: each box read from the level that fits its size
 
-All three are one operation, a weighted sum (or a maximum) of bags of pixels, for which torch has a fast kernel with a
-gradient on every device: `embedding_bag` over the rows of the flattened map. Equal to torchvision's operators, whose two
-habits are kept: sampling points up to one pixel outside count as the border, and `aligned=False` leaves out the half pixel by
-which the paper's first code was off. Boxes get no gradient.
+All three are a weighted sum (or a maximum) over bags of pixels, for which torch has a fast kernel with a gradient on
+every device: `embedding_bag` over the rows of the flattened map. Results equal torchvision's operators, including two
+quirks: sampling points up to one pixel outside count as border pixels, and `aligned=False` omits the half-pixel shift,
+as the paper's first code did. Boxes get no gradient.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from sightline.errors import UsageError
 
-_PORTION = 1 << 20  # pixels that are looked up in one go where their number depends on the boxes
+_PORTION = 1 << 20  # pixels gathered at once where their number depends on the boxes: bounds the memory of the indices
 _Grid = int | tuple[int, int]
 
 
@@ -41,7 +41,12 @@ def roi_align(
     """Mean of `samples`² bilinear samples in each cell of an `output` grid over each box: (n, c, *output).
 
     boxes (n, 4) xyxy in image pixels, `sample` (n,) the image of each; `scale` is map pixels per image pixel. With
-    `samples=0` there are as many as map pixels in a cell, at least one (not exportable: their number depends on the boxes).
+    `samples=0` their number is that of map pixels in a cell, at least one (not exportable, as shapes depend on the boxes).
+
+        x = torch.arange(16.0).view(1, 1, 4, 4)          0  1  2  3
+        box = torch.tensor([[0.0, 0.0, 4.0, 4.0]])       4  5  6  7       mean of each quadrant:   2.5   4.5
+        roi_align(x, box, torch.tensor([0]),             8  9 10 11                               10.5  12.5
+                  output=2, scale=1.0, samples=2)       12 13 14 15
     """
     level = torch.zeros_like(sample)
     return _align([features], boxes, sample, level, _pair(output), [scale], samples, aligned)
@@ -61,8 +66,8 @@ def pyramid_roi_align(
 ) -> Float[Tensor, "n c i j"]:
     """`roi_align` from the level of a feature pyramid that fits each box (see `pyramid_level`), finest map first.
 
-    `size` (height, width) of the images as the network got them; from it and the maps' sizes come the scales, rounded to
-    powers of two. Shapes do not depend on which level a box falls on, so this is exportable with `samples` > 0.
+    `size` is (height, width) of the network's input; with the maps' sizes it gives the scales, rounded to powers of two.
+    Shapes do not depend on the level of a box, so this is exportable with `samples` > 0.
     """
     steps = [_step(size, f) for f in features]
     level = pyramid_level(boxes, steps, canonical_size=canonical_size, canonical_level=canonical_level)
@@ -72,12 +77,15 @@ def pyramid_roi_align(
 def pyramid_level(
     boxes: Float[Tensor, "n 4"], steps: Sequence[int], *, canonical_size: float | int = 224, canonical_level: int = 4
 ) -> Int[Tensor, "n"]:
-    """Which of the maps, whose pixels are 2^step image pixels wide, each box is read from: ⌊4 + log2(√area / 224)⌋ as in
-    eq. 1, kept within the maps there are; 0 is the first one."""
+    """The index of the map that each box is read from: ⌊4 + log2(√area / 224)⌋ of eq. 1, clamped to the maps given.
+
+    Pixels of a map are 2^step image pixels wide. With steps (2, 3, 4, 5) a box of 224 x 224 is read from step 4, index 2,
+    and one of 112 x 112 from step 3, index 1.
+    """
     extent = (boxes[:, 2:] - boxes[:, :2]).detach()  # (n, 2)
     side = (extent[:, 0] * extent[:, 1]).sqrt()
-    wanted = (canonical_level + torch.log2(side / canonical_size) + 1e-6).floor()
-    return wanted.clamp(steps[0], steps[-1]).long() - steps[0]
+    level = (canonical_level + torch.log2(side / canonical_size) + 1e-6).floor()
+    return level.clamp(steps[0], steps[-1]).long() - steps[0]
 
 
 def roi_pool(
@@ -89,11 +97,12 @@ def roi_pool(
     scale: float | int,
     windows: str = "covering",
 ) -> Float[Tensor, "n c i j"]:
-    """The largest value of each window of an `output` grid over each box, its edges rounded to map pixels, both included.
+    """The maximum of each window of an `output` grid over each box, whose edges are rounded to map pixels, both included.
 
-    `windows="covering"` is Fast R-CNN's rule and torchvision's: from ⌊i · size / out⌋ to ⌈(i + 1) · size / out⌉, so that
-    neighbours may share a row. `windows="equal"` is the lecture's: ⌊size / out⌋ rows each, the last takes what is left over.
-    A window without pixels gives 0.
+    `windows="covering"` is the rule of Fast R-CNN's code and torchvision: from ⌊i · size / out⌋ to ⌈(i + 1) · size / out⌉,
+    so that neighbours may share a row. `windows="equal"` follows the text of the paper (section 2.1, windows of about
+    size / out): ⌊size / out⌋ rows each, and the last takes the remainder. 5 rows in 2 windows are 0-2 and 2-4 or 0-1 and
+    2-4. A window without pixels gives 0.
     """
     if windows not in ("covering", "equal"):
         raise UsageError(f"unknown windows {windows!r}", "use 'covering' or 'equal'")
@@ -149,7 +158,7 @@ def _align(
 
 
 def _fixed_taps(start: Tensor, cell: Tensor, size: Tensor, cells: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Along one axis: pixels (n, cells, 2 samples) that each cell reads, and their weights, which sum to one inside."""
+    """Along one axis: the pixels (n, cells, 2 samples) that each cell reads, and their weights (sum 1 inside)."""
     i = torch.arange(cells, device=start.device, dtype=start.dtype)
     k = torch.arange(samples, device=start.device, dtype=start.dtype) + 0.5
     corner = start[:, None] + i * cell[:, None]  # (n, cells)
@@ -161,8 +170,10 @@ def _fixed_taps(start: Tensor, cell: Tensor, size: Tensor, cells: int, samples: 
 def _fitted_sums(
     table: Tensor, base: Tensor, w: Tensor, start: Tensor, cell: Tensor, size: Tensor, output: tuple[int, int]
 ) -> Tensor:
-    """(n * rows * columns, c) with as many samples as map pixels in a cell, another number for each box. Samples that read
-    the same pixel are put together first: a quarter of the work."""
+    """(n * rows * columns, c) with as many samples as map pixels in a cell, a number that differs between boxes.
+
+    Weights of samples on the same pixel are added first, which leaves a quarter of the work.
+    """
     top, tall, down = _fitted_taps(start[:, 0], cell[:, 0], size[:, 0], output[0])
     left, wide, right = _fitted_taps(start[:, 1], cell[:, 1], size[:, 1], output[1])
     sums = [table.new_zeros(0, table.shape[1])]
@@ -178,7 +189,7 @@ def _fitted_sums(
 
 
 def _fitted_taps(start: Tensor, cell: Tensor, size: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Along one axis: the first pixel (n, cells) that each cell reads, how many (n, cells), their weights (n, cells, most)."""
+    """Along one axis: each cell's first pixel (n, cells), number of pixels (n, cells) and their weights (n, cells, most)."""
     samples = cell.ceil().long().clamp(min=0)[:, None, None]  # (n, 1, 1)
     most = int(samples.max()) if len(samples) else 0
     i = torch.arange(cells, device=start.device)[:, None]
@@ -196,8 +207,10 @@ def _fitted_taps(start: Tensor, cell: Tensor, size: Tensor, cells: int) -> tuple
 
 
 def _taps(position: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """The two pixels that a point of an axis lies between, and their weights, in a new last axis. Up to one pixel outside the
-    border counts; beyond is 0."""
+    """The two pixels around each position and their weights, in a new last axis: 2.25 → pixels (2, 3), weights (0.75, 0.25).
+
+    Positions up to one pixel outside take the border's value; beyond that the weights are 0.
+    """
     inside = (position >= -1) & (position <= size)
     position = position.clamp(min=0).minimum((size - 1).to(position.dtype))
     low = position.floor()
@@ -207,7 +220,7 @@ def _taps(position: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _windows(first: Tensor, last: Tensor, out: int, size: int, rule: str) -> tuple[Tensor, Tensor]:
-    """Along one axis: where the windows of the pixels first ... last (n,) begin and end, (n, out) each, cut at the map."""
+    """Along one axis: begin and end (n, out) of the windows over the pixels first … last (n,), clipped to the map."""
     length = (last - first + 1).clamp(min=1)[:, None]  # (n, 1)
     i = torch.arange(out, device=first.device)
     if rule == "equal":
@@ -220,9 +233,12 @@ def _windows(first: Tensor, last: Tensor, out: int, size: int, rule: str) -> tup
 
 
 class _Lines(NamedTuple):
-    """The windows of grids over boxes, cut into l lines of pixels: which box, row and column of its grid and line of the
-    window each is (l,), where it begins when all s pixels are counted through, and the line of each pixel (s,). `offsets` (g,)
-    says where each window begins."""
+    """The windows of grids over boxes, split into l lines of pixels, s pixels in all.
+
+    roi, row, column (l,)   box, and row and column of its grid, that a line belongs to; y (l,) its row within the window
+    begin (l,)              number of the line's first pixel, counting all pixels in order; line (s,) the line of each pixel
+    offsets (g,)            number of the first pixel of each window
+    """
 
     offsets: Int[Tensor, "g"]
     roi: Int[Tensor, "l"]
@@ -233,12 +249,12 @@ class _Lines(NamedTuple):
     line: Int[Tensor, "s"]
 
     def along(self, first: Int[Tensor, "l"]) -> Int[Tensor, "s"]:
-        """A number for each pixel: from `first` on, line by line."""
+        """Consecutive numbers along each line, starting at `first`: lines of 2 and 3 pixels, first (7, 0) → 7 8 0 1 2."""
         return (first - self.begin).index_select(0, self.line).add_(torch.arange(len(self.line), device=first.device))
 
 
 def _lines(tall: Int[Tensor, "n rows"], wide: Int[Tensor, "n columns"]) -> _Lines:
-    """Windows of `tall` x `wide` pixels, every row of a grid with every column."""
+    """The lines of windows of `tall` x `wide` pixels, for every row of a grid with every column."""
     rows, columns = tall.shape[1], wide.shape[1]
     height = tall[:, :, None].expand(-1, -1, columns).flatten()  # (n * rows * columns,)
     count = (tall[:, :, None] * wide[:, None, :]).flatten()
@@ -251,7 +267,7 @@ def _lines(tall: Int[Tensor, "n rows"], wide: Int[Tensor, "n columns"]) -> _Line
 
 
 def _portions(count: Int[Tensor, "n"]) -> Iterator[slice]:
-    """Consecutive boxes whose pixels together are about `_PORTION` at most: their indices stay small in memory."""
+    """Slices of consecutive boxes with about `_PORTION` pixels each at most."""
     total = count.cumsum(0)
     steps = total.new_tensor(range(_PORTION, int(total[-1]), _PORTION) if len(total) else [])
     cuts = [0, *torch.searchsorted(total, steps).tolist(), len(total)]
@@ -259,18 +275,18 @@ def _portions(count: Int[Tensor, "n"]) -> Iterator[slice]:
 
 
 def _rows(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "p c"]:
-    """A row for each pixel, in float32 at least; no copy of maps that are channels-last."""
+    """A row for each pixel, in float32 at least; channels-last maps are not copied."""
     wide = features if features.dtype == torch.float64 else features.float()
     return wide.permute(0, 2, 3, 1).reshape(-1, features.shape[1])  # (b * h * w, c)
 
 
 def _round_half_away(x: Tensor) -> Tensor:
-    """As C rounds: 2.5 → 3, where torch goes to the even 2."""
+    """Round half away from zero, as C does: 2.5 → 3, where torch rounds to the even 2."""
     return x.sign() * (x.abs() + 0.5).floor()
 
 
 def _step(size: tuple[int, int], features: Tensor) -> int:
-    """log2 of how many image pixels a map pixel is wide."""
+    """log2 of the width of a map pixel in image pixels."""
     return round(math.log2(size[0] / features.shape[2]))
 
 

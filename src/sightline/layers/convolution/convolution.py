@@ -1,9 +1,10 @@
-"""Convolution written out, to be read and to check the fast one against; and a dense layer seen as a convolution.
+"""Convolution in explicit form, for reading and for checking torch's; and a dense layer as a convolution.
 
-Two operations share the name. Cross-correlation slides the kernel as it is: it is what networks compute and what torch
-calls `conv2d`. Convolution flips the kernel first. They are named apart here; a learned kernel does not care.
+Two operations share the name. Cross-correlation slides the kernel as it is: networks compute that, and torch calls it
+`conv2d`. Convolution flips the kernel first. Here they have different names; a learned kernel is indifferent to the
+flip.
 
-    backward   dF = correlate(X, dO),   dX = full correlation of dO with F turned by 180°
+    backward   dF = correlate(X, dO),   dX = full correlation of dO with F rotated by 180°
 """
 
 from __future__ import annotations
@@ -45,14 +46,20 @@ def correlate(
     dilation: int = 1,
     groups: int = 1,
 ) -> Float[Tensor, "b k i j"]:
-    """Cross-correlation by loops over positions: each output is one dot product of a filter and a patch, plus a bias.
+    """Cross-correlation by loops over positions: each output is the dot product of a filter and a patch, plus a bias.
 
-    A filter is as deep as what it sees: d = c / groups; k filters give k maps. UsageError where the depths disagree.
+    Filters have the depth of their input, d = c / groups; k filters give k maps. UsageError where the depths disagree.
+
+        >>> correlate(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2))[0, 0]
+        tensor([[4., 4.],
+                [4., 4.]])
     """
     _require_four_axes(x=x, kernel=kernel)
     (b, c, h, w), (k, d, p, q) = x.shape, kernel.shape
     if c != d * groups or k % groups:
-        raise UsageError(f"{k} filters of depth {d} in {groups} group(s) cannot see {c} channels", f"use depth {c}")
+        raise UsageError(
+            f"{k} filters of depth {d} in {groups} group(s) cannot see {c} channels", f"use depth {c} / groups"
+        )
     x = zero_pad(x, padding)
     rows = output_size(h, p, stride=stride, padding=padding, dilation=dilation)
     columns = output_size(w, q, stride=stride, padding=padding, dilation=dilation)
@@ -78,7 +85,7 @@ def convolve(
 
 
 class Gradients(NamedTuple):
-    """Gradients of a loss with respect to what entered a correlation."""
+    """Gradients of a loss with respect to the input, kernel and bias of a correlation."""
 
     x: Float[Tensor, "b c h w"]
     kernel: Float[Tensor, "k c p q"]
@@ -93,24 +100,27 @@ def correlate_backward(
     stride: int = 1,
     padding: int = 0,
 ) -> Gradients:
-    """The chain rule through `correlate`: both gradients are correlations again.
+    """The chain rule through `correlate`: both gradients are correlations themselves.
 
-    A stride leaves holes between the outputs, so the gradient is first spread with zeros to stride 1. Pixels that no
-    window reached keep gradient 0.
+    A stride leaves gaps between the outputs, so the gradient is first dilated with zeros to stride 1. Pixels that no
+    window covered keep gradient 0.
     """
     (b, k, rows, columns), (p, q) = gradient.shape, kernel.shape[2:]
     spread = gradient.new_zeros(b, k, (rows - 1) * stride + 1, (columns - 1) * stride + 1)
     spread[:, :, ::stride, ::stride] = gradient
-    height, width = spread.shape[2] + p - 1, spread.shape[3] + q - 1  # what the windows covered of the padded input
+    height, width = (
+        spread.shape[2] + p - 1,
+        spread.shape[3] + q - 1,
+    )  # the part of the padded input that the windows covered
 
-    seen = zero_pad(x, padding)[:, :, :height, :width]
-    d_kernel = correlate(seen.transpose(0, 1), spread.transpose(0, 1)).transpose(0, 1)  # (k, c, p, q)
+    covered = zero_pad(x, padding)[:, :, :height, :width]
+    d_kernel = correlate(covered.transpose(0, 1), spread.transpose(0, 1)).transpose(0, 1)  # (k, c, p, q)
 
-    turned = kernel.flip(2, 3).transpose(0, 1)  # (c, k, p, q), by 180°
+    rotated = kernel.flip(2, 3).transpose(0, 1)  # (c, k, p, q), by 180°
     framed = gradient.new_zeros(b, k, spread.shape[2] + 2 * (p - 1), spread.shape[3] + 2 * (q - 1))
     framed[:, :, p - 1 : p - 1 + spread.shape[2], q - 1 : q - 1 + spread.shape[3]] = spread
     d_padded = torch.zeros_like(zero_pad(x, padding))
-    d_padded[:, :, :height, :width] = correlate(framed, turned)  # (b, c, height, width)
+    d_padded[:, :, :height, :width] = correlate(framed, rotated)  # (b, c, height, width)
     h, w = x.shape[2:]
     d_x = d_padded[:, :, padding : padding + h, padding : padding + w]
     return Gradients(d_x, d_kernel, gradient.sum((0, 2, 3)))
@@ -119,13 +129,13 @@ def correlate_backward(
 def linear_as_convolution(linear: nn.Linear, channels: int, height: int, width: int) -> nn.Conv2d:
     """The convolution with the weights of a dense layer over (channels, height, width) maps.
 
-    On maps of that size it gives the same numbers at one position; on larger ones a map of what the dense layer would
-    say at each place (LeCun 2015: "there is no such thing as fully-connected layers").
+    On maps of that size it gives the same numbers, at one position; on larger maps it gives the output of the dense layer
+    at every place (Long et al. 2014, arXiv:1411.4038, section 3.1).
     """
     if linear.in_features != channels * height * width:
         raise UsageError(
-            f"a layer of {linear.in_features} inputs does not read {channels}x{height}x{width} maps",
-            f"they have {channels * height * width} values",
+            f"a layer of {linear.in_features} inputs cannot read {channels}x{height}x{width} maps",
+            f"check the size: they have {channels * height * width} values",
         )
     weight = linear.weight.detach()
     convolution = nn.Conv2d(channels, linear.out_features, (height, width), bias=linear.bias is not None)

@@ -1,11 +1,11 @@
-"""Inception: several looks at one map side by side, their channels stacked. Szegedy et al. 2014, arXiv:1409.4842.
+"""Inception: parallel convolutions of several sizes, concatenated. Szegedy et al. 2014, arXiv:1409.4842.
 
     NaiveInception   figure 2a: 1x1, 3x3, 5x5 and a 3x3 max-pooling, each of the whole map
-    Inception        figure 2b: the 3x3 and the 5x5 read what a 1x1 left over, and a 1x1 follows the pooling
+    Inception        figure 2b: a 1x1 reduces the channels before the 3x3 and the 5x5, and another follows the pooling
 
-The pooling of the naive one hands on every channel, so maps only grow, and what reads them costs more and more. On
-28x28x256 with 128, 192 and 96 filters it makes 672 channels by 854 million multiply-adds; behind 1x1s of 64 the same
-filters make 480 by 271 million.
+In the naive block the pooling passes on every channel, so maps only grow, and the next block costs more. On 28x28x256
+with 128, 192 and 96 filters it makes 672 channels with 854 million multiply-adds; with reductions to 64 channels the
+same filters make 480 with 271 million.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Unit(nn.Module):
-    """A convolution that keeps the size at stride 1, and a ReLU; with `batch_norm` between them instead of a bias."""
+    """Convolution (same padding at stride 1) and ReLU; with `batch_norm` a norm between them replaces the bias."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, batch_norm: bool = False
@@ -33,7 +33,7 @@ class Unit(nn.Module):
 
 
 class NaiveInception(nn.Module):
-    """(b, inputs, h, w) → (b, ones + threes + fives + inputs, h, w), after the filters of each size."""
+    """(b, inputs, h, w) → (b, ones + threes + fives + inputs, h, w); arguments are the number of filters of each size."""
 
     def __init__(self, inputs: int, ones: int, threes: int, fives: int) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ class NaiveInception(nn.Module):
 class Inception(nn.Module):
     """(b, inputs, h, w) → (b, ones + threes + fives + pooled, h, w). Branches are named as torchvision names them.
 
-    reduce3, reduce5    channels that the 3x3 and the 5x5 read
-    pooled              channels that the 1x1 leaves of the pooled map
-    largest             side of the third branch's kernel
+    reduce3, reduce5    channels of the reductions before the 3x3 and the 5x5
+    pooled              channels of the 1x1 after the pooling
+    largest             kernel size of the third branch
     """
 
     def __init__(

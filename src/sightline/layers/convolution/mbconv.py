@@ -1,12 +1,13 @@
-"""MBConv, the mobile inverted bottleneck: from few channels to many and back, where a bottleneck goes to fewer.
+"""MBConv, the mobile inverted bottleneck: it expands the channels in between, where a bottleneck reduces them.
 
-    expand 1x1 → depthwise kxk → squeeze and excite → project 1x1, and a shortcut where the shape stays
+    expand 1x1 → depthwise kxk → squeeze and excite → project 1x1, and a shortcut where the shape is unchanged
 
     inverted bottleneck   Sandler, Howard, Zhu, Zhmoginov & Chen 2018   arXiv:1801.04381   MobileNetV2
     attention inside      Tan et al. 2018                               arXiv:1807.11626   MnasNet
     SiLU for ReLU6        Tan & Le 2019                                 arXiv:1905.11946   EfficientNet
 
-The projection is linear: a rectified map of few channels would lose what it was given. Parameter names are torchvision's.
+The projection is linear, because rectifying a map of few channels destroys information. Parameter names are
+torchvision's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Norm = Callable[[int], nn.Module]
 
 
 def whole_channels(channels: float) -> int:
-    """The nearest multiple of 8 (at least 8), or the next one where that would be less than 90 % of what was asked."""
+    """The nearest multiple of 8 (at least 8), or the next one where that would be below 90 % of `channels`."""
     nearest = max(math.floor(channels / 8 + 0.5), 1) * 8
     return nearest if nearest >= 0.9 * channels else nearest + 8
 
@@ -33,7 +34,7 @@ def whole_channels(channels: float) -> int:
 def convolution(
     inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, norm: Norm = nn.BatchNorm2d
 ) -> nn.Sequential:
-    """Convolution, norm, SiLU; the size stays but for the stride."""
+    """Convolution with same padding, norm, SiLU."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, norm(outputs), nn.SiLU(inplace=True))
 
@@ -41,9 +42,9 @@ def convolution(
 class MBConv(nn.Module):
     """Expand, depthwise, squeeze and excite, project.
 
-    expansion    how many times wider the depthwise convolution is than the input; 1: no expanding layer
+    expansion    width of the depthwise convolution relative to the input; 1: no expanding layer
     drop         rate of stochastic depth, where there is a shortcut
-    norm         makes a layer for that many channels
+    norm         a function from the number of channels to a norm layer
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class MBConv(nn.Module):
         width = inputs * expansion
         expand = [convolution(inputs, width, 1, norm=norm)] if expansion > 1 else []
         depthwise = convolution(width, width, kernel, stride=stride, groups=width, norm=norm)
-        attention = SqueezeExcite(width, max(inputs // 4, 1), activation=nn.SiLU)  # a quarter of what came in
+        attention = SqueezeExcite(
+            width, max(inputs // 4, 1), activation=nn.SiLU
+        )  # a quarter of the block's input, not of the expanded width
         project = nn.Sequential(nn.Conv2d(width, outputs, 1, bias=False), norm(outputs))
         self.block = nn.Sequential(*expand, depthwise, attention, project)
         self.stochastic_depth = StochasticDepth(drop) if stride == 1 and inputs == outputs else None

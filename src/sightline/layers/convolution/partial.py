@@ -1,9 +1,9 @@
-"""Convolution in which each output map reads only some of the input maps, chosen by a table.
+"""Convolution in which each output map reads only some of the input maps, given by a table.
 
     LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition": every map of H2 reads 8 of 12
     LeCun et al. 1998, "Gradient-based learning applied to document recognition": the maps of C3 read 3, 4 or 6 of 6
 
-It saves parameters, and maps that see different things cannot come to do the same thing.
+It saves parameters, and breaks the symmetry between maps: those with different inputs cannot learn the same feature.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sightline.errors import UsageError
 class PartialConvolution(nn.Conv2d):
     """`table[j]` lists the input maps that output map j reads; `kernels` holds one for each of them, in that order.
 
-    It is computed as a whole convolution whose other kernels are zero (`weight`), and its multiply-adds are counted so:
-    with maps this few, a convolution in groups takes twenty times as long. UsageError for a table that names a map twice
-    or one that is not there.
+    It is computed as a full convolution whose other kernels are zero (`weight`), and its multiply-adds are counted that way:
+    for so few maps a grouped convolution takes twenty times as long. UsageError for a table that repeats a map or names
+    one out of range.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class PartialConvolution(nn.Conv2d):
         for number, maps in enumerate(table):
             if not maps or len(set(maps)) < len(maps) or not set(maps) <= set(range(in_channels)):
                 raise UsageError(
-                    f"map {number} cannot read {tuple(maps)}", f"different maps from 0 to {in_channels - 1}"
+                    f"map {number} cannot read {tuple(maps)}", f"use different maps from 0 to {in_channels - 1}"
                 )
         super().__init__(in_channels, len(table), kernel, stride, padding, bias=bias)
         del self.weight  # as a parameter
@@ -48,9 +48,12 @@ class PartialConvolution(nn.Conv2d):
         self.register_buffer("places", torch.tensor(places), persistent=False)
         nn.init.normal_(self.kernels, std=len(table) ** 0.5 / self.kernels.numel() ** 0.5)  # variance 1 / mean fan-in
 
-    def start(self, fill: Callable[[Tensor], None]) -> None:
-        """Fill the kernels of each output map as a row of a convolution (readers, maps read, p, q), where so many output maps
-        read each input map on average: both fans are what they are."""
+    def fill_kernels(self, fill: Callable[[Tensor], None]) -> None:
+        """Fill the kernels of each output map as the first row of a weight (readers, maps read, p, q).
+
+        `readers` is the mean number of output maps that read an input map, so an initialiser sees the true fan-in and the
+        mean fan-out.
+        """
         readers = max(round(len(self.kernels) / self.in_channels), 1)
         for read in self.kernels.detach().split([len(maps) for maps in self.table]):
             rows = read.new_empty(readers, *read.shape)
@@ -59,7 +62,7 @@ class PartialConvolution(nn.Conv2d):
 
     @property
     def weight(self) -> Float[Tensor, "k c p q"]:  # type: ignore[override]
-        """All kernels: those of maps that are not read are zero."""
+        """All kernels (k, c, p, q), zero for maps that are not read."""
         none = self.kernels.new_zeros(self.out_channels * self.in_channels, *self.kernel_size)
         every = none.index_copy(0, self.get_buffer("places"), self.kernels)  # (k · c, p, q)
         return every.unflatten(0, (self.out_channels, self.in_channels))

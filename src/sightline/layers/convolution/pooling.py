@@ -1,9 +1,9 @@
-"""Pooling: LeNet's trainable subsampling, and both poolings written out to be read and checked against.
+"""Pooling: LeNet's trainable subsampling, and both poolings in explicit form, for reading and for checking torch's.
 
     TrainableSubsample   LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition"
 
-Where we differ: the paper sums the four inputs and squashes by a scaled tanh; here, as most texts print it, the mean is
-scaled by α, lowered by β and passed through a sigmoid. Sum and mean differ by a factor that α absorbs.
+Where we differ: the paper sums the four inputs and applies a scaled tanh; here, as most texts print it, the mean is
+scaled by α, reduced by β and passed through a sigmoid. Sum and mean differ by a factor that α absorbs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .convolution import zero_pad
 
 
 class TrainableSubsample(nn.Module):
-    """sigmoid(α · mean of 2x2 - β), step 2, with one α and one β a channel: it halves and blurs."""
+    """sigmoid(α · mean of 2x2 - β) at stride 2, with one α and one β for each channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class TrainableSubsample(nn.Module):
 
 
 def max_pool(x: Float[Tensor, "b c h w"], kernel: int, *, stride: int, padding: int = 0) -> Float[Tensor, "b c i j"]:
-    """The largest value of each window, channel by channel. The frame is -inf: padding never wins."""
+    """The maximum of each window, channel by channel. Padding is -inf, so it is never the maximum."""
     real = zero_pad(torch.ones_like(x), padding) > 0
     return _windows(zero_pad(x, padding).where(real, -torch.inf), kernel, stride).amax((-2, -1))
 
@@ -41,7 +41,7 @@ def max_pool(x: Float[Tensor, "b c h w"], kernel: int, *, stride: int, padding: 
 def average_pool(
     x: Float[Tensor, "b c h w"], kernel: int, *, stride: int, padding: int = 0, count_padding: bool = True
 ) -> Float[Tensor, "b c i j"]:
-    """The mean of each window: a box filter. The frame is 0 and counts, unless `count_padding` is False."""
+    """The mean of each window: a box filter. Padding is 0 and counts, unless `count_padding` is False."""
     total = _windows(zero_pad(x, padding), kernel, stride).sum((-2, -1))
     if count_padding:
         return total / kernel**2
@@ -49,7 +49,7 @@ def average_pool(
 
 
 def _windows(x: Float[Tensor, "b c h w"], kernel: int, stride: int) -> Float[Tensor, "b c i j f f"]:
-    """Every window, by loops over positions."""
+    """All windows (b, c, rows, columns, kernel, kernel), by loops over positions."""
     rows = range(output_size(x.shape[2], kernel, stride=stride))
     columns = range(output_size(x.shape[3], kernel, stride=stride))
     lines = [

@@ -1,7 +1,7 @@
-"""Feature pyramid network: every scale with the meaning of the deepest (Lin et al. 2016, arXiv:1612.03144).
+"""Feature pyramid network: maps at every scale with the semantics of the deepest (Lin et al. 2016, arXiv:1612.03144).
 
-Each map of a backbone is brought to one width by a 1x1 convolution, the coarser one is doubled in size and added, and a
-3x3 convolution smooths the sum. Names of parameters are torchvision's.
+A 1x1 convolution brings each map of a backbone to one width, the coarser map is upsampled by 2 and added, and a 3x3
+convolution smooths the sum. Parameter names are torchvision's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 class FeaturePyramid(nn.Module):
     """Maps of `inputs` channels, finest first → as many maps of `width` channels at the same sizes.
 
-    coarsest   makes further, coarser maps from the last one, which are appended (none where None)
+    coarsest   a module that makes further, coarser maps from the last one; they are appended
     """
 
     def __init__(self, inputs: Sequence[int], width: int = 256, *, coarsest: nn.Module | None = None) -> None:
@@ -32,14 +32,14 @@ class FeaturePyramid(nn.Module):
     def forward(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> list[Float[Tensor, "b d _ _"]]:
         """Maps (b, inputs[i], h_i, w_i) → maps (b, width, h_i, w_i), and those of `coarsest`."""
         inner = [lateral(x) for lateral, x in zip(self.inner_blocks, maps, strict=True)]  # (b, width, h_i, w_i) each
-        for i in range(len(inner) - 2, -1, -1):  # from the coarsest down: each adds what is above it
+        for i in range(len(inner) - 2, -1, -1):  # from coarse to fine: each adds the map above it
             inner[i] = inner[i] + F.interpolate(inner[i + 1], size=inner[i].shape[-2:], mode="nearest")
         pyramid = [smooth(x) for smooth, x in zip(self.layer_blocks, inner, strict=True)]
         return pyramid if self.extra_blocks is None else [*pyramid, *self.extra_blocks(pyramid[-1])]
 
 
 class LastLevelMaxPool(nn.Module):
-    """One map of half the size: every second pixel of the coarsest (a pooling whose window is one pixel)."""
+    """One more map of half the size, by taking every second pixel of the coarsest (max-pooling with a window of 1)."""
 
     def forward(self, x: Float[Tensor, "b d h w"]) -> list[Float[Tensor, "b d i j"]]:
         """(b, d, h, w) → [(b, d, h/2, w/2)], odd sizes rounded up."""

@@ -1,10 +1,11 @@
-"""A convolution in two steps: along space, map by map, then across maps. What it computes is the product of both.
+"""Separable convolution: one over space, map by map, then one across maps. Without a nonlinearity between, one low-rank
+kernel.
 
     Sifre 2014, "Rigid-motion scattering for image classification", section 6.2
     Howard et al. 2017, arXiv:1704.04861     norm and ReLU after each step (MobileNet v1)
 
-For M maps in, N out and a kernel of side D it costs M D² + M N multiply-adds a pixel where a standard convolution costs
-M N D²: 1/N + 1/D² of it.
+For M input maps, N output maps and a kernel of side D it costs M D² + M N multiply-adds per pixel, where a standard
+convolution costs M N D²: 1/N + 1/D² of it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from torch import Tensor, nn
 
 
 def depthwise(channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """One filter a map, without bias; zeros around keep the size at stride 1."""
+    """One filter for each map, without bias, zero-padded to keep the size at stride 1."""
     return nn.Conv2d(channels, channels, kernel, stride, padding=kernel // 2, groups=channels, bias=False)
 
 
 class Separable(nn.Module):
-    """Depthwise convolution, norm, ReLU; 1x1 convolution, norm, ReLU. `activation` makes another one that works in place."""
+    """Depthwise convolution, norm, ReLU; 1x1 convolution, norm, ReLU. `activation` is another class that accepts `inplace`."""
 
     def __init__(
         self,
@@ -46,6 +47,6 @@ class Separable(nn.Module):
 def product_kernel(
     depthwise: Float[Tensor, "m 1 p q"], pointwise: Float[Tensor, "n m 1 1"]
 ) -> Float[Tensor, "n m p q"]:
-    """The standard convolution that both steps are together, where nothing sits between them: N filters that see an input
-    map through the same p x q pattern, only scaled, so that its slice (n, p · q) has rank one."""
+    """The standard convolution equal to both steps with nothing between them: all N filters read an input map through the same
+    p x q pattern, only scaled, so that its slice (n, p · q) has rank one."""
     return pointwise * depthwise[:, 0]  # (n, m, 1, 1) · (m, p, q)

@@ -1,7 +1,8 @@
-"""Stochastic depth: Huang, Sun, Liu, Sedra & Weinberger 2016, arXiv:1603.09382. Each image skips some residual branches.
+"""Stochastic depth: Huang, Sun, Liu, Sedra & Weinberger 2016, arXiv:1603.09382. Each image skips some residual
+branches.
 
-The paper skips a block for the whole mini-batch and scales at test time; here, as in torchvision's "row" mode, each image
-draws for itself, and what is kept is divided by the probability of keeping, so that nothing changes at test time.
+The paper skips a block for the whole mini-batch and scales at test time. Here, as in torchvision's "row" mode, each
+image draws independently, and kept branches are divided by the probability of keeping, so nothing changes at test time.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from sightline.errors import UsageError
 
 
 class StochasticDepth(nn.Module):
-    """While training, each row of a branch is 0 with probability `rate`, else x / (1 - rate): E[output] = x."""
+    """In training mode each row of a branch becomes 0 with probability `rate`, else x / (1 - rate), so that E[output] = x."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         if not 0 <= rate < 1:
-            raise UsageError(f"stochastic depth of {rate} is no rate of dropping", "at least 0, and below 1")
+            raise UsageError(f"stochastic depth {rate} is no rate of dropping", "use a rate from 0 to below 1")
         self.rate = rate
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:

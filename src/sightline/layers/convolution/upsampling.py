@@ -1,13 +1,13 @@
-"""Making maps larger: copying, interpolating, putting back, spreading.
+"""Upsampling: nearest and bilinear interpolation, unpooling, and transposed convolution.
 
-    bilinear            pixel centres at half integers (align_corners=False), as torch and OpenCV do
-    unpool              Zeiler & Fergus 2013, arXiv:1311.2901: maxima return to where they came from
-    spread              the transposed convolution, written out: each input pixel stamps the kernel, scaled by its value
-    bilinear_kernel     Long, Shelhamer & Darrell 2014, FCN, arXiv:1411.4038: a transposed convolution that starts as bilinear
+    bilinear            pixel centres at half integers (align_corners=False), as in torch and OpenCV
+    unpool              Zeiler & Fergus 2013, arXiv:1311.2901: maxima return to their places
+    spread              the transposed convolution in explicit form: each input pixel adds a copy of the kernel, scaled
+    bilinear_kernel     Long, Shelhamer & Darrell 2014, FCN, arXiv:1411.4038: initialises a transposed convolution
 
-`nn.ConvTranspose2d`, `nn.MaxPool2d(return_indices=True)` and `nn.MaxUnpool2d` are used as they are. A transposed convolution is
-no inverse of the convolution, only of its shape: it is the convolution's gradient. It pads by dilation · (k - 1) *minus*
-its `padding` (texts that copied the sum lost the sign).
+Networks use `nn.ConvTranspose2d`, `nn.MaxPool2d(return_indices=True)` and `nn.MaxUnpool2d`. A transposed convolution is
+not the inverse of the convolution, only of its change of shape: it is the convolution's gradient. Its implicit padding
+is dilation · (k - 1) *minus* `padding` (some texts print a plus).
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from sightline.errors import UsageError
 
 
 def nearest(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c i j"]:
-    """To (height, width) `size`: each output pixel copies the one its centre lies in."""
+    """Resize to (height, width) `size`: each output pixel copies the input pixel that contains its centre."""
     return F.interpolate(x, size=size, mode="nearest-exact")
 
 
 def bilinear(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c i j"]:
-    """To (height, width) `size`, between pixel centres, without antialiasing; borders are repeated."""
+    """Resize to (height, width) `size`, between pixel centres, without antialiasing; borders are replicated."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
 def bilinear_at(x: Float[Tensor, "c h w"], points: Float[Tensor, "n 2"]) -> Float[Tensor, "n c"]:
-    """Values (n, c) at points (x, y) in pixel indices, where (0, 0) is the *centre* of the first pixel: along one axis
-    first, then along the other. Outside, the border's value."""
+    """Values (n, c) at points (x, y) in pixel indices, where (0, 0) is the *centre* of the first pixel. Outside, border values.
+
+    x = [[0, 1],      (0.5, 0)   → 0.5     halfway between 0 and 1
+         [2, 3]]      (0.5, 0.5) → 1.5     the mean of all four
+    """
     h, w = x.shape[1:]
     limit = points.new_tensor([w - 1, h - 1])
     points = points.clamp(min=0).minimum(limit)
@@ -47,7 +50,8 @@ def bilinear_at(x: Float[Tensor, "c h w"], points: Float[Tensor, "n 2"]) -> Floa
 def unpool(
     x: Float[Tensor, "b c h w"], where: Int[Tensor, "b c h w"], size: tuple[int, int]
 ) -> Float[Tensor, "b c i j"]:
-    """Maxima put back on a map of `size` at the places that max pooling remembered (`return_indices=True`); else 0."""
+    """Maxima at their original places on a map of `size`, 0 elsewhere; `where` comes from max pooling with
+    `return_indices=True`."""
     b, c = x.shape[:2]
     flat = x.new_zeros(b, c, size[0] * size[1]).scatter(2, where.flatten(2), x.flatten(2))
     return flat.unflatten(2, size)  # (b, c, *size)
@@ -61,8 +65,13 @@ def spread(
     padding: int = 0,
     output_padding: int = 0,
 ) -> Float[Tensor, "b k i j"]:
-    """Transposed convolution by loops over input pixels: stamps `stride` apart are added up where they overlap, `padding`
-    pixels are cut off around, `output_padding` rows and columns stay on at the end. The kernel is (in, out, p, q)."""
+    """Transposed convolution by loops over input pixels; the kernel is (in, out, p, q).
+
+    Scaled copies of the kernel, `stride` apart, are added where they overlap; then `padding` pixels are cropped on every
+    side and `output_padding` rows and columns kept at the end. Along one axis, kernel (1, 2, 1), stride 2:
+
+        (a, b) → (a, 2a, a + b, 2b, b)
+    """
     (b, c, h, w), (depth, k, p, q) = x.shape, kernel.shape
     if c != depth:
         raise UsageError(f"a transposed kernel of depth {depth} cannot spread {c} channels", f"use depth {c}")
@@ -78,29 +87,36 @@ def spread(
 def spread_size(
     size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1, output_padding: int = 0
 ) -> int:
-    """How many pixels a transposed convolution makes of `size`; `output_padding` chooses among the sizes that the convolution
-    would have shrunk to the same."""
+    """The output size of a transposed convolution. A strided convolution maps several sizes to one; `output_padding` chooses
+    among them."""
     return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
 
 
 def bilinear_kernel(factor: int) -> Float[Tensor, "k k"]:
-    """The tent by which a transposed convolution with stride `factor` interpolates; k = 2 · factor - factor mod 2."""
+    """The tent kernel with which a transposed convolution of stride `factor` interpolates; k = 2 · factor - factor mod 2.
+
+    >>> bilinear_kernel(2)[0] * 4  # the outer product of (¼, ¾, ¾, ¼) with itself
+    tensor([0.2500, 0.7500, 0.7500, 0.2500], dtype=torch.float64)
+    """
     side = 2 * factor - factor % 2
     distance = (torch.arange(side, dtype=torch.float64) - (side - 1) / 2).abs() / factor
     tent = 1 - distance
     return tent[:, None] * tent
 
 
-def bilinear_start(channels: int, factor: int, *, mixing: bool = False) -> nn.ConvTranspose2d:
-    """A learnable layer that enlarges `factor` times, channel by channel, and starts as bilinear interpolation; the outermost
-    pixels differ, as nothing is repeated beyond the border. `mixing`: every channel may learn to read all others."""
+def bilinear_upsampler(channels: int, factor: int, *, mixing: bool = False) -> nn.ConvTranspose2d:
+    """A learnable layer that upsamples by `factor`, initialised as bilinear interpolation of each channel.
+
+    The outermost pixels differ from `bilinear`, because borders are not replicated. With `mixing` every channel may learn
+    to read all others.
+    """
     groups = 1 if mixing else channels
-    with torch.device("cpu"):  # also where the layer itself is only a shape
+    with torch.device("cpu"):  # the kernel needs values even where the layer is on the meta device
         kernel = bilinear_kernel(factor)
-        own = torch.eye(channels) if mixing else torch.ones(channels, 1)  # (channels, channels / groups)
+        channel_map = torch.eye(channels) if mixing else torch.ones(channels, 1)  # (channels, channels / groups)
     layer = nn.ConvTranspose2d(
         channels, channels, len(kernel), stride=factor, padding=(factor - factor % 2) // 2, groups=groups, bias=False
     )
     with torch.no_grad():
-        layer.weight.copy_(own[:, :, None, None] * kernel)
+        layer.weight.copy_(channel_map[:, :, None, None] * kernel)
     return layer

@@ -1,1 +1,1 @@
-"""Networks that propose regions and judge them."""
+"""Networks that propose regions and classify them."""

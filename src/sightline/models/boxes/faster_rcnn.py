@@ -1,13 +1,14 @@
-"""Faster R-CNN: a network proposes regions, and heads on the same features name and shift them; with masks, Mask R-CNN.
+"""Faster R-CNN: one network proposes regions, and heads on the same maps classify and refine them; with masks, Mask
+R-CNN.
 
-    Fast R-CNN     Girshick 2015                  arXiv:1504.08083   regions `given` from elsewhere
+    Fast R-CNN     Girshick 2015                  arXiv:1504.08083   regions from elsewhere (`given`)
     Faster R-CNN   Ren, He, Girshick & Sun 2015   arXiv:1506.01497
-    over a pyramid Lin et al. 2016                arXiv:1612.03144
-    Mask R-CNN     He, Gkioxari, Dollár & Girshick 2017   arXiv:1703.06870   `masks`: a third head
+    FPN            Lin et al. 2016                arXiv:1612.03144
+    Mask R-CNN     He, Gkioxari, Dollár & Girshick 2017   arXiv:1703.06870   a third head (`masks`)
 
-Names of parameters, numbers and thresholds are torchvision's, whose weights load strictly. Differences: losses are not in
-here (the task has them), nor is resizing; what is drawn to learn from is keyed; images are not changed but for zeros
-to the right and below, up to a multiple of 32 pixels, and zeros in what a batch added to them.
+Parameter names, constants and thresholds are torchvision's, whose weights load strictly. Differences: losses are in the
+task and resizing in preprocessing, not here; samples are drawn by key; images are only zero-padded on the right and at
+the bottom to a multiple of 32 pixels, and batch padding is set to 0.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sightline.errors import UsageError
 from sightline.layers.boxes.anchors import anchors, decode
 from sightline.layers.boxes.regions import pyramid_roi_align
 from sightline.models.catalogue import MODELS
-from sightline.models.pixels.backbones import padded
+from sightline.models.pixels.backbones import pad_to_multiple
 from sightline.models.residual.resnet import BasicBlock, Bottleneck, ResNet
 from sightline.structures.boxes import clipped
 from sightline.structures.regions import BOX_UNITS, Found, Kept, RegionOutputs, RegionTargets
@@ -31,18 +32,18 @@ from sightline.structures.regions import BOX_UNITS, Found, Kept, RegionOutputs, 
 from .region_heads import ProposalHead, PyramidBackbone, RegionHeads
 from .sampling import Draw, draw, draw_regions, propose
 
-_STRIDE = 32  # images are filled up to multiples of it, so that every map of the body is half the one before
+_STRIDE = 32  # images are padded to multiples of it, so that every map of the body is half the one before
 
 
 class RegionNetwork(nn.Module):
-    """Images (b, c, h, w) as normalised → RegionOutputs. `num_classes` is without background.
+    """Normalised images (b, c, h, w) → RegionOutputs. `num_classes` excludes background.
 
-    norm                   of the body: "group" learns from few images a step, "batch" takes published weights
-    anchor_sizes, _ratios  side in pixels, one a level of the pyramid (five); height over width
+    norm                   of the body: "group" for few images per step, "batch" for published weights
+    anchor_sizes, _ratios  side in pixels, one for each of the five levels of the pyramid; height / width
     width, hidden          channels of the pyramid; width of the dense layers of the box head
-    proposals              most regions an image: to draw from while learning, and to answer with
-    samples                anchors and regions of an image to learn from, at most a half and a quarter of them objects
-    masks                  a mask head
+    proposals              the maximum number of regions per image, in training and in evaluation
+    samples                anchors and regions per image in the loss, at most a half and a quarter of them with objects
+    masks                  add a mask head
     """
 
     def __init__(
@@ -63,9 +64,9 @@ class RegionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if num_classes < 1:
-            raise UsageError("a detector finds objects of at least one class", "num_classes=1 or more")
+            raise UsageError("a detector needs at least one class", "set num_classes=1 or more")
         if len(anchor_sizes) != 5:
-            raise UsageError(f"{len(anchor_sizes)} anchor sizes for five levels", "anchor_sizes=32,64,128,256,512")
+            raise UsageError(f"{len(anchor_sizes)} anchor sizes for five levels", "use anchor_sizes=32,64,128,256,512")
         self.input_size = (in_channels, 800, 800)
         self.smallest = 1
         body = ResNet(block, depths, in_channels=in_channels, num_classes=0, norm=norm)
@@ -90,30 +91,34 @@ class RegionNetwork(nn.Module):
         kept: Kept = Kept(),
         given: tuple[Float[Tensor, "r 4"], Int[Tensor, "r"]] | None = None,
     ) -> RegionOutputs:
-        """`size` is the true height and width of each image, None where none is padded. With targets, what is drawn to learn
-        from is judged; without, all proposals are, and `kept` decides which objects remain. `given` are regions from
-        elsewhere, boxes and the number of their image in order, in place of the proposals."""
+        """Propose regions and classify them.
+
+        size       height and width of each image without padding; None: no image is padded
+        targets    with targets, sampled regions are classified, for the loss; without, all proposals, and `kept` decides
+                   which detections remain
+        given      regions from elsewhere in place of the proposals: boxes, and the image index of each, in order
+        """
         if size is None:
             size = torch.tensor(image.shape[2:], device=image.device).expand(len(image), 2)
-        image = _filled(image, size)
+        image = _pad_and_mask(image, size)
         pyramid = self.features(image)
         logits, deltas = self.rpn["head"](pyramid)
         levels = self._anchors(pyramid, image)
         limit = self.proposals[1 if targets is None else 0]
         proposals, sample = propose(logits, deltas, levels, size, limit) if given is None else given
-        every = torch.cat(levels)  # (a, 4)
-        common = torch.cat(logits, 1), torch.cat(deltas, 1), every  # (b, a), (b, a, 4), (a, 4)
+        all_anchors = torch.cat(levels)  # (a, 4)
+        common = torch.cat(logits, 1), torch.cat(deltas, 1), all_anchors  # (b, a), (b, a, 4), (a, 4)
         if targets is not None:
-            anchor_draw = draw([every] * len(image), targets, self.anchor_rule)
+            anchor_draw = draw([all_anchors] * len(image), targets, self.anchor_rule)
             proposals, region_draw = draw_regions(proposals, sample, targets, self.region_rule)
-            sample, learned = region_draw.sample, region_draw.truth >= 0
-            judged = self._judged(pyramid, proposals, sample, image)
-            masks = self._masks(pyramid, proposals[learned], sample[learned], image)
-            return RegionOutputs(*common, proposals, sample, *judged, anchor_draw, region_draw, mask_logits=masks)
-        judged = self._judged(pyramid, proposals, sample, image)
-        found = _found(*judged, proposals, sample, size, kept)
+            sample, positive = region_draw.sample, region_draw.truth >= 0
+            classified = self._classify(pyramid, proposals, sample, image)
+            masks = self._masks(pyramid, proposals[positive], sample[positive], image)
+            return RegionOutputs(*common, proposals, sample, *classified, anchor_draw, region_draw, mask_logits=masks)
+        classified = self._classify(pyramid, proposals, sample, image)
+        found = _select(*classified, proposals, sample, size, kept)
         masks = self._masks(pyramid, found.boxes, found.sample, image)
-        return RegionOutputs(*common, proposals, sample, *judged, found=found, mask_logits=masks)
+        return RegionOutputs(*common, proposals, sample, *classified, found=found, mask_logits=masks)
 
     def _anchors(self, pyramid: list[Tensor], image: Tensor) -> list[Tensor]:
         """Anchors (h_i·w_i·n, 4) of each level: rows, columns, ratios."""
@@ -122,30 +127,30 @@ class RegionNetwork(nn.Module):
         sizes, ratios = [(float(size),) for size in self.anchor_sizes], [self.anchor_ratios] * len(maps)
         return anchors(sizes, ratios, strides, maps, image.device)
 
-    def _judged(
+    def _classify(
         self, pyramid: list[Tensor], boxes: Float[Tensor, "r 4"], sample: Int[Tensor, "r"], image: Tensor
     ) -> tuple[Float[Tensor, "r c"], Float[Tensor, "r c 4"]]:
-        """Scores over background and classes, and a shift for each."""
-        pooled = self._pooled(pyramid, boxes, sample, image, 7)  # (r, width, 7, 7)
+        """Class logits with background first, and box deltas for each class."""
+        pooled = self._pool(pyramid, boxes, sample, image, 7)  # (r, width, 7, 7)
         return self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
 
     def _masks(
         self, pyramid: list[Tensor], boxes: Float[Tensor, "m 4"], sample: Int[Tensor, "m"], image: Tensor
     ) -> Float[Tensor, "m c s s"] | None:
-        """A mask for each class, 28 by 28 over the box."""
+        """Mask logits for each class, 28 by 28 over the box; None without a mask head."""
         heads = self.roi_heads
         if heads.mask_head is None or heads.mask_predictor is None:
             return None
-        return heads.mask_predictor(heads.mask_head(self._pooled(pyramid, boxes, sample, image, 14)))
+        return heads.mask_predictor(heads.mask_head(self._pool(pyramid, boxes, sample, image, 14)))
 
-    def _pooled(self, pyramid: list[Tensor], boxes: Tensor, sample: Tensor, image: Tensor, cells: int) -> Tensor:
+    def _pool(self, pyramid: list[Tensor], boxes: Tensor, sample: Tensor, image: Tensor, cells: int) -> Tensor:
         size = (image.shape[2], image.shape[3])
         return pyramid_roi_align(
             pyramid[:-1], boxes, sample, size=size, output=cells
-        )  # the coarsest is for anchors only
+        )  # the coarsest level has anchors only
 
 
-def _found(
+def _select(
     class_logits: Float[Tensor, "r c"],
     box_deltas: Float[Tensor, "r c 4"],
     proposals: Float[Tensor, "r 4"],
@@ -153,7 +158,7 @@ def _found(
     size: Int[Tensor, "b 2"],
     kept: Kept,
 ) -> Found:
-    """The objects that remain of the judged regions."""
+    """The detections that remain of the classified regions."""
     boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4): background has no box
     edges = size[sample].repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
     boxes = clipped(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
@@ -161,9 +166,9 @@ def _found(
     return detections(boxes, score, sample, kept)
 
 
-def _filled(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:
-    """Zeros in what does not belong to an image, and to the right and below up to multiples of the stride."""
-    image = padded(image, _STRIDE)
+def _pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:
+    """Set the padding of a batch to 0, and pad on the right and at the bottom to multiples of the stride."""
+    image = pad_to_multiple(image, _STRIDE)
     down = torch.arange(image.shape[2], device=image.device) < size[:, :1]  # (b, h)
     across = torch.arange(image.shape[3], device=image.device) < size[:, 1:]  # (b, w)
     return image.where((down[:, :, None] & across[:, None])[:, None], 0.0)  # (b, 1, h, w)

@@ -1,9 +1,9 @@
-"""The parts with weights that region networks are put together from. Names of parameters are torchvision's.
+"""The modules of region networks. Parameter names are torchvision's.
 
-PyramidBackbone   a ResNet and a feature pyramid over it (arXiv:1612.03144): five maps at strides 4 to 64
-ProposalHead      object or not, and a shift, for every anchor (Ren et al. 2015, arXiv:1506.01497)
-BoxHead           two dense layers, then a class and a shift for every region (Girshick 2015, arXiv:1504.08083)
-MaskHead          four convolutions, twice the size, a mask for every class (He et al. 2017, arXiv:1703.06870)
+PyramidBackbone   a ResNet with a feature pyramid (arXiv:1612.03144): five maps at strides 4 to 64 ProposalHead
+objectness and box deltas of every anchor (Ren et al. 2015, arXiv:1506.01497) DenseHead         two dense layers, then
+BoxPredictor: class and box deltas of every region (Girshick 2015, arXiv:1504.08083) MaskHead          four
+convolutions, then MaskPredictor: a mask for every class (He et al. 2017, arXiv:1703.06870)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PyramidBackbone(nn.Module):
 
 
 class ProposalHead(nn.Module):
-    """A 3x3 convolution and two 1x1, the same on every map of a pyramid."""
+    """A 3x3 convolution and two 1x1s, shared by all maps of a pyramid."""
 
     def __init__(self, width: int, anchors: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ProposalHead(nn.Module):
     def forward(
         self, pyramid: list[Float[Tensor, "b d _ _"]]
     ) -> tuple[list[Float[Tensor, "b _"]], list[Float[Tensor, "b _ 4"]]]:
-        """Of each map: objectness (b, h·w·n) and shifts (b, h·w·n, 4), in the order of `anchors`: row, column, anchor."""
+        """For each map: objectness (b, h·w·n) and deltas (b, h·w·n, 4), in the order of `anchors`: row, column, anchor."""
         logits, deltas = [], []
         for x in pyramid:
             t = self.conv(x)
@@ -57,7 +57,7 @@ class ProposalHead(nn.Module):
 
 
 class DenseHead(nn.Module):
-    """A pooled region → `hidden` numbers."""
+    """Two dense layers: a pooled region → `hidden` numbers."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class DenseHead(nn.Module):
 
 
 class BoxPredictor(nn.Module):
-    """Class scores, background first, and a shift for each class."""
+    """Class logits, background first, and box deltas for each class."""
 
     def __init__(self, hidden: int, classes: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class BoxPredictor(nn.Module):
 
 
 class MaskHead(nn.Sequential):
-    """Four 3x3 convolutions."""
+    """Four 3x3 convolutions with ReLU."""
 
     def __init__(self, width: int) -> None:
         super().__init__(
@@ -95,14 +95,15 @@ class MaskHead(nn.Sequential):
 
 
 class MaskPredictor(nn.Module):
-    """Twice the size, then a mask for each class, background first (its mask is never asked for)."""
+    """Upsampling by 2, then a mask for each class, background first (whose mask is never used)."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         self.conv5_mask = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.mask_fcn_logits = nn.Conv2d(width, classes + 1, 1)
         nn.init.kaiming_normal_(self.conv5_mask.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.normal_(self.mask_fcn_logits.weight, std=0.001)  # detectron2's; by fan-out it starts sure and wrong
+        # as in detectron2: by fan-out the first masks would be confident and wrong
+        nn.init.normal_(self.mask_fcn_logits.weight, std=0.001)
 
     def forward(self, x: Float[Tensor, "m d s s"]) -> Float[Tensor, "m c z z"]:
         """(m, width, s, s) → mask logits (m, classes + 1, 2s, 2s)."""
@@ -110,7 +111,7 @@ class MaskPredictor(nn.Module):
 
 
 class RegionHeads(nn.Module):
-    """The heads that judge a region: class and box, and its pixels where masks are asked for."""
+    """The heads of a region: class and box, and with `masks` its pixels."""
 
     def __init__(self, width: int, classes: int, *, pooled: int, hidden: int, masks: bool) -> None:
         super().__init__()

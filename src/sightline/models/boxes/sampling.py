@@ -1,8 +1,9 @@
-"""Which anchors and regions a region network looks at: pure functions of what it said and, to learn, of the truth.
+"""Proposals, and the anchors and regions that enter the loss: pure functions of the network's outputs and of the
+targets.
 
-Ren et al. 2015, arXiv:1506.01497. Numbers and thresholds are torchvision's. Two things differ: what is drawn to learn from
-is keyed by the image's place in the training stream, so a run repeats to the bit; and what lies inside an ignored
-region (a crowd) is never drawn as background.
+Ren et al. 2015, arXiv:1506.01497. Constants and thresholds are torchvision's. Two things differ: samples are drawn by a
+key, the image's position in the training stream, so a run is reproducible to the bit; and candidates inside an ignored
+region (a crowd) are never drawn as background.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from sightline.layers.boxes.matching import match, sample, set_aside
 from sightline.structures.boxes import clipped, iou
 from sightline.structures.regions import Drawn, RegionTargets
 
-_SMALLEST = 1e-3  # pixels: thinner proposals are dropped
+_SMALLEST = 1e-3  # pixels: proposals with a shorter side are dropped
 _SUPPRESSION = 0.7
 
 
 class Draw(NamedTuple):
-    """`number` are drawn an image, at most a `share` of them objects: those with an IoU from `high` on; below `low` is
-    background. `rescue`: an object's best anchors find it however low their IoU. `stage` keeps two draws apart."""
+    """The rule for sampling `number` candidates per image, at most a `share` of them positive.
+
+    high, low   a candidate with an IoU ≥ `high` is positive, < `low` background
+    rescue      an object's best anchors are positive however low their IoU
+    stage       distinguishes the keys of two draws
+    """
 
     stage: int
     number: int
@@ -42,13 +47,13 @@ def propose(
     size: Int[Tensor, "b 2"],
     limit: int,
 ) -> tuple[Float[Tensor, "r 4"], Int[Tensor, "r"]]:
-    """The most object-like boxes of each image, and their image: the best `limit` of every level, suppressed level by level
-    at an IoU of 0.7, and the best `limit` of what remains. No gradient flows through them."""
+    """Proposals and the image index of each: the best `limit` anchors of every level, after non-maximum suppression within the
+    level at an IoU of 0.7 the best `limit` of all. Without gradient."""
     scores, boxes, levels = [], [], []
-    for level, (scored, moved, at) in enumerate(zip(logits, deltas, anchors, strict=True)):
-        best, index = scored.detach().topk(min(limit, scored.shape[1]), dim=1)  # (b, n)
-        moves = moved.detach().gather(1, index[:, :, None].expand(-1, -1, 4))  # (b, n, 4)
-        boxes.append(decode(moves, at[index]))  # (b, n, 4)
+    for level, (objectness, shifts, level_anchors) in enumerate(zip(logits, deltas, anchors, strict=True)):
+        best, index = objectness.detach().topk(min(limit, objectness.shape[1]), dim=1)  # (b, n)
+        moves = shifts.detach().gather(1, index[:, :, None].expand(-1, -1, 4))  # (b, n, 4)
+        boxes.append(decode(moves, level_anchors[index]))  # (b, n, 4)
         scores.append(best)
         levels.append(torch.full_like(index, level))
     score, box, level_of = (torch.cat(parts, 1) for parts in (scores, boxes, levels))  # (b, m), (b, m, 4), (b, m)
@@ -56,14 +61,14 @@ def propose(
     for image, (height, width) in enumerate(size.tolist()):
         inside = clipped(box[image], (height, width))
         wide = ((inside[:, 2:] - inside[:, :2]) >= _SMALLEST).all(1)
-        inside, sure, level_here = inside[wide], score[image][wide].sigmoid(), level_of[image][wide]
-        proposals.append(inside[nms_by_label(inside, sure, level_here, _SUPPRESSION)[:limit]])
+        inside, probability, level_here = inside[wide], score[image][wide].sigmoid(), level_of[image][wide]
+        proposals.append(inside[nms_by_label(inside, probability, level_here, _SUPPRESSION)[:limit]])
         images.append(size.new_full((len(proposals[-1]),), image))
     return torch.cat(proposals), torch.cat(images)
 
 
 def draw(candidates: list[Float[Tensor, "_ 4"]], targets: RegionTargets, rule: Draw) -> Drawn:
-    """Of each image's candidates those to learn from; indices count through all images' candidates in order."""
+    """Sample each image's candidates for the loss; indices count the candidates of all images in order."""
     indices, images, truths, first = [], [], [], 0
     for image, (boxes, key) in enumerate(zip(candidates, targets.key.tolist(), strict=True)):
         mine = targets.sample == image
@@ -83,7 +88,7 @@ def draw(candidates: list[Float[Tensor, "_ 4"]], targets: RegionTargets, rule: D
 def draw_regions(
     proposals: Float[Tensor, "r 4"], image_of: Int[Tensor, "r"], targets: RegionTargets, rule: Draw
 ) -> tuple[Float[Tensor, "s 4"], Drawn]:
-    """Regions to learn from: of the proposals and of the true boxes themselves, which are sure to show objects."""
+    """Sample regions for the loss from the proposals and the true boxes, which guarantee positives in the first steps."""
     candidates = []
     for image in range(len(targets.key)):
         true = targets.boxes[(targets.sample == image) & ~targets.ignore]

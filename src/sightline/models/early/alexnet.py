@@ -3,19 +3,19 @@
 Five convolutions, three overlapping poolings (3x3 at stride 2), three dense layers:
 
                         11x11/4  5x5   3x3   3x3   3x3   parameters
-    alexnet_original    96       256   384   384   256   60,965,224   conv2, conv4, conv5 in two groups, one a GPU
-    alexnet_table       96       256   384   384   256   62,378,344   without groups, as it is drawn today
+    alexnet_original    96       256   384   384   256   60,965,224   conv2, conv4, conv5 in two groups, one per GPU
+    alexnet_table       96       256   384   384   256   62,378,344   without groups, as it is usually drawn
     alexnet             64       192   384   256   256   61,100,840   one tower: Krizhevsky 2014, arXiv:1404.5997
 
-The first two see 227x227 pixels: (227 - 11) / 4 + 1 = 55, while the paper's 224 give no whole number. Behind conv1 and
-conv2 they normalise local responses, over the maps of both groups as the paper's formula says. They start from its Gaussian
-of deviation 0.01, with biases of 1 in conv2, conv4, conv5, fc6 and fc7, so that signals pass the first rectifiers; its
-pixels run from 0 to 255, less their mean, and with smaller ones learning starts slowly. Its 650,000 neurons are the 659,272
-outputs of convolutions and dense layers.
+The first two take 227x227 pixels: (227 - 11) / 4 + 1 = 55, whereas the paper's 224 gives a fraction. After conv1 and
+conv2 they apply local response normalisation over the maps of both groups, as the paper's formula says. They are
+initialised from its Gaussian of deviation 0.01, with biases of 1 in conv2, conv4, conv5, fc6 and fc7, so that signals
+pass the first rectifiers. The paper's pixels range from 0 to 255, less their mean; with smaller ones learning starts
+slowly. Its 650,000 neurons are the 659,272 outputs of convolutions and dense layers.
 
-`alexnet` is torchvision's: 224 pixels padded by 2, no local responses, dropout before fc6 and fc7 and not behind them, and
-torch's own start. Its weights load with strict=True (`as_torchvision`). As there, a last map of another size is averaged
-to 6x6, in all three; at the published size it is 6x6 already.
+`alexnet` is torchvision's: 224 pixels padded by 2, no response normalisation, dropout before fc6 and fc7 instead of
+after them, and torch's default initialisation. Its weights load with strict=True (`as_torchvision`). As there, a last
+map of another size is average-pooled to 6x6, in all three variants; at the published size it is 6x6 already.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sightline.models.sizes import require_at_least
 
 
 class Plan(NamedTuple):
-    """A row of the table above, and the pixels that it sees. `of_2012`: the paper's local responses, dropout and start."""
+    """A row of the table above, and its image size. `of_2012`: the normalisation, dropout and initialisation of the paper."""
 
     widths: tuple[int, int, int, int, int]
     side: int
@@ -49,12 +49,12 @@ ONE_TOWER = Plan((64, 192, 384, 256, 256), side=224, padding=2, of_2012=False)
 
 
 class AlexNet(nn.Module):
-    """Maps images to class scores, or to maps at strides 8, 16, 32 and, last, the dense layers' vector.
+    """Maps images to class scores, or to maps at strides 8, 16, 32 and the vector of the dense layers.
 
     dense          widths of fc6 and fc7
-    dropout        share of the dense layers' units that are dropped
-    small_images   for images of about 32 pixels: conv1 is a 5x5 without stride, fc6 reads 3x3 places, not 6x6, and weights
-                   start from He's Gaussian (from the paper's, the loss on scikit-learn's digits stayed for 80 steps of 32)
+    dropout        rate of dropping units of the dense layers
+    small_images   for images of about 32 pixels: conv1 is a 5x5 without stride, fc6 reads 3x3 places instead of 6x6, and He's
+                   initialisation (with the paper's the loss on scikit-learn's digits did not move for 80 steps of 32)
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class AlexNet(nn.Module):
         (c1, c2, c3, c4, c5), groups = plan.widths, plan.groups
         side, cells = (32, 3) if small_images else (plan.side, 6)
         self.input_size = (in_channels, side, side)
-        self.smallest = 15 if small_images else 67 - 2 * plan.padding  # so that three poolings see 15, 7 and 3 pixels
+        self.smallest = 15 if small_images else 67 - 2 * plan.padding  # the three poolings then read 15, 7 and 3 pixels
         self.channels = (c1, c2, c5, dense[1])
         wide = nn.Conv2d(in_channels, c1, 11, stride=4, padding=plan.padding)
         self.conv1 = nn.Conv2d(in_channels, c1, 5, padding=2) if small_images else wide
@@ -115,7 +115,7 @@ class AlexNet(nn.Module):
 
 
 def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's state dict of an AlexNet under the names used here: there layers have the numbers of their rows."""
+    """torchvision's state dict of an AlexNet under the names used here; there layers are numbered in a Sequential."""
     rows = {"features": {0: "conv1", 3: "conv2", 6: "conv3", 8: "conv4", 10: "conv5"}}
     rows["classifier"] = {1: "fc6", 4: "fc7", 6: "fc8"}
     split = {key: key.split(".") for key in state}

@@ -1,5 +1,7 @@
-"""The prototype of a convolutional network, [CONV-RELU-POOL]*N-[FC-RELU]*K-FC, as introductions to the field teach it
-(Karpathy's course CS231n writes it so). Weights from He's Gaussian (arXiv:1502.01852).
+"""The prototype of a convolutional network, [CONV-RELU-POOL]*N-[FC-RELU]*K-FC, of introductory courses (Karpathy's
+CS231n).
+
+Weights are initialised from He's Gaussian (arXiv:1502.01852).
 """
 
 from __future__ import annotations
@@ -15,18 +17,18 @@ from sightline.layers.initialise import initialise
 from sightline.models.catalogue import MODELS
 from sightline.models.sizes import require_exactly
 
-from .pattern import laid
+from .pattern import build_layers
 
 
 class ConvNet(nn.Module):
-    """Blocks of convolutions, each followed by a ReLU, and a pooling; then dense layers. `pattern` says it in words.
+    """Blocks of convolutions, each followed by a ReLU, and a pooling; then dense layers. `pattern` spells the network.
 
     widths        maps of each block
     convs         convolutions a block
     kernel        side of their kernels, odd
     pool          halve the size at the end of each block
     dense         units of the dense layers before the head; with none the head reads the last maps, pixel by pixel
-    image_size    (height, width) of all images it will ever see
+    image_size    (height, width) of all its images
     """
 
     def __init__(
@@ -43,25 +45,25 @@ class ConvNet(nn.Module):
     ) -> None:
         super().__init__()
         if not widths:
-            raise UsageError("convnet without blocks has no convolutions", "use mlp, or say widths=32,64")
+            raise UsageError("convnet without blocks has no convolutions", "use mlp, or set widths=32,64")
         self.input_size = (in_channels, *image_size)
         blocks = [f"[CONV{width}@{kernel}-RELU]*{convs}" + "-POOL" * pool for width in widths]
         head = [f"FC{num_classes}"] if num_classes else []
         self.pattern = "-".join([*blocks, *(f"FC{units}-RELU" for units in dense), *head])
-        layers = laid(self.pattern, self.input_size)
-        long = 2 * convs + pool
-        pixels = math.prod(layers[long * len(widths) - 1].output)
+        layers = build_layers(self.pattern, self.input_size)
+        length = 2 * convs + pool
+        pixels = math.prod(layers[length * len(widths) - 1].output)
         self.channels = (*widths, *(dense or (pixels,)))
 
         modules = iter([layer.module for layer in layers])
-        self.blocks = nn.ModuleList(nn.Sequential(*islice(modules, long)) for _ in widths)
+        self.blocks = nn.ModuleList(nn.Sequential(*islice(modules, length)) for _ in widths)
         self.flatten = next(modules, nn.Flatten())
         self.dense = nn.ModuleList(nn.Sequential(*islice(modules, 2)) for _ in dense)
         self.fc = next(modules, nn.Identity())
         initialise(self, "he")
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """The maps behind each block, then the dense layers' vectors, or with none the flattened maps."""
+        """The map after each block, then the vector after each dense layer; without dense layers the flattened map."""
         require_exactly(x, *self.input_size)
         maps = []
         for block in self.blocks:

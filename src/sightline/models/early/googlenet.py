@@ -1,24 +1,26 @@
-"""GoogLeNet: Szegedy et al. 2014, arXiv:1409.4842. Three convolutions, nine inception modules (`layers.inception`), the
-mean of the last map instead of dense layers, a linear head: 22 layers deep. Two heads halfway are trained along.
+"""GoogLeNet: Szegedy et al. 2014, arXiv:1409.4842. Three convolutions, nine inception modules
+(`layers.convolution.inception`), the mean of the last map instead of dense layers, a linear head: 22 layers deep. Two
+auxiliary heads are trained along.
 
     googlenet_paper   as printed: biases and no batch norm, local response normalisation in the stem, 40 % dropout
-    googlenet         torchvision's: batch norm after each convolution (arXiv:1502.03167), and where its code departs
-                      from the paper: a 3x3 in place of each 5x5, a last pooling of 2x2, 20 % dropout
+    googlenet         torchvision's: batch norm after each convolution (arXiv:1502.03167), and where its code departs from
+                      the paper: a 3x3 in place of each 5x5, a last pooling of 2x2, 20 % dropout
 
-Auxiliary heads push gradient into the middle: while the network trains it answers `WithAuxiliaries`, in evaluation the
-scores alone. `describe` lists the heads as layers that do not run and counts their parameters. Without them the paper's
-network has 6,998,552 parameters and 1,582,671,872 multiply-adds:
+Auxiliary heads feed gradient into the middle: in training mode the network returns `WithAuxiliaries`, in evaluation
+mode the scores alone. `describe` lists the heads as layers that do not run, and counts their parameters. Without them
+the paper's network has 6,998,552 parameters and 1,582,671,872 multiply-adds:
 
     sightline describe googlenet_paper aux=false
 
-In the paper's table seven numbers of parameters do not follow from the widths beside them, and those of 3b and 4b are one
+Seven parameter counts in the paper's table do not follow from the widths beside them, and those of 3b and 4b are one
 off; the widths are right.
 
-Parameter names are torchvision's, so its weights load with strict=True. These were trained on pixels between -1 and 1, to
-which torchvision converts inside (`transform_input`); here preprocessing does it: mean and deviation 127.5. `googlenet`
-starts as torchvision's does: weights from a Gaussian of deviation 0.01, biases as torch's Linear. The paper gives neither
-its start nor the constants of its local responses: He's Gaussian of variance 2 / fan-in here, and AlexNet's constants. An
-auxiliary head whose map is not 14x14 averages once more, to 4x4, as torchvision's does; the paper only sees 224x224.
+Parameter names are torchvision's, so its weights load with strict=True. They were trained on pixels between -1 and 1,
+to which torchvision converts inside the network (`transform_input`); here preprocessing does it, with mean and
+deviation 127.5. `googlenet` is initialised as torchvision's: weights from a Gaussian of deviation 0.01, biases as in
+torch's Linear. The paper gives neither its initialisation nor the constants of its response normalisation: He's
+Gaussian of variance 2 / fan-in and AlexNet's constants are used. An auxiliary head whose map is not 14x14 pools once
+more, to 4x4, as torchvision's does.
 """
 
 from __future__ import annotations
@@ -38,13 +40,15 @@ from sightline.models.sizes import require_at_least
 
 
 class Edition(NamedTuple):
-    """What the two networks of this name do not share."""
+    """Where the two networks of this name differ."""
 
-    batch_norm: bool  # after each convolution; else convolutions have biases, and the stem damps local responses
-    largest: int  # side of the kernel in a module's third branch
-    last_pool: int  # side of the last max-pooling
+    batch_norm: (
+        bool  # after each convolution; without it convolutions have biases, and the stem normalises local responses
+    )
+    largest: int  # kernel size of a module's third branch
+    last_pool: int  # kernel size of the last max-pooling
     dropout: float  # before the head
-    aux_pool: int  # side of a head's average pooling, in steps of 3; 1: none, the map is brought to 4x4 at once
+    aux_pool: int  # kernel size of a head's average pooling at stride 3; 1: none, the map is pooled to 4x4 directly
 
 
 PAPER = Edition(batch_norm=False, largest=5, last_pool=3, dropout=0.4, aux_pool=5)
@@ -52,7 +56,7 @@ TORCHVISION = Edition(batch_norm=True, largest=3, last_pool=2, dropout=0.2, aux_
 
 
 class WithAuxiliaries(NamedTuple):
-    """What a network with two auxiliary heads answers while it trains: three sets of scores, in torchvision's order."""
+    """The output in training mode with auxiliary heads: three sets of scores, in torchvision's order."""
 
     scores: Float[Tensor, "b k"]
     aux2: Float[Tensor, "b k"]
@@ -60,7 +64,7 @@ class WithAuxiliaries(NamedTuple):
 
 
 class AuxiliaryHead(nn.Module):
-    """Scores from a map halfway: averaged to 4x4, a 1x1 to 128 channels, 1024 units of which 70 % are dropped."""
+    """Scores from an intermediate map: average-pooled to 4x4, a 1x1 to 128 channels, 1024 units with 70 % dropout."""
 
     def __init__(self, inputs: int, classes: int, edition: Edition) -> None:
         super().__init__()
@@ -79,8 +83,8 @@ class AuxiliaryHead(nn.Module):
 class GoogLeNet(nn.Module):
     """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32.
 
-    aux            two more heads, on modules 4a and 4d, which speak while training
-    dropout        share of the last map's means that are dropped before the head; "published": the edition's
+    aux            two more heads, on modules 4a and 4d, used in training mode only
+    dropout        rate of dropping before the head; "published": the edition's
     small_images   for images of about 32 pixels: a first 3x3 without stride and pooling, so strides 1, 1, 2, 4, 8
     """
 
@@ -101,11 +105,11 @@ class GoogLeNet(nn.Module):
         self.channels = (64, 192, 480, 832, 1024)
 
         def smallest(cells: int) -> int:
-            """Pixels along the side of an image of which stage 4 sees that many."""
+            """The side of the image for which stage 4 has that many pixels."""
             return 4 * cells if small_images else 16 * cells - 1
 
-        self.smallest = smallest(edition.last_pool - 1)  # a pooling may reach one pixel over the edge
-        self.smallest_to_train = max(self.smallest, smallest(edition.aux_pool))  # with heads
+        self.smallest = smallest(edition.last_pool - 1)  # ceil_mode lets a pooling overlap the edge by one pixel
+        self.smallest_to_train = max(self.smallest, smallest(edition.aux_pool))  # with auxiliary heads
 
         unit = partial(Unit, batch_norm=edition.batch_norm)
         module = partial(Inception, batch_norm=edition.batch_norm, largest=edition.largest)
@@ -134,14 +138,14 @@ class GoogLeNet(nn.Module):
         self.aux1 = AuxiliaryHead(512, num_classes, edition) if num_classes and aux else None
         self.aux2 = AuxiliaryHead(528, num_classes, edition) if num_classes and aux else None
         if not edition.batch_norm:
-            initialise(self, "he")  # of smaller weights nothing would arrive
+            initialise(self, "he")  # with smaller weights no signal would reach the head
             return
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 normal(layer.weight)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """What the poolings read: conv1, conv3, 3b, 4e, 5b, with `self.channels` channels."""
+        """The inputs of the poolings: conv1, conv3, 3b, 4e, 5b, with `self.channels` channels."""
         c1, c3, c3b, _, _, c4e, c5b = self._maps(x)
         return [c1, c3, c3b, c4e, c5b]
 

@@ -1,15 +1,15 @@
 """LeNet-5: LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition".
 
-As it is drawn today, 61,706 parameters at 1x32x32 and ten classes:
+As it is usually drawn, with 61,706 parameters at 1x32x32 and ten classes:
 
     32 → conv 6@5x5 → 28 → average 2x2 → 14 → conv 16@5x5 → 10 → average 2x2 → 5 → conv 120@5x5 → 1 → 84 → 10
 
-Where this differs from the paper's 60,000 (`lenet5_original`): every C3 map sees all six maps (the paper connects only
-some), the pooling has no parameters (the paper scales and shifts each map), the squashing is a plain tanh, and the
-output is linear scores (the paper measures the distance to ten fixed bitmaps). Weights start from Glorot & Bengio's
-Gaussian (2010), biases from 0. The paper's start, uniform between ±2.4 / fan-in, belongs to its scaled tanh: with a
-plain one the signal nearly vanishes on its way, and SGD of rate 0.05 with momentum did not leave a loss of 2.30 on
-MNIST in 200 steps of 128.
+Where this differs from the paper's 60,000 parameters (`lenet5_original`): every C3 map reads all six maps (in the paper
+only some), pooling has no parameters (in the paper each map is scaled and shifted), the nonlinearity is a plain tanh,
+and the output is linear scores (in the paper distances to ten fixed bitmaps). Weights are initialised from Glorot &
+Bengio's Gaussian (2010), biases from 0. The paper's uniform ±2.4 / fan-in belongs to its scaled tanh: with a plain one
+the signal nearly vanishes, and SGD at rate 0.05 with momentum did not leave a loss of 2.30 on MNIST in 200 steps of
+128.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sightline.models.sizes import require_exactly
 class LeNet5(nn.Module):
     """The layer table above.
 
-    image_size    only (32, 32): its last convolution must see a 5x5 map. Pad 28x28 digits by 2.
+    image_size    only (32, 32): its last convolution needs a 5x5 map. Pad 28x28 digits by 2.
     """
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10, image_size: tuple[int, int] = (32, 32)) -> None:

@@ -1,21 +1,22 @@
-"""LeNet-5 as published: LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition".
+"""LeNet-5 as published: LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document
+recognition".
 
-60,000 trainable parameters and 340,908 connections at 1x32x32; `lenet` has the network as it is drawn today.
+60,000 trainable parameters and 340,908 connections at 1x32x32; `lenet` has the network as it is usually drawn.
 
     C1   6@28x28      5x5 of the image                             156
     S2   6@14x14      α · sum of 2x2 + β, squashed                  12
     C3   16@10x10     5x5 of some of the maps (`TABLE`)          1,516
     S4   16@5x5       α · sum of 2x2 + β, squashed                  32
     C5   120@1x1      5x5 of all maps                           48,120
-    F6   84           a picture of the class, 7 wide, 12 high   10,164
-    out  10           squared distances to ten fixed pictures        0
+    F6   84           a bitmap of the class, 7 wide, 12 high    10,164
+    out  10           squared distances to ten fixed bitmaps         0
 
-Every layer but the last squashes by A·tanh(S·): C1, C3 and C5 too. (`layers.pooling` has the subsampling as most texts
-print it, the mean through a sigmoid.) Scores are minus the squared distances, so the likeliest class has the largest.
-Weights, biases, α and β start uniform between ±2.4 / inputs of their unit.
+Every layer but the last applies A·tanh(S·), C1, C3 and C5 too. (`layers.convolution.pooling` has the subsampling as
+most texts print it, the mean through a sigmoid.) Scores are minus the squared distances, so the most likely class has
+the largest. Weights, biases, α and β are initialised uniformly between ±2.4 / fan-in.
 
-Where this differs: the paper's pictures are of its typeface; the ten digits below are drawn for this file. For any other
-number of classes the pictures are random ±1, a fixed draw: the choice that the paper names beside its own.
+Where this differs: the paper's bitmaps show its typeface; the ten digits below were drawn for this file. For any other
+number of classes the bitmaps are a fixed draw of random ±1, the alternative that the paper names.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from sightline.models.catalogue import MODELS
 from sightline.models.sizes import require_exactly
 from sightline.randomness.keyed import uniform
 
-from .lenet_1989 import start_in_range, start_layers_in_range
+from .lenet_1989 import init_layers_uniform, init_uniform
 
-# table I of the paper: what each map of C3 reads of S2. Six threes in a row, counted round; six fours; three gapped; all
+# table I of the paper: the maps of S2 that each map of C3 reads, by rows of 3 neighbours, 4 neighbours, 4 with a gap, all
 TABLE = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
     *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
@@ -42,7 +43,7 @@ TABLE = (
     (0, 1, 2, 3, 4, 5),
 )
 
-# ours: 0 to 9, 7 wide and 12 high; a # is +1, a dot is -1
+# 0 to 9, 7 wide and 12 high; a # is +1, a dot is -1
 DIGITS = """
 ..###.. ...#... .#####. ####### .....#. ####### ..####. ####### .#####. .#####.
 .#...#. ..##... #.....# .....#. ....##. #...... .#..... ......# #.....# #.....#
@@ -61,7 +62,7 @@ PIXELS = 84
 
 
 def pictures(num_classes: int) -> Float[Tensor, "k 84"]:
-    """±1: the ten digits for ten classes, else a draw that depends on nothing but the class."""
+    """Bitmaps of ±1: the ten digits for ten classes, else random ones that depend on the class alone."""
     if num_classes == 10:
         rows = [line.split() for line in DIGITS.split("\n") if line]
         drawn = ["".join(parts) for parts in zip(*rows, strict=True)]
@@ -71,13 +72,13 @@ def pictures(num_classes: int) -> Float[Tensor, "k 84"]:
 
 
 class Subsample(nn.Module):
-    """α · sum of 2x2 + β, step 2, squashed; one α and one β a map."""
+    """A·tanh(S (α · sum of 2x2 + β)) at stride 2, with one α and one β for each map."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.alpha, self.beta = nn.Parameter(torch.empty(channels)), nn.Parameter(torch.empty(channels))
         self.tanh = ScaledTanh()
-        start_in_range(self.alpha, self.beta, inputs=4)
+        init_uniform(self.alpha, self.beta, inputs=4)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
         """(b, c, h, w) → (b, c, h/2, w/2)."""
@@ -86,7 +87,7 @@ class Subsample(nn.Module):
 
 
 class Likeness(nn.Module):
-    """Minus the squared distance of a vector to each of some fixed ones: Euclidean radial basis functions."""
+    """Minus the squared distance of a vector to each of k fixed ones: Euclidean radial basis functions."""
 
     def __init__(self, pictures: Float[Tensor, "k d"]) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class Likeness(nn.Module):
 class LeNet5Original(nn.Module):
     """The layer table above.
 
-    image_size    only (32, 32): C5 must see a 5x5 map. Pad 28x28 digits by 2.
+    image_size    only (32, 32): C5 needs a 5x5 map. Pad 28x28 digits by 2.
     """
 
     normalisation = (20.0, 200.0)  # the paper's scale: background -0.1, ink 1.175
@@ -118,7 +119,7 @@ class LeNet5Original(nn.Module):
         self.f6 = nn.Linear(120, PIXELS)
         self.output = Likeness(pictures(num_classes)) if num_classes else nn.Identity()
         self.tanh = ScaledTanh()
-        start_layers_in_range(self)
+        init_layers_uniform(self)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """C1 (b, 6, 28, 28), C3 (b, 16, 10, 10), C5 (b, 120, 1, 1) and F6 (b, 84, 1, 1)."""

@@ -1,6 +1,6 @@
 """The zip-code network: LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition".
 
-The first convolutional network that learned by back-propagation from pixels: 1,256 units, 64,660 connections and 9,760
+The first convolutional network trained from pixels by backpropagation: 1,256 units, 64,660 connections and 9,760
 independent parameters at 1x16x16 and ten classes.
 
     layer    units      reads                            connections       parameters
@@ -9,13 +9,13 @@ independent parameters at 1x16x16 and ten classes.
     H3       30         all of H2                        30 · 193          5,790
     output   10         all of H3                        10 · 31           310
 
-Weights are shared along a map, biases are not: each unit has its own. Beyond the border lies background, -1, so images
-are meant to lie between -1 and 1. Units squash by a scaled tanh. All connections, biases too, start uniform between
-±2.4 / inputs of their unit.
+Weights are shared across a map, biases are not: each unit has its own. Beyond the border lies background, -1, so images
+should range from -1 to 1. Units apply a scaled tanh. All connections, biases included, are initialised uniformly
+between ±2.4 / fan-in.
 
-Where this differs: which 8 maps a map of H2 reads is not published; here map j reads j, j+1, … j+7, counted round, so that
-each is read by 8. The output is linear scores (the paper squashes them too, for squared errors against ±1); their order
-is the same. Other image sizes are possible.
+Where this differs: which 8 maps a map of H2 reads is not published; here map j reads maps j, j+1, … j+7 modulo 12, so
+that each is read by 8. The output is linear scores (the paper squashes them too, for squared errors against ±1); their
+order is the same. Other image sizes are possible.
 """
 
 from __future__ import annotations
@@ -38,33 +38,33 @@ TABLE = tuple(tuple((first + step) % MAPS for step in range(READ)) for first in 
 BACKGROUND = -1.0
 
 
-def start_in_range(*connections: Tensor, inputs: int) -> None:
-    """Uniform between ±2.4 / inputs of their unit: its sum stays where the squashing is steep."""
+def init_uniform(*connections: Tensor, inputs: int) -> None:
+    """Uniform between ±2.4 / inputs of the unit, so that its sum stays in the steep range of the tanh."""
     for values in connections:
         nn.init.uniform_(values, -2.4 / inputs, 2.4 / inputs)
 
 
 @torch.no_grad()
-def start_layers_in_range(module: nn.Module) -> None:
-    """The same for every convolution and dense layer inside, biases included; a bias does not count as an input."""
+def init_layers_uniform(module: nn.Module) -> None:
+    """Apply `init_uniform` to every convolution and dense layer inside, biases included; a bias is not counted as an input."""
     for layer in module.modules():
         if isinstance(layer, PartialConvolution):
             for number, read in enumerate(layer.kernels.split([len(maps) for maps in layer.table])):
                 bias = [] if layer.bias is None else [layer.bias[number : number + 1]]
-                start_in_range(read, *bias, inputs=read.numel())
+                init_uniform(read, *bias, inputs=read.numel())
         elif isinstance(layer, nn.Conv2d | nn.Linear):
-            start_in_range(*layer.parameters(recurse=False), inputs=fans(layer.weight)[0])
+            init_uniform(*layer.parameters(recurse=False), inputs=fans(layer.weight)[0])
 
 
-def halved(size: int) -> int:
-    """Every second pixel, the first included."""
+def half_size(size: int) -> int:
+    """The output size at stride 2: every second pixel, starting with the first."""
     return (size + 1) // 2
 
 
 class Plane(nn.Module):
-    """Maps of half the height and width: kernels shared by the units of a map, a bias for each unit, the squashing.
+    """Maps of half the height and width: kernels shared across a map, a bias for each unit, a scaled tanh.
 
-    `connections` is a convolution of 5x5 at stride 2 without padding and biases, `units` the shape of what comes out.
+    `connections` is a 5x5 convolution at stride 2 without padding and bias, `units` the shape of its output.
     """
 
     def __init__(self, connections: nn.Module, units: tuple[int, int, int], inputs: int) -> None:
@@ -72,7 +72,7 @@ class Plane(nn.Module):
         self.connections = connections
         self.bias = nn.Parameter(torch.empty(units))
         self.tanh = ScaledTanh()
-        start_in_range(self.bias, inputs=inputs)
+        init_uniform(self.bias, inputs=inputs)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
         """(b, c, h, w) → (b, 12, h/2, w/2), odd sizes rounded up."""
@@ -83,24 +83,24 @@ class Plane(nn.Module):
 class LeNet1989(nn.Module):
     """The layer table above.
 
-    image_size    (height, width) of all images it will ever see, for every unit has its bias
+    image_size    (height, width) of all its images, because every unit has its own bias
     """
 
-    normalisation = (127.5, 127.5)  # pixels from 0 to 255 come to lie between the background's -1 and 1
+    normalisation = (127.5, 127.5)  # maps pixels from 0 to 255 to -1 to 1, with the background at -1
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10, image_size: tuple[int, int] = (16, 16)) -> None:
         super().__init__()
         self.input_size = (in_channels, *image_size)
         self.channels = (MAPS, MAPS, 30)
-        size1 = halved(image_size[0]), halved(image_size[1])
-        size2 = halved(size1[0]), halved(size1[1])
+        size1 = half_size(image_size[0]), half_size(image_size[1])
+        size2 = half_size(size1[0]), half_size(size1[1])
         first = nn.Conv2d(in_channels, MAPS, 5, stride=2, bias=False)
         second = PartialConvolution(MAPS, TABLE, 5, stride=2, bias=False)
         self.h1 = Plane(first, (MAPS, *size1), inputs=in_channels * 25)
         self.h2 = Plane(second, (MAPS, *size2), inputs=READ * 25)
         self.h3, self.tanh = nn.Linear(MAPS * math.prod(size2), 30), ScaledTanh()
         self.fc = nn.Linear(30, num_classes) if num_classes else nn.Identity()
-        start_layers_in_range(self)
+        init_layers_uniform(self)
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """H1 (b, 12, 8, 8), H2 (b, 12, 4, 4) and H3 (b, 30, 1, 1)."""

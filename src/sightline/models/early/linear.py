@@ -1,8 +1,8 @@
-"""The linear classifier: one template for each class, its score the dot product with the image.
+"""The linear classifier: one template for each class; a score is the dot product with the image.
 
-Where everything starts, and the honest base line: what it cannot separate with a plane (XOR, a car seen from the left
-and from the right) it cannot learn. With cross-entropy it is logistic regression, with the hinge loss a linear SVM. It
-starts from small Gaussian weights (0.01), so the first scores are almost equal.
+The baseline for everything else: classes that no hyperplane separates (XOR, a car seen from the left and from the
+right) are beyond it. With cross-entropy it is logistic regression, with the hinge loss a linear SVM. Weights are
+initialised from a small Gaussian (0.01), so the first scores are almost equal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sightline.models.sizes import require_exactly
 class LinearClassifier(nn.Module):
     """scores = W · pixels + b. The "feature map" is the image, every pixel a channel.
 
-    image_size    (height, width) of all images it will ever see
+    image_size    (height, width) of all its images
     """
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 10, image_size: tuple[int, int] = (32, 32)) -> None:
@@ -41,9 +41,9 @@ class LinearClassifier(nn.Module):
         return self.fc(self.features(x)[-1].flatten(1))
 
     def templates(self) -> Float[Tensor, "k c h w"]:
-        """What each class looks for: the rows of the weights (scores are W x), as images. UsageError without classes."""
+        """The template of each class: the rows of the weights (scores are W x), as images. UsageError without classes."""
         if not isinstance(self.fc, nn.Linear):
-            raise UsageError("without classes there are no templates", "num_classes of at least 1")
+            raise UsageError("without classes there are no templates", "set num_classes to at least 1")
         return self.fc.get_parameter("weight").detach().unflatten(1, self.input_size)
 
 

@@ -1,12 +1,13 @@
 """Maxout: Goodfellow, Warde-Farley, Mirza, Courville & Bengio 2013, arXiv:1302.4389.
 
-A unit is the largest of several affine maps of its inputs: a convex function that is learned, linear almost everywhere, so
-that dropout averages well over it. This is the paper's network for digits without knowledge of space, in the sizes of its
-authors' published recipe: two layers of 240 units with 5 pieces each, and ten scores; 1,233,610 parameters.
+A unit is the maximum of several affine maps of its inputs: a learned convex function, linear almost everywhere, for
+which dropout's averaging is nearly exact. This is the paper's permutation-invariant network for digits, in the sizes of
+the authors' published recipe: two layers of 240 units with 5 pieces each, and ten scores; 1,233,610 parameters.
 
-Dropout precedes every layer, the first one milder. Where we differ: kept pixels grow by 1/0.8 while it trains, as torch's
-dropout does; the recipe leaves them as they are. Weights start uniform between ±0.005, biases from 0. The recipe also
-limits the norm of each unit's weights to 1.9365 after every step: that is training, not the network, and is not here.
+Dropout precedes every layer, with a lower rate for the pixels. Where we differ: kept pixels are scaled by 1/0.8 in
+training, as by torch's dropout; the recipe leaves them unscaled. Weights are initialised uniformly between ±0.005,
+biases from 0. The recipe also limits the norm of each unit's weights to 1.9365 after every step: that is part of
+training and not of this file.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from sightline.models.sizes import require_exactly
 
 
 class MaxoutNet(nn.Module):
-    """Dense maxout layers. Each is a "map" of one pixel.
+    """Dense maxout layers. Each counts as a map of one pixel.
 
     hidden           units of each hidden layer
-    pieces           affine maps of which a unit is the largest
+    pieces           affine maps for each unit
     dropout          probability of dropping a hidden unit
     input_dropout    probability of dropping a pixel
-    image_size       (height, width) of all images it will ever see
+    image_size       (height, width) of all its images
     """
 
     def __init__(

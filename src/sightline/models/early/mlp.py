@@ -1,9 +1,9 @@
-"""The multilayer perceptron: dense layers with a non-linearity between, on the flattened image.
+"""The multilayer perceptron: dense layers with a nonlinearity between, on the flattened image.
 
     a⁰ = pixels,   aˡ = g(Wˡ aˡ⁻¹ + bˡ),   scores = W a + b        Rumelhart, Hinton & Williams 1986
 
-The default 784-300-100-10 is the three-layer net of LeCun et al. 1998, with ReLU (Nair & Hinton 2010) in place of its
-squashing. Weights start from He's Gaussian (arXiv:1502.01852) where the activation rectifies, else from Glorot &
+The default 784-300-100-10 is the three-layer network of LeCun et al. 1998, with ReLU (Nair & Hinton 2010) in place of
+its tanh. Weights are initialised from He's Gaussian (arXiv:1502.01852) for rectifying activations, else from Glorot &
 Bengio's (2010). Dropout (Srivastava et al. 2014) follows every hidden layer.
 """
 
@@ -25,12 +25,12 @@ _RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu")
 
 
 class MLP(nn.Module):
-    """Dense layers. Each hidden layer is a "map" of one pixel.
+    """Dense layers. Each hidden layer counts as a map of one pixel.
 
     hidden        units of each hidden layer; none makes it a linear classifier
     activation    "identity" shows that stacked linear layers are one linear layer
     dropout       probability of dropping a hidden unit
-    image_size    (height, width) of all images it will ever see
+    image_size    (height, width) of all its images
     """
 
     def __init__(

@@ -1,18 +1,20 @@
-"""Network in Network: Lin, Chen & Yan 2013, arXiv:1312.4400. A small network slides over the image instead of a filter.
+"""Network in Network: Lin, Chen & Yan 2013, arXiv:1312.4400. A small network slides over the image in place of a
+filter.
 
     mlpconv    a convolution and two 1x1s on top of it, each rectified: a perceptron at every place
-    head       the last 1x1 has one map a class, and a score is the mean of its map: no dense layers that overfit
+    head       the last 1x1 has one map for each class, and a score is the mean of its map: no dense layers to overfit
 
     nin             192-160-96 at 5x5, 192-192-192 at 5x5, 192-192-classes at 3x3           966,986 for CIFAR-10
     nin_imagenet    96-96-96 at 11x11/4, 256 at 5x5, 384 at 3x3, 1024-1024-classes at 3x3   7,595,176 parameters
 
-Between the blocks the largest of 3x3 at stride 2, the last window hanging over the edge: 32 → 16 → 8 pixels. Dropout
-follows both poolings of `nin` and the last one of `nin_imagenet`. Widths and starts are those of the authors' files, for
-cuda-convnet and for Caffe: a Gaussian of deviation 0.05, in `nin_imagenet` 0.01 for conv1, conv3 and the head.
+Blocks are separated by 3x3 max-pooling at stride 2, whose last window may overlap the edge: 32 → 16 → 8 pixels. Dropout
+follows both poolings of `nin` and the last one of `nin_imagenet`. Widths and initialisation are those of the authors'
+files for cuda-convnet and Caffe: a Gaussian of deviation 0.05, in `nin_imagenet` 0.01 for conv1, conv3 and the head.
 
-Where we differ: there the class maps are rectified too, before the mean, so that a map that is negative everywhere learns
-nothing. Here they are not; the mean of a 1x1's map is then the 1x1 of the mean, and the head is one dense layer on the
-last block's mean. Copies of their files average in the second pooling of `nin`; the paper takes the largest, as here.
+Where we differ: there the class maps are rectified before the mean, so a map that is negative everywhere gets no
+gradient. Here they are not; the mean of a 1x1's map then equals the 1x1 of the mean, and the head is one dense layer on
+the last block's mean. Copies of their files use average-pooling for the second pooling of `nin`; the paper uses
+max-pooling, as here.
 """
 
 from __future__ import annotations
@@ -33,18 +35,18 @@ Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class Mlpconv(NamedTuple):
-    """A block: widths of its convolution and of the 1x1s, without the head; `std` is the start of its convolution."""
+    """A block: widths of its convolution and 1x1s, without the head; `std` initialises its convolution."""
 
     widths: tuple[int, ...]
     kernel: int
     stride: int = 1
     padding: int = 0
     std: float = 0.05
-    dropped: bool = False
+    dropout: bool = False
 
 
 class Plan(NamedTuple):
-    """The blocks, the pixels that they see, and the start of the head."""
+    """The blocks, the side of the image, and the deviation that initialises the head."""
 
     blocks: tuple[Mlpconv, ...]
     side: int
@@ -54,8 +56,8 @@ class Plan(NamedTuple):
 CIFAR = Plan(
     (
         Mlpconv((192, 160, 96), 5, padding=2),
-        Mlpconv((192, 192, 192), 5, padding=2, dropped=True),
-        Mlpconv((192, 192), 3, padding=1, dropped=True),
+        Mlpconv((192, 192, 192), 5, padding=2, dropout=True),
+        Mlpconv((192, 192), 3, padding=1, dropout=True),
     ),
     side=32,
     std=0.05,
@@ -65,7 +67,7 @@ IMAGENET = Plan(
         Mlpconv((96, 96, 96), 11, stride=4, std=0.01),
         Mlpconv((256, 256, 256), 5, padding=2),
         Mlpconv((384, 384, 384), 3, padding=1, std=0.01),
-        Mlpconv((1024, 1024), 3, padding=1, dropped=True),
+        Mlpconv((1024, 1024), 3, padding=1, dropout=True),
     ),
     side=224,
     std=0.01,
@@ -73,20 +75,20 @@ IMAGENET = Plan(
 
 
 def block(inputs: int, plan: Mlpconv, pooled: bool, dropout: float) -> nn.Sequential:
-    """Pooling and dropout where the block has them, then the perceptron. The authors call the 1x1s cccp."""
+    """Pooling and dropout where the block has them, then the perceptron. The authors name the 1x1s cccp."""
     layers: dict[str, nn.Module] = {"pool": nn.MaxPool2d(3, stride=2, ceil_mode=True)} if pooled else {}
-    if plan.dropped:
+    if plan.dropout:
         layers["drop"] = nn.Dropout(dropout)
-    layers["conv"] = started(nn.Conv2d(inputs, plan.widths[0], plan.kernel, plan.stride, plan.padding), plan.std)
+    layers["conv"] = gaussian_start(nn.Conv2d(inputs, plan.widths[0], plan.kernel, plan.stride, plan.padding), plan.std)
     layers["relu"] = nn.ReLU(inplace=True)
     for i, (width, outputs) in enumerate(pairwise(plan.widths), 1):
-        layers[f"cccp{i}"] = started(nn.Conv2d(width, outputs, 1), 0.05)
+        layers[f"cccp{i}"] = gaussian_start(nn.Conv2d(width, outputs, 1), 0.05)
         layers[f"relu{i}"] = nn.ReLU(inplace=True)
     return nn.Sequential(OrderedDict(layers))
 
 
-def started(layer: Layer, std: float) -> Layer:
-    """The layer, with weights from a Gaussian and biases of 0."""
+def gaussian_start(layer: Layer, std: float) -> Layer:
+    """The layer, initialised with Gaussian weights and biases of 0."""
     normal(layer.weight, std)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -96,7 +98,7 @@ def started(layer: Layer, std: float) -> Layer:
 class NIN(nn.Module):
     """Maps images to class scores, or to maps behind the blocks: at strides 1, 2, 4, of nin_imagenet 4, 8, 16, 32.
 
-    dropout    share of the maps' values that are dropped
+    dropout    rate of dropping values of the maps
     """
 
     def __init__(self, plan: Plan, *, in_channels: int = 3, num_classes: int = 10, dropout: float = 0.5) -> None:
@@ -104,12 +106,12 @@ class NIN(nn.Module):
         require_share(dropout)
         self.input_size = (in_channels, plan.side, plan.side)
         self.channels = tuple(mlpconv.widths[-1] for mlpconv in plan.blocks)
-        first, places = plan.blocks[0], 2 ** (len(plan.blocks) - 1)  # a pooling needs two places to step over
+        first, places = plan.blocks[0], 2 ** (len(plan.blocks) - 1)  # each pooling needs two pixels
         self.smallest = first.stride * (places - 1) + first.kernel - 2 * first.padding
         inputs = (in_channels, *self.channels)
         blocks = (block(inputs[i], mlpconv, i > 0, dropout) for i, mlpconv in enumerate(plan.blocks))
         self.blocks = nn.ModuleList(blocks)
-        self.head = started(nn.Linear(inputs[-1], num_classes), plan.std) if num_classes else nn.Identity()
+        self.head = gaussian_start(nn.Linear(inputs[-1], num_classes), plan.std) if num_classes else nn.Identity()
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """The map after each block: of `nin` (b, 96, h, w), (b, 192, h/2, w/2), (b, 192, h/4, w/4)."""
@@ -126,9 +128,9 @@ class NIN(nn.Module):
 
 
 class NINForImageNet(NIN):
-    """The four blocks, and a thousand classes.
+    """The four blocks for ImageNet.
 
-    small_images    for images of about 32 pixels: the first convolution is 5x5 and does not stride, so maps are at 1, 2, 4, 8
+    small_images    for images of about 32 pixels: the first convolution is 5x5 without stride; maps are at 1, 2, 4, 8
     """
 
     def __init__(

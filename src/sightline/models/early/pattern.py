@@ -1,16 +1,16 @@
-"""Networks as a line of words: [CONV-RELU-POOL]*N-[FC-RELU]*K-FC.
+"""Networks from patterns: [CONV-RELU-POOL]*N-[FC-RELU]*K-FC.
 
-A pattern names its layers in order, with hyphens between:
+A pattern names its layers in order, separated by hyphens:
 
-    CONV32    32 maps of 3x3 kernels, padded so that the size stays; CONV32@5 has kernels of 5x5
-    POOL      the largest of 2x2, step 2; POOL3 of 3x3, step 3
-    FC10      10 units that read all that comes before
+    CONV32    32 maps of 3x3 kernels with same padding; CONV32@5 has 5x5 kernels
+    POOL      2x2 max-pooling at stride 2; POOL3 is 3x3 at stride 3
+    FC10      a dense layer of 10 units
     RELU      or another activation by its name: TANH, SIGMOID, LEAKY_RELU …
-    SOFTMAX   scores to probabilities. Networks here end in scores: losses and decoding take it from there
-    [...]*2   what is inside, twice; groups may lie in groups
+    SOFTMAX   scores to probabilities. Networks usually end in scores, as losses and decoding expect
+    [...]*2   a group, repeated twice; groups may be nested
 
-The pattern is the one that introductions to the field teach (Karpathy's course CS231n writes it so). `convnet` is the
-family of that form; `models.trace` gives a pattern's table.
+The notation is that of introductory courses (Karpathy's CS231n). `convnet` is the family of that form; `models.trace`
+gives the table of a pattern.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from sightline.layers.arithmetic import output_size, same_padding
 from sightline.layers.initialise import initialise
 
 Shape = tuple[int, ...]  # (c, h, w), or (units,) once a dense layer has read the maps
-EXAMPLE = "such as [CONV32-RELU-POOL]*2-FC128-RELU-FC10"
+EXAMPLE = "write for example [CONV32-RELU-POOL]*2-FC128-RELU-FC10"
 
 
 class Step(NamedTuple):
-    """A layer of a pattern: its words, its kind, the numbers behind it."""
+    """A layer of a pattern: its text, its kind, and the numbers after it."""
 
     text: str
     kind: str
@@ -40,8 +40,8 @@ class Step(NamedTuple):
     kernel: int | None
 
 
-class Laid(NamedTuple):
-    """A layer as it is built, and the shape of what comes out for one image."""
+class BuiltLayer(NamedTuple):
+    """A layer, and the shape of its output for one image."""
 
     module: nn.Module
     output: Shape
@@ -53,100 +53,102 @@ _STEP = re.compile(r"([A-Z_]+)(\d+)?(?:@(\d+))?")
 
 
 def steps(pattern: str) -> list[Step]:
-    """The layers that a pattern names, repetitions written out. UsageError names what is no layer, and what is near."""
-    written = "".join(pattern.split())
-    while group := _GROUP.search(written):  # an innermost one
-        again = "-".join([group[1]] * int(group[2] or 1))
-        written = written[: group.start()] + again + written[group.end() :]
-    if lost := re.search(r"[\[\]*]", written):
-        raise UsageError(f"{lost[0]!r} in the pattern belongs to no group", EXAMPLE)
-    return [_step(text) for text in written.split("-")]
+    """The layers of a pattern, with groups expanded. UsageError for an unknown layer, with the nearest known one."""
+    expanded = "".join(pattern.split())
+    while group := _GROUP.search(expanded):  # an innermost one
+        repeated = "-".join([group[1]] * int(group[2] or 1))
+        expanded = expanded[: group.start()] + repeated + expanded[group.end() :]
+    if stray := re.search(r"[\[\]*]", expanded):
+        raise UsageError(f"{stray[0]!r} in the pattern belongs to no group", EXAMPLE)
+    return [_step(text) for text in expanded.split("-")]
 
 
 def _step(text: str) -> Step:
-    found = _STEP.fullmatch(text.upper())
-    kind = found[1] if found else (re.findall("[A-Z_]+", text.upper()) or [""])[0]
+    parts = _STEP.fullmatch(text.upper())
+    kind = parts[1] if parts else (re.findall("[A-Z_]+", text.upper()) or [""])[0]
     if kind not in _LAYERS:
         raise UsageError(f"{text!r} in the pattern is no layer", nearest(kind, _LAYERS) if kind else EXAMPLE)
-    number, kernel = (int(digits) if digits else None for digits in (found[2], found[3])) if found else (0, 0)
+    number, kernel = (int(digits) if digits else None for digits in (parts[2], parts[3])) if parts else (0, 0)
     wrong = {
         "CONV": not number or kernel == 0,
         "POOL": number == 0 or kernel is not None,
         "FC": not number or kernel is not None,
     }
     if wrong.get(kind, number is not None or kernel is not None):
-        meant = {"CONV": "CONV32 or CONV32@5", "POOL": "POOL or POOL3", "FC": "FC10"}.get(kind, kind)
-        raise UsageError(f"{text!r} in the pattern is no layer", f"did you mean {meant}?")
+        example = {"CONV": "CONV32 or CONV32@5", "POOL": "POOL or POOL3", "FC": "FC10"}.get(kind, kind)
+        raise UsageError(f"{text!r} in the pattern is no layer", f"did you mean {example}?")
     return Step(text, kind, number, kernel)
 
 
 # ------------------------------------------------------------------------------------------------------------- layers
-def laid(pattern: str, input: tuple[int, int, int]) -> list[Laid]:
-    """The layers of a pattern for images (c, h, w), with their output sizes from the formulas.
+def build_layers(pattern: str, input: tuple[int, int, int]) -> list[BuiltLayer]:
+    """The layers of a pattern for images (c, h, w), with their output sizes computed from formulas.
 
-    A flattening is put before the first dense layer. UsageError names the layer that cannot be there, or for which too
-    few pixels are left, and the smallest image that would do.
+    A Flatten is inserted before the first dense layer. UsageError for a layer in the wrong place, or with too few pixels
+    left, with the smallest image that is large enough.
     """
     if min(input) < 1:
-        raise UsageError(f"an image of {'x'.join(map(str, input))} has no pixels", "input=(c, h, w), each at least 1")
+        raise UsageError(
+            f"an image of {'x'.join(map(str, input))} has no pixels", "pass input=(c, h, w), each at least 1"
+        )
     shape: Shape = input
-    layers: list[Laid] = []
-    named = steps(pattern)
-    for number, step in enumerate(named, 1):
-        _require_place(named, number, shape)
+    layers: list[BuiltLayer] = []
+    sequence_steps = steps(pattern)
+    for number, step in enumerate(sequence_steps, 1):
+        _require_place(sequence_steps, number, shape)
         if step.kind == "FC" and len(shape) == 3:
             shape = (math.prod(shape),)
-            layers.append(Laid(nn.Flatten(), shape))
+            layers.append(BuiltLayer(nn.Flatten(), shape))
         layers.append(_LAYERS[step.kind](step, shape))
         shape = layers[-1].output
     return layers
 
 
-def _require_place(named: list[Step], number: int, shape: Shape) -> None:
-    """UsageError unless the layer of that number can read such an output of those before it."""
-    step = named[number - 1]
+def _require_place(sequence_steps: list[Step], number: int, shape: Shape) -> None:
+    """UsageError unless layer `number` of the pattern can read an output of this shape."""
+    step = sequence_steps[number - 1]
     where = f"{step.text} (layer {number} of the pattern)"
     if step.kind in ("CONV", "POOL") and len(shape) == 1:
-        raise UsageError(f"{where} needs maps, but a dense layer has read them", "put it before the first FC")
+        raise UsageError(f"{where} needs maps, but follows a dense layer", "put it before the first FC")
     if step.kind == "CONV" and (step.kernel or 3) % 2 == 0:
-        raise UsageError(f"{where} has no equal padding on both sides", "use an odd kernel")
-    if step.kind == "SOFTMAX" and (len(shape) == 3 or number < len(named)):
+        raise UsageError(f"{where} cannot be padded equally on both sides", "use an odd kernel")
+    if step.kind == "SOFTMAX" and (len(shape) == 3 or number < len(sequence_steps)):
         raise UsageError(f"{where} turns scores into probabilities", "put it last, behind an FC")
     if step.kind == "POOL" and min(shape[1:]) < (step.number or 2):
-        least = math.prod(each.number or 2 for each in named if each.kind == "POOL")
+        least = math.prod(each.number or 2 for each in sequence_steps if each.kind == "POOL")
         raise UsageError(
             f"{where} needs {step.number or 2} pixels a side, and {shape[1]}x{shape[2]} are left",
-            f"the pattern needs images of at least {least}x{least}",
+            f"use images of at least {least}x{least}",
         )
 
 
-def _convolution(step: Step, shape: Shape) -> Laid:
+def _convolution(step: Step, shape: Shape) -> BuiltLayer:
     maps, kernel = step.number or 0, step.kernel or 3
     padding = same_padding(kernel)
     sides = (output_size(side, kernel, padding=padding) for side in shape[1:])
-    return Laid(nn.Conv2d(shape[0], maps, kernel, padding=padding), (maps, *sides))
+    return BuiltLayer(nn.Conv2d(shape[0], maps, kernel, padding=padding), (maps, *sides))
 
 
-def _pool(step: Step, shape: Shape) -> Laid:
+def _pool(step: Step, shape: Shape) -> BuiltLayer:
     window = step.number or 2
     sides = (output_size(side, window, stride=window) for side in shape[1:])
-    return Laid(nn.MaxPool2d(window), (shape[0], *sides))
+    return BuiltLayer(nn.MaxPool2d(window), (shape[0], *sides))
 
 
-def _dense(step: Step, shape: Shape) -> Laid:
+def _dense(step: Step, shape: Shape) -> BuiltLayer:
     units = step.number or 0
-    return Laid(nn.Linear(shape[0], units), (units,))
+    return BuiltLayer(nn.Linear(shape[0], units), (units,))
 
 
-def _activation(step: Step, shape: Shape) -> Laid:
-    return Laid(ACTIVATIONS[step.kind.lower()](), shape)
+def _activation(step: Step, shape: Shape) -> BuiltLayer:
+    return BuiltLayer(ACTIVATIONS[step.kind.lower()](), shape)
 
 
-def _softmax(step: Step, shape: Shape) -> Laid:
-    return Laid(nn.Softmax(1), shape)
+def _softmax(step: Step, shape: Shape) -> BuiltLayer:
+    return BuiltLayer(nn.Softmax(1), shape)
 
 
-_LAYERS: dict[str, Callable[[Step, Shape], Laid]] = {
+_LAYERS: dict[str, Callable[[Step, Shape], BuiltLayer]] = {
     "CONV": _convolution,
     "POOL": _pool,
     "FC": _dense,
@@ -156,7 +158,7 @@ _LAYERS: dict[str, Callable[[Step, Shape], Laid]] = {
 
 
 def sequence(pattern: str, input: tuple[int, int, int]) -> nn.Sequential:
-    """The network that a pattern names, for images (c, h, w); weights from He's Gaussian. UsageError as `laid`."""
-    network = nn.Sequential(*(layer.module for layer in laid(pattern, input)))
+    """The network of a pattern for images (c, h, w), with He's initialisation. UsageError as in `build_layers`."""
+    network = nn.Sequential(*(layer.module for layer in build_layers(pattern, input)))
     initialise(network, "he")
     return network

@@ -1,18 +1,19 @@
-"""VGG: Simonyan & Zisserman 2014, arXiv:1409.1556. Nothing but 3x3s: two see what a 5x5 sees, three what a 7x7 sees.
+"""VGG: Simonyan & Zisserman 2014, arXiv:1409.1556. Only 3x3s: two have the field of a 5x5, three that of a 7x7.
 
-    stage         A    B    C            D    E     each ends in a 2x2 max-pooling
+    stage         A    B    C            D    E     each ends in 2x2 max-pooling
     64            1    2    2            2    2
     128           1    2    2            2    2
     256           2    2    2 and a 1x1  3    4
     512           2    2    2 and a 1x1  3    4
     512           2    2    2 and a 1x1  3    4
-    name          11   13   16c          16   19    weight layers, with three dense ones: 4096, 4096, classes
+    name          11   13   16c          16   19    weight layers, including three dense ones: 4096, 4096, classes
 
-Parameter names are torchvision's but for the trunk's (`as_torchvision`), so its weights load with strict=True. As there,
-the `_bn` variants normalise after each convolution (Ioffe & Szegedy 2015; the paper does not), a last map of another size
-is averaged to 7x7 (the paper turns dense layers into convolutions instead: `fcn`), and weights start from He's Gaussian of
-variance 2 / fan-out, in dense layers from one of deviation 0.01 (the paper starts the deep ones from A's). `vgg11_lrn` is
-the paper's A-LRN: AlexNet's response normalisation after the first ReLU, which did not help.
+Parameter names are torchvision's except for the trunk's (`as_torchvision`), so its weights load with strict=True. As
+there, the `_bn` variants normalise after each convolution (Ioffe & Szegedy 2015; the paper does not), a last map of
+another size is average-pooled to 7x7 (the paper turns dense layers into convolutions: `fcn`), and weights are
+initialised from He's Gaussian of variance 2 / fan-out, dense layers from deviation 0.01 (the paper initialises deep
+nets from A's weights). `vgg11_lrn` is the paper's A-LRN: AlexNet's response normalisation after the first ReLU, which
+did not help.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sightline.models.catalogue import MODELS
 from sightline.models.renaming import features_as_trunk
 from sightline.models.sizes import require_at_least
 
-# the side of each convolution's kernel, stage by stage
+# kernel sizes of the convolutions, stage by stage
 Plan = tuple[tuple[int, ...], ...]
 A: Plan = ((3,), (3,), (3, 3), (3, 3), (3, 3))
 B: Plan = ((3, 3),) * 5
@@ -40,7 +41,7 @@ CHANNELS = (64, 128, 256, 512, 512)
 
 
 class Pyramid(nn.Sequential):
-    """All layers in one row, as torchvision numbers them; answers with the maps behind the five poolings."""
+    """All layers in sequence, as torchvision numbers them; returns the maps after the five poolings."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Maps after the five poolings: (b, 64, h/2, w/2) … (b, 512, h/32, w/32)."""
@@ -83,13 +84,13 @@ def paper_names(trunk: Pyramid, classifier: nn.Sequential) -> dict[str, str]:
 
 
 class VGG(nn.Module):
-    """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32 and, last, the dense layers' vector.
+    """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32 and the vector of the dense layers.
 
     batch_norm     after each convolution
-    lrn            response normalisation at the end of the first stage
-    dense          widths of the dense layers before the head; with none the head reads the last map's mean
-    dropout        share of the dense layers' units that are dropped
-    small_images   for images of about 32 pixels: the first dense layer reads the last map's mean, not 7x7 of it
+    lrn            local response normalisation at the end of the first stage
+    dense          widths of the dense layers before the head; without any the head reads the last map's mean
+    dropout        rate of dropping units of the dense layers
+    small_images   for images of about 32 pixels: the first dense layer reads the last map's mean instead of 7x7 places
     """
 
     def __init__(

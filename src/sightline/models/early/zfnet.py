@@ -1,19 +1,20 @@
 """ZFNet: Zeiler & Fergus 2013, arXiv:1311.2901, "Visualizing and understanding convolutional networks".
 
-What AlexNet became when its first layers were looked at: 7x7 filters at stride 2 instead of 11x11 at 4, and no groups.
+AlexNet, changed after visualising its first layers: 7x7 filters at stride 2 instead of 11x11 at 4, and no groups.
 
     224 → conv1 7x7/2 → 110 → pool 3x3/2 → 55 → conv2 5x5/2 → 26 → pool → 13 → three 3x3 → 13 → pool → 6
 
     zfnet         96, 256, 384, 384, 256     their figure 3
     zfnet_wide    96, 256, 512, 1024, 512    variant (b) of their table
 
-The paper prints these sizes, but no padding. conv1 gives 110 if padded by 1 (of the right and lower frame nothing is
-reached), conv2 gives 26 unpadded, and a pooling makes 55 of 110 and 13 of 26 if its last window may hang over the edge by
-one pixel, as in cuda-convnet. "Contrast normalisation across feature maps", behind the first two poolings, is read as
-AlexNet's local response normalisation, with its constants. A last map of another size is averaged to 6x6.
+The paper prints these sizes, but no padding. conv1 gives 110 if padded by 1 (whose right and lower border are never
+reached), conv2 gives 26 without padding, and pooling gives 55 from 110 and 13 from 26 if its last window may overlap
+the edge by one pixel, as in cuda-convnet. "Contrast normalisation across feature maps", after the first two poolings,
+is interpreted as AlexNet's local response normalisation, with its constants. A last map of another size is
+average-pooled to 6x6.
 
-Weights start from a Gaussian of deviation 0.01, biases from 0. What belongs to training is not here: the paper also
-rescales each first-layer filter whose root mean square exceeds 0.1.
+Weights are initialised from a Gaussian of deviation 0.01, biases from 0. The paper also rescales each first-layer
+filter whose root mean square exceeds 0.1; that belongs to training and is not here.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from sightline.models.sizes import require_at_least
 
 
 class ZFNet(nn.Module):
-    """Maps images to class scores, or to maps at strides 4, 16, 32 and, last, the dense layers' vector.
+    """Maps images to class scores, or to maps at strides 4, 16, 32 and the vector of the dense layers.
 
     dense          widths of fc6 and fc7
-    dropout        share of the dense layers' units that are dropped
-    small_images   for images of about 32 pixels: conv1 and conv2 keep the size, fc6 reads 4x4 places, not 6x6, and weights
-                   start from He's Gaussian (from the paper's, the loss on scikit-learn's digits stayed for 160 steps of 32)
+    dropout        rate of dropping units of the dense layers
+    small_images   for images of about 32 pixels: conv1 and conv2 keep the size, fc6 reads 4x4 places instead of 6x6, and He's
+                   initialisation (with the paper's the loss on scikit-learn's digits did not move for 160 steps of 32)
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class ZFNet(nn.Module):
         side, cells = (32, 4) if small_images else (224, 6)
         stride, padding1, padding2 = (1, 3, 2) if small_images else (2, 1, 0)
         self.input_size = (in_channels, side, side)
-        self.smallest = 8 if small_images else 47  # so that the last pooling still has two pixels to step over
+        self.smallest = 8 if small_images else 47  # the last pooling then reads two pixels
         self.channels = (96, 256, c5, dense[1])
         self.conv1 = nn.Conv2d(in_channels, 96, 7, stride=stride, padding=padding1)
         self.conv2 = nn.Conv2d(96, 256, 5, stride=stride, padding=padding2)

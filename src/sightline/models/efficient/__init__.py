@@ -1,1 +1,1 @@
-"""Networks made for few multiply-adds."""
+"""Networks designed for few multiply-adds."""

@@ -1,4 +1,5 @@
-"""EfficientNet: Tan & Le 2019, arXiv:1905.11946. One searched network, B0, and B0 scaled three ways at once.
+"""EfficientNet: Tan & Le 2019, arXiv:1905.11946. B0, found by architecture search, and B0 scaled in depth, width and
+resolution.
 
     stage   operator                     input       channels   layers
     1       conv 3x3, stride 2           224 x 224         32        1
@@ -13,7 +14,7 @@
 
 16 MBConv; 5,288,548 parameters; 385,814,752 multiply-adds, of which 627,200 are the dense layers of squeeze and excite.
 
-Published coefficients, and the φ of `compound_scaling` that they are near to (the paper prints none):
+Published coefficients, and the nearest φ of `compound_scaling` (the paper prints none):
 
     variant      B0    B1    B2    B3    B4    B5    B6    B7
     width       1.0   1.0   1.1   1.2   1.4   1.6   1.8   2.0
@@ -21,11 +22,12 @@ Published coefficients, and the φ of `compound_scaling` that they are near to (
     resolution  224   240   260   300   380   456   528   600
     φ             0    ½     1     2    3.5    5     6     7
 
-Widths and resolutions are within 5 % of the formula's; depths fall behind it, from B5 on by 12 to 14 %.
+Widths and resolutions are within 5 % of the formula; depths are lower, from B5 on by 12 to 14 %.
 
-Parameter names are torchvision's but for the trunk's (`as_torchvision`), so its weights load with strict=True. As there,
-strides pad both sides alike, B0 to B4 have torch's batch norms (the authors', ε = 1e-3 and momentum 0.01, are B5's to
-B7's), and weights start from He's Gaussian of variance 2 / fan-out, the head's uniform between ±1 / √classes.
+Parameter names are torchvision's except for the trunk's (`as_torchvision`), so its weights load with strict=True. As
+there, strided layers pad both sides equally, B0 to B4 have torch's batch-norm constants (the authors', ε = 1e-3 and
+momentum 0.01, are B5's to B7's), and weights are initialised from He's Gaussian of variance 2 / fan-out, the head
+uniformly between ±1 / √classes.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ from sightline.models.sizes import require_at_least
 
 
 class Scaling(NamedTuple):
-    """Factors on a network's layers, channels, side of the image, and so on its multiply-adds."""
+    """Factors on the number of layers, the channels, the side of the image, and the multiply-adds that follow."""
 
     depth: float
     width: float
@@ -58,17 +60,17 @@ class Scaling(NamedTuple):
 
 
 def compound_scaling(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1.15) -> Scaling:
-    """α^φ deeper, β^φ wider and γ^φ larger images: (α β² γ²)^φ times the work, which is about 2^φ.
+    """Compound scaling: depth α^φ, width β^φ, resolution γ^φ, hence (α β² γ²)^φ ≈ 2^φ times the multiply-adds.
 
-    UsageError for a factor below 1: the network would shrink in one way while it grows in the others.
+    UsageError for a factor below 1, which would shrink one dimension while the others grow.
     """
     if min(alpha, beta, gamma) < 1:
-        raise UsageError(f"alpha={alpha}, beta={beta}, gamma={gamma} do not all scale up", "factors of at least 1")
+        raise UsageError(f"alpha={alpha}, beta={beta}, gamma={gamma} do not all scale up", "use factors of at least 1")
     return Scaling(alpha**phi, beta**phi, gamma**phi, (alpha * beta**2 * gamma**2) ** phi)
 
 
 class Stage(NamedTuple):
-    """A row of the table: `layers` blocks, of which the first strides."""
+    """A row of the table: `layers` blocks, the first of them strided."""
 
     expansion: int
     kernel: int
@@ -77,7 +79,7 @@ class Stage(NamedTuple):
     layers: int
 
     def scaled(self, width: float, depth: float) -> Stage:
-        """Channels to the nearest multiple of 8, never below 90 % of what was asked; layers rounded up."""
+        """The scaled stage: channels to the nearest multiple of 8, never below 90 % of the product; layers rounded up."""
         return self._replace(channels=whole_channels(self.channels * width), layers=math.ceil(self.layers * depth))
 
 
@@ -91,11 +93,11 @@ STAGES = (
     Stage(expansion=6, kernel=5, stride=2, channels=192, layers=4),
     Stage(expansion=6, kernel=3, stride=1, channels=320, layers=1),
 )
-LAST_AT_A_SIZE = (1, 2, 3, 5, 8)  # of the trunk, whose stem is 0
+LAST_AT_A_SIZE = (1, 2, 3, 5, 8)  # indices in the trunk of the last stage at each size; 0 is the stem
 
 
 class Published(NamedTuple):
-    """What makes a variant: three coefficients, and what torchvision trains it with."""
+    """A variant: three scaling coefficients, and torchvision's training constants."""
 
     width: float
     depth: float
@@ -118,11 +120,11 @@ PUBLISHED = (
 
 
 class EfficientNet(nn.Module):
-    """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32, the last behind the 1x1 convolution.
+    """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32, the last one after the 1x1 convolution.
 
-    dropout            share of the vector's units that are dropped before the head; "published": the variant's
-    stochastic_depth   rate at which the last blocks would be skipped; it grows from 0 at the first, block by block
-    small_images       for images of about 32 pixels: stem and stage 3 do not stride, so maps are at 1, 1, 2, 4, 8
+    dropout            rate of dropping units before the head; "published": the variant's
+    stochastic_depth   limit of the rate of skipping a block, which rises linearly from 0 at the first block
+    small_images       for images of about 32 pixels: stem and stage 3 without stride, so maps are at 1, 1, 2, 4, 8
     """
 
     def __init__(
@@ -141,22 +143,22 @@ class EfficientNet(nn.Module):
             require_share(rate)
         side = 32 if small_images else published.resolution
         self.input_size = (in_channels, side, side)
-        self.smallest = 5 if small_images else 17  # so that the last stride still has two pixels to step over
+        self.smallest = 5 if small_images else 17  # the last strided layer then reads two pixels
         norm = partial(nn.BatchNorm2d, eps=published.eps, momentum=published.momentum)
         stages = [stage.scaled(published.width, published.depth) for stage in STAGES]
         if small_images:
             stages[1] = stages[1]._replace(stride=1)
 
         blocks = sum(stage.layers for stage in stages)
-        inputs, built = whole_channels(STEM * published.width), 0
+        inputs, index = whole_channels(STEM * published.width), 0
         trunk = [convolution(in_channels, inputs, 3, stride=1 if small_images else 2, norm=norm)]
         for stage in stages:
             make = partial(MBConv, kernel=stage.kernel, expansion=stage.expansion, norm=norm)
             row = nn.Sequential()
             for _ in range(stage.layers):
-                stride, drop = 1 if row else stage.stride, stochastic_depth * built / blocks
+                stride, drop = 1 if row else stage.stride, stochastic_depth * index / blocks
                 row.append(make(inputs, stage.channels, stride=stride, drop=drop))
-                inputs, built = stage.channels, built + 1
+                inputs, index = stage.channels, index + 1
             trunk.append(row)
         width = 4 * inputs
         self.trunk = nn.Sequential(*trunk, convolution(inputs, width, 1, norm=norm))
@@ -195,7 +197,7 @@ _TIMM = {
     "classifier": "classifier.1",
 }
 _TIMM_EXCITE = {"se.conv_reduce": "fc1", "se.conv_expand": "fc2"}
-_TIMM_BLOCKS = {  # the layers of a block of the first stage, which does not expand, and of the others
+_TIMM_BLOCKS = {  # layers of a block in the first stage, which does not expand, and in the others
     True: {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "2.0", "bn2": "2.1"}
     | {k: f"1.{v}" for k, v in _TIMM_EXCITE.items()},
     False: {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "conv_pwl": "3.0", "bn3": "3.1"}
@@ -217,12 +219,12 @@ def _from_timm(key: str) -> str:
 
 
 def unlike_timm(network: EfficientNet) -> str:
-    """What to say where timm's weights are in this network."""
+    """The note for timm's weights in this network."""
     eps = next(module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d))
-    said = "they are timm's: its efficientnet_… answer as here"
+    note = "these are timm's weights: its efficientnet_… give the same outputs"
     if eps != 1e-5:
-        said += f" but for their norms' ε of 1e-5, which is {eps:g} here"
-    return f"{said}; its tf_… pad one side more than the other, and do not"
+        note += f" except for the ε of their norms, 1e-5, which is {eps:g} here"
+    return f"{note}; its tf_… do not, as they pad one side more than the other"
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

@@ -1,4 +1,5 @@
-"""MobileNet v1: Howard et al. 2017, arXiv:1704.04861. A 3x3, then thirteen separable convolutions, a mean, a linear head.
+"""MobileNet v1: Howard et al. 2017, arXiv:1704.04861. A 3x3, then thirteen separable convolutions, a mean, a linear
+head.
 
     stride   channels      separable convolutions
     2        32 → 64       1, behind the first 3x3
@@ -7,16 +8,17 @@
     16       512           6
     32       1024          2
 
-28 layers, depthwise and 1x1 counted apart. `width` thins every layer; the paper's second multiplier, of the resolution, is a
-smaller image. With norms, in millions of parameters and of multiply-adds at 224x224:
+28 layers, counting depthwise and 1x1 separately. `width` scales the channels of every layer; the paper's second
+multiplier, of the resolution, is a smaller image. With norms, in millions of parameters and of multiply-adds at
+224x224:
 
     width    1             0.75          0.5           0.25
              4.23, 568.7   2.59, 325.4   1.33, 149.5   0.47, 41.0
 
-The paper's table prints stride 2 at the last depthwise convolution; the size in its next row says 1. Its text rectifies by
-ReLU, which is done here unless `activation` says otherwise; the code that its authors published, and timm, cap at 6. Padding
-is one zero on each side, as in timm. The paper does not say where weights start: convolutions from He's Gaussian of variance
-2 / fan-in, norms from 1 and 0, the head as torch's Linear does.
+The paper's table prints stride 2 at the last depthwise convolution, but the size in its next row implies 1. Its text
+uses ReLU, the default here; the code that its authors published, and timm, use ReLU6 (`activation`). Padding is one
+zero on each side, as in timm. The paper gives no initialisation: convolutions use He's Gaussian of variance 2 / fan-in,
+norms 1 and 0, the head torch's default.
 """
 
 from __future__ import annotations
@@ -42,9 +44,9 @@ CHANNELS = (64, 128, 256, 512, 1024)
 class MobileNet(nn.Module):
     """Maps images to class scores, or to maps at strides 2, 4, 8, 16, 32.
 
-    width          of every layer, as a share of the published channels; none has fewer than 8
-    activation     relu as in the paper's text, or relu6 as in its authors' code and in timm
-    small_images   the first two strides are left out, for images of about 32 pixels: 1, 1, 2, 4, 8
+    width          multiplier of the published channels; no layer has fewer than 8
+    activation     relu as in the paper's text, or relu6 as in its authors' code and timm
+    small_images   for images of about 32 pixels: the first two strides are 1, so maps are at 1, 1, 2, 4, 8
     """
 
     def __init__(
@@ -58,9 +60,9 @@ class MobileNet(nn.Module):
     ) -> None:
         super().__init__()
         if width <= 0:
-            raise UsageError(f"width={width} leaves nothing", "a share above 0, such as 0.5")
+            raise UsageError(f"width={width} leaves nothing", "use a multiplier above 0, such as 0.5")
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
-        self.smallest = 5 if small_images else 17  # so that the last stride still has two pixels to step over
+        self.smallest = 5 if small_images else 17  # the last strided layer then reads two pixels
         first, *channels = (max(round(width * c), 8) for c in (32, *CHANNELS))
         self.channels = tuple(channels)
         self.conv1, self.bn1 = conv3x3(in_channels, first, 1 if small_images else 2), nn.BatchNorm2d(first)
@@ -116,10 +118,10 @@ def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unlike_timm(network: MobileNet) -> str:
-    """What to say where timm's weights are in this network."""
+    """The note for timm's weights in this network."""
     if isinstance(network.relu, nn.ReLU6):
         return ""
-    return "they learned with activations that stop at 6; activation=relu6 answers as timm does"
+    return "they were trained with ReLU6; set activation=relu6 to get timm's outputs"
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

@@ -1,1 +1,1 @@
-"""Networks that score every pixel, and the trunks that they stand on."""
+"""Segmentation networks, and the classifier trunks that they use."""

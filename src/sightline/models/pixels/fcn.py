@@ -3,14 +3,14 @@
     fcn_resnet50, fcn_resnet101   torchvision's: a ResNet whose last two stages dilate (stride 8), one 3x3 head, bilinear
     fcn32s, fcn16s, fcn8s         the paper's: VGG-16 whose dense layers are convolutions, scores added from stride 16, 8
 
-The first keep torchvision's parameter names; with `aux` a second head on the stage before is trained along (Zhao et al.
-2016, arXiv:1612.01105), as in all its published weights.
+The former keep torchvision's parameter names; with `aux` a second head on the stage before is trained along (Zhao et
+al. 2016, arXiv:1612.01105), as in all its published weights.
 
-The second differ from the paper: where it pads the image by 100 pixels, so that the 7x7 of fc6 has something to see, fc6
-is padded, and images are filled up to a multiple of 32; the last transposed convolution, which the paper fixes to bilinear,
-only starts there, one filter a class. As in the paper the skips' scores start from 0, the other transposed ones from
-bilinear. The score layer starts from a Gaussian of deviation 0.01 (the paper: 0, after pre-training), so that the first
-step already teaches the trunk.
+The latter differ from the paper. Where it pads the image by 100 pixels, so that the 7x7 of fc6 fits, here fc6 is
+padded, and images are filled up to a multiple of 32. The last transposed convolution, which the paper fixes to
+bilinear, is only initialised so, with one filter for each class. As in the paper the skips' scores are initialised to
+0, the other transposed convolutions to bilinear. The score layer is initialised from a Gaussian of deviation 0.01 (the
+paper: 0, after pre-training), so that gradient reaches the trunk in the first step.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.layers.convolution.upsampling import bilinear_start
+from sightline.layers.convolution.upsampling import bilinear_upsampler
 from sightline.layers.initialise import initialise
 from sightline.models.catalogue import MODELS
 from sightline.models.early.vgg import D, stages
 from sightline.models.residual.resnet import Bottleneck, Norm, ResNet, norm2d
 from sightline.models.sizes import require_channels
 
-from .backbones import padded, require_classes
+from .backbones import pad_to_multiple, require_classes
 
 
 class WithAuxiliary(NamedTuple):
-    """What a network with an auxiliary head answers while it trains: two sets of scores of every pixel."""
+    """The output in training mode with an auxiliary head: two sets of scores of every pixel."""
 
     scores: Float[Tensor, "b k h w"]
     auxiliary: Float[Tensor, "b k h w"]
@@ -46,9 +46,9 @@ def head(inputs: int, classes: int, norm: Norm) -> nn.Sequential:
 
 
 class DilatedFCN(nn.Module):
-    """Class scores at an eighth of the image's height and width, enlarged to its own.
+    """Class scores at an eighth of the image's height and width, resized to the image.
 
-    aux    a second head on the third stage, which speaks while training
+    aux    a second head on the third stage, used in training mode only
     """
 
     def __init__(
@@ -70,21 +70,21 @@ class DilatedFCN(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"] | WithAuxiliary:
         """Class scores of every pixel, (b, num_classes, h, w); `WithAuxiliary` in training mode with `aux`."""
         *_, c4, c5 = self.backbone.features(x)  # (b, 1024, h/8, w/8), (b, 2048, h/8, w/8)
-        scores = enlarged(self.classifier(c5), x)
+        scores = resize_to(self.classifier(c5), x)
         if self.training and self.aux_classifier is not None:
-            return WithAuxiliary(scores, enlarged(self.aux_classifier(c4), x))
+            return WithAuxiliary(scores, resize_to(self.aux_classifier(c4), x))
         return scores
 
 
-def enlarged(scores: Float[Tensor, "b k i j"], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+def resize_to(scores: Float[Tensor, "b k i j"], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
     """Scores resized bilinearly to the height and width of the image `x`."""
     return F.interpolate(scores, size=x.shape[2:], mode="bilinear", align_corners=False)
 
 
 class VGGFCN(nn.Module):
-    """VGG-16 read as a convolution: scores at stride 32, brought up to `finest` with the help of earlier maps' scores.
+    """VGG-16 as a convolution: scores at stride 32, upsampled to stride `finest`, adding scores of earlier maps.
 
-    finest    8, 16 or 32: the stride at which the last enlargement starts
+    finest    8, 16 or 32: the stride from which the last upsampling goes to the image's size
     width     channels of fc6 and fc7
     """
 
@@ -107,8 +107,8 @@ class VGGFCN(nn.Module):
         self.score = nn.Conv2d(width, num_classes, 1)
         levels = {8: 2, 16: 1, 32: 0}[finest]
         self.skips = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in (512, 256)[:levels])  # of strides 16, 8
-        self.ups = nn.ModuleList(bilinear_start(num_classes, 2, mixing=True) for _ in self.skips)
-        self.last = bilinear_start(num_classes, finest)
+        self.ups = nn.ModuleList(bilinear_upsampler(num_classes, 2, mixing=True) for _ in self.skips)
+        self.last = bilinear_upsampler(num_classes, finest)
         for part, start in ((self.fc6, "he_out"), (self.fc7, "he_out"), (self.score, "normal"), (self.skips, "zeros")):
             initialise(part, start)
 
@@ -116,7 +116,7 @@ class VGGFCN(nn.Module):
         """Class scores of every pixel, (b, num_classes, h, w)."""
         require_channels(x, self.input_size[0])
         height, width = x.shape[2:]
-        _, _, c3, c4, c5 = self.trunk(padded(x, 32))
+        _, _, c3, c4, c5 = self.trunk(pad_to_multiple(x, 32))
         y = self.drop(self.relu(self.fc6(c5)))  # (b, width, h/32, w/32)
         y = self.drop(self.relu(self.fc7(y)))  # (b, width, h/32, w/32)
         y = self.score(y)  # (b, k, h/32, w/32)

@@ -1,20 +1,20 @@
 """The One Hundred Layers Tiramisu: Jégou, Drozdzal, Vazquez, Romero & Bengio 2016, arXiv:1611.09326. A U-Net of dense
-blocks (Huang et al. 2016, arXiv:1608.06993): each layer reads all that its block has made and adds `growth` maps.
+blocks (Huang et al. 2016, arXiv:1608.06993): each layer reads all maps of its block so far and adds `growth` maps.
 
     variant       layers of the blocks            growth   learned     with norms' statistics   the paper's
     tiramisu56    4 4 4 4 4 - 4 - 4 4 4 4 4           12   1,376,795   1,397,963                1.5 M
     tiramisu67    5 5 5 5 5 - 5 - 5 5 5 5 5           16   3,463,243   3,502,923                3.5 M
     tiramisu103   4 5 7 10 12 - 15 - 12 10 7 5 4      16   9,322,091   9,425,163                9.4 M
 
-The numbers (3 channels, 11 classes) follow from the paper's tables 1 and 2 with a bias in every convolution. Two of the
-paper's three are met where the running means and variances are counted as parameters too; its smallest is not.
+The counts (3 channels, 11 classes) follow from the paper's tables 1 and 2 with a bias in every convolution. Two of the
+paper's three are matched if running means and variances are counted as parameters too; its smallest is not.
 
-On the way down a block's input goes on beside what it made; on the way up only what it made is enlarged, or the maps
-would be too many. Dropout 0.2 follows every convolution of a layer and of a transition down. Its table prints 578 maps
-where its own rule gives 576.
+On the way down a block's input is passed on beside its output; on the way up only the output is upsampled, or the
+number of maps would grow too large. Dropout 0.2 follows every convolution of a layer and of a transition down. The
+paper's table prints 578 maps where its own rule gives 576.
 
-Where we differ: images are filled up with zeros to a multiple of 32 (the paper's crops fit anyway), and He's start is
-Gaussian, not uniform.
+Where we differ: images are padded with zeros to a multiple of 32 (the paper's crops fit anyway), and He's
+initialisation is Gaussian, not uniform.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sightline.layers.initialise import initialise
 from sightline.models.catalogue import MODELS
 from sightline.models.sizes import require_channels
 
-from .backbones import padded, require_classes
+from .backbones import pad_to_multiple, require_classes
 
 
 def layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
@@ -40,7 +40,7 @@ def layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequenti
 
 
 class Dense(nn.Module):
-    """A dense block: (b, inputs, h, w) → the maps it makes, (b, layers · growth, h, w)."""
+    """A dense block: (b, inputs, h, w) → its new maps, (b, layers · growth, h, w)."""
 
     def __init__(self, inputs: int, layers: int, growth: int, dropout: float) -> None:
         super().__init__()
@@ -57,7 +57,8 @@ class Dense(nn.Module):
 class Tiramisu(nn.Module):
     """FC-DenseNet. `blocks` are the layers of each block on the way down; the way up mirrors them.
 
-    growth    maps that each layer adds; first: maps of the first convolution
+    growth    new maps of each layer
+    first     maps of the first convolution
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Tiramisu(nn.Module):
         """Class scores of every pixel, (b, num_classes, h, w)."""
         require_channels(x, self.input_size[0])
         height, width = x.shape[2:]
-        x = self.first(padded(x, self.multiple))  # (b, first, h, w)
+        x = self.first(pad_to_multiple(x, self.multiple))  # (b, first, h, w)
         beside = []
         for block, shrink in zip(self.down, self.shrink, strict=True):
             beside.append(torch.cat([x, block(x)], 1))

@@ -1,15 +1,15 @@
 """U-Net: Ronneberger, Fischer & Brox 2015, arXiv:1505.04597.
 
-A path down of 3x3 pairs and max-pooling, a path up of 2x2 transposed convolutions, and at every size the map on the way
-down put beside the one on the way up. `unet` is the paper's; `unet_resnet18` and its like come down through the trunk
-of a classifier.
+A contracting path of 3x3 pairs and max-pooling, an expanding path of 2x2 transposed convolutions, and at every size the
+map of the former concatenated to that of the latter. `unet` is the paper's; `unet_resnet18` and the like contract by
+the trunk of a classifier.
 
-As published (`padding="valid"`) no 3x3 is padded: the maps on the way down are cut to size, and the image is mirrored by
-92 pixels on each side, so that every pixel of the answer has seen a whole surrounding. By default 3x3s are padded with
-zeros ("same"), as nearly all later ones do: half the work, and images may be smaller than the mirror needs. The paper
-drops units at the end of the way down, without a rate; here only if `dropout` is set. Its loss weights, which part
-touching cells, belong to the data, not to the network. Transposed convolutions start from variance 1 / in, not 2 / in:
-nothing rectifies behind them.
+As published (`padding="valid"`) no 3x3 is padded: maps of the contracting path are cropped, and the image is mirrored
+by 92 pixels on each side, so that every output pixel has its full context. By default 3x3s are zero-padded ("same"), as
+in nearly all later implementations: half the work, and images may be smaller than the mirror needs. The paper drops
+units at the end of the contracting path but gives no rate; here only if `dropout` is set. Its loss weights, which
+separate touching cells, belong to the data. Transposed convolutions are initialised with variance 1 / in instead of 2 /
+in, because no ReLU follows them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from sightline.models.residual.resnet import norm2d
 from sightline.models.sizes import require_at_least, require_channels
 
 from .backbones import backbone as trunk
-from .backbones import padded, require_classes, strides
+from .backbones import pad_to_multiple, require_classes, strides
 
 Norm = Literal["none", "batch", "group"]
 Up = Literal["transposed", "bilinear", "nearest"]
 
 
 class Pair(nn.Sequential):
-    """Two 3x3, each with its norm and a ReLU."""
+    """Two 3x3 convolutions, each followed by a norm and a ReLU."""
 
     def __init__(self, inputs: int, outputs: int, *, norm: Norm, padding: int = 1) -> None:
         layers: list[nn.Module] = []
@@ -46,8 +46,8 @@ class Pair(nn.Sequential):
         super().__init__(*layers)
 
 
-def doubled(inputs: int, outputs: int, up: Up) -> nn.Module:
-    """Twice the height and width: a learned 2x2 of stride 2, or a fixed rule and a 1x1 that changes the channels."""
+def upsampler(inputs: int, outputs: int, up: Up) -> nn.Module:
+    """Twice the height and width: a learned 2x2 of stride 2, or fixed interpolation and a 1x1 that changes the channels."""
     if up == "transposed":
         layer = nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
         nn.init.normal_(layer.weight, std=inputs**-0.5)  # every output is one tap of each input
@@ -63,7 +63,7 @@ class UNet(nn.Module):
 
     width      channels of the finest maps; they double with each of the `depth` poolings
     padding    of the 3x3s: "same", or the paper's "valid" with a mirrored border
-    dropout    share of units dropped in the two coarsest maps
+    dropout    rate of dropping channels of the two coarsest maps
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class UNet(nn.Module):
         reads = [in_channels, *channels[:-1]]
         self.down = nn.ModuleList(Pair(i, o, norm=norm, padding=border) for i, o in zip(reads, channels, strict=True))
         self.drop = nn.Dropout2d(dropout)
-        self.up = nn.ModuleList(doubled(2 * c, c, up) for c in reversed(channels[:-1]))
+        self.up = nn.ModuleList(upsampler(2 * c, c, up) for c in reversed(channels[:-1]))
         self.merge = nn.ModuleList(Pair(2 * c, c, norm=norm, padding=border) for c in reversed(channels[:-1]))
         self.head = nn.Conv2d(width, num_classes, 1)
         initialise(self, "he")
@@ -96,18 +96,18 @@ class UNet(nn.Module):
         """Class scores of every pixel, (b, num_classes, h, w)."""
         require_channels(x, self.input_size[0])
         height, width = x.shape[2:]
-        x = self._mirrored(x) if self.valid else padded(x, 2**self.depth)
+        x = self._mirrored(x) if self.valid else pad_to_multiple(x, 2**self.depth)
         maps = []
         for level, pair in enumerate(self.down):
             x = pair(F.max_pool2d(x, 2) if level else x)  # (b, width · 2^level, h / 2^level, w / 2^level)
             if level >= self.depth - 1:
                 x = self.drop(x)
             maps.append(x)
-        x = climbed(maps.pop(), maps, self.up, self.merge)  # (b, width, h, w)
+        x = climb(maps.pop(), maps, self.up, self.merge)  # (b, width, h, w)
         return self.head(x)[:, :, :height, :width]
 
     def _mirrored(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
-        """The paper's overlap tile: with n = 2^depth, an image of n·m + 4(n - 1) pixels gives n·(m - 4) - 4(n - 1)."""
+        """The paper's overlap-tile strategy: with n = 2^depth, n·m + 4(n - 1) input pixels give n·(m - 4) - 4(n - 1)."""
         n = 2**self.depth
         margin = 6 * n - 4
         require_at_least(x, self.input_size[0], margin + n)
@@ -116,7 +116,7 @@ class UNet(nn.Module):
 
 
 class BackboneUNet(nn.Module):
-    """A U-Net that comes down through a classifier's trunk. Above its finest map there is nothing to put beside.
+    """A U-Net that contracts by a classifier's trunk. At sizes above its finest map there is no skip connection.
 
     backbone   any classifier with a pyramid of maps
     width      channels of the maps at the image's own size; they double with each halving
@@ -142,9 +142,9 @@ class BackboneUNet(nn.Module):
         self.coarsest = steps[-1]
         beside = dict(zip(steps, self.trunk.channels, strict=True))  # stride → channels
         below, ups, merges = beside[self.coarsest], [], []
-        for level in reversed(range(self.coarsest.bit_length() - 1)):  # 2^level is the stride that is climbed to
+        for level in reversed(range(self.coarsest.bit_length() - 1)):  # 2^level is the stride of the output
             outputs = width * 2**level
-            ups.append(doubled(below, outputs, up))
+            ups.append(upsampler(below, outputs, up))
             merges.append(Pair(outputs + beside.get(2**level, 0), outputs, norm=norm))
             below = outputs
         self.up, self.merge = nn.ModuleList(ups), nn.ModuleList(merges)
@@ -155,15 +155,15 @@ class BackboneUNet(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
         """Class scores of every pixel, (b, num_classes, h, w)."""
         height, width = x.shape[2:]
-        maps = self.trunk.features(padded(x, self.coarsest))
-        x = climbed(maps.pop(), maps, self.up, self.merge)  # (b, width, h, w)
+        maps = self.trunk.features(pad_to_multiple(x, self.coarsest))
+        x = climb(maps.pop(), maps, self.up, self.merge)  # (b, width, h, w)
         return self.head(x)[:, :, :height, :width]
 
 
-def climbed(
+def climb(
     x: Float[Tensor, "b c h w"], maps: list[Tensor], ups: nn.ModuleList, merges: nn.ModuleList
 ) -> Float[Tensor, "b d i j"]:
-    """From the coarsest map back up, each of `maps` (fine to coarse), cut to the middle, beside its equal in size."""
+    """The expanding path: upsample, concatenate the matching one of `maps` (fine to coarse, cropped to its centre), merge."""
     beside = list(reversed(maps))
     for up, merge in zip(ups, merges, strict=True):
         x = up(x)

@@ -1,5 +1,5 @@
-"""DenseNet: Huang, Liu, van der Maaten & Weinberger 2016, arXiv:1608.06993. Each layer reads all earlier maps of its block
-and adds `growth` of its own, so the loss reaches every layer by a short way.
+"""DenseNet: Huang, Liu, van der Maaten & Weinberger 2016, arXiv:1608.06993. Each layer reads all earlier maps of its
+block and adds `growth` new ones, so gradient from the loss reaches every layer by a short path.
 
     name   layers of the four blocks   growth
     121    6 12 24 16                  32
@@ -7,12 +7,13 @@ and adds `growth` of its own, so the loss reaches every layer by a short way.
     169    6 12 32 32                  32
     201    6 12 48 32                  32
 
-These are of the kind BC: a 1x1 narrows to 4 · growth maps before each 3x3 (bottleneck), a transition halves the maps
-(compression). What its authors drew for CIFAR stands in `densenet_cifar`.
+These are DenseNet-BC: a 1x1 bottleneck reduces to 4 · growth maps before each 3x3, and a transition halves the maps
+(compression). The networks for CIFAR are in `densenet_cifar`.
 
-Parameter names are torchvision's but for the trunk's (`as_torchvision`), so its weights load with strict=True. As there,
-the first convolution is followed by its norm and ReLU (the paper's layers are norm, ReLU, convolution throughout),
-convolutions start from He's Gaussian of variance 2 / fan-in, norms from 1 and 0, the head as torch's Linear with bias 0.
+Parameter names are torchvision's except for the trunk's (`as_torchvision`), so its weights load with strict=True. As
+there, the first convolution is followed by its norm and ReLU (the paper's layers are norm, ReLU, convolution
+throughout), convolutions are initialised from He's Gaussian of variance 2 / fan-in, norms with 1 and 0, the head as
+torch's Linear with bias 0.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .resnet import conv1x1, conv3x3
 
 
 class PlainLayer(nn.Module):
-    """Norm, ReLU, 3x3: all earlier maps → `growth` new ones."""
+    """Norm, ReLU, 3x3: all earlier maps → `growth` new maps."""
 
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ Layer = type[PlainLayer] | type[BottleneckLayer]
 
 
 class DenseBlock(nn.ModuleDict):
-    """Its input and behind it the maps of each layer: (b, c, h, w) → (b, c + depth · growth, h, w)."""
+    """The input, concatenated with the new maps of each layer: (b, c, h, w) → (b, c + depth · growth, h, w)."""
 
     def __init__(self, layer: Layer, inputs: int, growth: int, depth: int) -> None:
         super().__init__({f"denselayer{i + 1}": layer(inputs + i * growth, growth) for i in range(depth)})
@@ -76,7 +77,7 @@ class DenseBlock(nn.ModuleDict):
 
 
 class Transition(nn.Module):
-    """Norm, ReLU, 1x1, mean of 2x2. Answers with the rectified maps, which end the block, and with what goes on."""
+    """Norm, ReLU, 1x1, 2x2 average-pooling. Returns the rectified maps, which end the block, and the input of the next one."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -90,10 +91,10 @@ class Transition(nn.Module):
 
 
 class Trunk(nn.ModuleDict):
-    """A stem, dense blocks with transitions between them, a last norm. Answers with the maps of each block, rectified.
+    """A stem, dense blocks with transitions between them, a last norm. Returns the rectified maps of each block.
 
-    compression   share of the maps that a transition hands on
-    channels      of the answered maps
+    compression   share of the maps that a transition keeps
+    channels      of the returned maps
     """
 
     def __init__(
@@ -107,16 +108,16 @@ class Trunk(nn.ModuleDict):
         compression: float = 0.5,
     ) -> None:
         super().__init__(stem)
-        channels, answered = first, []
+        channels, outputs = first, []
         for i, depth in enumerate(depths, start=1):
             self[f"denseblock{i}"] = DenseBlock(layer, channels, growth, depth)
-            answered.append(channels + depth * growth)
-            channels = int(answered[-1] * compression)
+            outputs.append(channels + depth * growth)
+            channels = int(outputs[-1] * compression)
             if i < len(depths):
-                self[f"transition{i}"] = Transition(answered[-1], channels)
-        self[f"norm{len(depths) + 1}"] = nn.BatchNorm2d(answered[-1])
+                self[f"transition{i}"] = Transition(outputs[-1], channels)
+        self[f"norm{len(depths) + 1}"] = nn.BatchNorm2d(outputs[-1])
         self[f"relu{len(depths) + 1}"] = nn.ReLU(inplace=True)
-        self.channels = tuple(answered)
+        self.channels = tuple(outputs)
         for convolution in self.modules():
             if isinstance(convolution, nn.Conv2d):
                 he(convolution.weight)
@@ -126,15 +127,15 @@ class Trunk(nn.ModuleDict):
         maps = []
         for layer in self.values():
             if isinstance(layer, Transition):
-                ended, x = layer(x)
-                maps.append(ended)
+                block_end, x = layer(x)
+                maps.append(block_end)
             else:
                 x = layer(x)
         return [*maps, x]
 
 
 def dense_head(channels: int, num_classes: int) -> nn.Module:
-    """Linear with bias 0; nothing where there are no classes."""
+    """Linear with bias 0; the identity for num_classes=0."""
     if not num_classes:
         return nn.Identity()
     head = nn.Linear(channels, num_classes)
@@ -145,7 +146,7 @@ def dense_head(channels: int, num_classes: int) -> nn.Module:
 class DenseNet(nn.Module):
     """Maps images to class scores, or to maps at strides 4, 8, 16, 32.
 
-    growth         maps that each layer adds; the first convolution makes twice as many
+    growth         new maps of each layer; the first convolution makes twice as many
     small_images   a 3x3 stem without stride and pooling, for images of about 32 pixels: strides 1, 2, 4, 8
     """
 
@@ -160,7 +161,7 @@ class DenseNet(nn.Module):
     ) -> None:
         super().__init__()
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
-        self.smallest = 8 if small_images else 29  # each of three transitions halves and drops an odd pixel
+        self.smallest = 8 if small_images else 29  # each of three transitions halves the size, rounding down
         first = 2 * growth
         large = nn.Conv2d(in_channels, first, 7, stride=2, padding=3, bias=False)
         stem = {

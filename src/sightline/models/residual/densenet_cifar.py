@@ -1,14 +1,15 @@
-"""The DenseNets for 32x32 images: Huang, Liu, van der Maaten & Weinberger 2016, arXiv:1608.06993, section 3 and table 2.
+"""The DenseNets for 32x32 images: Huang, Liu, van der Maaten & Weinberger 2016, arXiv:1608.06993, section 3 and table
+2.
 
 A 3x3 stem, three dense blocks of equal depth at strides 1, 2, 4 with transitions between them, a linear head.
 
     name               layers of a block      stem          transition     parameters   the paper's   CIFAR-10+
     densenet40_12      12: norm, ReLU, 3x3    16 maps       keeps all      1,019,722    1.0 M         5.24 %
-    densenet_bc100_12  16: 1x1, then 3x3      2 · growth    hands on half  769,162      0.8 M         4.51 %
+    densenet_bc100_12  16: 1x1, then 3x3      2 · growth    keeps half     769,162      0.8 M         4.51 %
 
-The parameters (3 channels, 10 classes) follow from the paper's rules without biases in convolutions; the errors are what it
-reports with flips and shifts. The paper drops 0.2 of each layer's maps only where data is not augmented: there is no dropout
-here. Weights start as those of `densenet`.
+The counts (3 channels, 10 classes) follow from the paper's rules without biases in convolutions; the errors are those
+that it reports with flips and shifts. The paper uses dropout 0.2 only without data augmentation; here there is none.
+Initialisation is that of `densenet`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .resnet import conv3x3
 
 
 class CifarDenseNet(nn.Module):
-    """Three blocks of `depth` layers, each of which adds `growth` maps. `first` maps come from the stem."""
+    """Three blocks of `depth` layers, each of which adds `growth` maps to the `first` maps of the stem."""
 
     def __init__(
         self,

@@ -1,19 +1,20 @@
 """Pre-activation ResNet: He, Zhang, Ren & Sun 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 
     resnet          y = relu(x + norm(conv(relu(norm(conv(x))))))
-    preact_resnet   y = x + conv(relu(norm(conv(relu(norm(x))))))     nothing is left on the shortcut
+    preact_resnet   y = x + conv(relu(norm(conv(relu(norm(x))))))     nothing on the shortcut
 
-so the signal (and its gradient) runs from any block to any other as a plain sum, and 1001 layers train: 4.92 % error on
-CIFAR-10 with 10.2 M weights, as the paper reports. Where the shape changes, the projection reads the block's first
-activation; a last norm and ReLU close the trunk.
+so signal and gradient pass between any two blocks as a plain sum, and 1001 layers train: 4.92 % error on CIFAR-10 with
+10.2 M weights, as the paper reports. Where the shape changes, the projection reads the block's first activation; a last
+norm and ReLU close the trunk.
 
 The 6n + 2 (basic) and 9n + 2 (bottleneck) nets are for 32x32 images: a 3x3 stem, three stages. They follow the paper's
-appendix and the authors' code (github.com/KaimingHe/resnet-1k-layers): bottlenecks stride on the first 1x1, and the
-first block's shortcut leaves behind the stem's activation. Basic blocks have `resnet_cifar`'s shortcuts without weights
-(the paper names projections for bottlenecks only; what a padded shortcut reads it does not say: here the plain sum).
+appendix and the authors' code (github.com/KaimingHe/resnet-1k-layers): bottlenecks have their stride at the first 1x1,
+and the first block's shortcut starts after the stem's activation. Basic blocks have `resnet_cifar`'s shortcuts without
+weights (the paper names projections for bottlenecks only, and not what a padded shortcut reads: here the plain sum).
 
-Where we differ: the others are ResNet's with its 7x7 stem, as timm's resnetv2, whose weights load (`as_timm`). It strides
-on the 3x3, pools before the first norm and ReLU, and leaves the first basic block's shortcut plain. The start is `resnet`'s.
+Where we differ: the other variants are ResNets with a 7x7 stem, like timm's resnetv2, whose weights load (`as_timm`).
+Their stride is at the 3x3, they pool before the first norm and ReLU, and the first basic block's shortcut is plain.
+Initialisation is `resnet`'s.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from .resnet import conv1x1, conv3x3
 from .resnet_cifar import PaddedShortcut
 
 BIG = (64, 128, 256, 512)  # planes of the stages for images of about 224 pixels
-CIFAR = (16, 32, 64)  # and of about 32
+CIFAR = (16, 32, 64)  # and for images of about 32 pixels
 
 
 class PreActBlock(nn.Module):
-    """Two 3x3, each behind its norm and ReLU."""
+    """Two 3x3 convolutions, each preceded by norm and ReLU."""
 
     expansion = 1
 
@@ -59,7 +60,7 @@ class PreActBlock(nn.Module):
 
 
 class PreActBottleneck(nn.Module):
-    """1x1 down, 3x3, 1x1 up, each behind its norm and ReLU."""
+    """1x1 down, 3x3, 1x1 up, each preceded by norm and ReLU."""
 
     expansion = 4
 
@@ -82,7 +83,7 @@ class PreActBottleneck(nn.Module):
 
 
 class CifarBlock(PreActBlock):
-    """Its shortcut has zeros for new channels."""
+    """A basic block whose shortcut pads new channels with zeros."""
 
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__(inputs, planes, stride)
@@ -94,7 +95,7 @@ class CifarBlock(PreActBlock):
 
 
 class CifarBottleneck(PreActBottleneck):
-    """It strides on the first 1x1."""
+    """A bottleneck with its stride at the first 1x1."""
 
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__(inputs, planes, stride)
@@ -102,7 +103,7 @@ class CifarBottleneck(PreActBottleneck):
 
 
 class PreActResNet(nn.Module):
-    """Maps images to class scores, or to a pyramid of features: the stages' sums, the last one normed and rectified.
+    """Maps images to class scores, or to a pyramid of maps: the sums of the stages, the last one after norm and ReLU.
 
     small_images    a 3x3 stem without stride and pooling, for images of about 32 pixels
     """
@@ -119,8 +120,8 @@ class PreActResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
-        strides = (1 if small_images else 4) * 2 ** (len(planes) - 2)  # before the last
-        self.smallest = strides + 1  # which has two pixels to step over
+        stride = (1 if small_images else 4) * 2 ** (len(planes) - 2)  # before the last stage
+        self.smallest = stride + 1  # the last strided layer then reads two pixels
         self.channels = tuple(block.expansion * p for p in planes)
         stem = nn.Conv2d(in_channels, planes[0], 7, stride=2, padding=3, bias=False)
         self.conv1 = conv3x3(in_channels, planes[0]) if small_images else stem
@@ -166,7 +167,7 @@ class CifarPreActResNet(PreActResNet):
     ) -> None:
         depths = (depth,) * len(CIFAR)
         super().__init__(block, depths, CIFAR, in_channels=in_channels, num_classes=num_classes, small_images=True)
-        if block is CifarBlock:  # a bottleneck projects, so its shortcut reads the activation already
+        if block is CifarBlock:  # makes the shortcut read the activation; a projecting bottleneck's does anyway
             self.get_submodule("stages.0.0").downsample = nn.Identity()
 
 

@@ -1,11 +1,12 @@
-"""ResNet: a stem, four stages of residual blocks, a linear head. y = relu(f(x) + x)
+"""ResNet: a stem, four stages of residual blocks y = relu(f(x) + x), a linear head.
 
-    He, Zhang, Ren & Sun 2015, arXiv:1512.03385. Its family is this network with one idea changed:
-    wider or split blocks in `resnext`, re-weighted f(x) in `resnet_attention`; norms before weights are `preact_resnet`
+    He, Zhang, Ren & Sun 2015, arXiv:1512.03385. Other families change one idea of it: wider or grouped blocks in `resnext`,
+    f(x) scaled by attention in `resnet_attention`, norms before weights in `preact_resnet`
 
-Parameter names are torchvision's, so its weights load with strict=True. A bottleneck strides at its 3x3 (the "v1.5" of
-torchvision and NVIDIA); the paper's, at the first 1x1, are the `_v1` variants. Convolutions start from He's Gaussian of
-variance 2 / fan-out (arXiv:1502.01852), norms from 1 and 0, the head as torch's Linear does: torchvision's choice.
+Parameter names are torchvision's, so its weights load with strict=True. A bottleneck has its stride at the 3x3 (the
+"v1.5" of torchvision and NVIDIA); the paper's, at the first 1x1, are the `_v1` variants. Initialisation is
+torchvision's: convolutions from He's Gaussian of variance 2 / fan-out (arXiv:1502.01852), norms with 1 and 0, the head
+as torch's Linear.
 """
 
 from __future__ import annotations
@@ -40,19 +41,19 @@ Attention = Callable[[int], nn.Module]
 
 
 def norm2d(norm: Norm, channels: int) -> nn.Module:
-    """Of a map: over the batch, or over groups of channels, 32 of them or the most that divide both."""
+    """Batch norm, or group norm with 32 groups (or the largest common divisor of 32 and the channels)."""
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(math.gcd(32, channels), channels)
 
 
 def shortcut(inputs: int, outputs: int, stride: int, norm: Norm = "batch") -> nn.Module | None:
-    """A projection where the shape changes (the paper's option B), else nothing."""
+    """A projection where the shape changes (the paper's option B), else None."""
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(conv1x1(inputs, outputs, stride), norm2d(norm, outputs))
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 and a shortcut."""
+    """Two 3x3 convolutions and a shortcut."""
 
     expansion = 1
 
@@ -72,7 +73,7 @@ class BasicBlock(nn.Module):
         super().__init__()
         if groups != 1 or base_width != 64 or stride_on != "3x3":
             raise UsageError(
-                "groups, base_width and stride_on change a bottleneck; this network has none", "use resnet50"
+                "groups, base_width and stride_on change a bottleneck; this network has none", "use resnet50 or deeper"
             )
         self.conv1, self.bn1 = conv3x3(inputs, planes, stride, dilation=dilation), norm2d(norm, planes)
         self.conv2, self.bn2 = conv3x3(planes, planes, dilation=dilation), norm2d(norm, planes)
@@ -111,7 +112,7 @@ class Bottleneck(nn.Module):
         width, outputs = planes * base_width // 64 * groups, planes * self.expansion
         if width < 1:
             raise UsageError(
-                f"base_width={base_width} leaves {planes} planes no channels", "a larger base_width or widen"
+                f"base_width={base_width} leaves {planes} planes no channels", "use a larger base_width or widen"
             )
         early, late = (stride, 1) if stride_on == "1x1" else (1, stride)
         self.conv1, self.bn1 = conv1x1(inputs, width, early), norm2d(norm, width)
@@ -132,16 +133,16 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Maps images to class scores, or to a pyramid of features.
+    """Maps images to class scores, or to a pyramid of maps.
 
-    groups, base_width    of a bottleneck's 3x3: split into that many parts (ResNeXt), each that wide at 64 planes (Wide)
-    widen                 all stages' channels by this factor; the stem keeps its 64 (Wide, of basic blocks)
-    stride_on             the convolution of a bottleneck that strides
-    attention             makes a layer for that many channels, which re-weights f(x) before the sum (SE, CBAM)
+    groups, base_width    of a bottleneck's 3x3: number of groups (ResNeXt), and width of each at 64 planes (Wide)
+    widen                 factor on the channels of all stages; the stem keeps its 64 (Wide ResNet of basic blocks)
+    stride_on             the convolution of a bottleneck that has the stride
+    attention             a function from channels to a layer that scales f(x) before the sum (SE, CBAM)
     small_images          a 3x3 stem without stride and pooling, for images of about 32 pixels
-    norm                  "group" where a batch is too small for its statistics; parameter names stay
+    norm                  "group" where batches are too small for batch statistics; parameter names do not change
     output_stride         of the last map: at 16 or 8 the last one or two stages dilate instead of striding (Chen et al.
-                          2014, arXiv:1412.7062; torchvision's replace_stride_with_dilation). Small images: a quarter
+                          2014, arXiv:1412.7062; torchvision's replace_stride_with_dilation). Small images: a quarter of it
     """
 
     def __init__(
@@ -162,12 +163,12 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         if output_stride not in (8, 16, 32):
-            raise UsageError(f"output_stride={output_stride} cannot be built", "8, 16 or 32")
+            raise UsageError(f"output_stride={output_stride} cannot be built", "use 8, 16 or 32")
         if int(64 * widen) < 1:
-            raise UsageError(f"widen={widen} leaves no channels", "a factor such as 1.5")
+            raise UsageError(f"widen={widen} leaves no channels", "use a factor such as 1.5")
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
-        strides = output_stride // 4 if small_images else output_stride
-        self.smallest = strides // 2 + 1  # so that the last stride still has two pixels to step over
+        stride = output_stride // 4 if small_images else output_stride
+        self.smallest = stride // 2 + 1  # the last strided layer then reads two pixels
         planes = tuple(int(widen * planes) for planes in (64, 128, 256, 512))
         self.channels = tuple(block.expansion * p for p in planes)
         stem = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
@@ -179,7 +180,7 @@ class ResNet(nn.Module):
         make = partial(block, groups=groups, base_width=base_width, stride_on=stride_on, norm=norm, attention=attention)
 
         def stage(inputs: int, planes: int, depth: int, stride: int, dilation: int = 1) -> nn.Sequential:
-            """The first block still sees at the dilation of the stage before."""
+            """`depth` blocks; the first keeps the dilation of the stage before, as in torchvision."""
             first = make(inputs, planes, stride, dilation=max(dilation // 2, 1))
             rest = (make(planes * block.expansion, planes, 1, dilation=dilation) for _ in range(depth - 1))
             return nn.Sequential(first, *rest)

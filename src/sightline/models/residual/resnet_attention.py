@@ -1,11 +1,11 @@
-"""Residual networks that weigh what they add: y = relu(a(f(x)) + x), with a a layer of attention.
+"""Residual networks with attention: y = relu(a(f(x)) + x), where a scales channels, or channels and places.
 
-    SE-…     Hu et al. 2017     arXiv:1709.01507   channels weighed: winner of ILSVRC 2017, 2.3 % top-5 error (an ensemble)
+    SE-…     Hu et al. 2017     arXiv:1709.01507   channels: winner of ILSVRC 2017 with 2.3 % top-5 error (an ensemble)
     CBAM-…   Woo et al. 2018    arXiv:1807.06521   channels, then places
 
-On every backbone of CBAM's table, whose parameters and multiply-adds follow exactly with `stride_on="1x1"` for bottlenecks
-(its ResNets are the paper's; here the default stays that of `resnet`). timm calls the first kind seresnet: its attention
-`se` is here `attention` (`as_timm`), and its narrow networks never squeeze below 8 channels.
+On every backbone of CBAM's table, whose parameters and multiply-adds are reproduced exactly with `stride_on="1x1"` for
+bottlenecks (its ResNets have the paper's stride; the default here is that of `resnet`). timm names the former seresnet:
+its attention `se` is `attention` here (`as_timm`), and its narrow networks never squeeze below 8 channels.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The small ResNets for 32x32 images: He, Zhang, Ren & Sun 2015, arXiv:1512.03385, section 4.2.
 
-A 3x3 stem, three stages of n basic blocks with 16, 32 and 64 channels at strides 1, 2, 4, a linear head: 6n + 2
-layers. Shortcuts are the paper's option A everywhere: the identity, subsampled and with zeros for the new channels, so
-they have no parameters. In the paper they err on 8.75 % (20 layers) to 6.43 % (110) of CIFAR-10's test images.
+A 3x3 stem, three stages of n basic blocks with 16, 32 and 64 channels at strides 1, 2, 4, a linear head: 6n + 2 layers.
+All shortcuts are the paper's option A: the identity, subsampled and with zeros for the new channels, so without
+parameters. The paper reports test errors on CIFAR-10 from 8.75 % (20 layers) to 6.43 % (110).
 
-Where we differ: the zeros are put half before and half after the channels (the paper does not say). Convolutions start
-from He's Gaussian of variance 2 / fan-out (arXiv:1502.01852), as in `resnet`.
+Where we differ: half of the zeros precede the channels and half follow (the paper does not say). Convolutions are
+initialised from He's Gaussian of variance 2 / fan-out (arXiv:1502.01852), as in `resnet`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .resnet import conv3x3
 
 
 class PaddedShortcut(nn.Module):
-    """The identity, subsampled, with zeros for `new` channels: the paper's option A. No parameters."""
+    """The paper's option A: the identity, subsampled, with zeros for `new` channels; no parameters."""
 
     def __init__(self, new: int, stride: int) -> None:
         super().__init__()
@@ -32,12 +32,14 @@ class PaddedShortcut(nn.Module):
         """(b, c, h, w) → (b, c + new, h/stride, w/stride)."""
         if not self.new:
             return x
-        x = F.avg_pool2d(x, 1, self.stride)  # (b, c, h/s, w/s): a slice, but its gradient stays channels-last
+        x = F.avg_pool2d(
+            x, 1, self.stride
+        )  # (b, c, h/s, w/s); unlike a slice, its gradient keeps the channels-last layout
         return F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))  # (b, c + new, h/s, w/s)
 
 
 class PaddedBlock(nn.Module):
-    """Two 3x3 and, in a residual network, a shortcut without parameters."""
+    """Two 3x3 convolutions and, where `residual`, a shortcut without parameters."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, residual: bool = True) -> None:
         super().__init__()
@@ -54,7 +56,7 @@ class PaddedBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """6n + 2 layers, n = `depth` blocks a stage; `residual` says whether they have shortcuts."""
+    """6n + 2 layers with n = `depth` blocks in each stage; `residual=False` removes the shortcuts (the paper's plain nets)."""
 
     def __init__(self, depth: int, *, in_channels: int = 3, num_classes: int = 10, residual: bool = True) -> None:
         super().__init__()

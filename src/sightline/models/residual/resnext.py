@@ -1,12 +1,12 @@
-"""Wider and split ResNets: the same blocks, with more channels or more paths at the same cost.
+"""Wide ResNet and ResNeXt: residual blocks with more channels, or with parallel paths at the same cost.
 
     Wide ResNet   Zagoruyko & Komodakis 2016   arXiv:1605.07146   more channels in the 3x3 of a bottleneck (`base_width`),
                                                                   or in whole stages of basic blocks (`widen`)
     ResNeXt       Xie et al. 2016              arXiv:1611.05431   the 3x3 of a bottleneck as `groups` parallel paths
 
-`resnext50_32x4d` has 32 paths, each 4 channels wide at the first stage; `resnet101_1x100d` is ResNeXt's control, one path
-of 100. The wide nets of basic blocks are those of CBAM's table: their stem keeps 64 channels. torchvision's names where
-it has the network; weights load as those of `resnet`.
+`resnext50_32x4d` has 32 paths, each 4 channels wide at the first stage; `resnet101_1x100d` is ResNeXt's control, with
+one path of 100. The wide nets of basic blocks are those of CBAM's table: their stem keeps 64 channels. Names are
+torchvision's where it has the network; weights load as those of `resnet`.
 """
 
 from __future__ import annotations

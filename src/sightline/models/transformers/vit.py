@@ -1,17 +1,18 @@
-"""Vision Transformers: an image is a sequence of patches, and what reads it knows nothing of pictures.
+"""Vision Transformers: an image as a sequence of patches, read by a Transformer without any prior for images.
 
     ViT     Dosovitskiy et al. 2020    arXiv:2010.11929    B, L: 12 blocks of width 768, 24 of 1024
     DeiT    Touvron et al. 2020        arXiv:2012.12877    Ti, S: 12 blocks of width 192, 384; no extra data needed
 
     patch → dense layer → + position, a class token ahead → blocks → norm → the class token → head
 
-    block:  x + attention(norm(x)),  then  x + MLP(norm(x));  GELU between the MLP's two layers, 4 times as wide inside
+    block:  x + attention(norm(x)),  then  x + MLP(norm(x));  the MLP has a hidden layer of 4 · width with GELU
 
-`vit_b_16` cuts patches of 16. Parameter names are torchvision's but for the positions' (`as_torchvision`, `as_timm`). As
-there, norms take ε = 1e-6, GELU is exact (the lecture's is the tanh form, "gelu" of `layers.activations`), no hidden layer
-stands before the head (the paper's pre-training has one), and weights start alike: patches from variance 1 / fan-in,
-positions from deviation 0.02, MLPs, queries, keys and values from Glorot & Bengio's uniform. Only the head starts
-from deviation 0.02, as DeiT's; torchvision's starts from 0, so that nothing below it learns in the first step.
+`vit_b_16` has patches of 16 pixels. Parameter names are torchvision's except for the positions' (`as_torchvision`,
+`as_timm`). As there, norms use ε = 1e-6, GELU is exact ("gelu" of `layers.activations` is the tanh approximation),
+there is no hidden layer before the head (the paper has one in pre-training), and initialisation is the same: patches
+with variance 1 / fan-in, positions with deviation 0.02, MLPs, queries, keys and values from Glorot & Bengio's uniform.
+Only the head has deviation 0.02, as in DeiT; torchvision's is 0, so that nothing below it gets gradient in the first
+step.
 """
 
 from __future__ import annotations
@@ -46,14 +47,16 @@ BASE, LARGE = Size(768, 12, 12), Size(1024, 24, 16)
 
 
 class Encoder(nn.Module):
-    """Tokens → tokens: positions, blocks, a last norm."""
+    """The encoder: position embeddings, blocks, a last norm; tokens → tokens."""
 
     def __init__(
         self, depth: int, layout: Layout, *, position: Position, inject: str, dropout: float, stochastic_depth: float
     ) -> None:
         super().__init__()
         if position == "none" and inject != "stem":
-            raise UsageError(f"without positions there is nothing to inject in {inject}", "choose a position")
+            raise UsageError(
+                f"without positions there is nothing to inject in {inject}", "set position to another than none"
+            )
         self.only_first = inject == "stem"
         tables = depth if inject == "every_layer" else 1
         self.positions = nn.ModuleList(position_embedding(position, layout) for _ in range(tables))
@@ -63,8 +66,8 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(OrderedDict((f"encoder_layer_{i}", block) for i, block in enumerate(blocks)))
         self.ln = nn.LayerNorm(layout.width, eps=1e-6)
 
-    def placed(self, x: Float[Tensor, "b n d"], layer: int) -> tuple[Tensor, Tensor | None]:
-        """What a block reads: tokens with their positions, and the bias of its attention where positions are relative."""
+    def add_positions(self, x: Float[Tensor, "b n d"], layer: int) -> tuple[Tensor, Tensor | None]:
+        """The input of a block: tokens with their positions, and its attention bias where positions are relative."""
         position: nn.Module = self.positions[min(layer, len(self.positions) - 1)]
         if isinstance(position, RelativeBias):
             return (self.dropout(x) if layer == 0 else x), position()
@@ -75,32 +78,33 @@ class Encoder(nn.Module):
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Tokens (b, n, d) → (b, n, d)."""
         for layer, block in enumerate(self.layers):
-            x = block(*self.placed(x, layer))
+            x = block(*self.add_positions(x, layer))
         return self.ln(x)
 
     def attention(self, x: Float[Tensor, "b n d"]) -> list[Float[Tensor, "b heads n n"]]:
-        """Of each block."""
+        """The attention weights of each block."""
         maps = []
         for layer, block in enumerate(self.layers):
             assert isinstance(block, EncoderBlock)
-            seen, bias = self.placed(x, layer)
-            maps.append(block.attention(seen, bias))
-            x = block(seen, bias)
+            block_input, bias = self.add_positions(x, layer)
+            maps.append(block.attention(block_input, bias))
+            x = block(block_input, bias)
         return maps
 
 
 class VisionTransformer(nn.Module):
-    """Maps images of one size to class scores, or to the patches' map and the image's vector.
+    """Maps images of one size to class scores, or to the map of patches and the vector of the image.
 
-    image_size         (height, width) of all images it will ever see, multiples of the patch. (): as published, 224x224
-    small_images       for images of about 32 pixels: patches of 4, published for 32x32
-    position           how patches know their place, see `layers.positions`
-    inject             where positions are added (appendix D.4): before the first block; before every block, each with
-                       its own; or all with the same. Relative ones act in every block: each with its own, else the same.
-                       Where a class token is read, the last block's own relative ones learn nothing: it has no place
-    pool               what the head reads: a class token (cls), or without one the mean of all patches
-    dropout            after the positions and every dense layer but those of queries, keys and values
-    stochastic_depth   of the last block, rising linearly from 0 at the first; DeiT learns with 0.1
+    image_size         (height, width) of all its images, multiples of the patch. (): as published, 224x224
+    small_images       for images of about 32 pixels: patches of 4, published size 32x32
+    position           the position embedding, see `layers.attention.positions`
+    inject             where positions are added (appendix D.4): before the first block (stem); before every block, with
+                       embeddings of its own (every_layer) or shared ones (every_layer_shared). Relative ones act in every
+                       block, shared unless every_layer. With a class token, relative ones of the last block get no
+                       gradient: only the class token is read, and it has no place
+    pool               the input of the head: a class token (cls), or without one the mean of all patches (mean)
+    dropout            after the positions and every dense layer except those of queries, keys and values
+    stochastic_depth   rate of the last block, rising linearly from 0 at the first; DeiT trains with 0.1
     """
 
     def __init__(
@@ -122,7 +126,9 @@ class VisionTransformer(nn.Module):
         require_share(dropout)
         patch, published = (4, (32, 32)) if small_images else (patch, (224, 224))
         if len(image_size) not in (0, 2):
-            raise UsageError(f"image_size={image_size} is not a height and a width", "such as 224,224")
+            raise UsageError(
+                f"image_size={image_size} is not a height and a width", "pass two numbers, such as 224,224"
+            )
         height, width = image_size or published
         self.input_size = (in_channels, height, width)
         self.channels = (size.width, size.width)
@@ -140,7 +146,7 @@ class VisionTransformer(nn.Module):
             nn.init.zeros_(head.bias)
 
     def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
-        """The patches, the class token ahead of them; without positions."""
+        """The tokens (b, n, d) before positions: the class token, if any, and the patches."""
         require_exactly(x, *self.input_size)
         tokens = as_tokens(self.conv_proj(x))  # (b, h/p · w/p, d)
         if self.class_token is None:
@@ -159,12 +165,12 @@ class VisionTransformer(nn.Module):
         return self.heads(self.features(x)[-1].flatten(1))
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b heads n n"]]:
-        """Of each block: how much each token (row) reads of each (column). A class token is the first."""
+        """Attention weights (b, heads, n, n) of each block: how much each token (row) reads from each (column)."""
         return self.encoder.attention(self.tokens(x))
 
 
 def as_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's state dict under the names used here; also of its older files, whose MLP layers have other names."""
+    """torchvision's state dict under the names used here, including its older files with other names for MLP layers."""
     return _renamed(
         state,
         {
