@@ -47,7 +47,7 @@ _SYNONYMS = {
 
 
 def image_kernel(name: str, *, dtype: torch.dtype = torch.float32) -> Float[Tensor, "k k"]:
-    """A kernel by name, in the dtype of images (float32) unless told otherwise. UsageError with the nearest name.
+    """A kernel by name, in the dtype of images (float32) by default. UsageError with the nearest name.
 
     >>> correlate(image, image_kernel("sobel_x")[None, None], padding=1)  # image (b, 1, h, w)
     """
