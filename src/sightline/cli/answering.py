@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.errors import SightlineError
-from sightline.runs.console import Teller
+from sightline.runs.console import Console
 from sightline.storage.text import json_text, shown
 
 
@@ -22,12 +22,12 @@ class Answer:
     exit: int = 0
 
 
-def answer(work: Callable[[Teller], Answer], *, json: bool, level: int) -> None:
+def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None:
     """Run a verb and end the process with its exit code. A SightlineError is one line and a hint; anything else is a
     bug: the traceback goes to the run's log, or to stderr where there is none yet."""
-    teller = Teller(level)
+    console = Console(level)
     try:
-        given = work(teller)
+        given = work(console)
         said = json_text(given.data, indent=None) if json else given.text(given.data)
     except SightlineError as error:
         failed(error.code, error.exit_code, error.message, error.hint, json=json)
@@ -41,9 +41,9 @@ def answer(work: Callable[[Teller], Answer], *, json: bool, level: int) -> None:
             failed("resource", 6, "not enough memory", hint, json=json)
         # a bug of ours: say so, keep the evidence, never a traceback in the user's face
         trace = traceback.format_exc()
-        if teller.log is not None:
-            teller.log.append(trace)
-            where = f"the traceback is in {teller.log.path}"
+        if console.log is not None:
+            console.log.append(trace)
+            where = f"the traceback is in {console.log.path}"
         else:
             print(trace, file=sys.stderr)
             where = "the traceback is above"

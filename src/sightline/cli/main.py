@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from sightline.runs.console import Teller
+from sightline.runs.console import Console
 from sightline.storage.text import shown
 from sightline.version import __version__
 
@@ -79,12 +79,12 @@ def train(  # noqa: PLR0913 - options are what a command line is for
 ) -> None:
     """Train on your images: a run folder with a measured model and a report comes out."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
         run = api.train(
             what, overrides or (), model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out, device=device,
-            precision=precision, resume=resume, smoke=smoke, teller=teller,
+            precision=precision, resume=resume, smoke=smoke, console=console,
         )  # fmt: skip
         return Answer(run.summary(), summary_text)
 
@@ -104,10 +104,10 @@ def evaluate(
 ) -> None:
     """Measure a run's model: every metric with its interval, class by class."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
-        found = api.evaluate(run, data, split=split, tta=tta, device=device, teller=teller).to_json()
+        found = api.evaluate(run, data, split=split, tta=tta, device=device, console=console).to_json()
         return Answer(found, evaluation_text)
 
     answer(work, json=json, level=verbose - quiet)
@@ -125,11 +125,12 @@ def predict(
 ) -> None:
     """Say what is in images: classes, masks, objects. One that cannot be read is named, the others go on."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
-        found = api.predict(run, paths, out=out, device=device, teller=teller).to_json()
-        return Answer(found, predictions_text, exit=3 if found["failed"] == found["n"] else 0)
+        found = api.predict(run, paths, out=out, device=device, console=console)
+        text = predictions_text(found.table())
+        return Answer(found.to_json(), lambda _: text, exit=3 if found.failed == len(found.rows) else 0)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -138,10 +139,10 @@ def predict(
 def report(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
     """Write the run's report and model card anew."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
-        page = str(api.report(run, teller=teller))
+        page = str(api.report(run, console=console))
         return Answer({"run": run, "report": page}, lambda said: shown(str(said["report"])))
 
     answer(work, json=json, level=verbose - quiet)
@@ -156,7 +157,7 @@ def models(
 ) -> None:
     """List the networks."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline.verbs.models import models as list_them
 
         found = list_them(pattern)
@@ -179,7 +180,7 @@ def describe(
 ) -> None:
     """Show a network layer by layer: shapes, parameters, multiply-adds, receptive fields."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
         found = api.describe(model, options or (), input=input, classes=classes)
@@ -198,10 +199,10 @@ def data(
 ) -> None:
     """Audit a data set as training would: what it is, what is wrong with it, how it splits."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
-        found = api.audit(what, show=show, teller=teller)
+        found = api.audit(what, show=show, console=console)
         return Answer(found, data_text)
 
     answer(work, json=json, level=verbose - quiet)
@@ -211,7 +212,7 @@ def data(
 def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
     """Hash a run's recipe, data summary, metrics, weights, predictions and checkpoints again: are they as written?"""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
         return Answer(api.verify(run), lambda said: checks_text(said["files"], "file", "state"))
@@ -223,7 +224,7 @@ def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
 def doctor(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
     """Check this machine: versions, disk, memory, device."""
 
-    def work(teller: Teller) -> Answer:
+    def work(console: Console) -> Answer:
         from sightline import api
 
         return Answer(api.doctor(), lambda said: checks_text(said["checks"], "name", "value"))

@@ -10,15 +10,14 @@ from sightline.storage.text import shown
 # those of all tasks, in the order in which they are shown where they are there
 _SUMMARY = ("accuracy", "mean_iou", "mask_ap50", "ap50", "loss", "macro_f1", "pixel_accuracy", "mask_ap", "ap")
 _PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50")
-# what a prediction is known by: its columns
-_PREDICTED = {"label": ("label", "probability"), "shares": ("shares", "mask"), "boxes": ("objects", "surest")}
-_NAMED = 3  # classes or objects of an image
+_NAMED = 3  # figures of a run's summary
 
 
 def summary_text(found: Mapping[str, Any]) -> str:
     split = "test" if found["test"] else "val"
     metrics = found[split] or {}
-    lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in _SUMMARY if name in metrics][:_NAMED]
+    names = [name for name in _SUMMARY if name in metrics] or list(metrics)
+    lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in names][:_NAMED]
     rate = f", {found['images_per_second']:,.0f} images/s" if found["images_per_second"] else ""
     judged = f"{split} {', '.join(lines)}" if metrics else "not judged, for want of val and test images"
     return f"{shown(found['run'])}: {judged} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"
@@ -36,24 +35,8 @@ def evaluation_text(found: Mapping[str, Any]) -> str:
     return f"{shown(found['run'])}, {found['split']}, n = {found['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
 
 
-def predictions_text(found: Mapping[str, Any]) -> str:
-    good = next((row for row in found["predictions"] if "error" not in row), {"label": ""})
-    rows: list[tuple[str, ...]] = [("path", *next(columns for key, columns in _PREDICTED.items() if key in good))]
-    rows += [(shown(row["path"]), *map(shown, _predicted(row))) for row in found["predictions"]]
-    return _table(rows)
-
-
-def _predicted(row: Mapping[str, Any]) -> tuple[str, str]:
-    """The two columns of an image."""
-    if "error" in row:
-        return row["error"], ""
-    if "label" in row:
-        return row["label"], f"{row['probability']:.4f}"
-    if "shares" in row:
-        largest = list(row["shares"].items())[:_NAMED]
-        return ", ".join(f"{name} {100 * share:.1f} %" for name, share in largest), row["mask"] or ""
-    surest = row["boxes"][:_NAMED]  # they come surest first
-    return str(len(row["boxes"])), ", ".join(f"{box['label']} {box['score']:.2f}" for box in surest)
+def predictions_text(rows: Sequence[Sequence[str]]) -> str:
+    return _table([rows[0], *(tuple(map(shown, row)) for row in rows[1:])])
 
 
 def models_text(found: Mapping[str, Any]) -> str:

@@ -20,13 +20,14 @@ from sightline.data.formats.sniff import open_data
 from sightline.data.records.annotations import Renamed, Truth
 from sightline.data.records.names import SPLITS
 from sightline.data.records.records import QUARANTINED, Problem, Record
+from sightline.data.records.source import Source
 from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
 from sightline.storage.text import shown
 
 from .splits import Assignment, Fractions, assign, refuse_emptied_splits
 
-Question = Literal["classification", "segmentation", "detection", "instances"]
+Knowledge = Literal["labels", "masks", "boxes", "outlines"]
 Needs = Literal["classes", "identities", "images"]
 
 
@@ -63,10 +64,10 @@ class Dataset:
         return decode(self.audit.source.load(self.records[id]), channels=channels).pixels
 
     @property
-    def question(self) -> Question:
+    def knows(self) -> Knowledge:
         """What the data can teach: a class an image, a class a pixel, boxes, or boxes with outlines."""
         annotations = self.audit.source.annotations
-        return annotations.question if annotations else "classification"
+        return annotations.knows if annotations else "labels"
 
     def truth(self, id: int) -> Truth:
         """What is known of one image in its oriented pixels: (h, w) uint8 class indexes with 255 where nothing counts, or
@@ -83,6 +84,11 @@ class Dataset:
             return self.counts()
         return np.stack([amount[self.split == code].sum(axis=0) for code in range(len(SPLITS))], axis=1)  # (k, 3)
 
+    def amounts_of(self, ids: Int[np.ndarray, "m"]) -> Int[np.ndarray, "m k"]:
+        """Pixels or objects of each class in these images; zeros where only labels are known."""
+        amount = self.audit.amount
+        return np.zeros((len(ids), len(self.classes)), np.int64) if amount is None else amount[ids]
+
     def counts(self) -> Int[np.ndarray, "k 3"]:
         """Images of each class in train, val and test; an annotated image counts for every class that occurs in it."""
         if self.audit.amount is not None:
@@ -95,7 +101,7 @@ class Dataset:
 
 
 def build_dataset(
-    what: str,
+    what: str | Source,
     *,
     needs: Needs = "classes",
     channels: int = 3,
@@ -107,13 +113,13 @@ def build_dataset(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Find, audit, split and check the data set that `what` names.
+    """Find, audit, split and check the data set that `what` names, or is.
 
     `needs`: "classes" for classification (every class is trained on), "identities" where test shows others than train
     (verification), "images" where labels do not matter. `max_quarantined` is a share of all images. Raises DataError
     with what is wrong, where and what to do; UsageError for an unknown name.
     """
-    source = open_data(what)
+    source = open_data(what) if isinstance(what, str) else what
     found = audit(source, channels=channels, workers=workers, cache_dir=cache_dir, keep=keep, progress=progress)
     found = look(found, workers=workers, cache_dir=cache_dir)
     groups = same_pixels(found)
@@ -259,7 +265,7 @@ def _refuse_untrained(dataset: Dataset) -> None:
         some = len(dataset.ids("train"))
         why = f"nothing is annotated in the {some} training images" if some else "there is no training split"
         raise DataError(why, f"given: {', '.join(_splits_of(dataset))}")
-    if dataset.question == "classification" and (lacking := _untrained(dataset)):
+    if dataset.knows == "labels" and (lacking := _untrained(dataset)):
         trained = [dataset.classes[c] for c in np.flatnonzero(counts[:, 0])]
         raise DataError(
             f"classes that are not in train: {_list(lacking)}",

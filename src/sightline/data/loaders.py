@@ -57,7 +57,9 @@ class Memory:
             target = type(self.targets[0]).join([self.targets[place] for place in places.tolist()])
         else:
             target = Labels.of(self.index[places])
-        return Batch(image, size, self.frame[places], self.natural[places], self.id[places], positions, target)
+        return Batch.of_images(
+            image, size, self.frame[places], self.natural[places], self.id[places], positions, target
+        )
 
     @classmethod
     def fill(cls, read: Read, ids: Int[np.ndarray, "n"], index: Int[np.ndarray, "n"], workers: int) -> Memory:
@@ -96,7 +98,9 @@ class Decoding:
         pixels, frame, natural, target = self.read(int(self.id[place]))
         image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)  # (h, w, c) → (c, h, w)
         target = target or Labels.of(self.index[place : place + 1])
-        return Sample(image, int(self.id[place]), target, torch.from_numpy(frame).float(), torch.tensor(natural))
+        return Sample.of_image(
+            image, int(self.id[place]), target, torch.from_numpy(frame).float(), torch.tensor(natural)
+        )
 
 
 Images = Memory | Decoding

@@ -17,14 +17,15 @@ from sightline.storage.text import shown
 from .dataset import Dataset
 
 
-def data_json(dataset: Dataset) -> dict[str, Any]:
-    """The contract of the `data` verb and of `data.json`; `splits` of a split that does not exist is null."""
+def data_json(dataset: Dataset, question: str) -> dict[str, Any]:
+    """The contract of the `data` verb and of `data.json`; `splits` of a split that does not exist is null;
+    `question` is the kind of task that they answer."""
     counts = dataset.counts()
     sizes = {name: len(dataset.ids(name)) for name in SPLITS}
     return {
         "name": dataset.name,
         "kind": dataset.kind,
-        "question": dataset.question,
+        "question": question,
         "n": len(dataset.audit.source),
         "used": len(dataset),
         "quarantined": sum(problem.action == QUARANTINED for problem in dataset.problems),

@@ -8,7 +8,7 @@ from sightline.errors import UsageError
 from sightline.models import MODELS
 from sightline.models.options import model_options, understood
 
-from .recipe import Recipe
+from .recipe import Draft
 
 SMALL_PATCHES = 64  # side up to which networks for large images are built for small ones
 
@@ -22,14 +22,14 @@ ELSEWHERE = {
 }
 
 
-def model_arguments(recipe: Recipe, classes: int) -> dict[str, Any]:
-    """Keywords of `create_model`, for a recipe whose input is known. UsageError for a network that answers another question
-    and for an option that is a key elsewhere."""
+def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
+    """Keywords of `create_model`, for a recipe whose model and input are known. UsageError for a network that is not
+    registered under `output`, the kind of its answers, and for an option that is a key elsewhere."""
     assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
     name, options = recipe.model.name, dict(recipe.model.options)
-    if (answers := MODELS.heading(name)) != recipe.task.kind:
-        fitting = ", ".join(MODELS.matching(heading=recipe.task.kind)[:6])
-        raise UsageError(f"{name} is a network for {answers}, the task is {recipe.task.kind}", f"such as {fitting}")
+    if (answers := MODELS.heading(name)) != output:
+        fitting = ", ".join(MODELS.matching(heading=output)[:6])
+        raise UsageError(f"{name} is a network for {answers}, the task is {output}", f"such as {fitting}")
     for key, own in ELSEWHERE.items():
         if key in options:
             raise UsageError(f"model.options.{key} is no option of a network here", f"it is {own}")
@@ -41,7 +41,7 @@ def model_arguments(recipe: Recipe, classes: int) -> dict[str, Any]:
     return {"num_classes": classes, "in_channels": recipe.input.channels, **options}
 
 
-def require_options(recipe: Recipe) -> None:
+def require_options(recipe: Draft) -> None:
     """UsageError where there is no network of that name, or it has no such option: known before any data are read."""
     if (name := recipe.model.name) is None:
         return
@@ -51,6 +51,6 @@ def require_options(recipe: Recipe) -> None:
             understood(name, key, value)
 
 
-def model_options_of(recipe: Recipe, classes: int) -> dict[str, Any]:
+def model_options_of(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
     """The network's options, those that follow from the input's size included."""
-    return {name: value for name, value in model_arguments(recipe, classes).items() if name not in ELSEWHERE}
+    return {name: value for name, value in model_arguments(recipe, classes, output).items() if name not in ELSEWHERE}

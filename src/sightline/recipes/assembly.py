@@ -15,32 +15,17 @@ from torch import Tensor, nn
 from sightline.augmentation.presets import preset
 from sightline.data.orders import Order, shuffle, weighted
 from sightline.engine import schedules
-from sightline.engine.optimizers import one_a_turn
+from sightline.engine.optimizers import make_optimizer, one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
-from sightline.layers.normalisation import freeze_batchnorm
 from sightline.models.create import create_model, load_into
 from sightline.models.weights import Fit
 from sightline.preprocessing.geometry import Geometry
-from sightline.preprocessing.normalise import Normalised
-from sightline.preprocessing.saved import Preprocessing
 from sightline.structures.batch import Batch
-from sightline.tasks.classification import Classification
-from sightline.tasks.detection import Detection
-from sightline.tasks.instances import InstanceSegmentation
-from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
 
 from .arguments import model_arguments
-from .recipe import ClassificationSection, DetectionSection, Recipe, SegmentationSection
-
-# What a validation of each task measures and may be decided by, beside the loss.
-MONITORED = {
-    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "mcc"),
-    "segmentation": ("mean_iou", "pixel_accuracy", "mean_dice"),
-    "detection": ("ap", "ap50"),
-    "instances": ("mask_ap", "mask_ap50", "ap", "ap50"),
-}
+from .recipe import Recipe
 
 # The schedules that a key is for; the others do not look at it.
 SCHEDULED = {
@@ -53,32 +38,26 @@ SCHEDULED = {
 }
 
 
-def build_model(recipe: Recipe, classes: int) -> nn.Module:
-    """The recipe's network, its weights drawn from the recipe's seed. UsageError where it answers another question.
-
-    The batch norms of a detector that starts from `model.weights` are frozen: its batches are too small to measure them.
-    """
-    assert recipe.model.name
-    network = create_model(recipe.model.name, seed=recipe.seed, **model_arguments(recipe, classes))
-    if recipe.model.weights is not None and recipe.task.kind in ("detection", "instances"):
-        freeze_batchnorm(network)
-    return network
+def build_model(recipe: Recipe, classes: int, output: str) -> nn.Module:
+    """The recipe's registered network, its weights drawn from the recipe's seed. UsageError where its answers are not of
+    the kind `output`."""
+    return create_model(recipe.model.name, seed=recipe.seed, **model_arguments(recipe, classes, output))
 
 
-def load_start(recipe: Recipe, network: nn.Module, classes: int) -> Fit:
+def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) -> Fit:
     """Read the recipe's `model.weights` into its network. Errors as of `models.weights.load`."""
-    assert recipe.model.name and recipe.model.weights
+    assert recipe.model.weights
     return load_into(
         network,
         recipe.model.name,
         recipe.model.weights,
         allow_network=recipe.model.allow_network,
-        **model_arguments(recipe, classes),
+        **model_arguments(recipe, classes, output),
     )
 
 
 def normalisation_of(
-    weights: dict[str, Any] | None, network: nn.Module, channels: int
+    weights: dict[str, Any] | None, network: nn.Module | None, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Mean and deviation, in 0-255 units, that weights (`Fit.record`) learned with, or that the network was published for;
     None leaves it to the data."""
@@ -91,36 +70,11 @@ def normalisation_of(
 
 
 def build_geometry(recipe: Recipe) -> Geometry:
-    assert recipe.input.size and recipe.input.width and recipe.input.fit
     return Geometry(height=recipe.input.size, width=recipe.input.width, fit=recipe.input.fit)
 
 
-def build_task(recipe: Recipe, preprocessing: Preprocessing, amounts: Int[np.ndarray, "k"], network: nn.Module) -> Task:
-    """The task over a network; `amounts` are the training images, pixels or objects of each class."""
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return task_over(Normalised(preprocessing.normaliser(), network), recipe, amounts)
-
-
-def task_over(model: nn.Module, recipe: Recipe, amounts: Int[np.ndarray, "k"]) -> Task:
-    """What the recipe asks of a network that is given."""
-    asked, classes = recipe.task, len(amounts)
-    if isinstance(asked, ClassificationSection):
-        weight = _class_weight(asked.class_weight, amounts)
-        return Classification(model, loss=asked.loss, label_smoothing=asked.label_smoothing, class_weight=weight)
-    if isinstance(asked, SegmentationSection):
-        weight = _class_weight(asked.class_weight, amounts)
-        return Segmentation(model, classes=classes, loss=asked.loss, class_weight=weight)
-    kind = Detection if isinstance(asked, DetectionSection) else InstanceSegmentation
-    return kind(
-        model,
-        classes=classes,
-        score_threshold=asked.score_threshold,
-        nms_threshold=asked.nms_threshold,
-        limit=asked.limit,
-    )
-
-
-def _class_weight(rule: str, amounts: Int[np.ndarray, "k"]) -> Tensor | None:
+def class_weight(rule: str, amounts: Int[np.ndarray, "k"]) -> Tensor | None:
+    """The weight of each class in the loss, from the training images, pixels or objects of each."""
     if rule == "none":
         return None
     return torch.from_numpy(amounts.sum() / (len(amounts) * np.maximum(amounts, 1))).float()
@@ -135,7 +89,6 @@ def build_order(recipe: Recipe, index: Int[np.ndarray, "n"], counts: Int[np.ndar
 def build_optimizers(recipe: Recipe, task: Task, device: str = "cpu") -> dict[str, torch.optim.Optimizer]:
     """One a turn, for networks that will train on `device`."""
     optim = recipe.optim
-    assert optim.name and optim.lr
     return one_a_turn(
         task,
         optim.name,
@@ -149,7 +102,6 @@ def build_optimizers(recipe: Recipe, task: Task, device: str = "cpu") -> dict[st
 
 
 def build_augment(recipe: Recipe) -> Callable[[Batch], Batch]:
-    assert recipe.augment.preset and recipe.input.size and recipe.input.width
     side = min(recipe.input.size, recipe.input.width)
     pipeline = preset(recipe.augment.preset, flip=bool(recipe.augment.flip), size=side)
     return partial(pipeline, seed=recipe.seed)
@@ -179,28 +131,18 @@ def build_schedule(recipe: Recipe, steps: int, per_epoch: float) -> Callable[[St
     return by_history
 
 
-def check(recipe: Recipe) -> None:
-    """Raises UsageError for values that contradict each other, before anything is written."""
-    assert recipe.fit.batch
+def check(recipe: Recipe, *, validation_loss: bool) -> None:
+    """Raises UsageError for values that contradict each other, before anything is written. `validation_loss`: whether a
+    validation of this kind of task measures its loss."""
     if recipe.fit.batch % recipe.fit.accumulate:
         raise UsageError(
             f"fit.batch={recipe.fit.batch} cannot be split into fit.accumulate={recipe.fit.accumulate} equal parts",
             "choose a batch that is a multiple",
         )
-    boxes = recipe.task.kind in ("detection", "instances")  # no validation measures their loss
-    if boxes and recipe.input.fit == "crop":
-        raise UsageError("input.fit=crop would cut objects off", "use letterbox or stretch")
-    if recipe.task.kind != "classification" and recipe.data.balance != "none":
-        raise UsageError("data.balance=sample draws classes of images equally often", "leave it out")
-    if recipe.fit.monitor not in (*(() if boxes else ("loss",)), *MONITORED[recipe.task.kind]):
-        known = ", ".join(MONITORED[recipe.task.kind])
-        raise UsageError(f"fit.monitor={recipe.fit.monitor} is no metric of {recipe.task.kind}", f"it has {known}")
-    if boxes and recipe.schedule.name == "plateau":
+    if recipe.schedule.name == "plateau" and not validation_loss:
         raise UsageError(
             f"schedule.name=plateau follows the validation loss, and {recipe.task.kind} has none", "use cosine or step"
         )
-    if isinstance(recipe.task, ClassificationSection) and recipe.task.loss == "hinge" and recipe.task.label_smoothing:
-        raise UsageError("the hinge loss does not smooth labels", "task.label_smoothing=0, or task.loss=cross_entropy")
     for key, names in SCHEDULED.items():
         asked, default = getattr(recipe.schedule, key), type(recipe.schedule).model_fields[key].default
         if asked != default and recipe.schedule.name not in names:
@@ -208,10 +150,17 @@ def check(recipe: Recipe) -> None:
                 f"schedule.{key} has no effect with schedule.name={recipe.schedule.name}",
                 f"leave it out, or use schedule.name={' or '.join(names)}",
             )
-    build_optimizers(recipe, Classification(nn.Linear(1, 1)))
+    optim = recipe.optim
+    make_optimizer(
+        optim.name,
+        [nn.Linear(1, 1)],
+        lr=optim.lr,
+        momentum=optim.momentum or 0.0,
+        nesterov=bool(optim.nesterov),
+        weight_decay=optim.weight_decay or 0.0,
+    )
 
 
 def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:
     """(all steps, whole steps from one validation to the next: about an epoch) over n training images."""
-    assert recipe.fit.epochs and recipe.fit.batch
     return max(math.ceil(recipe.fit.epochs * n / recipe.fit.batch), 1), max(round(n / recipe.fit.batch), 1)

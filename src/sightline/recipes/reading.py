@@ -1,4 +1,4 @@
-"""YAML and `dotted.key=value` → a Recipe, or one line that says which key is wrong and which was meant."""
+"""YAML and `dotted.key=value` → a draft recipe, or one line that says which key is wrong and which one is close."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sightline.errors import UsageError, nearest
 
-from .recipe import TASKS, Recipe
+from .recipe import TASKS, Draft, Recipe, TaskSection
 
 SHIPPED = resources.files("sightline.recipes") / "shipped"
 
@@ -89,7 +89,7 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
 def merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
     """Add dotted keys; the same key with another value is a contradiction. A whole section is its keys."""
     for key, value in more.items():
-        if key in Recipe.model_fields and isinstance(value, Mapping):
+        if key in Draft.model_fields and isinstance(value, Mapping):
             merge(found, {f"{key}.{inner}": each for inner, each in value.items()})
             continue
         if key in found and found[key] != value:
@@ -97,7 +97,7 @@ def merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
         found[key] = value
 
 
-def make_recipe(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Recipe:
+def make_draft(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Draft:
     """Validate nested `values` with dotted `overrides` on top. Raises UsageError naming the key and the nearest right one."""
     nested = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
     for key, value in (overrides or {}).items():
@@ -110,22 +110,42 @@ def make_recipe(values: Mapping[str, Any], overrides: Mapping[str, Any] | None =
             place = place[part]
         place[last] = value
     if isinstance(nested.get("task"), Mapping):
-        nested["task"] = {"kind": "classification"} | nested["task"]
+        nested["task"] = _task_section(nested["task"])
     try:
-        return Recipe.model_validate(nested)
+        return Draft.model_validate(nested)
     except ValidationError as error:
         raise UsageError(*_explain(error)) from error
+
+
+def make_recipe(values: Mapping[str, Any]) -> Recipe:
+    """The complete recipe that a run saved. Raises UsageError naming a key that is wrong or missing."""
+    draft = make_draft(values)
+    try:
+        return Recipe.model_validate(
+            {name: getattr(draft, name) for name in ("data", "schedule", "task", "seed")}
+            | {name: getattr(draft, name).model_dump() for name in ("model", "input", "augment", "optim", "fit")}
+        )
+    except ValidationError as error:
+        gap = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UsageError(f"{gap} is missing") from error
+
+
+def _task_section(values: Mapping[str, Any]) -> TaskSection:
+    """`task.` as the section of its kind; the usual kind where it names none."""
+    kind = values.get("kind", next(iter(TASKS)))
+    if kind not in TASKS:
+        raise UsageError(f"unknown kind of task {kind!r} (task.kind)", nearest(str(kind), TASKS))
+    try:
+        return TASKS[kind].model_validate({**values, "kind": kind})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UsageError(*_about_task(kind, [str(part) for part in fault["loc"]], fault)) from error
 
 
 def _explain(error: ValidationError) -> tuple[str, str]:
     """The first fault in words: which key, what is wrong, what was probably meant."""
     fault = error.errors()[0]
     path = [str(p) for p in fault["loc"]]
-    if path[0] == "task" and len(path) > 1 and path[1] in TASKS:
-        return _about_task(path[1], path[2:], fault)
-    if fault["type"] == "union_tag_invalid":
-        said = str(fault["ctx"]["tag"])
-        return f"task.kind={said!r} is no task", nearest(said, TASKS)
     key = ".".join(path)
     if fault["type"] in ("model_type", "model_attributes_type"):
         first = "name" if (section := _section(path)) and "name" in section.model_fields else "…"
@@ -153,7 +173,7 @@ def _about_task(kind: str, path: list[str], fault: Any) -> tuple[str, str]:
 
 
 def _section(path: list[str]) -> type[BaseModel] | None:
-    model: type[BaseModel] = Recipe
+    model: type[BaseModel] = Draft
     for part in path:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
@@ -165,7 +185,7 @@ def _section(path: list[str]) -> type[BaseModel] | None:
 def all_keys() -> list[str]:
     """Every dotted key of a recipe."""
     keys: list[str] = []
-    for name, field in Recipe.model_fields.items():
+    for name, field in Draft.model_fields.items():
         part = field.annotation
         if name == "task":
             keys += dict.fromkeys(f"task.{inner}" for section in TASKS.values() for inner in section.model_fields)
@@ -176,7 +196,7 @@ def all_keys() -> list[str]:
     return keys
 
 
-def recipe_yaml(recipe: Recipe) -> str:
+def recipe_yaml(recipe: Draft) -> str:
     """The recipe as the YAML that gives it back."""
     return yaml.dump(
         recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120

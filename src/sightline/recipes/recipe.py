@@ -1,15 +1,26 @@
-"""A recipe: everything that decides a training, typed, closed and flat. What is None here is filled from the data by
-the rules in `defaults`, so the recipe that a run saves says it all.
+"""A recipe: everything that decides a training, typed, closed and flat.
 
-YAML gives the values, `dotted.key=value` overrides them. Nothing is inherited and nothing is built from strings but
-the names of the model and of the data set.
+A `Draft` is what a person wrote: it may leave keys open. A `Recipe` is complete: the kind of task filled what was open by
+its rules, so the recipe that a run saves says it all. YAML gives the values, `dotted.key=value` overrides them; nothing
+is built from strings but the names of the model and of the data set.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+)
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -34,14 +45,14 @@ class DataSection(Section):
     )
 
 
-class ModelSection(Section):
+class DraftModel(Section):
     name: str | None = Field(None, description="see `sightline models`")
     options: dict[str, Any] = Field(default_factory=dict, description="the family's own options; see `describe`")
     weights: str | None = Field(None, description="what it starts from: a file, or published ones such as torchvision")
     allow_network: bool = Field(False, description="fetch published weights that are not in the cache")
 
 
-class InputSection(Section):
+class DraftInput(Section):
     size: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="height of the input, pixels")
     width: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         None, description="its width; without it the same, a square"
@@ -50,55 +61,34 @@ class InputSection(Section):
     fit: Literal["stretch", "letterbox", "crop"] | None = Field(None, description="how images are fitted to the input")
 
 
-class AugmentSection(Section):
+class DraftAugment(Section):
     preset: Literal["none", "light", "standard"] | None = None
     flip: bool | None = Field(None, description="mirror left and right; turn it off for text")
 
 
-ClassWeight = Annotated[
-    Literal["none", "balanced"], Field(description="balanced: n / (classes · n of the class), n images or pixels")
-]
+class TaskSection(Section):
+    """`task.`: the keys of one kind of task. Each kind has a section of its own."""
+
+    kind: str
 
 
-class ClassificationSection(Section):
-    kind: Literal["classification"] = "classification"
-    loss: Literal["cross_entropy", "hinge"] = "cross_entropy"
-    label_smoothing: Fraction = 0.0
-    class_weight: ClassWeight = "none"
+TASKS: dict[str, type[TaskSection]] = {}  # by kind, the usual one first; `sightline.kinds` fills it
 
 
-class SegmentationSection(Section):
-    kind: Literal["segmentation"]
-    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = "cross_entropy+dice"
-    class_weight: ClassWeight = "none"
+def _task_section(value: Any) -> Any:
+    """A mapping as the section of its kind; the usual kind where it names none."""
+    if value is None or isinstance(value, TaskSection):
+        return value
+    kind = value.get("kind", next(iter(TASKS), None)) if isinstance(value, dict) else None
+    if kind not in TASKS:
+        raise ValueError(f"unknown kind of task {kind!r}; known: {', '.join(TASKS)}")
+    return TASKS[kind].model_validate({"kind": kind} | value)
 
 
-class Found(Section):
-    score_threshold: Annotated[float, Field(ge=0, le=0.01)] = Field(0.01, description="lower scores are not reported")
-    nms_threshold: Fraction = Field(0.5, description="of two boxes of a class that overlap more, the better one stays")
-    limit: PositiveInt = Field(100, description="most objects of an image")
+Task = Annotated[SerializeAsAny[TaskSection], BeforeValidator(_task_section)]
 
 
-class DetectionSection(Found):
-    kind: Literal["detection"]
-
-
-class InstancesSection(Found):
-    kind: Literal["instances"]
-
-
-TASKS: dict[str, type[Section]] = {
-    "classification": ClassificationSection,
-    "segmentation": SegmentationSection,
-    "detection": DetectionSection,
-    "instances": InstancesSection,
-}
-AnyTask = Annotated[
-    ClassificationSection | SegmentationSection | DetectionSection | InstancesSection, Field(discriminator="kind")
-]
-
-
-class OptimSection(Section):
+class DraftOptim(Section):
     name: Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta"] | None = None
     lr: PositiveFloat | None = Field(None, description="the highest rate that the schedule reaches")
     momentum: Fraction | None = None
@@ -118,7 +108,7 @@ class ScheduleSection(Section):
     patience: PositiveInt = Field(2, description="plateau: epochs without improvement")
 
 
-class FitSection(Section):
+class DraftFit(Section):
     epochs: PositiveFloat | None = None
     batch: PositiveInt | None = Field(None, le=1_000_000, description="images of one optimiser step")
     accumulate: PositiveInt = Field(1, description="micro-batches that make up a batch")
@@ -130,28 +120,75 @@ class FitSection(Section):
         0, le=1024, description="compute threads; 0 is one for small networks, else torch's choice"
     )
     compile: bool = Field(False, description="train through torch.compile: a slower start, faster steps, other bits")
-    monitor: Literal[
-        "loss", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "mean_iou", "pixel_accuracy", "mean_dice",
-        "ap", "ap50", "mask_ap", "mask_ap50",
-    ] | None = Field(None, description="the metric of validation that decides; None: the task's own")  # fmt: skip
+    monitor: str | None = Field(None, description="the metric of validation that decides; None: the task's own")
     patience: PositiveInt | None = Field(None, description="stop after this many validations without improvement")
     commit_every: PositiveInt | None = Field(
         None, description="steps between checkpoints; each validation also commits"
     )
 
 
-class Recipe(Section):
-    """One training. `seed` keys every draw in it."""
+class Draft(Section):
+    """A recipe that may leave keys open (None). `seed` keys every draw of the training."""
 
     seed: NonNegativeInt = 0
     data: DataSection = DataSection()
-    model: ModelSection = ModelSection()
-    input: InputSection = InputSection()
-    augment: AugmentSection = AugmentSection()
-    task: AnyTask = ClassificationSection()  # where nobody gives one, what the data answer; see `defaults`
-    optim: OptimSection = OptimSection()
+    model: DraftModel = DraftModel()
+    input: DraftInput = DraftInput()
+    augment: DraftAugment = DraftAugment()
+    task: Task | None = None
+    optim: DraftOptim = DraftOptim()
     schedule: ScheduleSection = ScheduleSection()
-    fit: FitSection = FitSection()
+    fit: DraftFit = DraftFit()
+
+
+class ModelSection(DraftModel):
+    name: str
+
+
+class InputSection(DraftInput):
+    size: Annotated[int, Field(ge=1, le=4096)]
+    width: Annotated[int, Field(ge=1, le=4096)]
+    channels: Literal[1, 3]
+    fit: Literal["stretch", "letterbox", "crop"]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)"""
+        return self.channels, self.size, self.width
+
+
+class AugmentSection(DraftAugment):
+    preset: Literal["none", "light", "standard"]
+
+
+class OptimSection(DraftOptim):
+    name: Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta"]
+    lr: PositiveFloat
+
+
+class FitSection(DraftFit):
+    epochs: PositiveFloat
+    batch: Annotated[PositiveInt, Field(le=1_000_000)]
+
+
+class Recipe(Draft):
+    """A complete recipe: the training that it describes is the same wherever it runs."""
+
+    model: ModelSection
+    input: InputSection
+    augment: AugmentSection
+    task: Task
+    optim: OptimSection
+    fit: FitSection
+
+
+def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
+    """The draft with these sections, or these keys of its sections, filled. Raises ValidationError where a gap remains."""
+    values: dict[str, Any] = {name: getattr(draft, name) for name in Draft.model_fields}
+    for name, given in sections.items():
+        values[name] = given if isinstance(given, Section) else values[name].model_copy(update=dict(given))
+    gaps = ("model", "input", "augment", "optim", "fit")
+    return Recipe.model_validate(values | {name: values[name].model_dump() for name in gaps})
 
 
 # What may differ between two starts of one run without changing its result.

@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from sightline.drawing.svg import shortened
-from sightline.reports.parts.dense_tables import dense_classes
-from sightline.reports.parts.judged import Judged
-from sightline.reports.parts.page import data_values, environment, model_facts
-from sightline.reports.parts.tables import class_table, metrics_table
-from sightline.reports.rules.dense import ERRORS
-from sightline.reports.rules.learning import split_word
 from sightline.storage.text import shown
 
-from .content import Content, read_content
+from .content import Content
 from .facts import facts_of
 from .finding import Facts
-from .headline import headline_of
-from .thresholds import Thresholds, thresholds_of
+from .page import data_values, environment, model_facts
+from .parts.tables import metrics_table
 from .verdict import Verdict, verdict
-from .wording import percent
 
 _REFERENCES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _ACTIVE = frozenset("\\`*_{}[]#|~$@")
@@ -37,23 +29,17 @@ _ADDRESS = re.compile(r"(:)(//)|(www)(\.)", re.IGNORECASE)  # what a renderer ma
 MOST_CLASSES = 30
 
 
-def build_card(folder: Path) -> str:
-    """The model card of a run as Markdown; nothing is written. Raises DamagedError when the folder is no run."""
-    return render_card(read_content(folder))
-
-
 def render_card(content: Content) -> str:
     """The card of what was read."""
-    limits = thresholds_of(headline_of(content.kind))
-    facts = facts_of(content, limits)
-    judged = verdict(facts, limits)
+    facts = facts_of(content)
+    conclusion = verdict(facts, content.chapter)
     parts = [
         f"# {text(content.run.name)}",
-        _opening(content, judged),
-        _findings(judged),
-        _figures(content, facts, limits),
-        _classes(content, facts, limits),
-        _mistakes(facts),
+        _opening(content, conclusion),
+        _findings(conclusion),
+        _figures(content, facts),
+        _classes(content, facts),
+        _mistakes(content, facts),
         _data(content),
         _model(content),
         _again(content, facts),
@@ -95,8 +81,8 @@ def _findings(judged: Verdict) -> str:
     return "## Verdict\n\n" + "\n".join(items) if items else ""
 
 
-def _figures(content: Content, facts: Facts, limits: Thresholds) -> str:
-    table = metrics_table(content, facts, limits)
+def _figures(content: Content, facts: Facts) -> str:
+    table = metrics_table(content, facts)
     if table is None:
         return ""
     head = ["metric", *table["splits"], *([f"95 % interval ({table['judged']})"] if table["judged"] else [])]
@@ -104,30 +90,19 @@ def _figures(content: Content, facts: Facts, limits: Thresholds) -> str:
     return f"## Measured\n\n{_table(head, rows)}\n\n{text(table['note'])}"
 
 
-def _classes(content: Content, facts: Facts, limits: Thresholds) -> str:
-    if content.judged is None:
+def _classes(content: Content, facts: Facts) -> str:
+    chapter = content.chapter
+    if content.judged is None or chapter.class_table is None:
         return ""
-    if isinstance(content.judged, Judged):
-        rows = class_table(content.judged, facts, limits)
-        keys = ("name", "train", "n", "recall", "interval", "precision", "f1")
-        head = ["class", "train", split_word(facts.split), "recall", "95 % interval", "precision", "F1"]
-        cells = [[row[key] for key in keys] for row in rows]
-    else:
-        head, cells = dense_classes(content.judged, facts).plain()
+    head, cells = chapter.class_table(content.judged, facts, chapter.limits)
     more = f"\n\n{len(cells) - MOST_CLASSES} more classes are in the report." if len(cells) > MOST_CLASSES else ""
     return f"## Class by class\n\n{_table(head, cells[:MOST_CLASSES])}{more}"
 
 
-def _mistakes(facts: Facts) -> str:
-    """Which pixels are taken for which; which kinds of mistakes a detector makes."""
-    if facts.pixels is not None and facts.pixels.taken:
-        rows = [[t.target, t.predicted, percent(t.of_class), percent(t.of_wrong)] for t in facts.pixels.taken]
-        return f"## Mistakes\n\n{_table(['true class', 'taken for', 'of the class', 'of all wrong pixels'], rows)}"
-    if facts.objects is not None:
-        errors = sorted(facts.objects.errors.items(), key=lambda item: -item[1])
-        rows = [[ERRORS[kind][0], f"{count:,}", ERRORS[kind][1]] for kind, count in errors]
-        return f"## Mistakes\n\n{_table(['mistake', 'number', 'what it is'], rows)}"
-    return ""
+def _mistakes(content: Content, facts: Facts) -> str:
+    """Which mistakes there are."""
+    table = content.chapter.mistakes(facts)
+    return f"## Mistakes\n\n{_table(*table)}" if table is not None else ""
 
 
 def _data(content: Content) -> str:

@@ -6,17 +6,21 @@ is None or empty, and `problems` holds a sentence for what was there and could n
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sightline.recipes.defaults import HEADLINES
-from sightline.reports.parts.judged import AnyJudged, read_judged
-from sightline.reports.parts.samples import BatchSheet, Examples, read_batch, read_examples
+import pyarrow
+import pyarrow.parquet
+
 from sightline.runs.run import Run
 
+from .chapter import Chapter
+from .judged import Judged, RowsFormat, read_judged
 from .reading import Folder, mapping, real, sequence, whole, words
+from .samples import BatchSheet, Examples, read_batch, read_examples
 
 SPLITS = ("train", "val", "test")
 LEAK, KEPT = "leak", "kept"  # the same where equal pictures are in two splits, and the action if they stay there
@@ -97,9 +101,10 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that the report tells. `kind` is the task's, by which rows are read and sections chosen."""
+    """Everything that the report tells. `chapter` is what it says of this kind of task only; `sizes` counts the images
+    that each split's figures were measured on."""
 
-    kind: str
+    chapter: Chapter
     run: RunFacts
     recipe: Mapping[str, Any]
     recipe_text: str
@@ -108,34 +113,47 @@ class Content:
     history: tuple[Mapping[str, float | None], ...]
     data: DataFacts | None
     model: ModelFacts | None
-    judged: AnyJudged | None
+    sizes: Mapping[str, int]
+    judged: Judged | None
     batch: BatchSheet | None
     examples: Examples | None
     problems: tuple[str, ...]
 
 
-def read_content(path: Path) -> Content:
-    """Read a run folder. Raises DamagedError when it is none; anything else that is wrong is told in `problems`."""
+def read_content(
+    path: Path, chapter: Chapter, rows_format: RowsFormat | None, *, judged: Judged | None = None
+) -> Content:
+    """Read a run folder; `judged` spares reading and judging the rows again. Raises DamagedError where it is none;
+    anything else that is wrong is named in `problems`."""
     folder = Folder(path)
     folder.require()
-    run = _run(path, mapping(folder.json("run.json")), folder)
-    recipe = mapping(folder.yaml("recipe.yaml"))
-    kind = _kind(run, recipe)
+    metrics = mapping(folder.json("metrics.json"))
     return Content(
-        kind=kind,
-        run=run,
-        recipe=recipe,
+        chapter=chapter,
+        run=_run(path, mapping(folder.json("run.json")), folder),
+        recipe=mapping(folder.yaml("recipe.yaml")),
         recipe_text=folder.text("recipe.yaml"),
         environment=mapping(folder.json("environment.json")),
-        metrics=_metrics(mapping(folder.json("metrics.json"))),
+        metrics=_metrics(metrics),
         history=tuple(folder.table("history.csv")),
         data=_data(mapping(folder.json("data.json"))),
         model=_model(mapping(folder.json("model/config.json"))),
-        judged=read_judged(folder, kind),
+        sizes=_sizes(folder, metrics),
+        judged=judged or read_judged(folder, rows_format),
         batch=read_batch(folder),
         examples=read_examples(folder),
         problems=tuple(folder.problems),
     )
+
+
+def _sizes(folder: Folder, metrics: Mapping[str, Any]) -> dict[str, int]:
+    """How many images each split's figures were measured on: as metrics.json has it; in runs of before, whose
+    metrics.json does not, as many as there are rows."""
+    counted = {split: whole(n) for split, n in mapping(metrics.get("images")).items()}
+    for split in SPLITS if not counted else ():
+        with contextlib.suppress(OSError, pyarrow.ArrowException):
+            counted[split] = pyarrow.parquet.read_metadata(folder.path / "predictions" / f"{split}.parquet").num_rows
+    return counted
 
 
 def _run(path: Path, raw: Mapping[str, Any], folder: Folder) -> RunFacts:
@@ -159,12 +177,6 @@ def _place(path: Path) -> str:
         return path.as_posix()
     path = path.resolve()
     return f"runs/{path.name}" if path.parent.name == "runs" else path.name
-
-
-def _kind(run: RunFacts, recipe: Mapping[str, Any]) -> str:
-    """The kind of the task, as run.json or else the recipe has it."""
-    known = [kind for kind in (run.task, words(mapping(recipe.get("task")).get("kind"))) if kind in HEADLINES]
-    return known[0] if known else "classification"
 
 
 def _timing(folder: Folder) -> tuple[float | None, float | None]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightline.recipes.defaults import HEADLINES as METRIC_OF
-
 from .wording import percent, percent_range
 
 
@@ -28,7 +26,7 @@ class Headline:
     @property
     def title(self) -> str:
         """The name at the beginning of a line."""
-        return self.name[0].upper() + self.name[1:]
+        return self.name[:1].upper() + self.name[1:]
 
     def figure(self, value: float | None, n: int | None = None) -> str:
         """The number in per cent; a share of images with the digits that so many earn."""
@@ -40,30 +38,20 @@ class Headline:
 
 
 ACCURACY = Headline("accuracy", "accuracy", "an", of_images=True)
-_ALL = {
-    headline.metric: headline
-    for headline in (
-        ACCURACY,
-        Headline(
-            "mean_iou",
-            "mean IoU",
-            meaning="of the area that is of a class or is called so, this share is both, averaged over the classes",
-        ),
-        Headline(
-            "ap50",
-            "AP50",
-            "an",
-            meaning="the precision at every recall, averaged; a box counts when it overlaps its object by half",
-        ),
-        Headline(
-            "mask_ap50",
-            "mask AP50",
-            meaning="the precision at every recall, averaged; a mask counts when it overlaps its object by half",
-        ),
-    )
-}
-
-
-def headline_of(task: str) -> Headline:
-    """The headline of a task of this kind; accuracy where the kind is unknown."""
-    return _ALL.get(METRIC_OF.get(task, ""), ACCURACY)
+MEAN_IOU = Headline(
+    "mean_iou",
+    "mean IoU",
+    meaning="of the area that is of a class or is called so, this share is both, averaged over the classes",
+)
+BOX_AP50 = Headline(
+    "ap50",
+    "AP50",
+    "an",
+    meaning="the precision at every recall, averaged; a box counts when it overlaps its object by half",
+)
+MASK_AP50 = Headline(
+    "mask_ap50",
+    "mask AP50",
+    meaning="the precision at every recall, averaged; a mask counts when it overlaps its object by half",
+)
+NOT_MEASURED = Headline("", "")  # of a kind of task that nothing measures

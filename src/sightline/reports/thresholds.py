@@ -87,21 +87,21 @@ DENSE_MEANING = {
 _UNASKED = ("sure", "sure_mistakes", "sure_share", "imbalance", "ece")  # what only class probabilities answer
 
 
-def thresholds_of(headline: Headline) -> Thresholds:
-    """The lines for runs with this headline: an IoU or AP near 1 is rarer than an accuracy, and noisier."""
-    return Thresholds() if headline.of_images else Thresholds(gap=0.05, train_poor=0.70, near_perfect=0.98)
+# An IoU or AP near 1 is rarer than an accuracy, and noisier.
+DENSE_LIMITS = Thresholds(gap=0.05, train_poor=0.70, near_perfect=0.98)
 
 
-def rules(
-    limits: Thresholds, headline: Headline | None = None, dense: DenseThresholds | None = None
-) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of every threshold that a run is judged by, for the report's last page."""
-    name = headline.name if headline is not None else "accuracy"
-    found = [
-        (f.name, f"{getattr(limits, f.name):g}", MEANING[f.name].replace("accuracy", name))
-        for f in fields(limits)
-        if dense is None or f.name not in _UNASKED
-    ]
-    if dense is not None:
-        found += [(f.name, f"{getattr(dense, f.name):g}", DENSE_MEANING[f.name]) for f in fields(dense)]
-    return found
+def lines(limits: Thresholds, headline: Headline) -> list[tuple[str, str, str]]:
+    """(name, value, meaning) of every threshold that a classifier's run is judged by, for the report's last page."""
+    return [(f.name, f"{getattr(limits, f.name):g}", _meaning(f.name, headline)) for f in fields(limits)]
+
+
+def dense_lines(limits: Thresholds, headline: Headline) -> list[tuple[str, str, str]]:
+    """The same where pixels or objects are judged."""
+    dense = DenseThresholds()
+    own = [(f.name, f"{getattr(dense, f.name):g}", DENSE_MEANING[f.name]) for f in fields(dense)]
+    return [line for line in lines(limits, headline) if line[0] not in _UNASKED] + own
+
+
+def _meaning(name: str, headline: Headline) -> str:
+    return MEANING[name].replace("accuracy", headline.name)

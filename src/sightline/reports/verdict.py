@@ -16,15 +16,13 @@ from sightline.reports.rules import (
     data as data_rules,
 )
 from sightline.reports.rules import (
-    dense as dense_rules,
-)
-from sightline.reports.rules import (
     learning as learning_rules,
 )
 from sightline.reports.rules.learning import headline_interval, split_word
 
+from .chapter import Chapter
 from .finding import Facts, Finding
-from .thresholds import Thresholds, thresholds_of
+from .thresholds import Thresholds
 from .wording import counted, percent, percent_range
 
 _RANK = {"serious": 0, "warning": 1, "good": 2, "note": 3}
@@ -46,35 +44,31 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def verdict(facts: Facts, limits: Thresholds | None = None) -> Verdict:
-    """Judge a run by its facts."""
-    limits = limits or thresholds_of(facts.headline)
+def verdict(facts: Facts, chapter: Chapter) -> Verdict:
+    """The verdict on a run, by its facts and the rules of its kind of task."""
+    limits = chapter.limits
     rules = (data_rules.quarantine, data_rules.completion, data_rules.leaks)
     opening = [rule(facts, limits) for rule in rules]
     first = [f for f in opening if f is not None and f.severity == "serious"]
-    result = (learning_rules if facts.headline.of_images else dense_rules).result(facts, limits)
+    result = chapter.result(facts, limits)
     rest = [f for f in opening if f is not None and f.severity != "serious"]
     if not facts.smoke:
-        rest += _learned(facts, limits)
+        rest += _learned(facts, chapter)
         first += [result] if result is not None else []
     rest.sort(key=lambda f: _RANK[f.severity])  # stable: rules keep their order within a rank
     findings = (*first, *rest)
     return Verdict(_headline(facts, limits), _limit(findings), findings)
 
 
-def _learned(facts: Facts, limits: Thresholds) -> list[Finding]:
+def _learned(facts: Facts, chapter: Chapter) -> list[Finding]:
     """What the rules say that only a real run can answer."""
+    limits = chapter.limits
     rules = (
         course_rules.course,
-        dense_rules.dominating,
-        dense_rules.small_objects,
-        dense_rules.taken_pixels,
+        *chapter.rules,
         data_rules.labels,
         data_rules.weak_classes,
-        dense_rules.scarce,
         data_rules.imbalance,
-        dense_rules.edges,
-        dense_rules.unjudged,
         data_rules.test_size,
         data_rules.untested,
         data_rules.calibration,
@@ -91,6 +85,8 @@ def _headline(facts: Facts, limits: Thresholds) -> str:
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if facts.smoke:
         return "A rehearsal: every stage ran, nothing was learned yet."
+    if not headline.metric:
+        return "It was trained. This kind of task has no score: look at what it makes."
     if value is None or (interval is None and headline.of_images):
         name = headline.name
         return f"There is no measured {name} yet." if facts.status != "finished" else f"No {name} was measured."

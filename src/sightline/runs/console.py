@@ -15,7 +15,7 @@ from sightline.storage.text import shown
 
 
 @dataclass
-class Teller:
+class Console:
     """`level` -1 says only what matters, 0 what is usual, 1 everything. Text is made safe for terminals."""
 
     level: int = 0
@@ -46,7 +46,7 @@ class Teller:
         if self.level < 0 or not sys.stderr.isatty():
             yield Progress()
             return
-        from rich.console import Console
+        from rich.console import Console as RichConsole
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -56,7 +56,7 @@ class Teller:
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
         )
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Bar(*columns, console=RichConsole(stderr=True), transient=True) as bar:
             self._bar = bar
             row = bar.add_task(what, total=total, completed=done, note="")
             try:

@@ -18,13 +18,13 @@ from sightline.data.dataset import Dataset
 from sightline.data.summary import data_hash, data_json
 from sightline.errors import DamagedError, SightlineError, UsageError
 from sightline.recipes.reading import recipe_yaml
-from sightline.recipes.recipe import Recipe, identity
+from sightline.recipes.recipe import Draft, Recipe, identity
 from sightline.runs.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, sync_folder
 from sightline.storage.folders import sweep
 from sightline.storage.text import shown
 
-from .console import Teller
+from .console import Console
 
 PACKAGES = ("torch", "lightning-fabric", "numpy", "pillow", "safetensors", "pydantic", "scikit-learn", "pyarrow")
 
@@ -63,7 +63,7 @@ def _require_unfinished(run: Run) -> None:
         raise UsageError(f"{run.folder} holds a finished run", "choose another --out")
 
 
-def as_begun(recipe: Recipe, out: str | Path | None) -> Recipe:
+def as_begun(recipe: Draft, out: str | Path | None) -> Draft:
     """Threads and precision that the user left open are those with which the run in `out` began: the same command goes on
     with it, whatever the machine would choose today. What is wrong with that run `place` says."""
     try:
@@ -136,7 +136,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:60] or "data"
 
 
-def begin(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool, teller: Teller) -> None:
+def begin(run: Run, recipe: Recipe, data: Dataset, question: str, *, smoke: bool, console: Console) -> None:
     """Write what describes the run, unless an earlier start did. `run.json` comes last: with it the run exists."""
     begun = (run.folder / "run.json").exists()
     if begun:
@@ -145,10 +145,10 @@ def begin(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool, teller: Telle
         sweep(folder)
     run.write_json("environment.json", environment())
     if begun:
-        teller.say(f"going on with {run.folder}")
+        console.say(f"going on with {run.folder}")
         return
     replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())
-    run.write_json("data.json", data_json(data))
+    run.write_json("data.json", data_json(data, question))
     run.note(
         name=run.folder.name, task=recipe.task.kind, status="running", step=0, smoke=smoke, stopped=None,
         recipe=recipe_hash(recipe), data=data_hash(data),

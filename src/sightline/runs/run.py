@@ -10,29 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sightline.version import __version__
-from sightline.engine.checkpoints import load_weights, read_best
 from sightline.errors import DamagedError, UsageError
-from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
 from sightline.storage.files import replace_file
 from sightline.storage.folders import digest
-from sightline.storage.tensors import unpack
 from sightline.storage.text import json_text
-from sightline.tasks.task import Task
 
-from sightline.recipes.assembly import build_model, task_over
 from sightline.recipes.reading import make_recipe, parse_yaml
 from sightline.recipes.recipe import Recipe
 
 FORMAT = 1
 TIMING = "timing.jsonl"
-_FILLED = (  # no run begins before these are known
-    *(("model", "name"), ("input", "size"), ("input", "width"), ("input", "channels"), ("input", "fit")),
-    *(("augment", "preset"), ("optim", "name"), ("optim", "lr"), ("fit", "epochs"), ("fit", "batch")),
-)
 _INCOMPLETE = "is the run complete? see `sightline verify`"
 SEALED_INPUTS = {"data.json", "preprocessing.json"}  # what an answer depends on, beside the recipe and the weights
 SEAL = "manifest.json"  # of the files that do not change any more; written last
@@ -48,7 +37,7 @@ class Run:
         """A JSON object of the run. Raises DamagedError when it is missing or broken."""
         path = self.folder / name
         try:
-            value = json.loads(self._as_sealed(name) if name in SEALED_INPUTS else path.read_bytes())
+            value = json.loads(self.sealed_bytes(name) if name in SEALED_INPUTS else path.read_bytes())
             if not isinstance(value, dict):
                 raise ValueError("it holds no object")
             return value
@@ -81,18 +70,14 @@ class Run:
     def recipe(self) -> Recipe:
         path = self.folder / "recipe.yaml"
         try:
-            text = self._as_sealed("recipe.yaml").decode("utf-8")
+            text = self.sealed_bytes("recipe.yaml").decode("utf-8")
         except UnicodeDecodeError as error:
             raise DamagedError(f"{path} cannot be read: {error}") from error
         try:
             values = parse_yaml(text, str(path))
             if not isinstance(values, dict):
                 raise UsageError("it holds no sections")
-            recipe = make_recipe(values)
-            for section, key in _FILLED:
-                if getattr(getattr(recipe, section), key) is None:
-                    raise UsageError(f"{section}.{key} is not in it")
-            return recipe
+            return make_recipe(values)
         except UsageError as error:
             raise DamagedError(f"{path} is not a recipe of this version: {error}") from error
 
@@ -139,7 +124,7 @@ class Run:
             "test": metrics["test"],
         }
 
-    def _as_sealed(self, name: str) -> bytes:
+    def sealed_bytes(self, name: str) -> bytes:
         """A file's bytes. Raises DamagedError where they are not those that the run was sealed with."""
         path = self.folder / name
         try:
@@ -153,24 +138,6 @@ class Run:
             if files.get(name) != {"bytes": len(data), "sha256": digest(data)}:
                 raise DamagedError(f"{path} is not as it was written", "restore it; see `sightline verify`")
         return data
-
-    def task(self) -> Task:
-        """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
-        network = build_model(self.recipe, len(self.classes))
-        unweighted = np.ones(len(self.classes), np.int64)
-        task = task_over(Normalised(self.preprocessing.normaliser(), network), self.recipe, unweighted)
-        path = self.folder / "model" / "model.safetensors"
-        if path.exists():
-            weights = unpack(self._as_sealed("model/model.safetensors"), {}, str(path))
-            load_weights(network, weights, str(path))
-        else:
-            best = read_best(self.folder / "checkpoints")
-            if not best:
-                raise UsageError(
-                    f"{self.folder} has no weights yet: it was not validated once", "train on with --resume"
-                )
-            load_weights(task, best, "best.safetensors")
-        return task.eval()
 
 
 def open_run(path: str | Path) -> Run:

@@ -1,49 +1,61 @@
 """What flows through the house: one sample, and a batch of them on a device.
 
-Images are uint8 in the network's frame until the network's own normalisation turns them into floats. `frame` maps
-a point (x, y, 1) of the original, EXIF-oriented image to the batch's pixels, so predictions can be carried back.
+Images are uint8 in the network's frame until the network's own normalisation turns them into floats. Nothing here
+assumes that there are images: a batch carries the inputs that its kind of task needs, by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from sightline.structures.inputs import Input, Pixels
 from sightline.structures.moving import moved
 from sightline.structures.targets import Target
+
+IMAGE = "image"  # the name of a batch's images where each sample is one image
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image in the network's frame: `image` (c, h, w) uint8, `frame` (3, 3), `id` its row in the data manifest.
-    `target` is a target of one, `natural` (2,) the height and width of the original."""
+    """One sample: `inputs` of one by name, `id` its row in the data manifest, `target` a target of one."""
 
-    image: UInt8[Tensor, "c h w"]
+    inputs: Mapping[str, Input]
     id: int
     target: Target
-    frame: Float[Tensor, "3 3"]
-    natural: Int[Tensor, "2"]
+
+    @classmethod
+    def of_image(
+        cls,
+        image: UInt8[Tensor, "c h w"],
+        id: int,
+        target: Target,
+        frame: Float[Tensor, "3 3"],
+        natural: Int[Tensor, "2"],
+    ) -> Sample:
+        """A sample that is one image (c, h, w) in the network's frame; `natural` (2,) is the size of the original."""
+        size = torch.tensor([image.shape[1:]])
+        return cls({IMAGE: Pixels(image[None], size, frame[None], natural[None])}, id, target)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images padded to a common size, with what is known about them.
+    """Samples that were joined, with what is known about them.
 
-    image     (b, c, h, w) uint8; size (b, 2) the true height and width of each
-    frame     (b, 3, 3) original → batch; natural (b, 2) height and width of the originals
+    inputs    by name, each of b samples: Pixels, Clips, Tokens
     id        (b,) rows of the data manifest
     position  (b,) places in the endless training stream: they key each sample's augmentation
     target    Labels, Boxes, Outlines, Masks, Pairs, or Several of them by name
+
+    Where a sample is one image, `image`, `size`, `frame` and `natural` are those of `Pixels`.
     """
 
-    image: UInt8[Tensor, "b c h w"]
-    size: Int[Tensor, "b 2"]
-    frame: Float[Tensor, "b 3 3"]
-    natural: Int[Tensor, "b 2"]
+    inputs: Mapping[str, Input]
     id: Int[Tensor, "b"]
     position: Int[Tensor, "b"]
     target: Target
@@ -52,29 +64,62 @@ class Batch:
         if not isinstance(self.target, Target):
             raise TypeError(f"Batch.target is a {type(self.target).__name__}; wrap it in Labels, Boxes, Masks …")
 
+    @classmethod
+    def of_images(
+        cls,
+        image: UInt8[Tensor, "b c h w"],
+        size: Int[Tensor, "b 2"],
+        frame: Float[Tensor, "b 3 3"],
+        natural: Int[Tensor, "b 2"],
+        id: Int[Tensor, "b"],
+        position: Int[Tensor, "b"],
+        target: Target,
+    ) -> Batch:
+        """A batch in which each sample is one image; see `Pixels`."""
+        return cls({IMAGE: Pixels(image, size, frame, natural)}, id, position, target)
+
     def __len__(self) -> int:
-        return len(self.image)
+        return len(self.id)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         return moved(self, device, non_blocking)
 
+    @property
+    def pixels(self) -> Pixels:
+        """The images of a batch in which each sample is one. Raises TypeError for other batches."""
+        pixels = self.inputs.get(IMAGE)
+        if not isinstance(pixels, Pixels):
+            raise TypeError(f"this batch has no images, but {', '.join(self.inputs)}")
+        return pixels
+
+    @property
+    def image(self) -> UInt8[Tensor, "b c h w"]:
+        return self.pixels.image
+
+    @property
+    def size(self) -> Int[Tensor, "b 2"]:
+        return self.pixels.size
+
+    @property
+    def frame(self) -> Float[Tensor, "b 3 3"]:
+        return self.pixels.frame
+
+    @property
+    def natural(self) -> Int[Tensor, "b 2"]:
+        return self.pixels.natural
+
+    def with_pixels(self, target: Target | None = None, **changes: Any) -> Batch:
+        """The same batch with other images (`image=`, `frame=` …) and, where it is given, another target."""
+        inputs = {**self.inputs, IMAGE: replace(self.pixels, **changes)}
+        return replace(self, inputs=inputs, target=self.target if target is None else target)
+
 
 def collate(samples: Sequence[Sample], positions: Sequence[int]) -> Batch:
-    """Stack samples, padding right and below with zeros to the largest height and width."""
-    sizes = [tuple(s.image.shape[1:]) for s in samples]  # (h, w)
-    height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-    channels = samples[0].image.shape[0]
-    image = torch.zeros(len(samples), height, width, channels, dtype=torch.uint8).permute(
-        0, 3, 1, 2
-    )  # (b, c, h, w), channels last
-    for row, sample, (h, w) in zip(image, samples, sizes, strict=True):
-        row[:, :h, :w] = sample.image
+    """Join samples; images are padded with zeros on the right and below to the largest height and width."""
+    first = samples[0]
     return Batch(
-        image=image,
-        size=torch.tensor(sizes),
-        frame=torch.stack([s.frame for s in samples]),
-        natural=torch.stack([s.natural for s in samples]),
+        inputs={name: type(one).join([s.inputs[name] for s in samples]) for name, one in first.inputs.items()},
         id=torch.tensor([s.id for s in samples]),
         position=torch.tensor(positions),
-        target=type(samples[0].target).join([s.target for s in samples]),
+        target=type(first.target).join([s.target for s in samples]),
     )

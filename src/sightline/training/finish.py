@@ -1,53 +1,64 @@
-"""After the last step: the kept weights, every split judged with them, the report, the seal."""
+"""After the last step: the kept weights, every split measured with them, the report, the seal."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sightline.data.loaders import in_order
 from sightline.engine.checkpoints import kept_weights, load_weights
 from sightline.engine.state import State
-from sightline.evaluation.judging import judge_any
-from sightline.recipes.defaults import HEADLINES
+from sightline.evaluation.splits import rows_of
+from sightline.kinds.kind import Scoring
+from sightline.kinds.networks import save_networks
+from sightline.recipes.loading import choose
+from sightline.reports.judged import Judged
 from sightline.runs.seal import seal
-from sightline.storage.files import replace_file
-from sightline.storage.tensors import pack
-from sightline.verbs.evaluate import judge_split, write_split
-from sightline.verbs.preparing import choose, load
-from sightline.verbs.report import write_report
 
-from .examples import write_examples
+from .pictures import write_examples
 from .progress import Training
+from .reporting import write_report
 
-# Training images that the train figures are measured on, or as many as val has, if that is more.
-TRAIN_JUDGED = {"classification": 2_000, "segmentation": 200, "detection": 200, "instances": 200}
+SPLITS = ("train", "val", "test")
 
 
 def finish(training: Training, state: State) -> None:
-    """Keep the best weights, judge every split with them, write the model, the predictions, the report."""
-    run, task, recipe = training.run, training.task, training.recipe
+    """Keep the best weights, measure every split with them, write the networks, the predictions, the report."""
+    run, task, scoring = training.run, training.task, training.kind.scoring
     load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
-    inside = "model.network."
-    bare = {name.removeprefix(inside): t for name, t in task.state_dict().items() if name.startswith(inside)}
-    replace_file(run.folder / "model" / "model.safetensors", pack(bare)[0])
-    judged = dict(training.images)
-    most = TRAIN_JUDGED[recipe.task.kind]
-    ids = choose(judged["train"].id.numpy(), max(len(judged.get("val", ())), most))
-    judged["train"] = load(training.data, ids, training.preprocessing, recipe, judging=True)
-    metrics: dict[str, Any] = {"train": None, "val": None, "test": None}
-    shown = "test" if "test" in judged else "val"
-    for split, images in judged.items():
-        rows = judge_split(task, images, training.device)
-        write_split(run, split, rows, training.data)
-        metrics[split] = task.metrics(rows)
-        if split == shown and recipe.task.kind != "classification":
-            judgement = judge_any(rows, training.data.classes)
-            write_examples(run, task, training.data, images, judgement, split, training.device)
+    save_networks(run, task, task.state_dict(), training.networks)
+    metrics: dict[str, Any] = dict.fromkeys(SPLITS)
+    judged = _measure(training, scoring, metrics) if scoring is not None else None
     run.write_json("metrics.json", metrics)
     run.note(status="finished", step=state.step, stopped=state.ended)
-    write_report(run, training.data)
+    write_report(run, training.data, judged=judged)
     seal(run)
+    page = f"report: {run.folder / 'report.html'}"
+    if scoring is None:
+        training.console.say(page)
+        return
     split = next(s for s in ("test", "val", "train") if metrics[s])
-    headline = HEADLINES[recipe.task.kind]
-    value = metrics[split][headline]
-    said = "undefined" if value is None else f"{value:.4f}"
-    training.teller.say(f"{split} {headline.replace('_', ' ')} {said}; report: {run.folder / 'report.html'}")
+    value = metrics[split][scoring.headline]
+    figure = "undefined" if value is None else f"{value:.4f}"
+    training.console.say(f"{split} {scoring.headline.replace('_', ' ')} {figure}; {page}")
+
+
+def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> Judged | None:
+    """Fill `metrics`, with the number of images behind each split's, and write predictions/<split>.parquet. Returns the
+    judgement of the split that the report speaks of: test, else val."""
+    run, data, recipe, kind = training.run, training.data, training.recipe, training.kind
+    images = dict(training.images)
+    ids = choose(images["train"].id.numpy(), max(len(images.get("val", ())), scoring.train_images))
+    images["train"] = kind.load(data, ids, training.preprocessing, recipe, truths=kind.truths, judging=True)
+    reported = "test" if "test" in images else "val"
+    (run.folder / "predictions").mkdir(exist_ok=True)
+    judged = None
+    for split, some in images.items():
+        rows = rows_of(training.task, in_order(some, scoring.batch), training.device)
+        names = [data.records[int(i)].name for i in rows.id]
+        scoring.rows.write(run.folder / "predictions" / f"{split}.parquet", rows, names=names, classes=data.classes)
+        metrics[split] = training.task.metrics(rows)
+        if split == reported:
+            judged = Judged(split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes))
+            write_examples(training, scoring, judged, some)
+    metrics["images"] = {split: len(some) for split, some in images.items()}
+    return judged

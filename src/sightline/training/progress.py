@@ -14,24 +14,25 @@ from typing import Any
 import torch
 
 from sightline.data.dataset import Dataset
-from sightline.data.loaders import Images
+from sightline.data.loaders import Images, in_order
 from sightline.engine.checkpoints import kept_weights
 from sightline.engine.devices import unwrapped
 from sightline.engine.ema import Ema
 from sightline.engine.state import State
 from sightline.engine.stopping import best_index, should_stop
 from sightline.errors import ResourceError
+from sightline.evaluation.splits import Interrupted, rows_of
+from sightline.kinds.kind import Kind, Networks
 from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.recipe import Recipe
 from sightline.runs.clock import Clock
-from sightline.runs.console import Teller
+from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.files import replace_file
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
 from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
-from sightline.verbs.evaluate import Interrupted, judge_split
 
 LOG_EVERY = 10  # steps between lines of metrics.jsonl
 UNDEFINED = (-math.inf, -math.inf)  # the score of a validation whose monitored metric has no value
@@ -43,11 +44,13 @@ class Training:
 
     run: Run
     recipe: Recipe
+    kind: Kind
     data: Dataset
     preprocessing: Preprocessing
     images: dict[str, Images]
+    networks: Networks
     task: Task
-    teller: Teller
+    console: Console
     device: str
     steps: int
     per_epoch: int
@@ -62,39 +65,42 @@ class Training:
         self.clock = Clock(self.run.folder)
 
     def estimate(self, batch: Batch) -> float:
-        """Seconds that the training steps will take, from three on a copy of the task."""
+        """Seconds that the training steps will take, from three on a copy of the task, every turn included."""
         with unwrapped(self.task) as bare:
             copied, took = copy.deepcopy(bare).train(), []
         with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
             for _ in range(3):
                 start = time.perf_counter()
-                copied.loss(batch, "model").total.backward()
+                for turn in self.task.turns:
+                    copied.loss(batch, turn.name).total.backward()
                 took.append(time.perf_counter() - start)
         return min(took) * self.recipe.fit.accumulate * self.steps
 
     def seen(self, state: State) -> int:
         """Images that the steps so far have drawn."""
-        return state.step * (self.recipe.fit.batch or 1)
+        return state.step * self.recipe.fit.batch
 
     def log(self, state: State) -> None:
         """A line of metrics.jsonl: what the steps since the last line were like."""
         row = {"step": state.step, **state.logged.means(), "skipped": len(state.skipped)}
         state.logged.clear()
         if problem := try_append(self.metrics_log, json_text(row, indent=None) + "\n"):
-            self.teller.warn(problem)
+            self.console.warn(problem)
 
     def validate(self, state: State) -> None:
         """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long. Where
         somebody asks to stop meanwhile, it is owed."""
         rate = self.clock.stop(state.step, self.seen(state))
         row: dict[str, Any] = {"epoch": round(self.seen(state) / len(self.images["train"]), 6), "step": state.step}
-        row["lr"] = (self.recipe.optim.lr or 0.0) * self.schedule(dataclasses.replace(state, step=state.step - 1))
+        row["lr"] = self.recipe.optim.lr * self.schedule(dataclasses.replace(state, step=state.step - 1))
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         state.owed = True
-        if "val" in self.images:
+        scoring = self.kind.scoring
+        if "val" in self.images and scoring is not None:
+            batches = in_order(self.images["val"], scoring.batch)
             try:
                 with self.ema.applied() if self.ema else contextlib.nullcontext():
-                    rows = judge_split(self.task, self.images["val"], self.device, stop=self.asked)
+                    rows = rows_of(self.task, batches, self.device, stop=self.asked)
             except Interrupted:
                 return  # it stays owed
             row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
@@ -128,12 +134,12 @@ class Training:
         return (-value if monitor == "loss" else value), -(math.inf if loss is None else loss)
 
     def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
-        left = (self.steps * (self.recipe.fit.batch or 1) - self.seen(state)) / max(rate, 1e-9)
+        left = (self.steps * self.recipe.fit.batch - self.seen(state)) / max(rate, 1e-9)
         names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
         where = f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}"
         pace = f"  {rate:,.0f} images/s, {span(left)} left" if rate else ""  # one that was owed has none
-        self.teller.say(f"{where}  {figures}{pace}")
+        self.console.say(f"{where}  {figures}{pace}")
 
     def write_history(self, state: State) -> None:
         """history.csv from the state, which is the truth of it."""
@@ -142,7 +148,7 @@ class Training:
         try:
             replace_file(self.run.folder / "history.csv", text.encode())
         except ResourceError as error:
-            self.teller.warn(str(error))
+            self.console.warn(str(error))
 
 
 def _number(value: float | None) -> float | None:

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data.dataset import Dataset, with_classes
-from sightline.data.loaders import Images, in_order
+from sightline.data.dataset import with_classes
+from sightline.data.loaders import in_order
 from sightline.engine.devices import choose_device, compute_threads, repeatable
-from sightline.engine.predicting import predictions
 from sightline.errors import DataError, UsageError, nearest
-from sightline.evaluation.judging import AnyJudgement, Rows, judge_any, write_any
+from sightline.evaluation.splits import mirrored, rows_of
+from sightline.kinds.catalogue import kind_of
+from sightline.kinds.networks import load_task
+from sightline.kinds.opening import open_dataset, require_there, same_data
 from sightline.recipes.recipe import Recipe
-from sightline.runs.console import Teller
+from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
-from sightline.structures.batch import Batch
-from sightline.structures.predictions import ClassRows
-from sightline.tasks.classification import Classification
-from sightline.tasks.task import Task
-
-from .preparing import load, open_dataset, require_there, same_data
 
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found: the judgement of one split of one run."""
+    """The judgement of one split of one run."""
 
     run: Run
     split: str
-    judgement: AnyJudgement
+    judgement: Any
 
     def to_json(self) -> dict[str, Any]:
         return {"run": str(self.run.folder), "split": self.split, **self.judgement.to_json()}
@@ -45,7 +40,7 @@ def evaluate(
     split: str | None = None,
     tta: bool = False,
     device: str = "auto",
-    teller: Teller | None = None,
+    console: Console | None = None,
 ) -> Evaluation:
     """Judge a run's kept weights on one of its splits (test, else val), or on other data whose classes it knows.
 
@@ -54,14 +49,16 @@ def evaluate(
 
     Raises UsageError for a split that is not there, DataError for classes that the run never saw, or without any label.
     """
-    run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
+    run, console = run if isinstance(run, Run) else open_run(run), console or Console()
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", nearest(split, SPLITS))
-    recipe = run.recipe
+    recipe, kind = run.recipe, kind_of(run)
+    if (scoring := kind.scoring) is None:
+        raise UsageError(f"{run.folder} has nothing to evaluate: {kind.name} has no metrics", "look at its report")
     data = None if data is None else str(data)
     if data is None:
         require_there(recipe, "give the data: evaluate RUN DATA")
-        found = open_dataset(recipe, teller)
+        found = open_dataset(recipe, console)
         same_data(run, found)
         split = split or ("test" if len(found.ids("test")) else "val")
         ids = found.ids(split)
@@ -69,22 +66,25 @@ def evaluate(
             raise UsageError(f"the run's data has no {split} split", "choose another --split")
     else:
         section = recipe.data.model_copy(update={"path": data, "name": None, "leaks": "keep"})
-        found = open_dataset(recipe.model_copy(update={"data": section}), teller, whole=True)
+        found = open_dataset(recipe.model_copy(update={"data": section}), console, whole=True)
         found = with_classes(found, run.classes)
         if split is None and _its_own(recipe, data):
             split = next((s for s in ("test", "val", "train") if len(found.ids(s))), None)
-            teller.warn(f"{data} is what the run was trained on; judged is its {split} split (see --split)")
+            console.warn(f"{data} is what the run was trained on; evaluating its {split} split (see --split)")
         split = split or "all"
         ids = found.ids(None if split == "all" else split)
         if not len(ids):
             raise UsageError(f"{data} has no {split} split", "choose another --split")
-    if tta and recipe.task.kind != "classification":
-        raise UsageError("--tta averages class probabilities", f"leave it out for {recipe.task.kind}")
-    images = load(found, ids, run.preprocessing, recipe, judging=True)
-    device = choose_device(device)
+    if tta and scoring.mirrored is None:
+        raise UsageError("--tta averages class probabilities", f"leave it out for {kind.name}")
+    images = kind.load(found, ids, run.preprocessing, recipe, truths=kind.truths, judging=True)
+    device, task = choose_device(device), load_task(run)
     with compute_threads(recipe.fit.threads), repeatable(device):
-        rows = judge_split(run.task(), images, device, tta=tta)
-    judgement = judge_any(rows, run.classes)
+        rows = rows_of(task, in_order(images, scoring.batch), device)
+        if tta and scoring.mirrored is not None:
+            others = rows_of(task, map(mirrored, in_order(images, scoring.batch)), device)
+            rows = scoring.mirrored(rows, others)
+    judgement = scoring.rows.judge(rows, run.classes)
     if not judgement.n:
         raise DataError(
             f"no image of {data or 'this split'} has a label", "a folder for each class, or a table of labels"
@@ -97,49 +97,3 @@ def _its_own(recipe: Recipe, data: str) -> bool:
     if recipe.data.path is None:
         return data == recipe.data.name
     return Path(data).resolve() == Path(recipe.data.path).resolve()
-
-
-class Interrupted(Exception):
-    """A judgement that was asked to stop between two batches."""
-
-
-def judge_split(
-    task: Task, images: Images, device: str, *, tta: bool = False, stop: Callable[[], bool] = lambda: False
-) -> Rows:
-    """A row for every image, in order; `tta` averages each class probability with that of the mirror image. Raises
-    Interrupted where `stop()` says so."""
-    rows = _rows(task, _until(stop, _batches(task, images)), device)
-    if not tta:
-        return rows
-    other = _rows(task, (_mirror(batch) for batch in _batches(task, images)), device)
-    assert isinstance(rows, ClassRows) and isinstance(other, ClassRows)
-    return replace(rows, probability=(rows.probability + other.probability) / 2)
-
-
-def _rows(task: Task, batches: Iterable[Batch], device: str) -> Rows:
-    parts = [task.rows(batch, p) for batch, p in predictions(task, batches, device)]
-    joined: Rows = type(parts[0]).join(parts)
-    return joined
-
-
-def _until(stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:
-    for batch in batches:
-        if stop():
-            raise Interrupted
-        yield batch
-
-
-def _batches(task: Task, images: Images) -> Iterator[Batch]:
-    return in_order(images, 256 if isinstance(task, Classification) else 8)
-
-
-def write_split(run: Run, split: str, rows: Rows, data: Dataset) -> None:
-    """predictions/<split>.parquet"""
-    folder = run.folder / "predictions"
-    folder.mkdir(exist_ok=True)
-    names = [data.records[int(i)].name for i in rows.id]
-    write_any(folder / f"{split}.parquet", rows, names=names, classes=data.classes)
-
-
-def _mirror(batch: Batch) -> Batch:
-    return replace(batch, image=batch.image.flip(3))

@@ -17,18 +17,14 @@ from sightline.drawing.png import png_bytes
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
 from sightline.errors import DataError, UsageError
+from sightline.kinds.catalogue import kind_of
+from sightline.kinds.kind import Answers
+from sightline.kinds.networks import load_task
 from sightline.preprocessing.rejection import Rejected
-from sightline.runs.console import Teller
+from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, require_place
 from sightline.storage.text import csv_text, json_text, shown
-
-from .answers import answers, nothing_known
-
-_COLUMNS = {
-    "classification": ("path", "label", "probability", "error"),
-    "detection": ("path", "label", "score", "x1", "y1", "x2", "y2", "error"),
-}
 
 
 @dataclass(frozen=True)
@@ -45,24 +41,23 @@ class Predictions:
     def to_json(self) -> dict[str, Any]:
         return {"run": str(self.run.folder), "n": len(self.rows), "failed": self.failed, "predictions": list(self.rows)}
 
+    def table(self) -> list[tuple[str, ...]]:
+        """A row an image for a person, heads first."""
+        answers = kind_of(self.run).answers
+        cells = [(row["error"], "") if "error" in row else answers.cells(row) for row in self.rows]
+        return [("path", *answers.heads), *((row["path"], *two) for row, two in zip(self.rows, cells, strict=True))]
+
     def write(self, path: Path) -> None:
         """As .csv (a line an image, or an object; cells that a spreadsheet would run are quoted) or as .jsonl (lossless).
         Into a folder: .jsonl beside the masks that were written while predicting."""
         if path.suffix.lower() == ".csv":
-            columns = _COLUMNS["classification" if self.run.recipe.task.kind == "classification" else "detection"]
-            lines = ([_cell(line.get(name)) for name in columns] for row in self.rows for line in _lines(row))
+            answers = kind_of(self.run).answers
+            columns = ("path", *answers.columns, "error")
+            lines = ([_cell(line.get(name)) for name in columns] for row in self.rows for line in answers.lines(row))
             replace_file(path, csv_text(columns, lines).encode())
             return
         path = path if path.suffix.lower() == ".jsonl" else path / "predictions.jsonl"
         replace_file(path, "".join(json_text(row, indent=None) + "\n" for row in self.rows).encode())
-
-
-def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row of CSV an image; of one with objects, a row an object (none: the path alone)."""
-    if "boxes" not in row:
-        return [row]
-    named = [{**box, **dict(zip(("x1", "y1", "x2", "y2"), box["xyxy"], strict=True))} for box in row["boxes"]]
-    return [{"path": row["path"], **box} for box in named] or [{"path": row["path"]}]
 
 
 def _cell(value: Any) -> Any:
@@ -75,7 +70,7 @@ def predict(
     *,
     out: str | Path | None = None,
     device: str = "auto",
-    teller: Teller | None = None,
+    console: Console | None = None,
 ) -> Predictions:
     """Predict every image among `paths`, or the one that it is: files, folders (searched through), or .txt lists of paths,
     one a line. In a folder, files without an image's suffix are passed over, and that is said.
@@ -83,16 +78,16 @@ def predict(
     `out`: a .csv or .jsonl file; for segmentation a folder, which also takes a PNG of class indexes for each image. An
     image that cannot be read gets a row with its error; the others go on. Raises DataError when nothing is there.
     """
-    run, teller = run if isinstance(run, Run) else open_run(run), teller or Teller()
-    kind = run.recipe.task.kind
-    place = _checked(Path(out), kind) if out is not None else None
+    run, console = run if isinstance(run, Run) else open_run(run), console or Console()
+    answers = kind_of(run).answers
+    place = _checked(Path(out), answers) if out is not None else None
     several = [paths] if isinstance(paths, str | Path) else paths
-    files = _found([Path(path) for path in several], teller)
+    files = _found([Path(path) for path in several], console)
     preprocessing, errors = run.preprocessing, {}
     geometry = preprocessing.geometry
 
     def read(i: int) -> Reading:
-        nothing = nothing_known(kind, geometry.height, geometry.width)
+        nothing = answers.unknown(geometry.height, geometry.width)
         try:
             pixels, frame, decoded = preprocessing.prepare(files[i])
         except Rejected as error:
@@ -112,28 +107,28 @@ def predict(
 
     images = Decoding(read, torch.arange(len(files)), torch.full((len(files),), -1))
     rows: list[dict[str, Any]] = []
-    task, size, device = run.task(), 64 if kind == "classification" else 4, choose_device(device)
+    task, device = load_task(run), choose_device(device)
     with compute_threads(run.recipe.fit.threads), repeatable(device):
-        for batch, prediction in predictions(task, in_order(images, size, run.recipe.data.workers), device):
-            said = answers(task, batch, prediction, run.classes, keep)
-            for i, answer in zip(batch.id.tolist(), said, strict=True):
+        for batch, prediction in predictions(task, in_order(images, answers.batch, run.recipe.data.workers), device):
+            found = answers.of(task, batch, prediction, run.classes, keep)
+            for i, answer in zip(batch.id.tolist(), found, strict=True):
                 rows.append({"path": str(files[i]), **({"error": errors[i]} if i in errors else answer)})
-    found = Predictions(run, tuple(rows))
+    made = Predictions(run, tuple(rows))
     if place is not None:
-        found.write(place)
-        teller.say(f"{len(rows)} predictions, {found.failed} failed, in {out}")
-    return found
+        made.write(place)
+        console.say(f"{len(rows)} predictions, {made.failed} failed, in {out}")
+    return made
 
 
-def _checked(out: Path, kind: str) -> Path:
+def _checked(out: Path, answers: Answers) -> Path:
     """A place that these predictions can be written to; a folder is made."""
-    if kind == "segmentation" and not out.suffix:
+    if answers.folder and not out.suffix:
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file", "masks go into a folder")
         make_folder(out)
         return out
-    if out.suffix.lower() not in ((".jsonl",) if kind == "segmentation" else (".csv", ".jsonl")):
-        known = "a folder for masks, or a .jsonl file" if kind == "segmentation" else "a .csv or a .jsonl file"
+    if out.suffix.lower() not in ((".jsonl",) if answers.folder else (".csv", ".jsonl")):
+        known = "a folder for masks, or a .jsonl file" if answers.folder else "a .csv or a .jsonl file"
         raise UsageError(f"cannot write predictions as {out.suffix or str(out)!r}", f"use {known}")
     require_place(out)
     return out
@@ -143,7 +138,7 @@ def _safe(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"
 
 
-def _found(paths: Sequence[Path], teller: Teller) -> list[Path]:
+def _found(paths: Sequence[Path], console: Console) -> list[Path]:
     """Every file to predict. Raises DataError, with what is there instead, when there is none."""
     files: list[Path] = []
     others: list[str] = []
@@ -159,7 +154,7 @@ def _found(paths: Sequence[Path], teller: Teller) -> list[Path]:
         where = ", ".join(shown(str(path)) for path in paths[:3])
         raise DataError(f"no images in {where}", f"{there}give image files, folders of them, or a .txt list")
     if others:
-        teller.say(f"files without an image's suffix, passed over: {kinds(others)}")
+        console.say(f"files without an image's suffix, passed over: {kinds(others)}")
     return files
 
 

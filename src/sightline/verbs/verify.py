@@ -7,6 +7,7 @@ from typing import Any
 
 from sightline.errors import CheckError, DamagedError
 from sightline.runs.run import SEAL, Run, open_run
+from sightline.runs.seal import file_entry
 from sightline.storage.folders import verify_folder
 
 _ANEW = "sightline train --resume {run} measures, reports and seals again where it is missing"

@@ -22,7 +22,7 @@ from .outlines import Outline
 from .records import Problem, Record
 from .upright import Stored, upright
 
-Question = Literal["segmentation", "detection", "instances"]
+Knowledge = Literal["masks", "boxes", "outlines"]
 Mask = UInt8[np.ndarray, "h w"]
 
 
@@ -92,7 +92,7 @@ class Look(NamedTuple):
 class Annotations(ABC):
     """The annotations of a data set; asked by record, from several threads."""
 
-    question: Question
+    knows: Knowledge
     unit: Literal["pixels", "objects"]
 
     @abstractmethod
@@ -117,8 +117,8 @@ class Renamed(Annotations):
     classes: int
 
     @property
-    def question(self) -> Question:  # type: ignore[override]
-        return self.inner.question
+    def knows(self) -> Knowledge:  # type: ignore[override]
+        return self.inner.knows
 
     @property
     def unit(self) -> Literal["pixels", "objects"]:  # type: ignore[override]

@@ -10,8 +10,7 @@ from sightline.metrics.counts import mean_defined, one_vs_rest
 from sightline.metrics.segmentation import intersection_over_union
 from sightline.reports.finding import ClassFact, ObjectFacts, PixelFacts, Taken
 from sightline.reports.headline import Headline
-
-from .judged import JudgedObjects, JudgedSegments
+from sightline.reports.judged import Judged
 
 MOST_TAKEN = 10
 
@@ -32,7 +31,7 @@ def segment_classes(judgement: SegmentJudgement) -> tuple[ClassFact, ...]:
     return tuple(facts)
 
 
-def object_classes(judged: JudgedObjects, headline: Headline) -> tuple[ClassFact, ...]:
+def object_classes(judged: Judged, headline: Headline) -> tuple[ClassFact, ...]:
     """Each class that occurs, with its AP50 (by masks where the headline is) and the interval."""
     facts = []
     for row in judged.judgement.per_class:
@@ -70,7 +69,7 @@ def commonest(judgement: SegmentJudgement) -> tuple[str, float] | None:
     return judgement.classes[most], float(support[most] / total / present)
 
 
-def object_facts(judged: JudgedObjects) -> ObjectFacts:
+def object_facts(judged: Judged) -> ObjectFacts:
     """What only a detector has to tell."""
     judgement = judged.judgement
     errors = judgement.errors
@@ -85,6 +84,6 @@ def object_facts(judged: JudgedObjects) -> ObjectFacts:
     )
 
 
-def image_ious(judged: JudgedSegments) -> Float[np.ndarray, "n"]:
+def image_ious(judged: Judged) -> Float[np.ndarray, "n"]:
     """The mean IoU of each image's own classes, NaN without a known pixel."""
     return mean_defined(intersection_over_union(one_vs_rest(judged.rows.confusion)))

@@ -11,44 +11,13 @@ from sightline.drawing.bars import interval_strip
 from sightline.drawing.overlay import colour
 from sightline.drawing.swatch import swatch
 from sightline.reports.finding import ClassFact, Facts
+from sightline.reports.judged import Judged
 from sightline.reports.rules.learning import split_word
 from sightline.reports.wording import NOTHING, percent, percent_range, quantity
 
 from .dense_facts import object_classes, segment_classes
-from .judged import JudgedObjects, JudgedSegments
 
-SEGMENT_METRICS = {
-    "mean_iou": "mean IoU",
-    "mean_dice": "mean Dice",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_class_accuracy": "mean class accuracy",
-    "frequency_weighted_iou": "IoU weighted by pixels",
-    "boundary_f": "boundary F1",
-    "loss": "loss (nats a pixel)",
-}
-_BOX_METRICS = {
-    "ap50": "AP50",
-    "ap75": "AP75",
-    "ap": "AP, IoU 50 to 95 %",
-    "ar100": "AR, 100 an image",
-    "ar10": "AR, 10 an image",
-    "ar1": "AR, 1 an image",
-    "ap_small": "AP, small",
-    "ap_medium": "AP, medium",
-    "ap_large": "AP, large",
-    "ar_small": "AR, small",
-    "ar_medium": "AR, medium",
-    "ar_large": "AR, large",
-}
-_UNJUDGED = {"unjudged": "boxes that nothing judges"}
-BOX_METRICS = _BOX_METRICS | _UNJUDGED
-MASK_METRICS = {
-    **{f"mask_{key}": f"mask {name}" for key, name in _BOX_METRICS.items()},
-    **{key: f"box {name}" for key, name in _BOX_METRICS.items()},
-    **_UNJUDGED,
-}
 NO_MARK = Markup()
-MAIN = ("ap50", "ap75", "ap", "ar100")  # of a detector's metrics those that stand first; the others are folded away
 
 
 @dataclass(frozen=True)
@@ -76,12 +45,8 @@ class ClassTable:
         return [self.heads[i][0] for i in kept], rows
 
 
-def dense_classes(judged: JudgedSegments | JudgedObjects, facts: Facts) -> ClassTable:
-    """Class by class, weakest first."""
-    return _segments(judged, facts) if isinstance(judged, JudgedSegments) else _objects(judged, facts)
-
-
-def _segments(judged: JudgedSegments, facts: Facts) -> ClassTable:
+def pixel_classes(judged: Judged, facts: Facts) -> ClassTable:
+    """A segmentation class by class, weakest first."""
     rates = {row["class"]: row for row in judged.judgement.per_class}
     place = {name: i for i, name in enumerate(judged.classes)}
     total = max(int(judged.judgement.confusion.sum()), 1)
@@ -111,7 +76,8 @@ def _segments(judged: JudgedSegments, facts: Facts) -> ClassTable:
     return ClassTable(tuple(heads), tuple(rows), aside)
 
 
-def _objects(judged: JudgedObjects, facts: Facts) -> ClassTable:
+def object_table(judged: Judged, facts: Facts) -> ClassTable:
+    """A detector class by class, weakest first."""
     rates = {row["class"]: row for row in judged.judgement.per_class}
     place = {name: i for i, name in enumerate(judged.classes)}
     metric, name = facts.headline.metric, facts.headline.name
@@ -156,16 +122,6 @@ def _interval_heads(name: str) -> list[tuple[str, str]]:
 
 def _count(facts: Facts, name: str) -> str:
     return f"{facts.train_counts[name]:,}" if name in facts.train_counts else NOTHING
-
-
-def metric_names(kind: str) -> dict[str, str]:
-    """The metrics of such a task in the order to read them, and their names."""
-    return {"segmentation": SEGMENT_METRICS, "detection": BOX_METRICS, "instances": MASK_METRICS}[kind]
-
-
-def stands_first(kind: str, metric: str) -> bool:
-    """Whether a metric stands in the short table."""
-    return kind == "segmentation" or metric.removeprefix("mask_") in MAIN
 
 
 def amounts(data: Any) -> str:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from sightline.drawing.overlay import MISSED, RIGHT, WRONG, colour
 from sightline.drawing.png import data_uri, png_size
 from sightline.drawing.shrunk import shrunk
 from sightline.drawing.swatch import swatch
+from sightline.reports.chapter import Scene
+from sightline.reports.content import Content
+from sightline.reports.judged import Judged
 from sightline.reports.rules.learning import split_word
+from sightline.reports.samples import Example
 from sightline.reports.wording import counted, percent
 
 from .dense_facts import image_ious
-from .judged import AnyJudged, JudgedObjects, JudgedSegments
-from .samples import Example, Examples
 
 WIDEST = 1000  # pixels of three pictures side by side
 MOST_NAMED = 40  # classes in a legend
@@ -35,15 +37,17 @@ class ExampleView:
     said: str
 
 
-def example_values(examples: Examples | None, judged: AnyJudged | None, kind: str) -> dict[str, Any] | None:
-    """The section of pictures."""
+def example_values(scene: Scene, notes: Callable[[Judged], dict[int, str]], intro: str) -> dict[str, Any] | None:
+    """The section of pictures; `notes` says of each id how well that image went, `intro` what stands side by side."""
+    examples, judged = scene.content.examples, scene.content.judged
     if examples is None:
         return None
-    said = _said(judged) if judged is not None and judged.split == examples.split else {}
+    known = notes(judged) if judged is not None and judged.split == examples.split else {}
     views = {
-        worst: [_view(e, said.get(e.id, "")) for e in examples.items if e.worst is worst] for worst in (True, False)
+        worst: [_view(e, known.get(e.id, "")) for e in examples.items if e.worst is worst] for worst in (True, False)
     }
-    return {"worst": views[True], "typical": views[False], "intro": _intro(examples, kind)}
+    where = f"From the {split_word(examples.split)} images" if examples.split else "Images"
+    return {"worst": views[True], "typical": views[False], "intro": f"{where}: {intro}."}
 
 
 def _view(example: Example, said: str) -> ExampleView:
@@ -52,16 +56,17 @@ def _view(example: Example, said: str) -> ExampleView:
     return ExampleView(data_uri(png), width, height, example.name, said)
 
 
-def _said(judged: AnyJudged) -> dict[int, str]:
-    """id → how well that image went."""
-    if isinstance(judged, JudgedSegments):
-        pairs = zip(judged.rows.id.tolist(), image_ious(judged).tolist(), strict=True)
-        return {i: f"mean IoU {percent(value)}" for i, value in pairs if np.isfinite(value)}
-    if isinstance(judged, JudgedObjects):
-        errors = judged.judgement.errors
-        rows = zip(judged.rows.id.tolist(), errors.missed.tolist(), errors.false.tolist(), strict=True)
-        return {i: _mistakes(missed, false) for i, missed, false in rows}
-    return {}
+def pixel_notes(judged: Judged) -> dict[int, str]:
+    """id → mean IoU of that image."""
+    pairs = zip(judged.rows.id.tolist(), image_ious(judged).tolist(), strict=True)
+    return {i: f"mean IoU {percent(value)}" for i, value in pairs if np.isfinite(value)}
+
+
+def object_notes(judged: Judged) -> dict[int, str]:
+    """id → the mistakes in that image."""
+    errors = judged.judgement.errors
+    rows = zip(judged.rows.id.tolist(), errors.missed.tolist(), errors.false.tolist(), strict=True)
+    return {i: _mistakes(missed, false) for i, missed, false in rows}
 
 
 def _mistakes(missed: int, false: int) -> str:
@@ -70,27 +75,19 @@ def _mistakes(missed: int, false: int) -> str:
     return ", ".join(parts) or "all right"
 
 
-def _intro(examples: Examples, kind: str) -> str:
-    where = f"From the {split_word(examples.split)} images" if examples.split else "Images"
-    if kind == "segmentation":
-        return f"{where}: the image as the network gets it, what is true, what the model says."
-    sure = f" with a score of at least {examples.threshold:.2f}" if examples.threshold is not None else ""
-    return f"{where}: the image as the network gets it, the objects that are there, what the model finds{sure}."
+def class_legend(content: Content) -> list[tuple[Any, str]]:
+    """The colour of each class."""
+    classes = content.judged.classes if content.judged else content.data.classes if content.data else ()
+    return [(swatch(colour(i)), name) for i, name in enumerate(classes[:MOST_NAMED])]
 
 
-def class_legend(kind: str, classes: tuple[str, ...]) -> list[tuple[Markup, str]]:
-    """The colours of the truth: of each class, or (instances) none that mean anything."""
-    if kind == "instances":
-        return []
-    legend = [(swatch(colour(i)), name) for i, name in enumerate(classes[:MOST_NAMED])]
-    return [*legend, (swatch(IGNORED), "not judged (darkened, grey)")] if kind == "segmentation" else legend
+def ignored_legend() -> list[tuple[Any, str]]:
+    """The colour of pixels that count nowhere."""
+    return [(swatch(IGNORED), "not judged (darkened, grey)")]
 
 
-def answer_legend(kind: str) -> list[tuple[Markup, str]]:
-    """The colours of what was found."""
-    if kind == "segmentation":
-        return []
-    what = "outline" if kind == "instances" else "box"
+def answer_legend(what: str) -> list[tuple[Any, str]]:
+    """The colours of a detector's answers, each a box or an outline (`what`)."""
     return [
         (swatch(RIGHT), f"right: {what} of the right class on its object"),
         (swatch(WRONG), "wrong: another class, badly placed, twice, or nothing there"),

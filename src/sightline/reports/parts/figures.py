@@ -17,11 +17,10 @@ from sightline.evaluation.judgement import Judgement
 from sightline.reports.content import Content
 from sightline.reports.finding import Facts
 from sightline.reports.headline import Headline
+from sightline.reports.judged import Judged
 from sightline.reports.rules.learning import headline_interval, split_word
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import counted, decimal, percent, quoted
-
-from .judged import Judged
 
 Pictures = Callable[[str], np.ndarray | None]
 MOST_MISTAKES = 24

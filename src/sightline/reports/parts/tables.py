@@ -5,34 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from sightline.drawing.bars import interval_strip
+from sightline.reports.chapter import Chapter
 from sightline.reports.content import Content
-from sightline.reports.facts import class_facts, share_interval
-from sightline.reports.finding import Facts
+from sightline.reports.finding import Facts, share_interval
+from sightline.reports.judged import Judged
 from sightline.reports.rules.learning import split_word
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import NOTHING, fixed, percent, percent_range
 
-from .dense_tables import metric_names, stands_first
+from .class_facts import class_facts
 from .figures import confusion
-from .judged import Judged
 
-SHARES = ("accuracy", "balanced_accuracy", "top5")  # shown in per cent; the others as numbers
-METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "top5": "among the first five",
-    "macro_f1": "macro F1",
-    "mcc": "Matthews correlation",
-    "auc": "AUC",
-    "loss": "loss (nats)",
-    "ece": "calibration error",
-}
 MOST_PAIRS = 10
 
 
-def metrics_table(content: Content, facts: Facts, limits: Thresholds) -> dict[str, Any] | None:
+def metrics_table(content: Content, facts: Facts) -> dict[str, Any] | None:
     """A row a metric, a column a split; `more` are those that a detector has too many of."""
-    known_names = METRICS if content.kind == "classification" else metric_names(content.kind)
+    chapter = content.chapter
+    known_names, z = chapter.metric_names, chapter.limits.z
     splits = [s for s in ("train", "val", "test") if s in facts.metrics]
     known = {name for split in splits for name in facts.metrics[split]}
     names = [n for n in known_names if n in known] + sorted(known - set(known_names))
@@ -41,18 +31,17 @@ def metrics_table(content: Content, facts: Facts, limits: Thresholds) -> dict[st
     intervals = dict(content.judged.judgement.intervals) if content.judged is not None else {}
     for name in ("accuracy", "top5"):  # shares of images: an interval also where all are right
         value, own = facts.metric(facts.split, name), intervals.get(name)
-        intervals[name] = share_interval(value, own, facts.n, limits.z) if value is not None and facts.n else own
+        intervals[name] = share_interval(value, own, facts.n, z) if value is not None and facts.n else own
     rows: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for name in names:
-        cells = [_figure(content.kind, name, facts.metric(s, name), facts.sizes.get(s)) for s in splits]
-        first = content.kind == "classification" or stands_first(content.kind, name)
-        span = _range(content.kind, name, intervals.get(name), facts.n)
+        cells = [_figure(chapter, name, facts.metric(s, name), facts.sizes.get(s)) for s in splits]
+        first = chapter.stands_first(name)
+        span = _range(chapter, name, intervals.get(name), facts.n)
         rows[first].append({"name": known_names.get(name, name), "cells": cells, "interval": span})
     sizes = [f"{split_word(s)} {facts.sizes[s]:,}" for s in splits if s in facts.sizes]
     note = f"Kept weights, no augmentation. Images measured: {', '.join(sizes)}." if sizes else "Kept weights."
     if content.judged is not None:
-        times = "200" if facts.objects is not None else "1,000"
-        note += f" Intervals: bootstrap over images, {times} resamples"
+        note += f" Intervals: bootstrap over images, {chapter.resamples:,} resamples"
         all_or_none = any(facts.metric(facts.split, name) in (0.0, 1.0) for name in ("accuracy", "top5"))
         note += "; by Wilson where all images are right, or none." if all_or_none else "."
     judged = split_word(facts.split) if facts.split else ""
@@ -65,24 +54,24 @@ def metrics_table(content: Content, facts: Facts, limits: Thresholds) -> dict[st
     }
 
 
-def _in_per_cent(kind: str, name: str) -> bool:
-    return name in SHARES if kind == "classification" else name not in ("loss", "unjudged")
-
-
-def _figure(kind: str, name: str, value: float | None, n: int | None) -> str:
+def _figure(chapter: Chapter, name: str, value: float | None, n: int | None) -> str:
     if name == "unjudged":
         return NOTHING if value is None else f"{value:,.0f}"
-    if not _in_per_cent(kind, name):
+    if not chapter.in_per_cent(name):
         return fixed(value)
-    return percent(value, n if kind == "classification" else None)
+    return percent(value, n if _of_images(chapter) else None)
 
 
-def _range(kind: str, name: str, interval: tuple[float, float] | None, n: int) -> str:
+def _range(chapter: Chapter, name: str, interval: tuple[float, float] | None, n: int) -> str:
     if interval is None:
         return NOTHING
-    if not _in_per_cent(kind, name):
+    if not chapter.in_per_cent(name):
         return f"{fixed(interval[0])}–{fixed(interval[1])}"
-    return percent_range(*interval, n if kind == "classification" else None)
+    return percent_range(*interval, n if _of_images(chapter) else None)
+
+
+def _of_images(chapter: Chapter) -> bool:
+    return chapter.headline is not None and chapter.headline.of_images
 
 
 def confusion_values(judged: Judged) -> dict[str, Any]:

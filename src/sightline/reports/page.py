@@ -13,27 +13,15 @@ from sightline.reports.content import Content, DataFacts, ModelFacts
 from sightline.reports.finding import Facts
 from sightline.reports.reading import mapping, words
 from sightline.reports.rules.learning import headline_interval, split_word
-from sightline.reports.thresholds import DenseThresholds, Thresholds, rules
+from sightline.reports.thresholds import Thresholds
 from sightline.reports.verdict import Verdict
 from sightline.reports.wording import NOTHING, counted, duration, quantity, quoted
 
-from .dense_tables import amounts, dense_classes
-from .examples import answer_legend, class_legend, example_values
-from .figures import (
-    MOST_MISTAKES,
-    Pictures,
-    headline_chart,
-    learning_curves,
-    mistakes,
-    ranking_charts,
-    reliability_chart,
-    split_chart,
-)
-from .judged import Judged, JudgedSegments
-from .objects import object_values
+from .chapter import Scene
+from .parts.dense_tables import amounts
+from .parts.figures import Pictures, headline_chart, learning_curves, split_chart
+from .parts.tables import metrics_table
 from .samples import BatchSheet
-from .segments import confusion_of_pixels
-from .tables import class_table, confusion_values, metrics_table
 
 TAGS = {"serious": "Fix first", "warning": "Improve", "good": "Good", "note": "Note"}
 KINDS = {"run": "the run"}  # a finding's kind in words, where its name is not one
@@ -41,10 +29,10 @@ MOST_PROBLEMS = 200
 Pair = tuple[str, object]
 
 
-def page_values(
-    content: Content, facts: Facts, verdict: Verdict, limits: Thresholds, *, picture: Pictures
-) -> dict[str, Any]:
+def page_values(content: Content, facts: Facts, verdict: Verdict, *, picture: Pictures) -> dict[str, Any]:
     """Everything that `page.html` names; None or empty is a section that is left out."""
+    chapter, limits = content.chapter, content.chapter.limits
+    sections = chapter.sections(Scene(content, facts, limits, picture))
     values: dict[str, Any] = {
         "content": content,
         "verdict": verdict,
@@ -54,62 +42,30 @@ def page_values(
         "chips": chips(content),
         "key": _key(facts, limits),
         "problems": [*_absent(content), *dict.fromkeys(content.problems)],
-        "metrics": metrics_table(content, facts, limits),
+        "metrics": metrics_table(content, facts),
         "splits": split_chart(facts, limits),
         "curves": learning_curves(content, facts.headline),
-        "batch": _batch(content.batch, content.kind),
+        "sections": sections,
+        "batch": _batch(content.batch, chapter.batch_note),
+        "batch_legend": chapter.batch_legend(content),
         "data": data_values(content.data),
         "model": {"facts": model_facts(content.model), "layers": content.model.layers} if content.model else None,
         "again": again(content, facts),
         "environment": environment(content),
         "packages": sorted(_pairs(content.environment.get("packages"))),
         "recipe": preformatted(content.recipe_text),
-        "rules": rules(limits) if facts.headline.of_images else rules(limits, facts.headline, DenseThresholds()),
-        **_judged_values(content, facts, limits, picture),
+        "rules": chapter.lines(limits, facts.headline),
     }
-    values["mistakes_intro"] = _mistakes_intro(facts, len(values["mistakes"]))
-    values["contents"] = [(place, name) for place, name, key in _SECTIONS if values[key]]
+    before = [("figures", "Measured", "metrics"), ("learning", "Learning", "curves")]
+    after = [("batch", "A batch", "batch"), ("data", "Data", "data"), ("model", "Model", "model")]
+    own = [(section.place, section.title) for section in sections]
+    values["contents"] = [
+        *((place, title) for place, title, key in before if values[key]),
+        *own,
+        *((place, title) for place, title, key in after if values[key]),
+        ("again", "Run it again"),
+    ]
     return values
-
-
-def _judged_values(content: Content, facts: Facts, limits: Thresholds, picture: Pictures) -> dict[str, Any]:
-    """The sections that depend on what kind of rows there are."""
-    judged = content.judged
-    values: dict[str, Any] = dict.fromkeys(("confusion", "objects", "dense_classes", "examples"))
-    values |= {"classes": [], "mistakes": [], "trust": [], "class_legend": [], "answer_legend": []}
-    if isinstance(judged, Judged):
-        trust = [*filter(None, [reliability_chart(facts, judged.judgement)]), *ranking_charts(judged.judgement)]
-        values |= {"confusion": confusion_values(judged), "classes": class_table(judged, facts, limits), "trust": trust}
-        values["mistakes"] = mistakes(judged, picture)
-    elif judged is not None:
-        values |= {"dense_classes": dense_classes(judged, facts)}
-        if isinstance(judged, JudgedSegments):
-            values["confusion"] = confusion_of_pixels(judged, facts)
-        else:
-            values["objects"] = object_values(judged, facts)
-    if content.kind != "classification":
-        classes = judged.classes if judged is not None else content.data.classes if content.data is not None else ()
-        values["examples"] = example_values(content.examples, judged, content.kind)
-        values["class_legend"] = class_legend(content.kind, classes)
-        values["answer_legend"] = answer_legend(content.kind)
-    return values
-
-
-_SECTIONS = (
-    ("figures", "Measured", "metrics"),
-    ("learning", "Learning", "curves"),
-    ("confusions", "Confusions", "confusion"),
-    ("objects", "Mistakes by kind", "objects"),
-    ("classes", "Classes", "classes"),
-    ("classes", "Classes", "dense_classes"),
-    ("examples", "Pictures", "examples"),
-    ("mistakes", "Mistakes", "mistakes"),
-    ("trust", "Probabilities", "trust"),
-    ("batch", "A batch", "batch"),
-    ("data", "Data", "data"),
-    ("model", "Model", "model"),
-    ("again", "Run it again", "again"),
-)
 
 
 def chips(content: Content) -> list[dict[str, str]]:
@@ -145,39 +101,29 @@ def _key(facts: Facts, limits: Thresholds) -> dict[str, Any] | None:
 
 def _absent(content: Content) -> list[str]:
     """What a finished run would have and this one has not."""
+    measured = content.chapter.headline is not None
     parts = {
         "history.csv: no validation has been made yet, so there are no curves.": not content.history,
-        "metrics.json: the kept weights have not been measured.": not content.metrics,
-        "predictions: no rows of test or validation, so nothing is told class by class.": content.judged is None,
+        "metrics.json: the kept weights have not been measured.": measured and not content.metrics,
+        "predictions: no rows of test or validation, so nothing is told class by class.": measured
+        and content.judged is None,
         "data.json: there is no data card.": content.data is None,
         "model/config.json: there is no model table.": content.model is None,
         "samples/batch.png: no batch was kept.": content.batch is None,
-        "samples/examples.json: no pictures of answers were kept.": content.kind != "classification"
+        "samples/examples.json: no pictures of answers were kept.": content.chapter.examples
         and content.examples is None,
     }
     named = " ".join(content.problems)
     return [sentence for sentence, gone in parts.items() if gone and sentence.split(":")[0] not in named]
 
 
-def _mistakes_intro(facts: Facts, shown_here: int) -> str:
-    which = "All of them" if shown_here == facts.mistakes else f"The {min(shown_here, MOST_MISTAKES)} worst of them"
-    return (
-        f"{counted(facts.mistakes, 'image')} of {facts.n:,} {'is' if facts.mistakes == 1 else 'are'} taken for another "
-        f"class. {which}, by how much more the model believed in its answer than in the label: what it said, and below it "
-        "what the label says, each with the model's probability."
-    )
-
-
-def _batch(sheet: BatchSheet | None, kind: str) -> dict[str, Any] | None:
+def _batch(sheet: BatchSheet | None, note: str) -> dict[str, Any] | None:
     if sheet is None:
         return None
     width, height = png_size(sheet.png)
     rows = [{"name": n, "label": t} for n, t in zip(sheet.names, sheet.labels, strict=True)]
     number = counted(len(rows), "training image") if rows else "Training images"
-    drawn = {"classification": "", "segmentation": ", with the true classes as tints"}.get(
-        kind, ", with the true objects"
-    )
-    intro = f"{number}, after geometry and augmentation and before normalisation{drawn}."
+    intro = f"{number}, after geometry and augmentation and before normalisation{note}."
     return {"picture": data_uri(sheet.png), "width": width, "height": height, "rows": rows, "intro": intro}
 
 

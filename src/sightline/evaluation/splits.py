@@ -1,0 +1,32 @@
+"""Rows of a whole split: what a task says of every image, without keeping more than a batch of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from sightline.engine.predicting import predictions
+from sightline.structures.batch import Batch
+from sightline.tasks.task import Task
+
+
+class Interrupted(Exception):
+    """A measurement that was told to stop between two batches."""
+
+
+def rows_of(task: Task, batches: Iterable[Batch], device: str, *, stop: Callable[[], bool] = lambda: False) -> Any:
+    """A row for every sample, in order. Raises Interrupted as soon as `stop()` is true."""
+    parts = [task.rows(batch, prediction) for batch, prediction in predictions(task, _until(stop, batches), device)]
+    return type(parts[0]).join(parts)
+
+
+def _until(stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if stop():
+            raise Interrupted
+        yield batch
+
+
+def mirrored(batch: Batch) -> Batch:
+    """The batch with its images mirrored left to right."""
+    return batch.with_pixels(image=batch.image.flip(3))

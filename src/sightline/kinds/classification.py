@@ -1,0 +1,111 @@
+"""One class for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+from sightline.evaluation.judgement import judge
+from sightline.evaluation.predictions import read_rows, write_rows
+from sightline.recipes.assembly import build_model, class_weight
+from sightline.recipes.defaults import classifier_defaults
+from sightline.recipes.recipe import Fraction, Recipe, TaskSection
+from sightline.reports.judged import RowsFormat
+from sightline.reports.parts.classes import CLASSES
+from sightline.structures.batch import Batch
+from sightline.structures.predictions import Classes, ClassRows, Prediction
+from sightline.structures.targets import Labels, Target
+from sightline.tasks.classification import Classification
+from sightline.tasks.task import Task
+
+from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
+from .weights import ClassWeight
+
+NAME = "classification"
+TOP = 5  # classes that an answer names
+
+
+class ClassificationSection(TaskSection):
+    kind: Literal["classification"] = "classification"
+    loss: Literal["cross_entropy", "hinge"] = "cross_entropy"
+    label_smoothing: Fraction = 0.0
+    class_weight: ClassWeight = "none"
+
+
+def _check(recipe: Recipe) -> None:
+    section = recipe.task
+    assert isinstance(section, ClassificationSection)
+    if section.loss == "hinge" and section.label_smoothing:
+        raise UsageError("the hinge loss does not smooth labels", "task.label_smoothing=0, or task.loss=cross_entropy")
+
+
+def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
+    return {"model": build_model(recipe, classes, NAME)}
+
+
+def _task(networks: Networks, setting: Setting) -> Classification:
+    section = setting.recipe.task
+    assert isinstance(section, ClassificationSection)
+    return Classification(
+        setting.normalised(networks["model"]),
+        loss=section.loss,
+        label_smoothing=section.label_smoothing,
+        class_weight=class_weight(section.class_weight, setting.amounts),
+    )
+
+
+def _answers(
+    task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
+) -> list[dict[str, Any]]:
+    """A label with its probability, and the likeliest classes."""
+    assert isinstance(prediction, Classes)
+    return [_answer(probability, classes) for probability in prediction.probability.cpu()]
+
+
+def _answer(probability: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    best, index = probability.topk(min(TOP, len(classes)))
+    top = [[classes[i], p] for p, i in zip(best.tolist(), index.tolist(), strict=True)]
+    return {"label": top[0][0], "probability": top[0][1], "top": top}
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["label"], f"{row['probability']:.4f}"
+
+
+def _mean(rows: ClassRows, mirrored: ClassRows) -> ClassRows:
+    return replace(rows, probability=(rows.probability + mirrored.probability) / 2)
+
+
+def _label(target: Target, row: int, classes: Sequence[str]) -> str | None:
+    assert isinstance(target, Labels)
+    return classes[int(target.index[row])] if bool(target.known[row]) and len(classes) else None
+
+
+CLASSIFICATION = Kind(
+    name=NAME,
+    section=ClassificationSection,
+    accepts=lambda source: source.annotations is None,
+    defaults=partial(classifier_defaults, output=NAME),
+    check=_check,
+    networks=_networks,
+    task=_task,
+    output=NAME,
+    scoring=Scoring(
+        rows=RowsFormat(write_rows, read_rows, judge),
+        monitors=("accuracy", "balanced_accuracy", "macro_f1", "mcc"),
+        headline="accuracy",
+        batch=256,
+        train_images=2_000,
+        mirrored=_mean,
+    ),
+    answers=Answers(
+        of=_answers, columns=("label", "probability"), heads=("label", "probability"), cells=_cells, batch=64
+    ),
+    drawings=Drawings(label=_label, columns=8),
+    chapter=CLASSES,
+)

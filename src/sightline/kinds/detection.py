@@ -1,0 +1,89 @@
+"""Objects as boxes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from sightline.data.dataset import Dataset
+from sightline.data.targets import target_of
+from sightline.evaluation.detections import judge_detections
+from sightline.evaluation.stored_rows import read_detection_rows, write_detection_rows
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.loading import Truths
+from sightline.reports.judged import RowsFormat
+from sightline.reports.parts.boxes import BOXES
+from sightline.structures.targets import Target
+from sightline.tasks.detection import Detection
+
+from . import regions
+from .kind import Answers, Drawings, Kind, Networks, Scoring, Setting
+
+NAME = "detection"
+MODEL = "faster_rcnn_resnet18_fpn"
+COLUMNS = ("label", "score", "x1", "y1", "x2", "y2")
+
+
+class DetectionSection(regions.RegionSection):
+    kind: Literal["detection"] = "detection"
+
+
+def _task(networks: Networks, setting: Setting) -> Detection:
+    section = setting.recipe.task
+    assert isinstance(section, DetectionSection)
+    return Detection(
+        setting.normalised(networks["model"]),
+        classes=len(setting.amounts),
+        score_threshold=section.score_threshold,
+        nms_threshold=section.nms_threshold,
+        limit=section.limit,
+    )
+
+
+def _target(
+    data: Dataset,
+    id: int,
+    preprocessing: Preprocessing,
+    natural: tuple[int, int],
+    frame: Float[np.ndarray, "3 3"],
+    judging: bool,
+) -> Target:
+    return target_of(data.truth(id), preprocessing.geometry, natural, frame, outlines=False, judging=judging)
+
+
+def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    return np.zeros_like(pixels)  # boxes are small beside images
+
+
+DETECTION = Kind(
+    name=NAME,
+    section=DetectionSection,
+    accepts=lambda source: source.annotations is not None and source.annotations.knows in ("boxes", "outlines"),
+    defaults=partial(regions.region_defaults, model=MODEL),
+    check=regions.check_regions,
+    networks=partial(regions.region_networks, output=NAME),
+    task=_task,
+    output=NAME,
+    truths=Truths(_target, _memory),
+    scoring=Scoring(
+        rows=RowsFormat(write_detection_rows, read_detection_rows, judge_detections),
+        monitors=("ap", "ap50"),
+        headline="ap50",
+        validation_loss=False,
+        worst=lambda judgement: [w.id for w in judgement.worst],
+        threshold=lambda judgement: 0.5 if judgement.score_threshold is None else judgement.score_threshold,
+    ),
+    answers=Answers(
+        of=regions.region_answers,
+        columns=COLUMNS,
+        heads=("objects", "surest"),
+        cells=regions.box_cells,
+        lines=regions.box_lines,
+        unknown=regions.no_boxes,
+    ),
+    drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
+    chapter=BOXES,
+)

@@ -1,0 +1,76 @@
+"""Objects as boxes with the pixels of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from sightline.data.dataset import Dataset
+from sightline.data.targets import target_of
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.loading import Truths
+from sightline.reports.parts.boxes import MASKS
+from sightline.structures.targets import Target
+from sightline.tasks.instances import InstanceSegmentation
+
+from . import regions
+from .detection import DETECTION
+from .kind import Networks, Setting
+
+NAME = "instances"
+MODEL = "mask_rcnn_resnet18_fpn"
+
+
+class InstancesSection(regions.RegionSection):
+    kind: Literal["instances"] = "instances"
+
+
+def _task(networks: Networks, setting: Setting) -> InstanceSegmentation:
+    section = setting.recipe.task
+    assert isinstance(section, InstancesSection)
+    return InstanceSegmentation(
+        setting.normalised(networks["model"]),
+        classes=len(setting.amounts),
+        score_threshold=section.score_threshold,
+        nms_threshold=section.nms_threshold,
+        limit=section.limit,
+    )
+
+
+def _target(
+    data: Dataset,
+    id: int,
+    preprocessing: Preprocessing,
+    natural: tuple[int, int],
+    frame: Float[np.ndarray, "3 3"],
+    judging: bool,
+) -> Target:
+    return target_of(data.truth(id), preprocessing.geometry, natural, frame, outlines=True, judging=judging)
+
+
+def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    """A plane for each object, in the network's frame and in the original."""
+    objects = data.amounts_of(ids).sum(axis=1)
+    return objects * (pixels + natural)
+
+
+assert DETECTION.scoring is not None
+INSTANCES = replace(
+    DETECTION,
+    name=NAME,
+    section=InstancesSection,
+    accepts=lambda source: source.annotations is not None and source.annotations.knows == "outlines",
+    defaults=partial(regions.region_defaults, model=MODEL),
+    networks=partial(regions.region_networks, output=NAME),
+    task=_task,
+    output=NAME,
+    truths=Truths(_target, _memory),
+    scoring=replace(DETECTION.scoring, monitors=("mask_ap", "mask_ap50", "ap", "ap50"), headline="mask_ap50"),
+    answers=replace(DETECTION.answers, unknown=regions.no_outlines),
+    drawings=replace(DETECTION.drawings, truth=regions.draw_outlines),
+    chapter=MASKS,
+)

@@ -1,0 +1,170 @@
+"""A kind of task: one frozen record that says everything the house needs to know about one question asked of images.
+
+Verbs ask `kind_of(run)`; nothing else branches on what a task is. Callables are pure functions, and what a kind cannot
+do is None: a GAN has no `scoring`, a classifier's answers need no `truths`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from torch import nn
+
+from sightline.data.dataset import Dataset, Needs
+from sightline.data.loaders import Images
+from sightline.data.orders import Order
+from sightline.data.records.source import Source
+from sightline.preprocessing.normalise import Normalised
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.defaults import Filled, Traits
+from sightline.recipes.loading import Truths, load, statistics
+from sightline.recipes.recipe import Draft, Recipe, TaskSection
+from sightline.reports.chapter import Chapter
+from sightline.reports.judged import RowsFormat
+from sightline.structures.batch import Batch
+from sightline.structures.predictions import Prediction
+from sightline.structures.targets import Target
+from sightline.tasks.task import Task
+
+Networks = Mapping[str, nn.Module]
+Picture = UInt8[np.ndarray, "h w c"]
+Shape = tuple[int, ...]
+Keep = Callable[[int, np.ndarray], str | None]  # (id, class of each pixel (H, W)) → the file it was written to
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a task is built in: the complete recipe, the preprocessing, and the training images, pixels or objects of each
+    class, `amounts` (k,)."""
+
+    recipe: Recipe
+    preprocessing: Preprocessing
+    amounts: np.ndarray
+
+    def normalised(self, network: nn.Module) -> Normalised:
+        """A network that sees images of 0-255, normalised on their way in."""
+        return Normalised(self.preprocessing.normaliser(), network)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How answers are measured.
+
+    rows             from and to Parquet, and what they amount to
+    monitors         metrics that `fit.monitor` may name beside "loss"; the first is not special, `headline` is the default
+    headline         the metric that decides which weights are kept
+    validation_loss  whether `Task.metrics` has a "loss"
+    batch            images of one forward pass while measuring
+    train_images     training images that the train figures are measured on, or as many as val has, if that is more
+    mirrored         rows, rows of the mirrored images → their mean; None where that means nothing (`evaluate --tta`)
+    worst            judgement → ids of the worst images, worst first
+    threshold        judgement → the score from which answers are drawn
+    """
+
+    rows: RowsFormat
+    monitors: tuple[str, ...]
+    headline: str
+    validation_loss: bool = True
+    batch: int = 8
+    train_images: int = 200
+    mirrored: Callable[[Any, Any], Any] | None = None
+    worst: Callable[[Any], list[int]] = lambda judgement: []
+    threshold: Callable[[Any], float] = lambda judgement: 0.5
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What `predict` says of an image.
+
+    of         (task, batch, prediction, classes, keep) → one mapping an image, JSON as it stands
+    columns    of a CSV, between path and error; `lines` makes the lines of one image
+    heads      of the table that a person sees; `cells` are an image's
+    unknown    (height, width) → the target of an image of which nothing is known; None: a class that is unknown
+    folder     answers come with a picture each, which is written where --out is a folder
+    batch      images of one forward pass
+    """
+
+    of: Callable[[Task, Batch, Prediction, Sequence[str], Keep], list[dict[str, Any]]]
+    columns: tuple[str, ...]
+    heads: tuple[str, str]
+    cells: Callable[[Mapping[str, Any]], tuple[str, str]]
+    lines: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda row: [row]
+    unknown: Callable[[int, int], Target | None] = lambda height, width: None
+    folder: bool = False
+    batch: int = 4
+
+
+def plain(batch: Batch, row: int) -> Picture:
+    """The pixels as the network gets them, without what the batch added to the right and below."""
+    height, width = batch.size[row].tolist()
+    return batch.image[row, :, :height, :width].permute(1, 2, 0).cpu().numpy()  # (c, h, w) → (h, w, c)
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """truth       an image of a batch with its target on it
+    answer      the same with a prediction; boxes below the score threshold are left out
+    label       the target of an image in words; None where it is unknown
+    columns     of the picture of the first batch
+    """
+
+    truth: Callable[[Batch, int], Picture] = plain
+    answer: Callable[[Batch, int, Prediction, float], Picture] | None = None
+    label: Callable[[Target, int, Sequence[str]], str | None] = lambda target, row, classes: None
+    columns: int = 4
+
+
+def _no_check(recipe: Recipe) -> None:
+    pass
+
+
+def _image_shape(recipe: Recipe) -> dict[str, Shape]:
+    return {"model": recipe.input.shape}
+
+
+def _no_order(recipe: Recipe, data: Dataset, images: Images) -> Order | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """name       as in `task.kind`
+    section    its keys of the recipe, under `task.`
+    accepts    which data can answer it; `automatic`: chosen where nobody names a kind (the first in the list that accepts)
+    needs      what the data must have: "classes", "identities" or "images" (see `build_dataset`)
+    defaults   draft, traits of the data → what the draft left open
+    check      UsageError for values that contradict each other
+    networks   recipe, number of classes → the networks by name, weights drawn from the recipe's seed
+    inputs     recipe → the shape of one input of each network, for its description
+    task       networks and setting → the task over them
+    output     what `MODELS` files its networks under; None where the kind builds them itself
+    load       data set, ids, preprocessing, recipe, truths=, judging= → images; `truths` what is known beyond a label
+    statistics training images, channels → mean and deviation of each, by which images are normalised
+    order      recipe, data, training images → the order of samples; None: shuffled, or balanced as the recipe says
+    scoring    how answers are measured; None where nothing can be
+    answers, drawings, chapter   what `predict` says, what is drawn, what the report says
+    """
+
+    name: str
+    section: type[TaskSection]
+    accepts: Callable[[Source], bool]
+    defaults: Callable[[Draft, Traits], Filled]
+    networks: Callable[[Recipe, int], dict[str, nn.Module]]
+    task: Callable[[Networks, Setting], Task]
+    answers: Answers
+    automatic: bool = True
+    needs: Needs = "classes"
+    check: Callable[[Recipe], None] = _no_check
+    inputs: Callable[[Recipe], dict[str, Shape]] = _image_shape
+    output: str | None = None
+    load: Callable[..., Images] = load
+    truths: Truths | None = None
+    statistics: Callable[[Images, int], tuple[tuple[float, ...], tuple[float, ...]]] = statistics
+    order: Callable[[Recipe, Dataset, Images], Order | None] = _no_order
+    scoring: Scoring | None = None
+    drawings: Drawings = field(default_factory=Drawings)
+    chapter: Chapter = field(default_factory=Chapter)

@@ -1,0 +1,82 @@
+"""The networks of a run: built, described, saved by name, and opened again.
+
+A network called "model" is `model/model.safetensors` with `model/config.json`; any other, such as a GAN's critic, is
+`model/critic.safetensors` with `model/critic.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from sightline.engine.checkpoints import load_weights, read_best
+from sightline.errors import UsageError
+from sightline.models.describe import describe
+from sightline.recipes.arguments import model_options_of
+from sightline.recipes.recipe import Recipe
+from sightline.runs.run import Run
+from sightline.storage.files import replace_file
+from sightline.storage.tensors import pack, unpack
+from sightline.tasks.task import Task
+
+from .catalogue import kind_of
+from .kind import Kind, Networks, Setting
+
+MAIN = "model"  # the network of a task that has one
+
+
+def config_file(name: str) -> str:
+    return f"model/{'config' if name == MAIN else name}.json"
+
+
+def weights_file(name: str) -> str:
+    return f"model/{name}.safetensors"
+
+
+def write_configs(
+    run: Run, kind: Kind, recipe: Recipe, classes: tuple[str, ...], weights: Mapping[str, Any] | None
+) -> dict[str, dict[str, Any]]:
+    """What each network is, layer by layer; `weights` is the record of those that it started from. Returns them."""
+    (run.folder / "model").mkdir(exist_ok=True)
+    shapes, described = kind.inputs(recipe), {}
+    for name, network in kind.networks(recipe, len(classes)).items():
+        known = describe(network, input=shapes[name])
+        options = model_options_of(recipe, len(classes), kind.output) if kind.output is not None else {}
+        config = {"options": options, "input": shapes[name], "classes": classes}
+        config |= {"weights": weights} if weights else {}
+        described[name] = known | config | {"name": recipe.model.name if name == MAIN else name}
+        run.write_json(config_file(name), described[name])
+    return described
+
+
+def save_networks(run: Run, task: Task, tensors: Mapping[str, Tensor], networks: Networks) -> None:
+    """The weights of every network, without what the task wraps around it. `networks` are those that the task was built
+    over; `tensors` the state of the whole task."""
+    for name, network in networks.items():
+        inside = f"{name}.network." if f"{name}.network.{_first(network)}" in tensors else f"{name}."
+        own = {key: tensors[inside + key] for key in network.state_dict()}
+        replace_file(run.folder / weights_file(name), pack(own)[0])
+
+
+def _first(network: nn.Module) -> str:
+    return next(iter(network.state_dict()), "")
+
+
+def load_task(run: Run) -> Task:
+    """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
+    kind, recipe, classes = kind_of(run), run.recipe, run.classes
+    networks = kind.networks(recipe, len(classes))
+    task = kind.task(networks, Setting(recipe, run.preprocessing, np.ones(len(classes), np.int64)))
+    files = {name: run.folder / weights_file(name) for name in networks}
+    if any(path.exists() for path in files.values()):
+        for name, network in networks.items():
+            load_weights(network, unpack(run.sealed_bytes(weights_file(name)), {}, str(files[name])), str(files[name]))
+    else:
+        best = read_best(run.folder / "checkpoints")
+        if not best:
+            raise UsageError(f"{run.folder} has no weights yet: it was not validated once", "train on with --resume")
+        load_weights(task, best, "best.safetensors")
+    return task.eval()

@@ -1,0 +1,202 @@
+"""From what the user asked for to what a training needs: the draft recipe, the kind of task, the data, the recipe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from sightline.data.dataset import Dataset, build_dataset
+from sightline.data.formats.builtin import DATASETS
+from sightline.data.formats.sniff import open_data
+from sightline.data.records.annotations import Objects
+from sightline.data.records.source import Source
+from sightline.data.splits import Fractions
+from sightline.data.summary import data_hash
+from sightline.errors import DataError, UsageError, nearest
+from sightline.recipes.assembly import check
+from sightline.recipes.defaults import Traits
+from sightline.recipes.loading import choose
+from sightline.recipes.reading import make_draft, merge, parse_overrides, read_values, shipped_recipes
+from sightline.recipes.recipe import DataSection, Draft, Recipe, completed
+from sightline.runs.console import Console
+from sightline.runs.run import Run
+from sightline.storage.caching import cache_folder
+
+from .catalogue import KINDS, kind_named
+from .kind import Kind
+
+GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # modes of images without colour
+PROBLEMS_SHOWN = 10
+
+
+def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], flags: Mapping[str, Any]) -> Draft:
+    """WHAT, `key=value` and flags → a recipe with gaps. Raises UsageError where a key has two values."""
+    what, overrides = str(what), [overrides] if isinstance(overrides, str) else overrides
+    given: dict[str, Any] = {}
+    merge(given, overrides if isinstance(overrides, Mapping) else parse_overrides(overrides))
+    merge(given, {key: value for key, value in flags.items() if value is not None})
+    values = _values(what)
+    if values.keys() == {"data"}:  # WHAT is data, no recipe
+        for key in ("path", "name"):
+            if (other := given.get(f"data.{key}")) is not None and other != values["data"].get(key):
+                raise UsageError(f"data.{key}={other!r} contradicts {what!r}", "name the data once")
+    model = values.get("model", {})
+    if "model.name" in given and (not isinstance(model, Mapping) or given["model.name"] != model.get("name")):
+        values = {**values, "model": {}, "input": {}, "optim": {}}  # another model clears what was meant for the first
+    recipe = make_draft(values, given)
+    if "augment.flip" in given and recipe.augment.flip and recipe.augment.preset == "none":
+        raise UsageError("augment.preset=none flips nothing", "leave augment.flip out, or use augment.preset=light")
+    return recipe
+
+
+def _values(what: str) -> dict[str, Any]:
+    """WHAT: a bare word is a shipped recipe or a built-in data set; a path has a separator or a suffix, or exists."""
+    path = Path(what)
+    if path.suffix in (".yaml", ".yml"):
+        return read_values(what)
+    if what in shipped_recipes():
+        return read_values(what)
+    if what in DATASETS:
+        return {"data": {"name": what}}
+    if os.sep in what or path.suffix or path.exists():
+        return {"data": {"path": what}}
+    raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, {*DATASETS, *shipped_recipes()}))
+
+
+def choose_kind(recipe: Draft, source: Source) -> Kind:
+    """The kind of task that the recipe names, if the data can answer it; where it names none, the first that they can
+    answer. Raises UsageError."""
+    usual = usual_kind(source)
+    if recipe.task is None:
+        return usual
+    kind = kind_named(recipe.task.kind)
+    if not kind.accepts(source):
+        raise UsageError(f"task.kind={kind.name}, but the data answer {usual.name}", f"leave it out, or {usual.name}")
+    return kind
+
+
+def usual_kind(source: Source) -> Kind:
+    """The kind of task that is chosen for such data where nobody names one."""
+    return next(kind for kind in KINDS.values() if kind.automatic and kind.accepts(source))
+
+
+def open_dataset(recipe: Draft, console: Console, *, whole: bool = False) -> Dataset:
+    """Find, audit and split the recipe's data; what it is goes to the console. `whole`: for measuring only, no split is
+    needed and the kind of task is not asked for."""
+    where = recipe.data.path or recipe.data.name
+    if where is None:
+        raise UsageError("the recipe names no data", "set data.path or data.name")
+    source = open_data(where)
+    data = build_dataset(
+        source,
+        needs="images" if whole else choose_kind(recipe, source).needs,
+        leaks=recipe.data.leaks,
+        max_quarantined=recipe.data.max_quarantined,
+        fractions=_fractions(recipe.data),
+        workers=max(recipe.data.workers, 1),
+        cache_dir=cache_folder(),
+    )
+    given = sorted({r.split for r in data.records if r.split is not None})
+    if given not in ([], ["train"]) and (recipe.data.val is not None or recipe.data.test is not None) and not whole:
+        raise UsageError(f"the data give their splits ({', '.join(given)})", "leave data.val and data.test out")
+    for note in data.notes:
+        console.say(note)
+    shown = len(data.problems) if console.level > 0 else PROBLEMS_SHOWN
+    for problem in data.problems[:shown]:
+        console.warn(f"{problem.action}: {problem.file}: {problem.reason}")
+    if more := len(data.problems[shown:]):
+        console.warn(f"… and {more:,} more problems, which -v names{'' if whole else '; all are in data.json'}")
+    return data
+
+
+def _fractions(section: DataSection) -> Fractions | None:
+    """The shares that the user set; None leaves them to the rule."""
+    if section.val is None and section.test is None:
+        return None
+    val, test = section.val if section.val is not None else 0.15, section.test if section.test is not None else 0.15
+    if val + test >= 1:
+        raise UsageError(f"data.val={val:g} and data.test={test:g} leave nothing to train on", "such as 0.15 and 0.15")
+    return Fractions(1.0 - val - test, val, test)
+
+
+def require_there(recipe: Recipe, way_out: str) -> None:
+    """DataError where the run's own data is not where it was: its path is as it was given, from where it was given."""
+    path = recipe.data.path
+    if path is not None and not os.path.lexists(path):
+        hint = way_out if os.path.isabs(path) else f"start from the folder in which it was trained, or {way_out}"
+        raise DataError(f"the run's data {path} is not there", hint)
+
+
+def same_data(run: Run, data: Dataset) -> None:
+    """Raises DataError when the run's data is no longer what it was trained on: ids would name other images."""
+    if run.status.get("data") != data_hash(data):
+        raise DataError(
+            "the run's data changed since it was trained", "give the data to judge on: evaluate RUN DATA --split test"
+        )
+
+
+def traits_of(data: Dataset) -> Traits:
+    """What the rules for defaults know of the training images."""
+    train = data.ids("train")
+    heights, widths = data.size[train, 0], data.size[train, 1]
+    aspects = widths / heights
+    return Traits(
+        n=len(train),
+        height=int(np.median(heights)),
+        width=int(np.median(widths)),
+        grey={data.audit.mode[i] for i in train} <= GREY,
+        one_aspect=bool(aspects.max() <= 1.02 * aspects.min()),
+        classes=len(data.classes),
+        knows=data.knows,
+        small_object=_small_object(data, train),
+    )
+
+
+def _small_object(data: Dataset, ids: Int[np.ndarray, "n"]) -> float:
+    """The side that a quarter of the objects of the smallest class are below, as a share of the image's (roots of areas)."""
+    shares: dict[int, list[float]] = {}
+    for i in choose(ids, 500).tolist() if data.knows in ("boxes", "outlines") else ():
+        truth = data.truth(i)
+        if isinstance(truth, Objects):
+            sides = np.sqrt((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1) / data.size[i].prod())
+            for label, side in zip(truth.label.tolist(), sides.tolist(), strict=True):
+                shares.setdefault(label, []).append(side)
+    return min((float(np.quantile(of, 0.25)) for of in shares.values() if len(of) >= 5), default=0.1)
+
+
+def complete(recipe: Draft, kind: Kind, traits: Traits) -> Recipe:
+    """The recipe with every gap filled by the rules of its kind; what the user set stays."""
+    filled = kind.defaults(recipe, traits)
+    headline = kind.scoring.headline if kind.scoring is not None else None
+    filled["fit"]["monitor"] = recipe.fit.monitor or headline
+    return completed(recipe, task=recipe.task or kind.section(kind=kind.name), **filled)
+
+
+def check_recipe(recipe: Recipe, kind: Kind) -> None:
+    """Raises UsageError for values that contradict each other or the kind of task, before anything is written."""
+    scoring = kind.scoring
+    has_loss = scoring is not None and scoring.validation_loss
+    kind.check(recipe)
+    if recipe.data.balance != "none" and (kind.truths is not None or kind.needs == "images"):
+        raise UsageError("data.balance=sample draws classes of images equally often", "leave it out")
+    monitors = (*(("loss",) if has_loss else ()), *(scoring.monitors if scoring is not None else ()))
+    if recipe.fit.monitor is not None and recipe.fit.monitor not in monitors:
+        known = f"it has {', '.join(monitors)}" if monitors else "leave it out: it has none"
+        raise UsageError(f"fit.monitor={recipe.fit.monitor} is no metric of {kind.name}", known)
+    check(recipe, validation_loss=has_loss)
+
+
+def require_validations(recipe: Recipe, kind: Kind, data: Dataset) -> None:
+    """UsageError where a rule waits for validations and nothing is validated."""
+    if len(data.ids("val")) and kind.scoring is not None:
+        return
+    for key, set_ in (("fit.patience", recipe.fit.patience), ("schedule.name", recipe.schedule.name == "plateau")):
+        if set_ and kind.scoring is None:
+            raise UsageError(f"{key} watches validations and {kind.name} has none", "leave it out")
+        if set_:
+            raise UsageError(f"{key} watches validations and there is no val split", "data.val=0.1, or leave it out")

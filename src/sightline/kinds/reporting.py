@@ -1,0 +1,42 @@
+"""A run folder → its report and model card, by what its kind of task has to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sightline.reports.build import render
+from sightline.reports.card import render_card
+from sightline.reports.content import Content, read_content
+from sightline.reports.judged import Judged
+from sightline.reports.parts.figures import Pictures
+from sightline.reports.reading import Folder, mapping, words
+
+from .catalogue import KINDS
+from .kind import Kind
+
+
+def content_of(folder: Path, *, judged: Judged | None = None) -> Content:
+    """What there is to tell of a run. Raises DamagedError where the folder is none; whatever else is wrong is told."""
+    kind = _kind(folder)
+    rows = kind.scoring.rows if kind.scoring is not None else None
+    return read_content(folder, kind.chapter, rows, judged=judged)
+
+
+def _kind(path: Path) -> Kind:
+    """The kind of task as run.json or else the recipe has it: a report is asked for when files are damaged, too."""
+    folder = Folder(path)
+    folder.require()
+    names = [words(mapping(folder.json("run.json")).get("task"))]
+    names.append(words(mapping(mapping(folder.yaml("recipe.yaml")).get("task")).get("kind")))
+    return next((KINDS[name] for name in names if name in KINDS), next(iter(KINDS.values())))
+
+
+def build_report(folder: Path, *, picture: Pictures) -> str:
+    """The report of a run as HTML text; nothing is written. `picture(name)` gives the uint8 (h, w, c) image of that name
+    in the data, None when it is gone. Raises DamagedError when the folder is no run."""
+    return render(content_of(folder), picture=picture)
+
+
+def build_card(folder: Path) -> str:
+    """The model card of a run as Markdown; nothing is written. Raises DamagedError when the folder is no run."""
+    return render_card(content_of(folder))

@@ -1,0 +1,130 @@
+"""A class for each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.data.dataset import Dataset
+from sightline.data.targets import target_of
+from sightline.decoding.segments import restored
+from sightline.drawing.overlay import tinted
+from sightline.evaluation.segments import judge_segments
+from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.assembly import build_model, class_weight
+from sightline.recipes.defaults import Filled, Traits, dense_defaults
+from sightline.recipes.loading import Truths
+from sightline.recipes.recipe import Draft, Recipe, TaskSection
+from sightline.reports.judged import RowsFormat
+from sightline.reports.parts.pixels import PIXELS
+from sightline.structures.batch import Batch
+from sightline.structures.predictions import Prediction, Segments
+from sightline.structures.targets import Masks, Target
+from sightline.tasks.segmentation import Segmentation
+from sightline.tasks.task import Task
+
+from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting, plain
+from .weights import ClassWeight
+
+NAME = "segmentation"
+MODEL, PIXELS_OF_INPUT, STEPS = "unet_resnet18", 192 * 256, 700  # where nobody says which, how large, how long
+NAMED = 3  # classes of an image that a person is shown
+
+
+class SegmentationSection(TaskSection):
+    kind: Literal["segmentation"] = "segmentation"
+    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = "cross_entropy+dice"
+    class_weight: ClassWeight = "none"
+
+
+def _defaults(draft: Draft, traits: Traits) -> Filled:
+    return dense_defaults(draft, traits, model=MODEL, pixels=PIXELS_OF_INPUT, batch=8, steps=STEPS, adamw=1e-3)
+
+
+def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
+    return {"model": build_model(recipe, classes, NAME)}
+
+
+def _task(networks: Networks, setting: Setting) -> Segmentation:
+    section = setting.recipe.task
+    assert isinstance(section, SegmentationSection)
+    weight = class_weight(section.class_weight, setting.amounts)
+    model = setting.normalised(networks["model"])
+    return Segmentation(model, classes=len(setting.amounts), loss=section.loss, class_weight=weight)
+
+
+def _target(
+    data: Dataset,
+    id: int,
+    preprocessing: Preprocessing,
+    natural: tuple[int, int],
+    frame: Float[np.ndarray, "3 3"],
+    judging: bool,
+) -> Target:
+    return target_of(data.truth(id), preprocessing.geometry, natural, frame, outlines=False, judging=judging)
+
+
+def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    return 8 * pixels + natural  # a class index of eight bytes in the frame, one byte in the original
+
+
+def _answers(
+    task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
+) -> list[dict[str, Any]]:
+    """The share of each class, and the file of the mask where masks are kept."""
+    assert isinstance(prediction, Segments)
+    return [_answer(batch, row, prediction.score[row], classes, keep) for row in range(len(batch))]
+
+
+def _answer(batch: Batch, row: int, score: Tensor, classes: Sequence[str], keep: Keep) -> dict[str, Any]:
+    height, width = batch.size[row].tolist()
+    high, wide = batch.natural[row].tolist()
+    index = restored(score[:, :height, :width], batch.frame[row], (high, wide)).cpu().numpy()
+    shares = np.bincount(index.ravel(), minlength=len(classes)) / index.size
+    present = {classes[c]: float(shares[c]) for c in np.argsort(-shares, kind="stable").tolist() if shares[c]}
+    return {"mask": keep(int(batch.id[row]), index.astype(np.uint8)), "shares": present}
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
+    largest = list(row["shares"].items())[:NAMED]
+    return ", ".join(f"{name} {100 * share:.1f} %" for name, share in largest), row["mask"] or ""
+
+
+def _truth(batch: Batch, row: int) -> Picture:
+    picture, target = plain(batch, row), batch.target
+    assert isinstance(target, Masks)
+    height, width, _ = picture.shape
+    return tinted(picture, target.index[row, :height, :width].cpu().numpy())
+
+
+def _drawn(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
+    picture = plain(batch, row)
+    assert isinstance(prediction, Segments)
+    height, width, _ = picture.shape
+    return tinted(picture, prediction.score[row, :, :height, :width].argmax(0).cpu().numpy())
+
+
+SEGMENTATION = Kind(
+    name=NAME,
+    section=SegmentationSection,
+    accepts=lambda source: source.annotations is not None and source.annotations.knows == "masks",
+    defaults=_defaults,
+    networks=_networks,
+    task=_task,
+    output=NAME,
+    truths=Truths(_target, _memory),
+    scoring=Scoring(
+        rows=RowsFormat(write_segment_rows, read_segment_rows, judge_segments),
+        monitors=("mean_iou", "pixel_accuracy", "mean_dice"),
+        headline="mean_iou",
+        worst=lambda judgement: [w.id for w in judgement.worst],
+    ),
+    answers=Answers(of=_answers, columns=(), heads=("shares", "mask"), cells=_cells, folder=True),
+    drawings=Drawings(truth=_truth, answer=_drawn),
+    chapter=PIXELS,
+)

@@ -1,0 +1,98 @@
+"""Data set + preprocessing → batches: the one way from a file to what a network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from sightline.data.dataset import Dataset
+from sightline.data.loaders import Decoding, Images, Memory, Reading
+from sightline.preprocessing.normalise import PixelStatistics
+from sightline.preprocessing.saved import Preprocessing
+from sightline.randomness.keyed import keys
+from sightline.structures.targets import Target
+
+from .recipe import Recipe
+
+MEMORY = 2 << 30  # bytes of decoded images that "auto" keeps in memory
+
+
+@dataclass(frozen=True)
+class Truths:
+    """How what is known of an image, beyond its label, becomes a target.
+
+    target   (data set, id, preprocessing, natural (height, width), frame (3, 3), judging) → the target of that image;
+             `judging` keeps the truth in the original frame too, which training has no use for
+    memory   (data set, ids, pixels (n,) of the network's frame, pixels (n,) of the originals or 0) → bytes (n,) held
+    """
+
+    target: Callable[[Dataset, int, Preprocessing, tuple[int, int], Float[np.ndarray, "3 3"], bool], Target]
+    memory: Callable[[Dataset, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """id → pixels in the network's frame, the frame, and what is known."""
+
+    data: Dataset
+    preprocessing: Preprocessing
+    truths: Truths | None
+    judging: bool
+
+    def __call__(self, id: int) -> Reading:
+        pixels = self.data.pixels(id, channels=self.preprocessing.channels)
+        height, width, _ = pixels.shape
+        image, frame = self.preprocessing.geometry.apply(pixels)
+        if self.truths is None:
+            return Reading(image, frame, (height, width))
+        target = self.truths.target(self.data, id, self.preprocessing, (height, width), frame, self.judging)
+        return Reading(image, frame, (height, width), target)
+
+
+def load(
+    data: Dataset,
+    ids: Int[np.ndarray, "n"],
+    preprocessing: Preprocessing,
+    recipe: Recipe,
+    *,
+    truths: Truths | None = None,
+    judging: bool,
+) -> Images:
+    """The images of these ids, in memory where they fit and may be kept; with labels where there are no `truths`."""
+    read = Reader(data, preprocessing, truths, judging)
+    index = data.index[ids].astype(np.int64)
+    needed = memory_needed(data, ids, preprocessing, truths, judging=judging)
+    if recipe.data.cache == "memory" or (recipe.data.cache == "auto" and needed <= MEMORY):
+        return Memory.fill(read, ids.astype(np.int64), index, recipe.data.workers)
+    return Decoding(read, torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(index))
+
+
+def memory_needed(
+    data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, truths: Truths | None, *, judging: bool
+) -> int:
+    """Bytes that these images and what is known of them take."""
+    geometry = preprocessing.geometry
+    pixels = np.full(len(ids), geometry.height * geometry.width)  # (n,)
+    natural = data.size[ids].prod(axis=1) if judging else np.zeros_like(pixels)  # (n,)
+    known = truths.memory(data, ids, pixels, natural) if truths is not None else np.zeros_like(pixels)
+    return int((pixels * preprocessing.channels + known).sum())
+
+
+def statistics(images: Images, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel of the training images, from at most 10,000 of them chosen by hash."""
+    gathered = PixelStatistics(channels)
+    for places in torch.from_numpy(choose(np.arange(len(images)), 10_000)).split(256):
+        gathered.add(images(places, places).image)
+    return gathered.mean(), gathered.std()
+
+
+def choose(ids: Int[np.ndarray, "n"], limit: int) -> Int[np.ndarray, "m"]:
+    """At most `limit` of the ids, by hash of the id: the same ones whatever the seed; in ascending order."""
+    if len(ids) <= limit:
+        return ids
+    order = keys(0, "subset", torch.from_numpy(ids.astype(np.int64))).numpy().argsort(kind="stable")
+    return np.sort(ids[order[:limit]])

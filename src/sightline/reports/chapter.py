@@ -1,0 +1,103 @@
+"""What the report says of one kind of task only: its number, its metrics, its rules, its sections.
+
+The room knows no kind: `sightline.kinds` hands it a `Chapter`. All callables are pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from .finding import ClassFact, Facts, Finding, ObjectFacts, PixelFacts
+from .headline import Headline
+from .thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from .content import Content
+    from .judged import Judged
+    from .parts.figures import Pictures
+
+Rule = Callable[[Facts, Thresholds], Finding | None]
+Table = tuple[list[str], list[list[str]]]  # head and rows in words and numbers
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """What the rows of a split say, for the verdict; see `Facts` for the fields."""
+
+    majority: tuple[str, float] | None = None
+    classes: tuple[ClassFact, ...] = ()
+    confidence: float | None = None
+    mistakes: int = 0
+    sure_mistakes: int = 0
+    ece_by_chance: float | None = None
+    pixels: PixelFacts | None = None
+    objects: ObjectFacts | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a section may draw from."""
+
+    content: Content
+    facts: Facts
+    limits: Thresholds
+    picture: Pictures
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page: its anchor, its name among the contents, its markup."""
+
+    place: str
+    title: str
+    html: Markup
+
+
+_LIMITS = Thresholds()
+
+
+def _no_sections(scene: Scene) -> list[Section]:
+    return []
+
+
+def _no_result(facts: Facts, limits: Thresholds) -> Finding | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """headline       the one number; None where the kind of task has none
+    metric_names   its metrics in the order to read them, and what they are called
+    row_facts      what the rows say, for the verdict
+    result         the rule that says how good it is; `rules` those that only this kind can break
+    sections       of the page, between the learning curves and the first batch
+    class_table    class by class, for the model card
+    mistakes       which mistakes there are, for the model card
+    limits         where the verdict draws its lines; `lines` the same as (name, value, meaning)
+    in_per_cent    whether a metric is written in per cent
+    stands_first   whether a metric stands in the short table
+    resamples      of the bootstrap behind its intervals
+    examples       whether a finished run keeps pictures of answers
+    batch_note     completes "… before normalisation" under the first batch; `batch_legend` explains its colours
+    """
+
+    headline: Headline | None = None
+    metric_names: Mapping[str, str] = field(default_factory=dict)
+    row_facts: Callable[[Judged, Headline, Thresholds], RowFacts] = lambda judged, headline, limits: RowFacts()
+    result: Rule = _no_result
+    rules: tuple[Rule, ...] = ()
+    sections: Callable[[Scene], list[Section]] = _no_sections
+    class_table: Callable[[Judged, Facts, Thresholds], Table] | None = None
+    mistakes: Callable[[Facts], Table | None] = lambda facts: None
+    limits: Thresholds = _LIMITS
+    lines: Callable[[Thresholds, Headline], list[tuple[str, str, str]]] = lambda limits, headline: []
+    in_per_cent: Callable[[str], bool] = lambda name: False
+    stands_first: Callable[[str], bool] = lambda name: True
+    resamples: int = 1_000
+    examples: bool = False
+    batch_note: str = ""
+    batch_legend: Callable[[Content], list[tuple[Any, str]]] = lambda content: []

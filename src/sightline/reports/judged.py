@@ -1,0 +1,51 @@
+"""The predictions that a run kept, and what they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import SightlineError
+
+from .reading import Folder
+
+
+@dataclass(frozen=True)
+class RowsFormat:
+    """How rows of one kind are kept and judged: `write(path, rows, names=, classes=)` replaces a Parquet file,
+    `read(path)` gives (rows, names, classes) back, `judge(rows, classes)` measures them."""
+
+    write: Callable[..., None]
+    read: Callable[[Path], tuple[Any, list[str], list[str]]]
+    judge: Callable[[Any, Sequence[str]], Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of one split and their judgement; `names[i]` is the file of row i."""
+
+    split: str
+    rows: Any
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    judgement: Any
+
+
+def read_judged(folder: Folder, rows_format: RowsFormat | None) -> Judged | None:
+    """The test predictions where there are any, else those of validation."""
+    if rows_format is None:
+        return None
+    for split in ("test", "val"):
+        path = folder.path / "predictions" / f"{split}.parquet"
+        if not path.is_file():
+            continue
+        try:
+            rows, names, classes = rows_format.read(path)
+            judgement = rows_format.judge(rows, classes)
+        except (SightlineError, ValueError, OSError):
+            folder.problems.append(f"predictions/{split}.parquet could not be used.")
+            continue
+        return Judged(split, rows, tuple(names), tuple(classes), judgement)
+    return None

@@ -1,0 +1,93 @@
+"""One training from where its folder stands to its end: the loop with everything that belongs to it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from sightline.data.loaders import Memory
+from sightline.data.stream import Stream
+from sightline.engine.checkpoints import Checkpoints
+from sightline.engine.devices import fingerprint, make_fabric, set_up
+from sightline.engine.ema import Ema
+from sightline.engine.fit import Plan, fit
+from sightline.engine.signals import listening
+from sightline.engine.state import State
+from sightline.errors import Stopped
+from sightline.recipes.assembly import build_augment, build_optimizers, build_order
+
+from .finish import finish
+from .pictures import write_batch
+from .progress import LOG_EVERY, Training, span
+
+
+def run_training(training: Training) -> None:
+    """Train, keep, measure, report, seal. Raises Stopped after a signal, when everything so far is committed."""
+    run, recipe, task, console = training.run, training.recipe, training.task, training.console
+    fabric = make_fabric(training.device, recipe.fit.precision)
+    optimizers = set_up(fabric, task, build_optimizers(recipe, task, training.device), compiled=recipe.fit.compile)
+    training.ema = Ema(task, recipe.fit.ema) if recipe.fit.ema else None
+    folder = run.folder / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    keeper = Checkpoints(
+        folder, task, optimizers, ema=training.ema, logs={"metrics.jsonl": training.metrics_log}, say=console.warn,
+        about={**run.identity(), "fingerprint": fingerprint(fabric, recipe.fit.precision, compiled=recipe.fit.compile)},
+    )  # fmt: skip
+    state = _state_of(keeper, training)
+    images = training.images["train"]
+    order = training.kind.order(recipe, training.data, images)
+    stream = Stream(
+        images, order or build_order(recipe, images.index.numpy(), training.data.counts()[:, 0]), len(images),
+        recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
+        workers=0 if isinstance(images, Memory) else recipe.data.workers,  # a gather is quicker than handing it over
+    )  # fmt: skip
+    plan = Plan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
+    augment = build_augment(recipe)
+    first = augment(stream.batch(0))
+    write_batch(run, training.kind, first, training.data)
+    if state.step == 0 and training.device == "cpu":
+        console.say(f"about {span(training.estimate(first))} of training")
+    every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
+    every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
+    with listening() as asked, console.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar:
+        training.asked = asked
+        training.clock.start(training.seen(state))
+
+        def rescue(state: State) -> None:
+            with suppress(Exception):  # the error itself is what matters
+                keeper.commit(state)
+                run.note(step=state.step)
+
+        if state.owed:
+            training.validate(state)
+        if not asked.signal:
+            fit(
+                fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
+                every=every, watch=bar.at, stop=asked, rescue=rescue,
+            )  # fmt: skip
+        if asked.signal:
+            training.clock.stop(state.step, training.seen(state))
+            keeper.commit(state)
+            run.note(status="stopped", step=state.step, stopped=None)
+            kept = "nothing" if keeper.kept is None else f"what came before step {keeper.kept}"
+            raise Stopped(
+                f"stopped at step {state.step} of {training.steps}; "
+                f"{'everything so far' if keeper.kept == state.step else kept} is kept",
+                f"go on with: sightline train --resume {run.folder}",
+                signal=asked.signal,
+            )
+    finish(training, state)
+
+
+def _state_of(keeper: Checkpoints, training: Training) -> State:
+    """The newest good state, or the start; logs and history cut back to it."""
+    state = keeper.resume()
+    if state is None:
+        if training.run.status["step"]:
+            training.console.warn(f"{training.run.folder} holds no checkpoint: training starts anew")
+        state = State()
+        training.metrics_log.restart()
+    else:
+        training.console.say(f"resumed at step {state.step} of {training.steps}")
+    training.write_history(state)
+    training.run.note(status="running", step=state.step, stopped=None)
+    return state

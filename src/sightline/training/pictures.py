@@ -1,0 +1,65 @@
+"""Pictures that a run keeps: its first batch, and answers beside what is true on the worst and some other images."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.data.dataset import Dataset
+from sightline.data.loaders import Images
+from sightline.drawing.png import grid, png_bytes
+from sightline.engine.predicting import predictions
+from sightline.kinds.kind import Kind, Scoring, plain
+from sightline.recipes.loading import choose
+from sightline.reports.judged import Judged
+from sightline.runs.run import Run
+from sightline.storage.files import replace_file
+from sightline.structures.batch import Batch
+
+from .progress import Training
+
+IN_BATCH = 32  # images of the first training batch that are shown
+WORST, TYPICAL = 12, 6
+FOLDER = "samples/examples"
+
+
+def write_batch(run: Run, kind: Kind, batch: Batch, data: Dataset) -> None:
+    """samples/batch.png and .json: the first training images as the network sees them, augmentation included."""
+    (run.folder / "samples").mkdir(exist_ok=True)
+    drawings, shown = kind.drawings, range(min(len(batch), IN_BATCH))
+    sheet = grid([drawings.truth(batch, row) for row in shown], columns=drawings.columns)
+    replace_file(run.folder / "samples" / "batch.png", png_bytes(sheet))
+    rows = [
+        {"id": i, "name": data.records[i].name, "label": drawings.label(batch.target, row, data.classes)}
+        for row, i in enumerate(batch.id[:IN_BATCH].tolist())
+    ]
+    run.write_json("samples/batch.json", rows)
+
+
+def write_examples(training: Training, scoring: Scoring, judged: Judged, images: Images) -> None:
+    """samples/examples/*.png (image, truth, answer side by side) and samples/examples.json, which says what they are; for
+    kinds of task whose answers can be drawn. A classifier's mistakes are drawn by the report, from its rows."""
+    run, drawings = training.run, training.kind.drawings
+    if drawings.answer is None:
+        return
+    folder = run.folder / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    worst = scoring.worst(judged.judgement)[:WORST]
+    ids = images.id.numpy()
+    typical = choose(np.setdiff1d(ids, worst), TYPICAL).tolist()
+    place = {int(i): p for p, i in enumerate(ids.tolist())}
+    threshold = scoring.threshold(judged.judgement)
+    items: list[dict[str, Any]] = []
+    for i in [*worst, *typical]:
+        at = torch.tensor([place[i]])
+        ((batch, prediction),) = predictions(training.task, [images(at, at)], training.device)
+        panels = [plain(batch, 0), drawings.truth(batch, 0), drawings.answer(batch, 0, prediction, threshold)]
+        name = f"{FOLDER}/{judged.split}-{i}.png"
+        replace_file(run.folder / name, png_bytes(grid(panels, columns=3, least=160, most=400)))
+        items.append({"id": i, "name": training.data.records[i].name, "file": name, "worst": i in worst})
+    about = {"split": judged.split, "threshold": threshold, "classes": list(judged.classes), "items": items}
+    run.write_json("samples/examples.json", about)

@@ -1,0 +1,118 @@
+"""Before the first step: the recipe without gaps, the networks, the images, and what describes them in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline.data.dataset import Dataset
+from sightline.engine.devices import choose_device, choose_precision, choose_threads, require_compiler
+from sightline.errors import UsageError
+from sightline.kinds.kind import Kind, Networks, Setting
+from sightline.kinds.networks import MAIN, config_file, write_configs
+from sightline.kinds.opening import check_recipe, complete, require_validations, traits_of
+from sightline.models.describe import describe
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.assembly import build_geometry, build_schedule, load_start, normalisation_of, steps_of
+from sightline.recipes.loading import choose
+from sightline.recipes.recipe import Draft, Recipe, completed
+from sightline.runs.console import Console
+from sightline.runs.run import Run
+
+from .progress import Training
+
+SMOKE_IMAGES, SMOKE_STEPS = 64, 2  # images a split, and steps, of a rehearsal
+
+
+def resolve(draft: Draft, kind: Kind, data: Dataset) -> Recipe:
+    """The recipe with nothing left open: gaps filled by the rules, precision and threads chosen."""
+    recipe = complete(draft, kind, traits_of(data))
+    check_recipe(recipe, kind)
+    require_validations(recipe, kind, data)
+    if recipe.fit.compile:
+        require_compiler()
+    networks, shapes = kind.networks(recipe, len(data.classes)), kind.inputs(recipe)
+    work = sum(describe(network, input=shapes[name])["multiply_adds"] for name, network in networks.items())
+    precision = choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work)
+    return completed(recipe, fit={"precision": precision, "threads": choose_threads(recipe.fit.threads, work)})
+
+
+@dataclass(frozen=True)
+class Start:
+    """The networks that a training begins with; where their weights are from, and what to say of that."""
+
+    networks: Networks
+    weights: dict[str, Any] | None = None
+    notes: Sequence[str] = ()
+
+
+def start_of(recipe: Recipe, kind: Kind, data: Dataset, out: str | Path | None, console: Console) -> Start:
+    """Weights from elsewhere are read before there is a folder, and not again once a checkpoint has the network's own."""
+    networks = kind.networks(recipe, len(data.classes))
+    if recipe.model.weights is None:
+        return Start(networks)
+    if MAIN not in networks or kind.output is None:
+        raise UsageError(
+            f"model.weights starts one network, and {kind.name} has {', '.join(networks)}", "leave model.weights out"
+        )
+    run = Run(Path(out or "."))
+    if out is not None and (run.folder / config_file(MAIN)).exists() and any(run.folder.glob("checkpoints/step-*")):
+        return Start(networks, run.read_json(config_file(MAIN)).get("weights"))
+    console.say(f"reading the weights {recipe.model.weights}")
+    fit = load_start(recipe, networks[MAIN], len(data.classes), kind.output)
+    return Start(networks, fit.record(), fit.said())
+
+
+def prepare(
+    run: Run, recipe: Recipe, kind: Kind, data: Dataset, start: Start, console: Console, *, smoke: bool
+) -> Training:
+    """Load the images, measure the training split, build the task, and write what describes them."""
+    ids = {split: data.ids(split) for split in ("train", "val", "test") if len(data.ids(split))}
+    if smoke:
+        ids = {split: choose(some, SMOKE_IMAGES) for split, some in ids.items()}
+    channels, geometry = recipe.input.channels, build_geometry(recipe)
+    raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
+    images = {
+        split: kind.load(data, some, raw, recipe, truths=kind.truths, judging=split != "train")
+        for split, some in ids.items()
+    }
+    known = normalisation_of(start.weights, start.networks.get(MAIN), channels)
+    mean, std = known or kind.statistics(images["train"], channels)
+    preprocessing = replace(raw, mean=mean, std=std)
+    networks = {
+        name: network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for name, network in start.networks.items()
+    }
+    task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0]))
+    steps, per_epoch = (SMOKE_STEPS, SMOKE_STEPS) if smoke else steps_of(recipe, len(ids["train"]))
+    run.write_json("preprocessing.json", preprocessing.to_json())
+    described = write_configs(run, kind, recipe, data.classes, start.weights)
+    for line in start.notes:
+        console.say(line)
+    parameters = sum(network["parameters"] for network in described.values())
+    classes = f" of {len(data.classes)} classes" if data.classes else ""
+    console.say(
+        f"{recipe.model.name} ({parameters:,} parameters) on {len(ids['train']):,} images{classes} at "
+        f"{geometry.height}x{geometry.width}: {steps:,} steps of {recipe.fit.batch}, {recipe.fit.precision}, in {run.folder}"
+    )
+    if kind.scoring is not None and "val" not in images:
+        console.say("no val split: nothing chooses among the weights, the last ones are kept")
+    return Training(
+        run=run,
+        recipe=recipe,
+        kind=kind,
+        data=data,
+        preprocessing=preprocessing,
+        images=images,
+        networks=networks,
+        task=task,
+        console=console,
+        device=choose_device(recipe.fit.device),
+        steps=steps,
+        per_epoch=per_epoch,
+        schedule=build_schedule(recipe, steps, len(ids["train"]) / recipe.fit.batch),
+    )

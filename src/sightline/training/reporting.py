@@ -1,0 +1,32 @@
+"""Writing a run's report and model card, with the pictures that its data can give."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import UInt8
+
+from sightline.data.dataset import Dataset
+from sightline.errors import SightlineError
+from sightline.kinds.reporting import content_of
+from sightline.reports.build import render
+from sightline.reports.card import render_card
+from sightline.reports.judged import Judged
+from sightline.runs.run import Run
+from sightline.storage.files import replace_file
+
+
+def write_report(run: Run, data: Dataset | None, *, judged: Judged | None = None) -> None:
+    """report.html and README.md; `judged` spares judging the predictions again."""
+    places = {record.name: id for id, record in enumerate(data.records)} if data is not None else {}
+
+    def picture(name: str) -> UInt8[np.ndarray, "h w c"] | None:
+        if data is None or name not in places:
+            return None
+        try:
+            return data.pixels(places[name])
+        except SightlineError:  # the file went, or changed, since the audit
+            return None
+
+    content = content_of(run.folder, judged=judged)
+    replace_file(run.folder / "report.html", render(content, picture=picture).encode())
+    replace_file(run.folder / "README.md", render_card(content).encode())
