@@ -197,7 +197,7 @@ def test_images_with_masks_and_lists(tmp_path: Path) -> None:
     assert dataset.counts().tolist() == [[3, 1, 2], [3, 1, 2]]
     assert dataset.amounts().tolist() == [[3 * 80, 80, 160], [3 * 16, 16, 32]]
     assert "masks: classes.txt names 3 values; ignored: 1 (void), 255" in dataset.notes
-    assert "images that no list names, not used: 1" in dataset.notes
+    assert "images in no list, not used: 1" in dataset.notes
 
 
 @pytest.mark.parametrize("layout", ["images/{}/a.png masks/{}/a.png", "{}/images/a.png {}/masks/a.png"])
@@ -265,7 +265,7 @@ def test_what_is_wrong_with_a_mask_is_named(tmp_path: Path) -> None:
         "masks/train4.png:None:unknown-value:quarantined",
         "masks/train5.png:None:bad-mask:quarantined",
     ]
-    told = data_json(dataset)
+    told = data_json(dataset, "segmentation")
     assert told["n"] == 10 and told["used"] == 3 and told["quarantined"] == 7
     at = next(r.id for r in dataset.records if r.name == "images/train3.png")
     truth = dataset.truth(at)
@@ -347,7 +347,7 @@ def test_objects_without_outlines_make_a_set_of_boxes(tmp_path: Path) -> None:
     coco_folder(tmp_path, [annotation(1, segmentation=SQUARE), annotation(2, segmentation=[]), annotation(3)])
     dataset = looked(tmp_path)
     assert dataset.knows == "boxes"
-    assert "all.json: 3 objects in 2 images, of which 1 have an outline: boxes only" in dataset.notes
+    assert "all.json: 3 objects in 2 images, only 1 with an outline: boxes only" in dataset.notes
     with pytest.raises(ValueError, match="boxes only"):
         objects(dataset).masks(HEIGHT, WIDTH)
 
@@ -441,7 +441,7 @@ def test_boxes_that_leave_their_image_are_clipped_and_said(tmp_path: Path) -> No
     )
     np.testing.assert_allclose(objects(dataset).boxes, [[0, 0, 2, 2], [14, 10, 16, 12]])
     assert codes(dataset) == ["all.json:None:out-of-frame:clipped"]
-    assert "boxes that leave their image by up to a pixel, clipped: 1" in dataset.notes
+    assert "boxes up to a pixel outside their image, clipped: 1" in dataset.notes
 
 
 def test_repeated_ids(tmp_path: Path) -> None:
@@ -478,12 +478,12 @@ def test_images_of_a_coco_file_that_cannot_be_used(tmp_path: Path) -> None:
     ("change", "says"),
     [
         ({"categories": [{"id": 1}]}, "entry 0 of categories has no id or no name"),
-        ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "there twice"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "the category 1 .b. occurs twice"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "A"}]}, "differ only in case"),
-        ({"categories": None}, r"all\.json: its categories are no list"),
-        ({"categories": 3}, r"all\.json: its categories are no list"),
-        ({"annotations": {}}, r"all\.json: its annotations are no list"),
-        ({"images": None}, r"all\.json: its images are no list"),
+        ({"categories": None}, r"all\.json: categories is not a list"),
+        ({"categories": 3}, r"all\.json: categories is not a list"),
+        ({"annotations": {}}, r"all\.json: annotations is not a list"),
+        ({"images": None}, r"all\.json: images is not a list"),
     ],
 )
 def test_a_coco_file_that_cannot_be_believed_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
@@ -540,7 +540,7 @@ def test_vocs_boxes_become_edges(tmp_path: Path) -> None:
     assert objects(dataset).label.tolist() == [1, 0]
     assert objects(dataset).where == (("Annotations/a.xml", 3), ("Annotations/a.xml", 6))
     assert [dataset.ids(split).tolist() for split in ("train", "val", "test")] == [[0], [1], []]
-    assert "images that no list names, not used: 1" in dataset.notes
+    assert "images in no list, not used: 1" in dataset.notes
     assert not dataset.problems
 
 
@@ -593,20 +593,20 @@ def test_images_of_voc_that_cannot_be_used(tmp_path: Path) -> None:
         "JPEGImages/f.png:None:not-an-image:quarantined",
         "JPEGImages/d.png:None:size-mismatch:quarantined",
     ]
-    assert data_json(dataset)["n"] == 7 and len(dataset) == 1
+    assert data_json(dataset, "detection")["n"] == 7 and len(dataset) == 1
     assert "XML files without an image: 1" in dataset.notes
 
 
 def test_voc_counted_from_zero_is_said(tmp_path: Path) -> None:
     dataset = looked(voc(tmp_path, {"a": voc_xml([("cat", (0, 0, 5, 5))])}))
     np.testing.assert_array_equal(objects(dataset).boxes, [[0, 0, 5, 5]])
-    assert any("xmin or ymin of 0: 2" in note for note in dataset.notes) and not dataset.problems
+    assert any("xmin or ymin of 0, clipped: 2" in note for note in dataset.notes) and not dataset.problems
 
 
 # ------------------------------------------------------------------------------------------------ the data set
 def test_a_set_of_labels_has_no_truth(tmp_path: Path) -> None:
     dataset = build_dataset(str(write_folder(tmp_path, {"a": 3, "b": 3})))
-    assert dataset.knows == "labels" and data_json(dataset)["amounts"] is None
+    assert dataset.knows == "labels" and data_json(dataset, "classification")["amounts"] is None
     assert dataset.amounts().tolist() == dataset.counts().tolist()
     with pytest.raises(UsageError, match="no boxes or masks"):
         dataset.truth(0)
@@ -617,13 +617,13 @@ def test_without_given_splits_pixels_decide(tmp_path: Path) -> None:
     sizes = [len(dataset.ids(split)) for split in ("train", "val", "test")]
     assert sum(sizes) == 40 and min(sizes) > 0
     few = build_dataset(str(coco_folder(tmp_path / "few", [annotation(1), annotation(2, 2)])))
-    assert "too small for val, without an image there: annotated images" in few.notes
+    assert "classes too small for an image in val: annotated images" in few.notes
 
 
 def test_what_cannot_be_learned_from(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing in it is annotated"):
         build_dataset(str(voc(tmp_path / "a", {"a": voc_xml([]), "b": voc_xml([])})))
-    with pytest.raises(DataError, match="no class occurs in any of the 2 images"):
+    with pytest.raises(DataError, match="none of the 2 usable images"):
         build_dataset(str(coco_folder(tmp_path / "b", [])))
     pages = {"a": voc_xml([]), "b": voc_xml([("cat", (1, 1, 5, 5))])}
     with pytest.raises(DataError, match="nothing is annotated in the 1 training images"):
@@ -667,7 +667,7 @@ def test_classes_of_a_run_are_found_by_name(tmp_path: Path, kind: str) -> None:
     if wanted:
         assert moved.counts().sum(axis=1).tolist() == wanted
     assert moved.counts().sum() == dataset.counts().sum() and moved.counts().shape == (3, 3)
-    assert data_json(moved)["classes"] == list(classes)
+    assert data_json(moved, "detection")["classes"] == list(classes)
     with pytest.raises(DataError, match="not known"):
         with_classes(dataset, ("bird",))
 
@@ -700,7 +700,7 @@ def test_an_image_that_changed_since_the_audit_is_said(tmp_path: Path) -> None:
 
 def test_outlines_of_another_size_are_refused() -> None:
     runs = Runs(2, 3, np.array([6]))
-    with pytest.raises(ValueError, match="asked for as 3 x 2"):
+    with pytest.raises(ValueError, match="cannot be drawn at 3 x 2"):
         runs.mask(3, 2)
     found = Objects(np.zeros((1, 4)), np.zeros(1, int), np.zeros(1, bool), (("a", 1),), (runs,))
     assert found.masks(2, 3).shape == (1, 2, 3) and replace(found, orientation=6).masks(3, 2).shape == (1, 3, 2)

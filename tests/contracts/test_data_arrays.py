@@ -65,7 +65,11 @@ TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte
         (TRAIN_IMAGES, lambda d: d[:4] + bytes(12), "announces 0 bytes"),
         (TRAIN_IMAGES, lambda d: gzip.compress(d), "is not an IDX file"),
         (TRAIN_LABELS, lambda d: d[:4] + b"\0\0\0\x05" + d[8:-1], "holds 6 images, train-labels-idx1-ubyte 5 labels"),
-        ("t10k-images-idx3-ubyte", lambda d: d[:8] + b"\0\0\0\x03\0\0\0\x04" + d[16:], "test images another size"),
+        (
+            "t10k-images-idx3-ubyte",
+            lambda d: d[:8] + b"\0\0\0\x03\0\0\0\x04" + d[16:],
+            r"training images are \(4, 3\), test images \(3, 4\)",
+        ),
     ],
 )
 def test_damaged_idx_is_refused_by_name(tmp_path: Path, file: str, change: Callable[[bytes], bytes], says: str) -> None:
@@ -185,7 +189,7 @@ def test_labels_of_any_plain_type(tmp_path: Path, labels: pa.Array, classes: tup
 def test_a_label_column_that_is_none_is_named_and_no_other_takes_its_place(tmp_path: Path) -> None:
     columns = {"image": [png(0), png(1)], "label": [[1, 2], [3]], "target": [5, 6]}
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
-    with pytest.raises(DataError, match=r"x\.parquet: its column label holds list<.*int64>, not one class a row"):
+    with pytest.raises(DataError, match=r"x\.parquet: the column label holds list<.*int64>, not one class per row"):
         open_data(str(tmp_path))
     pq.write_table(pa.table(columns | {"label": [0.5, 1.0]}), tmp_path / "x.parquet")
     assert reasons(open_data(str(tmp_path))) == ["x.parquet:1:unknown-label"]

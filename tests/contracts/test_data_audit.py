@@ -43,7 +43,7 @@ def test_two_hundred_malformed_images_are_all_named(tmp_path: Path) -> None:
     assert len(made) == 200
     assert len(KINDS) >= 40
     dataset = build_dataset(str(tmp_path))
-    told = data_json(dataset)
+    told = data_json(dataset, "classification")
     assert {row["file"] for row in told["problems"]} == made
     assert (told["used"], told["quarantined"], told["n"]) == (80, 200, 280)
     for row in told["problems"]:
@@ -87,8 +87,8 @@ def test_what_the_decoder_did_is_said(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "a" / "x.gif", save_all=True, append_images=frames[1:])
     (tmp_path / "b" / "really.jpg").write_bytes(png(60))
     notes = build_dataset(str(tmp_path)).notes
-    assert "of several frames: the first one is used: 1 of 6 images" in notes
-    assert "of another format than their suffix says: 1 of 6 images" in notes
+    assert "of several frames: only the first is used: 1 of 6 images" in notes
+    assert "in a format other than their suffix says: 1 of 6 images" in notes
 
 
 # ------------------------------------------------------------------------------------------------ the hash
@@ -181,9 +181,9 @@ def test_a_hundred_planted_leaks_are_all_found(tmp_path: Path) -> None:
         assert len(dataset.duplicates) == 100
     assert (len(kept), len(dropped)) == (440, 340)
     assert {dropped.records[i].name for i in dropped.ids()}.isdisjoint(names)
-    told = data_json(dropped)
+    told = data_json(dropped, "classification")
     assert told["used"] + told["quarantined"] == told["n"] == 440
-    assert data_json(kept)["quarantined"] == 0
+    assert data_json(kept, "classification")["quarantined"] == 0
     assert len(dropped.ids("test")) == 140
 
 
@@ -212,7 +212,7 @@ def test_equal_pixels_with_different_labels_are_named_and_stay(tmp_path: Path) -
     problems = contradictions(found, groups)
     assert [(p.file, p.action) for p in problems] == [("cat/2.png", "kept"), ("dog/cat.png", "kept")]
     assert "dog/cat.png has the same pixels and is labelled dog" in problems[0].reason
-    told = data_json(build_dataset(str(tmp_path)))
+    told = data_json(build_dataset(str(tmp_path)), "classification")
     assert (told["used"], told["quarantined"], len(told["problems"])) == (12, 0, 2)
     assert told["duplicates"] == [["cat/2.png", "dog/cat.png"], ["cat/3.png", "cat/twin.png"]]
 
@@ -302,7 +302,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_not_stop(tmp_path: Path
     (tmp_path / "file").touch()
     found = audit(open_data(str(root)), cache_dir=tmp_path / "file")
     assert found.used.all()
-    assert any("could not be kept" in note for note in found.notes)
+    assert any("could not be cached" in note for note in found.notes)
 
 
 def test_an_interrupted_audit_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +320,7 @@ def test_an_interrupted_audit_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
 # ------------------------------------------------------------------------------------------------ data.json
 def test_data_json_keeps_its_contract_and_its_hash_knows_what_matters(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "d", {"train/cat": 8, "train/dog": 6, "test/cat": 2, "test/dog": 1})
-    told = data_json(build_dataset(str(root)))
+    told = data_json(build_dataset(str(root)), "classification")
     contract = {"kind", "n", "used", "quarantined", "classes", "splits", "duplicates", "problems"}
     assert contract <= set(told)
     assert told["classes"] == ["cat", "dog"]
@@ -333,7 +333,7 @@ def test_data_json_keeps_its_contract_and_its_hash_knows_what_matters(tmp_path: 
 
     def changed(change: Callable[[], Any]) -> bool:
         change()
-        new = data_json(build_dataset(str(root)))["hash"]
+        new = data_json(build_dataset(str(root)), "classification")["hash"]
         known = new in hashes
         hashes.add(new)
         return not known

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sightline.data.audit.audit import audit
-from sightline.data.audit.duplicates import contradictions, otherwise
+from sightline.data.audit.duplicates import contradictions, disagreements
 from sightline.data.audit.truths import conflicts
 from sightline.data.dataset import build_dataset
 from sightline.data.formats.sniff import open_data
@@ -48,7 +48,7 @@ def test_an_image_of_another_class_or_split_does_not_stand_for_a_missing_one(tmp
     source = table(tmp_path, "path,label\ncats/0.png,cat\ncats/1.png,cat\ndogs/0.png,dog\n")
     assert rows(source) == [("cats/0.png", "cat", None), ("dogs/0.png", "dog", None)]
     assert reasons(source) == ["labels.csv:3:missing"]
-    assert "there is dogs/1.png, elsewhere" in source.problems[0].reason
+    assert "only dogs/1.png exists, in another folder" in source.problems[0].reason
 
 
 def test_a_table_of_a_split_means_that_splits_folder(tmp_path: Path) -> None:
@@ -118,7 +118,9 @@ def test_paths_through_a_link_to_the_folder_are_inside_it(tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------------------------ splits and classes
 def test_train_beside_one_folder_of_images_is_asked_about(tmp_path: Path) -> None:
     write_folder(tmp_path, {"train/cat": 2, "train/dog": 2, "unlabeled": 3})
-    with pytest.raises(DataError, match=r"train/ holds folders of images.*unlabeled/ beside it none: is it a split\?"):
+    with pytest.raises(
+        DataError, match=r"train/ holds folders of images.*unlabeled/ beside it none: is train/ a split or a class"
+    ):
         open_data(str(tmp_path))
     write_folder(tmp_path, {"unlabeled/a": 1, "unlabeled/b": 1})  # now both are classes with folders inside
     assert open_data(str(tmp_path)).classes == ("train", "unlabeled")
@@ -140,11 +142,11 @@ def test_a_mark_that_is_rare_is_found(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------------ many alike
 def test_equal_images_are_compared_in_one_pass(tmp_path: Path) -> None:
-    assert list(otherwise([[1, 2, 4], [3, 5]], ["", "a", "a", "x", "b", "x"])) == [(1, 4), (2, 4), (4, 1)]
+    assert list(disagreements([[1, 2, 4], [3, 5]], ["", "a", "a", "x", "b", "x"])) == [(1, 4), (2, 4), (4, 1)]
     many = list(range(20_000))
     with at_most_lines(20 * len(many)):  # comparing each with each would run 200 million
-        assert list(otherwise([many], ["same"] * len(many))) == []
-        assert sum(1 for _ in otherwise([many], [str(i % 3) for i in many])) == len(many)
+        assert list(disagreements([many], ["same"] * len(many))) == []
+        assert sum(1 for _ in disagreements([many], [str(i % 3) for i in many])) == len(many)
     write_folder(tmp_path, {"a": 2, "b": 1})
     os.replace(tmp_path / "b" / "0.png", tmp_path / "b" / "1.png")
     (tmp_path / "b" / "0.png").write_bytes((tmp_path / "a" / "0.png").read_bytes())

@@ -41,7 +41,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     said = " ".join(source.notes)
     assert ".txt ×1" in said
     assert ".json ×1" in said
-    assert "hidden files and folders, passed over: 3" in said
+    assert "hidden files and folders, skipped: 3" in said
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_the_registered_names() -> None:
 
 def test_a_built_in_that_is_not_here_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIGHTLINE_DATA", raising=False)
-    with pytest.raises(DataError, match=r"mnist is not here: SIGHTLINE_DATA is not set.*four IDX files"):
+    with pytest.raises(DataError, match=r"mnist is not available: SIGHTLINE_DATA is not set.*four IDX files"):
         open_data("mnist")
     monkeypatch.setenv("SIGHTLINE_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"cifar10 is not here: .* does not exist"):
+    with pytest.raises(DataError, match=r"cifar10 is not available: .* does not exist"):
         open_data("cifar10")
     (tmp_path / "cifar10").mkdir()
     with pytest.raises(DataError, match="no Parquet files in"):

@@ -75,7 +75,7 @@ def test_the_shares_are_kept() -> None:
 
 @pytest.mark.parametrize("shares", [(0.5, 0.1, 0.1), (0.0, 0.5, 0.5), (1.2, -0.1, -0.1)])
 def test_shares_that_are_none_are_refused(shares: tuple[float, float, float]) -> None:
-    with pytest.raises(UsageError, match="not shares of one"):
+    with pytest.raises(UsageError, match="not positive shares that sum to 1"):
         assign(found(plain(9)), fractions=Fractions(*shares))
 
 
@@ -136,8 +136,8 @@ def test_the_rule_for_small_classes(size: int, start: int) -> None:
 
 def test_small_classes_are_named() -> None:
     notes = " | ".join(assign(found(plain(500, "big") + plain(1, "lonely") + plain(2, "pair"))).notes)
-    assert "too small for test, without an image there: lonely" in notes
-    assert "too small for val, without an image there: lonely, pair" in notes
+    assert "classes too small for an image in test: lonely" in notes
+    assert "classes too small for an image in val: lonely, pair" in notes
 
 
 rows = st.lists(
@@ -188,7 +188,7 @@ def test_a_missing_val_is_carved_from_train_and_said() -> None:
     assert assignment.split[1000:].tolist() == [2] * 14
     assert set(assignment.split[:1000].tolist()) == {0, 1}
     assert 60 < (assignment.split == 1).sum() < 140
-    assert any("10% of train, by a hash, validates instead" in note for note in assignment.notes)
+    assert any("10% of train, chosen by hash, is used for validation" in note for note in assignment.notes)
     tiny = found(given_rows(train=3, test=1))
     assert classes_in(tiny, 1) == {"a": 1, "b": 1}  # each class gives its lowest place
 
@@ -196,7 +196,7 @@ def test_a_missing_val_is_carved_from_train_and_said() -> None:
 def test_a_missing_test_stays_missing() -> None:
     assignment = assign(found(given_rows(train=30, val=5)))
     assert set(assignment.split.tolist()) == {0, 1}
-    assert "no test split is given: nothing is tested" in assignment.notes
+    assert "no test split is given: there is no test result" in assignment.notes
 
 
 def test_a_file_named_for_no_split_trains_beside_one_that_is() -> None:
@@ -215,7 +215,7 @@ def test_groups_parted_by_a_given_split_are_counted() -> None:
         ("c", "x", "train", "q"),
         ("d", "y", "train", "r"),
     ]
-    assert "groups that lie in several of the given splits: 1" in assign(found(rows)).notes
+    assert "groups spread over several of the given splits: 1" in assign(found(rows)).notes
 
 
 # ------------------------------------------------------------------------------------------------ whole data sets
@@ -264,7 +264,7 @@ def test_a_data_set_is_indexed_by_id(tmp_path: Path) -> None:
         assert dataset.pixels(i, channels=1).shape == (6, 5, 1)
     assert dataset.counts().sum() == 11
     assert dataset.size[1].tolist() == [6, 5]
-    assert data_json(dataset)["splits"] == {s: len(dataset.ids(s)) for s in ("train", "val", "test")}
+    assert data_json(dataset, "classification")["splits"] == {s: len(dataset.ids(s)) for s in ("train", "val", "test")}
 
 
 def known(tmp_path: Path) -> Dataset:
@@ -319,5 +319,5 @@ def test_folds_depend_on_the_seed_and_keep_units() -> None:
 
 @pytest.mark.parametrize(("n", "k"), [(5, 1), (5, 6), (0, 2)])
 def test_impossible_folds_are_refused(n: int, k: int) -> None:
-    with pytest.raises(UsageError, match=f"{k} folds of {n} samples"):
+    with pytest.raises(UsageError, match=f"{n} samples cannot form {k} folds"):
         k_fold(n, k, seed=0)

@@ -145,7 +145,7 @@ def test_a_class_whose_every_row_is_refused_is_remembered(tmp_path: Path) -> Non
         (b"path,foo,bar\n0.png,1,2\n", "l.csv line 1: no column of labels among 'path', 'foo', 'bar'"),
         (b"0.png,a,b,c,d\n", "l.csv line 1: 5 columns and no header"),
         (b"path,label\n0.png,a\x00b\n", "l.csv line 2: a NUL character"),
-        (b'path,label\n0.png,a\n1.png,"b\n2.png,c\n', "l.csv line 3: a cell that runs over several lines"),
+        (b'path,label\n0.png,a\n1.png,"b\n2.png,c\n', "l.csv line 3: a cell spans several lines"),
         (b"path,label\n0.png," + b"a" * 200_000 + b"\n", "l.csv line 2: field larger"),
         ("path,label\n0.png,Bär\n".encode() + b"1.png,B\xe4r\n", "l.csv line 3: not UTF-8, while other lines are"),
         (b"path,label\n0.png,\x81\n", "l.csv line 2: not cp1252"),
@@ -210,10 +210,7 @@ def test_blanks_around_a_label_are_no_part_of_it(tmp_path: Path) -> None:
 def test_columns_without_a_meaning_are_said(tmp_path: Path) -> None:
     write_folder(tmp_path, {"im": 2})
     (tmp_path / "l.csv").write_text("path,label,is_train,note\nim/0.png,a,1,x\nim/1.png,b,0,y\n")
-    assert (
-        "l.csv: columns that mean nothing here, not used: 'is_train', 'note'"
-        in open_data(str(tmp_path / "l.csv")).notes
-    )
+    assert "l.csv: unknown columns, not used: 'is_train', 'note'" in open_data(str(tmp_path / "l.csv")).notes
 
 
 @pytest.mark.parametrize("mark", ["|", " "])

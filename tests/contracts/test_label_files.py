@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sightline.data.records.annotations import Objects
 from sightline.data.records.records import Problem
 from sightline.data.records.upright import Stored
 from sightline.errors import DataError
+from tests.counting import at_most_lines
 from tests.tiny_annotated import HEIGHT, WIDTH, annotation, coco_folder, masked, voc, voc_xml
 
 GOOD_XML = voc_xml([("Bär", (1, 1, 9, 9)), ("cat", (2, 2, 5, 5))])
@@ -46,7 +46,7 @@ OUTWARD = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/pa
         ("<a>\n<b>é</b></a>".encode("utf-16")[:-1], "line 2: not utf-16"),
         ("<a>ü\n".encode() + b"<b>\xfc</b></a>", "line 2: not UTF-8, while other lines are"),
         (b"<a>\n<b>\x81</b></a>", "line 2: not cp1252"),
-        (b'<?xml version="1.0" encoding="gbk"?><annotation/>', "line 1: the encoding gbk is not read"),
+        (b'<?xml version="1.0" encoding="gbk"?><annotation/>', "line 1: the encoding gbk is not supported"),
         (b"<a>\n" + b"<b>" * 200, "line 2: more than 32 elements inside each other"),
     ],
 )
@@ -114,7 +114,7 @@ DEEP = '{"images": [],\n"annotations": [], "categories":\n' + "[" * 100_000
         ),
         ('{"images": 1, "annotations": 2,\n"categories": "é"}'.encode("utf-16")[:-3], "line 2: "),
         (b'["images": 1, "annotations": 2, "categories": 3]', "line 1: Expecting"),
-        (b'[{"images": 1, "annotations": 2, "categories": 3}]', "line 1: no object at its top"),
+        (b'[{"images": 1, "annotations": 2, "categories": 3}]', "line 1: the top level is not an object"),
     ],
 )
 def test_json_that_is_none_is_named_by_line(tmp_path: Path, content: bytes, says: str) -> None:
@@ -197,6 +197,9 @@ SETS: dict[str, Callable[[Path], list[Path]]] = {"coco": objects_set, "masks": m
 NAMED = re.compile(r"\.(json|xml|txt)( line \d+|: | names | is | and )|^(the classes .* differ only|only one class)")
 
 
+MOST_LINES = 50_000  # of our code that reading a small set may cost, whatever its files hold; 7,300 is usual
+
+
 def told(root: Path) -> tuple[list[Problem] | None, str]:
     """The problems of a set whose every annotation is looked at and read, or what the one error that may be raised says."""
     try:
@@ -208,7 +211,7 @@ def told(root: Path) -> tuple[list[Problem] | None, str]:
         looks = source.annotations.inspect(source.records, sizes, workers=1, cache_dir=None)
         for record, seen in zip(source.records, looks, strict=True):
             truth = source.annotations.truth(record) if seen.digest else None
-            if isinstance(truth, Objects) and source.annotations.question == "instances":
+            if isinstance(truth, Objects) and source.annotations.knows == "outlines":
                 truth.masks(HEIGHT, WIDTH)
         return [*source.problems, *(problem for seen in looks for problem in seen.problems)], ""
     except DataError as error:
@@ -225,9 +228,8 @@ def run_mutants(root: Path, kind: str, count: int, seed: int) -> tuple[int, int]
         path = rng.choice(targets)
         content = mutant(good[path], rng)
         path.write_bytes(content)
-        start = time.process_time()
-        found, error = told(root)
-        assert time.process_time() - start < 2, content
+        with at_most_lines(MOST_LINES):
+            found, error = told(root)
         if found is None:
             refused += 1
             assert NAMED.search(error), (error, content)

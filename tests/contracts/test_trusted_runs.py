@@ -23,11 +23,11 @@ from typer.testing import CliRunner
 from sightline.cli.main import app
 from sightline.drawing.png import png_bytes
 from sightline.engine.state import State
-from sightline.reports.content import read_content
+from sightline.kinds.opening import draft
+from sightline.kinds.reporting import content_of
 from sightline.storage.locks import locked
 from sightline.tasks.classification import Classification
 from sightline.training.progress import Training
-from sightline.verbs.preparing import draft
 from tests.asking import called, folder, image, refused
 
 
@@ -65,7 +65,7 @@ def test_trainings_among_the_data_are_not_data(tmp_path: Path) -> None:
     assert "error" not in first
     code, found, stderr = called("data", str(data))
     assert (code, found["classes"], found["used"]) == (0, ["cat", "dog"], 40)
-    assert "run folders among the data, passed over: 1" in stderr
+    assert "run folders among the data, skipped: 1" in stderr
     (data / "runs" / "first" / "manifest.json").unlink()
     assert called("train", "--resume", str(data / "runs" / "first"))[0] == 0
     assert called("evaluate", str(data / "runs" / "first"))[0] == 0
@@ -199,7 +199,7 @@ def test_a_kept_leak_is_the_first_thing_that_the_report_says(tmp_path: Path) -> 
 def test_the_command_that_makes_a_run_again_starts_where_its_data_are(tmp_path: Path) -> None:
     folder(Path("photos"), {"cat": 10, "dog": 10})
     assert called("train", "photos", "-m", "linear", "--smoke", "--out", "exp/one")[0] == 0
-    assert read_content(Path("exp/one")).run.place == "exp/one"
+    assert content_of(Path("exp/one")).run.place == "exp/one"
     assert "sightline train exp/one/recipe.yaml" in Path("exp/one/report.html").read_text()
 
 

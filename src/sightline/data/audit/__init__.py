@@ -1,1 +1,1 @@
-"""What is wrong with a data set: every image decoded, every annotation read, copies and leaks found."""
+"""The problems of a data set: every image is decoded, every annotation read, copies and leaks are found."""

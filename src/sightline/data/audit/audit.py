@@ -1,8 +1,8 @@
-"""Every image decoded once before training, by the decoder that training uses: what is good, what is not, and why.
+"""Every image decoded once before training, with training's own decoder: which can be used, which cannot, and why.
 
-Files → SHA-256 of the decoded pixels, size, mode; whatever cannot be decoded is quarantined with a reason. Images equal
-in every pixel have one hash, whatever their files: that is how exact duplicates, contradicting labels and leaks are
-found, and by what an image's split is chosen. Grey stored as three equal channels counts as grey.
+Files → SHA-256 of the decoded pixels, size, mode; an image that cannot be decoded is quarantined with a reason. Images
+with the same pixels have the same hash, however they are stored: exact duplicates, contradicting labels and leaks are
+found by it, and it decides the split of an image. Grey stored as three equal channels counts as grey.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from sightline.preprocessing.pixels import with_channels
 from sightline.preprocessing.rejection import Rejected
 from sightline.storage.text import shown
 
-from .cache import AuditCache, Finding, open_cache, save_cache
+from .cache import AuditCache, ImageCheck, open_cache, save_cache
 
 Pixels = UInt8[np.ndarray, "h w c"]
 Keep = Callable[[Record, Pixels], None]
 Progress = Callable[[int, int], None]
-_CHUNK = 16  # images a thread takes at a time
+_CHUNK = 16  # images per task of a thread
 _SAVE_SECONDS = 30.0  # an interrupted audit loses at most this much
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found, a row a record: `digest` ("" where quarantined), `size` (h, w), `mode`, `used`; and `problems`,
-    those of reading included. `turned` are the ids of images that EXIF turned. `cached` images were not decoded again. Of an
-    annotated set also `truths`, a hash of each image's annotation, and `amount` (n, k) of pixels or objects a class."""
+    """The result, one row per record: `digest` ("" if quarantined), `size` (h, w), `mode`, `used`; and all `problems`,
+    those of reading the data set included. `turned` are the ids of images that EXIF rotates, `cached` counts images that
+    were not decoded again. Annotated sets also have `truths`, a hash of each image's annotation, and `amount` (n, k), the
+    number of pixels or objects of each class."""
 
     source: Source
     digest: tuple[str, ...]
@@ -67,48 +68,47 @@ def audit(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Audit:
-    """Decode every image of `source` fully; nothing that is in a file stops it.
+    """Decode every image of `source` fully; no content of a file stops it.
 
-    `keep(record, pixels (h, w, channels))` is handed every good image exactly once, from any of the threads and in any
-    order; the cache then saves no decoding. `progress(done, total)` is called now and then. What the audit finds does
-    not depend on `channels`, `workers` or the cache.
+    `keep(record, pixels (h, w, channels))` is called exactly once for every good image, from any thread and in any order;
+    every image is then decoded, cached or not. `progress(done, total)` is called now and then. The result does not depend
+    on `channels`, `workers` or the cache.
     """
     cache = open_cache(cache_dir, source)
     records = source.records
     stamps = [source.contents.stamp(record) for record in records] if cache.path else [None] * len(records)
-    findings: list[Finding | None] = [None] * len(records)
+    checks: list[ImageCheck | None] = [None] * len(records)
     if keep is None:
-        findings = [cache.get(record, stamp) for record, stamp in zip(records, stamps, strict=True)]
-    todo = [record for record in records if findings[record.id] is None]
+        checks = [cache.get(record, stamp) for record, stamp in zip(records, stamps, strict=True)]
+    todo = [record for record in records if checks[record.id] is None]
     saved = time.monotonic()
     try:
-        for record, finding in _examined(source, todo, channels, workers, keep):
-            findings[record.id] = finding
+        for record, check in _examine_all(source, todo, channels, workers, keep):
+            checks[record.id] = check
             if progress and record.id % 256 == 255:
                 progress(record.id + 1, len(records))
             if time.monotonic() - saved > _SAVE_SECONDS:
-                save_cache(cache, records, stamps, findings)
+                save_cache(cache, records, stamps, checks)
                 saved = time.monotonic()
     finally:
-        note = save_cache(cache, records, stamps, findings) if todo else ""
-    return _summed_up(source, [f for f in findings if f is not None], len(records) - len(todo), cache, note)
+        note = save_cache(cache, records, stamps, checks) if todo else ""
+    return _summary(source, [f for f in checks if f is not None], len(records) - len(todo), cache, note)
 
 
-def examine(source: Source, record: Record, *, channels: int = 3, keep: Keep | None = None) -> Finding:
-    """Decode one image and say what it is; a rejected one is a finding, not an error."""
+def examine(source: Source, record: Record, *, channels: int = 3, keep: Keep | None = None) -> ImageCheck:
+    """Decode and describe one image; a rejection is returned as a check, not raised."""
     try:
         content = source.load(record)
         if isinstance(content, np.ndarray) and content.ndim == 2 and keep is None:
-            return Finding(
-                pixel_hash(content), content.shape[0], content.shape[1], "L"
-            )  # grey in memory: nothing to decode
+            # grey in memory: nothing to decode
+            return ImageCheck(pixel_hash(content), content.shape[0], content.shape[1], "L")
         decoded = decode(content, channels=3)
     except Rejected as rejected:
-        return Finding("", reason=f"{rejected.reason}: {rejected.detail}", fix=rejected.hint)
+        return ImageCheck("", reason=f"{rejected.reason}: {rejected.detail}", fix=rejected.hint)
     if keep is not None:
         keep(record, with_channels(decoded.pixels, channels))
     height, width = decoded.pixels.shape[:2]
-    return Finding(pixel_hash(decoded.pixels), height, width, decoded.mode, decoded.notes)
+    return ImageCheck(pixel_hash(decoded.pixels), height, width, decoded.mode, decoded.notes)
 
 
 def pixel_hash(pixels: UInt8[np.ndarray, "h w ..."]) -> str:
@@ -122,17 +122,17 @@ def pixel_hash(pixels: UInt8[np.ndarray, "h w ..."]) -> str:
 
 
 def _is_grey(pixels: UInt8[np.ndarray, "h w c"]) -> bool:
-    """Whether all channels agree everywhere; most colour images show it in their first row."""
+    """Whether all channels are equal everywhere; the first row already rules out most colour images."""
     first = pixels[..., :1]
     return bool((pixels[0] == first[0]).all()) and bool((pixels == first).all())
 
 
-def _examined(
+def _examine_all(
     source: Source, todo: Sequence[Record], channels: int, workers: int, keep: Keep | None
-) -> Iterator[tuple[Record, Finding]]:
-    """Findings in the order of `todo`, made by `workers` threads, a bounded number of chunks ahead."""
+) -> Iterator[tuple[Record, ImageCheck]]:
+    """Checks in the order of `todo`, made by `workers` threads that run a bounded number of chunks ahead."""
 
-    def chunk(records: list[Record]) -> list[tuple[Record, Finding]]:
+    def chunk(records: list[Record]) -> list[tuple[Record, ImageCheck]]:
         return [(record, examine(source, record, channels=channels, keep=keep)) for record in records]
 
     waiting = iter(todo)
@@ -156,45 +156,45 @@ def _chunks(waiting: Iterator[Record], count: int) -> Iterator[list[Record]]:
             yield part
 
 
-def _summed_up(source: Source, findings: list[Finding], cached: int, cache: AuditCache, note: str) -> Audit:
+def _summary(source: Source, checks: list[ImageCheck], cached: int, cache: AuditCache, note: str) -> Audit:
     problems = list(source.problems)
-    for record, finding in zip(source.records, findings, strict=True):
-        if not finding.digest:
-            problems.append(Problem(shown(record.name), None, finding.reason, finding.fix, id=record.id))
-    notes = [f"the audit's cache {cache.damaged}; every image was looked at again"] if cache.damaged else []
-    notes += _said(findings) + ([note] if note else [])
+    for record, check in zip(source.records, checks, strict=True):
+        if not check.digest:
+            problems.append(Problem(shown(record.name), None, check.reason, check.fix, id=record.id))
+    notes = [f"the audit's cache {cache.damaged}; every image was decoded again"] if cache.damaged else []
+    notes += _decoder_notes(checks) + ([note] if note else [])
     return Audit(
         source=source,
-        digest=tuple(finding.digest for finding in findings),
-        size=np.array([(f.height, f.width) for f in findings], dtype=np.int64).reshape(-1, 2),  # (n, 2), also for none
-        mode=tuple(finding.mode for finding in findings),
-        used=np.array([bool(finding.digest) for finding in findings], dtype=bool),
+        digest=tuple(check.digest for check in checks),
+        size=np.array([(f.height, f.width) for f in checks], dtype=np.int64).reshape(-1, 2),  # (n, 2), also for n = 0
+        mode=tuple(check.mode for check in checks),
+        used=np.array([bool(check.digest) for check in checks], dtype=bool),
         problems=tuple(problems),
         notes=tuple(notes),
-        turned=frozenset(row for row, f in enumerate(findings) if "exif-rotated" in f.notes),
+        turned=frozenset(row for row, f in enumerate(checks) if "exif-rotated" in f.notes),
         cached=cached,
     )
 
 
-_WORDS = {
-    "exif-rotated": "turned upright as their EXIF data say",
-    "exif-unreadable": "taken as stored: their EXIF data are damaged",
-    "alpha-composited": "transparent: shown on white",
-    "first-frame-of-N": "of several frames: the first one is used",
+_NOTES = {
+    "exif-rotated": "rotated upright as their EXIF data say",
+    "exif-unreadable": "used as stored, since their EXIF data are damaged",
+    "alpha-composited": "transparent: composited on white",
+    "first-frame-of-N": "of several frames: only the first is used",
     "16-bit-scaled": "of 16 bits: scaled to 8",
     "12-bit-scaled": "of 12 bits: scaled to 8",
     "16-bit-high-byte": "of 16 bits a channel: the high byte is used",
     "cmyk-converted": "in CMYK: converted",
-    "junk-after-end": "followed by foreign bytes, which are ignored",
-    "wrong-extension": "of another format than their suffix says",
+    "junk-after-end": "with foreign bytes after their end, which are ignored",
+    "wrong-extension": "in a format other than their suffix says",
 }
 
 
-def _said(findings: list[Finding]) -> list[str]:
-    """A sentence for each thing that the decoder had to do, with the number of images."""
-    codes = Counter("first-frame-of-N" if c.startswith("first-frame") else c for f in findings for c in f.notes)
+def _decoder_notes(checks: list[ImageCheck]) -> list[str]:
+    """One note for each kind of conversion by the decoder, with the number of images."""
+    codes = Counter("first-frame-of-N" if c.startswith("first-frame") else c for f in checks for c in f.notes)
     return [
-        f"{_WORDS[code]}: {count:,} of {len(findings):,} images"
+        f"{_NOTES[code]}: {count:,} of {len(checks):,} images"
         for code, count in sorted(codes.items())
-        if code in _WORDS
+        if code in _NOTES
     ]

@@ -1,7 +1,7 @@
-"""What an audit found, kept between starts: a file that has not changed since (size, mtime) is not decoded again.
+"""The results of an audit, cached between runs: a file whose size and mtime have not changed is not decoded again.
 
-One JSON file a data folder, written atomically, with the SHA-256 of its own body: a cache that is damaged, foreign or
-of other decoding rules is ignored, and that is said. It holds results only, never pixels.
+One JSON file per data folder, written atomically, with the SHA-256 of its own body: a cache that is damaged or was made
+with other decoding rules is ignored, with a note. It holds results only, never pixels.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FORMAT = 2
 DAY = 86_400.0
 
 
-class Finding(NamedTuple):
-    """What decoding one image gave: `digest` of its pixels ("" where it was rejected), its size, mode and notes; or why
-    it was rejected and the `fix`."""
+class ImageCheck(NamedTuple):
+    """The result of decoding one image: `digest` of its pixels ("" if it was rejected), its size, mode and notes; or the
+    `reason` of the rejection and the `fix`."""
 
     digest: str
     height: int = 0
@@ -42,19 +42,19 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class AuditCache:
-    """The file and what it held when opened; `damaged` says why nothing could be used."""
+    """The file and its content when opened; `damaged` says why none of it can be used."""
 
     path: Path | None
-    findings: dict[tuple[str, int, int], Finding]
+    checks: dict[tuple[str, int, int], ImageCheck]
     damaged: str = ""
 
-    def get(self, record: Record, stamp: Stamp) -> Finding | None:
-        """The finding of an unchanged image."""
-        return None if stamp is None else self.findings.get((record.name, *stamp))
+    def get(self, record: Record, stamp: Stamp) -> ImageCheck | None:
+        """The check of the image if its file has not changed."""
+        return None if stamp is None else self.checks.get((record.name, *stamp))
 
 
 def open_cache(folder: Path | None, source: Source) -> AuditCache:
-    """The cache of `source` in `folder`; empty where there is none yet, or no folder."""
+    """The cache of `source` in `folder`; empty if there is none yet, or no folder."""
     if folder is None:
         return AuditCache(None, {})
     place = hashlib.sha256(os.fsencode(os.path.realpath(source.root))).hexdigest()[:16]
@@ -64,10 +64,10 @@ def open_cache(folder: Path | None, source: Source) -> AuditCache:
     except OSError:
         return AuditCache(path, {})
     try:
-        told = json.loads(head)
-        if told["rules"] != _rules():
-            return AuditCache(path, {}, "was made by other decoding rules")
-        if told["sha256"] != hashlib.sha256(body).hexdigest():
+        header = json.loads(head)
+        if header["rules"] != _rules():
+            return AuditCache(path, {}, "was made with other decoding rules")
+        if header["sha256"] != hashlib.sha256(body).hexdigest():
             return AuditCache(path, {}, "is damaged")
         return AuditCache(path, dict(_rows(json.loads(body))))
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -75,16 +75,16 @@ def open_cache(folder: Path | None, source: Source) -> AuditCache:
 
 
 def save_cache(
-    cache: AuditCache, records: Sequence[Record], stamps: Sequence[Stamp], findings: Sequence[Finding | None]
+    cache: AuditCache, records: Sequence[Record], stamps: Sequence[Stamp], checks: Sequence[ImageCheck | None]
 ) -> str:
-    """Keep the findings that a stamp vouches for; stamps were taken before decoding, so a file that changed meanwhile
-    is looked at again. Returns a note where the disk does not take them: no reason to stop."""
+    """Save the checks of images with a stamp. Stamps were taken before decoding, so a file that changed meanwhile is
+    decoded again next time. Returns a note if the disk refuses, which is not fatal."""
     if cache.path is None:
         return ""
     rows = [
-        (record.name, *stamp, *finding)
-        for record, stamp, finding in zip(records, stamps, findings, strict=True)
-        if finding is not None and stamp is not None
+        (record.name, *stamp, *check)
+        for record, stamp, check in zip(records, stamps, checks, strict=True)
+        if check is not None and stamp is not None
     ]
     if not rows:
         return ""
@@ -95,15 +95,15 @@ def save_cache(
         replace_file(cache.path, head + b"\n" + body)
         sweep(cache.path.parent, older=DAY)
     except (OSError, ResourceError) as error:
-        return f"the audit could not be kept for the next start: {error}"
+        return f"the audit could not be cached: {error}"
     return ""
 
 
 def _rules() -> list[Any]:
-    """What decoded pixels depend on besides the file."""
+    """What the decoded pixels depend on apart from the file."""
     return [FORMAT, __version__, PIL.__version__]
 
 
-def _rows(rows: list[list[Any]]) -> Iterable[tuple[tuple[str, int, int], Finding]]:
+def _rows(rows: list[list[Any]]) -> Iterable[tuple[tuple[str, int, int], ImageCheck]]:
     for name, size, mtime, digest, height, width, mode, notes, reason, fix in rows:
-        yield (name, size, mtime), Finding(digest, height, width, mode, tuple(notes), reason, fix)
+        yield (name, size, mtime), ImageCheck(digest, height, width, mode, tuple(notes), reason, fix)

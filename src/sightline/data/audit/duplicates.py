@@ -1,7 +1,7 @@
-"""Images that are equal in every pixel: who they are, where their labels contradict, where they leak between splits.
+"""Images that are equal in every pixel: which they are, where their labels conflict, where they leak between splits.
 
-Exact only: a re-encoded or resized copy is another image here. What must not be parted (copies, and the members of a
-group) forms a unit; a split is chosen for units.
+Exact copies only: a re-encoded or resized copy counts as another image. Images that must stay together (copies, and the
+members of a group) form a unit; splits are assigned to units.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Leaks = Literal["stop", "drop", "keep"]
 
 @dataclass(frozen=True)
 class Units:
-    """`index` (n,) the unit of each record, -1 where it is not used; `place` (units,) in [0, 1), from a hash of what
-    the unit is, never from a seed or from the other images."""
+    """`index` (n,) the unit of each record, -1 if it is not used; `place` (units,) in [0, 1), a hash of the unit's own
+    content that depends on no seed and on no other image."""
 
     index: Int[np.ndarray, "n"]
     place: Float[np.ndarray, "u"]
 
 
 def same_pixels(audit: Audit) -> list[list[int]]:
-    """Ids of the images in use that have equals, a list an image, in id order."""
+    """Ids of the images in use that have exact copies, one list per distinct image, in id order."""
     by_digest: dict[str, list[int]] = {}
     for record in audit.records():
         by_digest.setdefault(audit.digest[record.id], []).append(record.id)
@@ -42,32 +42,35 @@ def same_pixels(audit: Audit) -> list[list[int]]:
 
 
 def contradictions(audit: Audit, groups: Sequence[Sequence[int]]) -> list[Problem]:
-    """A row for each image whose equal has another label. They stay in use: which label is right is not ours to say."""
+    """A problem for each image with a copy of another label. Both stay in use: only the user knows which label is right."""
     records = audit.source.records
     problems = []
-    for id, i in otherwise(groups, [record.label for record in records]):
+    for id, i in disagreements(groups, [record.label for record in records]):
         record, other = records[id], records[i]
         reason = (
             f"label-conflict: labelled {shown(str(record.label))}, but {shown(other.name)} has the same pixels "
             f"and is labelled {shown(str(other.label))}"
         )
-        problems.append(Problem(shown(record.name), None, reason, "keep the copy that is right", KEPT, id))
+        problems.append(Problem(shown(record.name), None, reason, "keep the copy with the right label", KEPT, id))
     return problems
 
 
-def otherwise(groups: Sequence[Sequence[int]], said: Sequence[object]) -> Iterator[tuple[int, int]]:
-    """(id, the first of its group of which something else is `said`), for every id that has one."""
+def disagreements(groups: Sequence[Sequence[int]], values: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """(id, the first id of its group with another value), for every id that has one.
+
+    disagreements([[1, 2, 4]], ["", "a", "a", "x", "b"]) gives (1, 4), (2, 4) and (4, 1).
+    """
     for ids in groups:
         firsts: dict[object, int] = {}
         for id in ids:
-            firsts.setdefault(said[id], id)
+            firsts.setdefault(values[id], id)
         for id in ids if len(firsts) > 1 else ():
-            yield id, next(other for value, other in firsts.items() if value != said[id])
+            yield id, next(other for value, other in firsts.items() if value != values[id])
 
 
 def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
-    """Images that lie in two given splits: "stop" raises DataError, "drop" takes them out of all but the most held-out
-    split (test before val before train), "keep" only names them."""
+    """Images that lie in two given splits: "stop" raises DataError, "drop" keeps them only in the most held-out split
+    (test before val before train), "keep" only reports them."""
     records = audit.source.records
     named, dropped = [], []
     for ids in same_pixels(audit):
@@ -82,9 +85,9 @@ def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
     if policy == "stop":
         one, other = (records[i] for i in named[0])
         raise DataError(
-            f"images in two splits: {len(named)}, such as {shown(one.name)} ({one.split}) has the pixels of "
+            f"images in two splits: {len(named)}; {shown(one.name)} ({one.split}) has the same pixels as "
             f"{shown(other.name)} ({other.split})",
-            "data.leaks=drop takes them out of training, data.leaks=keep accepts it",
+            "use data.leaks=drop to remove them from training, or data.leaks=keep to accept them",
         )
     problems = []
     for i, there in named:
@@ -100,7 +103,10 @@ def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
 
 
 def units_of(audit: Audit) -> Units:
-    """Copies and members of one group, directly or through each other, as units."""
+    """Copies and members of one group as units, also where they are linked through each other: a union-find.
+
+    Groups p and q that share one image become one unit; its place is the lower of the places of p and q.
+    """
     records = audit.records()
     parent: dict[str, str] = {}
 
@@ -110,9 +116,8 @@ def units_of(audit: Audit) -> Units:
             key = parent[key]
         return key
 
-    keys = [
-        f"pixels:{audit.digest[r.id]}" if r.group is None else f"group:{r.group}" for r in records
-    ]  # what a record is placed by
+    # a record's place is a hash of this
+    keys = [f"pixels:{audit.digest[r.id]}" if r.group is None else f"group:{r.group}" for r in records]
     for record, key in zip(records, keys, strict=True):
         parent[root(f"pixels:{audit.digest[record.id]}")] = root(key)
     number: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""Data sets in which more is known of an image than one class: which layout it is, and the audit of what is known.
+"""The audit of annotations: masks and objects, read at the size of their image.
 
-The images are audited first; then every annotation is looked at in its image's size. An annotation that cannot be used
-costs its image, a bad object only itself; both are rows of the quarantine report.
+The images are audited first. An annotation that cannot be used takes its image out of use, a bad object only itself;
+both are rows of the quarantine report.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sightline.data.audit.audit import Audit
-from sightline.data.audit.duplicates import otherwise
+from sightline.data.audit.duplicates import disagreements
 from sightline.data.records.records import KEPT, QUARANTINED, Problem, Record
 from sightline.data.records.upright import Stored, stored
 from sightline.errors import DataError
@@ -22,7 +22,7 @@ from sightline.storage.text import shown
 
 
 def look(audit: Audit, *, workers: int = 2, cache_dir: Path | None = None) -> Audit:
-    """The audit with what its annotations hold; as it was where there are none."""
+    """The audit extended by its annotations; unchanged if there are none."""
     annotations = audit.source.annotations
     if annotations is None:
         return audit
@@ -39,38 +39,41 @@ def look(audit: Audit, *, workers: int = 2, cache_dir: Path | None = None) -> Au
         problems += seen.problems
     notes = list(audit.notes)
     if grazing := sum(seen.grazing for seen in looks):
-        notes.append(f"boxes that leave their image by up to a pixel, clipped: {grazing:,}")
+        notes.append(f"boxes up to a pixel outside their image, clipped: {grazing:,}")
     if void := sum(bool(seen.digest) and not seen.amount.any() for seen in looks):
-        notes.append(f"images in which no class occurs: {void:,}")
+        notes.append(f"images without any class: {void:,}")
     if touched := sum(p.action not in (KEPT, QUARANTINED) for p in problems):
-        notes.append(f"problems of single objects or masks, whose images stay in use: {touched:,}")
+        notes.append(f"problems with single objects or masks, whose images stay in use: {touched:,}")
     return replace(audit, used=used, problems=tuple(problems), notes=tuple(notes), truths=tuple(truths), amount=amount)
 
 
 def conflicts(audit: Audit, groups: Sequence[Sequence[int]]) -> list[Problem]:
-    """A row for each image whose equal in every pixel is annotated otherwise. They stay in use: which is right is not
-    ours to say."""
+    """A problem for each image with a copy that is annotated differently. Both stay in use: only the user knows which is
+    right."""
     problems = []
-    for id, other in otherwise(groups, audit.truths) if audit.truths else ():
+    for id, other in disagreements(groups, audit.truths) if audit.truths else ():
         one, two = (shown(audit.source.records[i].name) for i in (id, other))
-        reason = f"label-conflict: {two} has the same pixels and is annotated otherwise"
-        problems.append(Problem(one, None, reason, "keep the copy that is right", KEPT, id))
+        reason = f"label-conflict: {two} has the same pixels and is annotated differently"
+        problems.append(Problem(one, None, reason, "keep the copy with the right annotation", KEPT, id))
     return problems
 
 
 def refuse_unlearnable(audit: Audit) -> None:
-    """Something must be annotated. Raises DataError."""
+    """Raise DataError if nothing is annotated."""
     amount = audit.amount
     if amount is None or amount[audit.used].any():
         return
     name = shown(audit.source.name)
     if not audit.source.classes:
         raise DataError(f"{name} has no classes: nothing in it is annotated", "annotate at least one object")
-    raise DataError(f"no class occurs in any of the {int(audit.used.sum())} images of {name}", "see the problems")
+    raise DataError(
+        f"none of the {int(audit.used.sum())} usable images of {name} contains any of its classes",
+        "fix the problems that `sightline data` lists",
+    )
 
 
 def _stored(audit: Audit, record: Record) -> Stored:
-    """How an image lies in its file; looked up only where its EXIF data turn it."""
+    """How an image lies in its file; read from the file only if EXIF rotates it."""
     height, width = audit.size[record.id].tolist()
     if record.id in audit.turned:
         try:

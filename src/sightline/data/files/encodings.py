@@ -1,8 +1,8 @@
-"""The text of a stranger's table: UTF-8, UTF-16 or Windows-1252, and never a guess between two that both fit.
+"""The text of a user's file: UTF-8, UTF-16 or Windows-1252, and never a guess between two that both fit.
 
-A byte order mark decides; else UTF-8 where it is valid; else UTF-16 where every other byte is NUL; else Windows-1252,
-which is said. A file that is UTF-8 on some lines and not on others is refused by line: reading it as Windows-1252
-would silently change every other label.
+A byte order mark decides; else UTF-8 if it is valid; else UTF-16 if every other byte is NUL; else Windows-1252, with a
+note. A file that is UTF-8 on some lines and not on others is refused by line: reading it as Windows-1252 would silently
+change the labels that are UTF-8.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MARKS = (
 
 
 def read_text(path: Path) -> tuple[str, str]:
-    """(text, note): the note says what was assumed, "" where nothing was. Raises DataError naming file and line."""
+    """(text, note): the note says which encoding was assumed, "" if none. Raises DataError naming file and line."""
     name = shown(path.name)
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -34,7 +34,9 @@ def read_text(path: Path) -> tuple[str, str]:
         raise DataError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}") from error
     text, note = _decoded(raw, name)
     if (at := text.find("\0")) >= 0:
-        raise DataError(f"{name} line {_line(text, at)}: a NUL character", "it is not a table of text, or is damaged")
+        raise DataError(
+            f"{name} line {_line(text, at)}: a NUL character", "save the file as plain text: it is binary or damaged"
+        )
     return text, note
 
 

@@ -1,8 +1,8 @@
-"""From what a table calls an image to the file it means, inside one folder and unambiguously.
+"""From the image name in a table to a file, inside one folder and unambiguously.
 
-Tried in turn: the path as written, in another Unicode form, and, where only one file fits, by its last component or
-without its suffix, below its split's folder. A file in other folders than those written, or in another split's, is another
-file. What leaves the folder is refused, whichever way it is spelled.
+Tried in turn: the path as written, in another Unicode form, and, if only one file fits, by its last component or without
+its suffix, below the folder of its split. A file in other folders than the written ones, or in those of another split, is
+a different file. A path that leaves the folder is refused, however it is written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .walking import inside, walk
 
 
 class NotFound(Exception):
-    """Why a table's entry means no usable file: `reason` begins with a code; `fix` says what to do."""
+    """An entry of a table matches no usable file: `reason` begins with a code; `fix` says what to do."""
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(reason)
@@ -31,13 +31,13 @@ class NotFound(Exception):
 
 
 class Folder:
-    """The folder `root` as a table sees it."""
+    """The folder `root`, to which the paths of a table are relative."""
 
     def __init__(self, root: str) -> None:
         self.root = os.path.realpath(root)
 
     def locate(self, written: str, split: str | None) -> str:
-        """The relative name of the file that `written` means. Raises NotFound."""
+        """The relative name of the file that `written` refers to. Raises NotFound."""
         name = self._relative(written.strip().replace("\\", "/"))
         try:
             mode = os.stat(os.path.join(self.root, name)).st_mode
@@ -61,7 +61,7 @@ class Folder:
         return name
 
     def _below(self, path: str) -> str:
-        """An absolute path as one from the root, by whichever links it goes."""
+        """An absolute path relative to the root, whichever links it goes through."""
         if (name := os.path.relpath(path, self.root)).split(os.sep, 1)[0] != os.pardir:
             return name
         folder, last = os.path.split(path)
@@ -71,17 +71,17 @@ class Folder:
         form = unicodedata.normalize("NFC", name)
         last = form.rsplit("/", 1)[-1]
         alike = self._by_last.get(last) or self._by_stem.get(last) or []
-        names = self._by_form.get(form) or meant(form, alike, split, self._places)
+        names = self._by_form.get(form) or plausible_files(form, alike, split, self._places)
         if len(names) == 1:
             return names[0]
         if names:
             raise NotFound(f"ambiguous: {len(names)} files have this name", "write the path from the table's folder")
-        why = f"there is {shown(alike[0])}, elsewhere" if alike else "no such file"
+        why = f"only {shown(alike[0])} exists, in another folder" if alike else "no such file"
         raise NotFound(f"missing: {why}", "restore the image, or remove the row")
 
     @cached_property
     def _files(self) -> list[str]:
-        return walk(self.root).files  # only when an entry is not where it says
+        return walk(self.root).files  # only if an entry is not at its path: walking is slow
 
     @cached_property
     def _places(self) -> Places:
@@ -102,7 +102,7 @@ class Folder:
 
 
 class Places(NamedTuple):
-    """Where the images of a folder lie: whether all in one place (`flat`), and the `splits` that have a folder."""
+    """Where the images of a folder are: whether all in one folder (`flat`), and the `splits` with a folder of their own."""
 
     flat: bool
     splits: frozenset[str | None]
@@ -113,15 +113,19 @@ class Places(NamedTuple):
         return cls(len(folders) <= 1, frozenset(split_folder(folder.split("/")) for folder in folders))
 
 
-def meant(written: str, alike: Sequence[str], split: str | None, places: Places) -> list[str]:
-    """Which of the files whose last component is `written`'s may be meant: those `of_split`, and none of other folders
-    than those written, but where all images lie in one: these were moved together."""
+def plausible_files(written: str, alike: Sequence[str], split: str | None, places: Places) -> list[str]:
+    """Those of the files `alike`, which share the last component of `written`, that it may refer to: in the right split, and
+    in the written folders as far as both paths go. If all images are in one folder its name is ignored, since they were
+    moved together.
+
+    "dogs/1.png" may be "photos/dogs/1.png", but not "cats/1.png".
+    """
     fitting = [n for n in alike if places.flat or _one_ends_the_other(_folders(written), _folders(n))]
     return of_split(fitting, split, places)
 
 
 def of_split(names: Sequence[str], split: str | None, places: Places) -> list[str]:
-    """Those that lie in the split's folder, else those in no split's; where it has no folder, all."""
+    """Those in the folder of the split, else those in no split's folder; all of them if the split has no folder."""
     if split not in places.splits - {None}:
         return list(names)
     by_split = [(name, split_folder(_folders(name))) for name in names]

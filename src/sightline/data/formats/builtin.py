@@ -1,6 +1,6 @@
-"""The data sets that have a name of their own.
+"""The built-in data sets.
 
-`digits` comes with scikit-learn and is always there. `mnist` and `cifar10` are read from `$SIGHTLINE_DATA/<name>`:
+`digits` comes with scikit-learn and is always available. `mnist` and `cifar10` are read from `$SIGHTLINE_DATA/<name>`:
 nothing is downloaded.
 """
 
@@ -31,28 +31,28 @@ def digits() -> Source:
 @DATASETS.register
 def mnist() -> Source:
     """60,000 + 10,000 handwritten digits, 28x28 grey: the four IDX files."""
-    return read_idx_folder(kept_in("mnist", "the four IDX files of MNIST"))
+    return read_idx_folder(data_folder("mnist", "the four IDX files of MNIST"))
 
 
 @DATASETS.register
 def cifar10() -> Source:
-    """50,000 + 10,000 photographs, 32x32, ten classes: Parquet in the hub's layout."""
-    folder = kept_in("cifar10", "CIFAR-10's Parquet files")
+    """50,000 + 10,000 photographs, 32x32, ten classes: Parquet in the layout of the Hugging Face hub."""
+    folder = data_folder("cifar10", "CIFAR-10's Parquet files")
     shards = list(folder.glob("*.parquet"))
     if not shards:
         raise DataError(f"no Parquet files in {shown(str(folder))}", "put CIFAR-10's Parquet files there")
     return read_parquet(shards, root=folder)
 
 
-def kept_in(name: str, what: str) -> Path:
-    """`$SIGHTLINE_DATA/<name>`. Raises DataError saying what belongs where."""
+def data_folder(name: str, what: str) -> Path:
+    """`$SIGHTLINE_DATA/<name>`. Raises DataError with what to put where."""
     root = os.environ.get(VARIABLE)
     if not root:
         raise DataError(
-            f"{name} is not here: {VARIABLE} is not set",
+            f"{name} is not available: {VARIABLE} is not set",
             f"put {what} into a folder {name} and set {VARIABLE} to the folder above it, or give the folder itself",
         )
     folder = Path(root, name)
     if not folder.is_dir():
-        raise DataError(f"{name} is not here: {shown(str(folder))} does not exist", f"put {what} there")
+        raise DataError(f"{name} is not available: {shown(str(folder))} does not exist", f"put {what} there")
     return folder

@@ -1,7 +1,8 @@
-"""Which column of a table is the image, which the label, the split, the group.
+"""Which column of a table is the image, which the label, the split and the group.
 
-A header is known by a usual word for the image's column; without one, the first row holds an image's name. Two columns
-of which one is the image need no word for the other. What is left ambiguous is asked, not guessed.
+A header is recognised by a usual name for the image column; without a header, the first row contains the name of an
+image. If there are two columns and one is the image, the other is the label whatever its name. Anything ambiguous is an
+error, not a guess.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Columns:
-    """Indexes of the columns; None where the table has none. `header` tells whether the first row is one, `unused` what it
-    calls the columns that mean nothing here."""
+    """Indexes of the columns; None for those that the table lacks. `header` is true if the first row is one; `unused` are the
+    names of unknown columns."""
 
     path: int
     label: int | None
@@ -38,12 +39,12 @@ class Columns:
 
     @property
     def width(self) -> int:
-        """The cells that a row must have."""
+        """The number of cells that a row needs."""
         return 1 + max(i for i in (self.path, self.label, self.split, self.group) if i is not None)
 
 
 def find_columns(first: Sequence[str], table: str) -> Columns:
-    """The columns of a table whose first row is `first`. Raises DataError naming the line and what was found."""
+    """The columns of a table whose first row is `first`. Raises DataError with the line and its cells."""
     images = [i for i, cell in enumerate(first) if suffix(cell.strip()) in IMAGE_SUFFIXES]
     if images:
         return _without_header(first, images[0], table)
@@ -51,11 +52,12 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
     path = _find(words, "path")
     if path is None and len(first) == 1 and any(mark in first[0] for mark in "| "):
         raise DataError(
-            f"{table} line 1: one column, '{shown(first[0][:40])}'", "separate the cells by commas, semicolons or tabs"
+            f"{table} line 1: only one column, '{shown(first[0][:40])}'",
+            "separate the cells by commas, semicolons or tabs",
         )
     if path is None:
         raise DataError(
-            f"{table} line 1: no column of image names among {listed(first)}",
+            f"{table} line 1: no column of image names among {quoted(first)}",
             "name it `path` in a header line, and the labels `label`",
         )
     label, split, group = _find(words, "label"), _find(words, "split"), _find(words, "group")
@@ -63,14 +65,14 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
     if label is None and len(rest) == 1:
         label = rest[0]
     if label is None and rest:
-        raise DataError(f"{table} line 1: no column of labels among {listed(first)}", "name it `label`")
+        raise DataError(f"{table} line 1: no column of labels among {quoted(first)}", "name it `label`")
     known = (path, label, split, group)
     unused = tuple(name.strip() for i, name in enumerate(first) if i not in known and name.strip())
     return Columns(path, label, split, group, header=True, unused=unused)
 
 
 def _without_header(first: Sequence[str], path: int, table: str) -> Columns:
-    """path,label; or path,label,split; or path,label,split,group: without names only the order can tell."""
+    """path,label; or path,label,split; or path,label,split,group: without names only the order counts."""
     others = [i for i in range(len(first)) if i != path]
     if len(others) > 3:
         raise DataError(f"{table} line 1: {len(first)} columns and no header", "name them: path,label,split,group")
@@ -82,7 +84,7 @@ def _find(words: Sequence[str], meaning: str) -> int | None:
     return next((words.index(word) for word in _WORDS[meaning] if word in words), None)
 
 
-def listed(cells: Sequence[str]) -> str:
-    """Cells as a person is told of them: quoted, the first twelve."""
+def quoted(cells: Sequence[str]) -> str:
+    """The first twelve cells in quotes, for messages."""
     names = ", ".join(f"'{shown(cell[:40])}'" for cell in cells[:12])
     return names + (" …" if len(cells) > 12 else "")

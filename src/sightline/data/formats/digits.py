@@ -1,7 +1,7 @@
-"""The 1,797 handwritten digits that scikit-learn carries (Alpaydin & Kaynak 1998, UCI "Optical Recognition"): 8x8 grey.
+"""The 1,797 handwritten digits of scikit-learn (Alpaydin & Kaynak 1998, UCI "Optical Recognition"): 8x8 grey.
 
-Their values count ink from 0 to 16; here v becomes (v·255 + 8) // 16, so that 0 stays 0, 16 becomes 255, and each step
-is the nearest byte. White ink on black, as in MNIST.
+Their values count ink from 0 to 16. Here v becomes (v·255 + 8) // 16, the nearest byte: 0 stays 0 and 16 becomes 255.
+White ink on black, as in MNIST.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ def read_digits() -> Source:
     """All digits, in scikit-learn's order, without a given split."""
     from sklearn.datasets import load_digits  # 0.5 s, and only this data set needs it
 
-    found = load_digits()
-    labels = found.target.tolist()
+    bunch = load_digits()
+    labels = bunch.target.tolist()
     records = tuple(Record(row, f"digits/{row:04d}", str(label)) for row, label in enumerate(labels))
     classes = tuple(str(digit) for digit in range(10))
-    return Source("digits", "digits", "", records, classes, Arrays(bytes_of(found.images)))
+    return Source("digits", "digits", "", records, classes, Arrays(bytes_of(bunch.images)))
 
 
 def bytes_of(ink: np.ndarray) -> UInt8[np.ndarray, "..."]:

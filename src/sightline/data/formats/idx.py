@@ -1,7 +1,7 @@
 """MNIST's own format: IDX, plain or gzipped (LeCun, Cortes & Burges, "The MNIST database of handwritten digits").
 
 Two zero bytes, a type (0x08 = unsigned byte), the number of dimensions, each dimension as a big-endian 32-bit integer,
-the values. The size is checked against the header before anything is kept: a short, long or damaged file is refused.
+the values. The size must match the header: a short, long or damaged file is refused.
 Fashion-MNIST, KMNIST and EMNIST's subsets use the same files.
 """
 
@@ -33,34 +33,38 @@ def is_idx_folder(names: set[str]) -> bool:
 def read_idx_folder(root: Path) -> Source:
     """The training and, where present, test images of a folder with MNIST's four standard names.
 
-    Classes are the label values in numeric order. Raises DataError naming the file that is absent or damaged.
+    Classes are the label values in numeric order. Raises DataError naming the file that is missing or damaged.
     """
     images: list[np.ndarray] = []
     records: list[Record] = []
     for split, prefix in _FILES.items():
-        found = _pair(root, prefix)
-        if found is None:
+        pair = _pair(root, prefix)
+        if pair is None:
             continue
-        pictures, labels = found
+        pictures, labels = pair
         images.append(pictures)
         start = len(records)
         records += [
             Record(start + row, f"{split}/{row:06d}", str(label), split) for row, label in enumerate(labels.tolist())
         ]
     if images[0].shape[1:] != images[-1].shape[1:]:
-        raise DataError(f"{shown(str(root))}: training images are {images[0].shape[1:]}, test images another size")
+        raise DataError(
+            f"{shown(str(root))}: training images are {images[0].shape[1:]}, test images {images[-1].shape[1:]}"
+        )
     classes = tuple(str(v) for v in sorted({int(r.label) for r in records if r.label}))
     return Source(root.resolve().name, "idx", str(root), tuple(records), classes, Arrays(np.concatenate(images)))
 
 
 def _pair(root: Path, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """(images (n, h, w), labels (n,)) of one split; None where it has no files."""
+    """(images (n, h, w), labels (n,)) of one split; None if it has no files."""
     pictures, labels = _find(root, prefix, "images", 3), _find(root, prefix, "labels", 1)
     if pictures is None and labels is None and prefix != "train":
         return None
     if pictures is None or labels is None:
-        lacking = "images-idx3" if pictures is None else "labels-idx1"
-        raise DataError(f"{prefix}-{lacking}-ubyte is missing in {shown(str(root))}", "all files come in pairs")
+        missing = "images-idx3" if pictures is None else "labels-idx1"
+        raise DataError(
+            f"{prefix}-{missing}-ubyte is missing in {shown(str(root))}", "add it: images and labels come in pairs"
+        )
     x, y = read_idx(pictures, 3), read_idx(labels, 1)
     if len(x) != len(y):
         raise DataError(f"{pictures.name} holds {len(x)} images, {labels.name} {len(y)} labels")
@@ -77,7 +81,8 @@ def _find(root: Path, prefix: str, what: str, dimensions: int) -> Path | None:
 
 
 def read_idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
-    """The array of one IDX file of unsigned bytes. Raises DataError when header and size do not agree exactly."""
+    """The array of one IDX file of unsigned bytes. Raises DataError unless its size is exactly that of the
+    header."""
     name = shown(path.name)
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
@@ -87,10 +92,10 @@ def read_idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
             shape = struct.unpack(f">{dimensions}I", head[4:])
             size = math.prod(shape)
             if not 0 < size <= MAX_BYTES:
-                raise DataError(f"{name} announces {size:,} bytes", "it is damaged, or not for this reader")
+                raise DataError(f"{name} announces {size:,} bytes", "download it again")
             body = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name} cannot be read: {error}", "fetch it again") from error
+        raise DataError(f"{name} cannot be read: {error}", "download it again") from error
     if len(body) != size:
         raise DataError(f"{name} announces {size:,} bytes and holds {'more' if len(body) > size else len(body)}")
     return np.frombuffer(body, np.uint8).reshape(shape)

@@ -1,8 +1,8 @@
-"""Parquet in the hub's layout: an image column of encoded bytes (or a struct {bytes, path}) and a label column.
+"""Parquet in the layout of the Hugging Face hub: a column of encoded images (or structs {bytes, path}) and one of labels.
 
-Class names come from the schema's `huggingface` metadata, in its order; string labels are their own names; integers
-without names become their digits. Shards named for splits (train-00000-of-00004.parquet) give their rows that split.
-Images are read a row group at a time: a set within the budget stays in memory, a larger one goes through a `spill`.
+Class names come from the schema's `huggingface` metadata, in its order; text labels are class names themselves; integers
+without names become their digits. Shards named after splits (train-00000-of-00004.parquet) give their rows that split.
+Images are read by row groups: a data set within the budget stays in memory, a larger one goes through a `Spill`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from .schema import Meaning, meaning
 from .spill import Spill
 
 BUDGET = 512 << 20  # bytes of encoded images that are kept in memory
-_READ = 256  # rows that are unpacked at a time on their way to a spill
+_READ = 256  # rows unpacked at a time on their way to a spill
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """One file: `starts` are the first rows of its row groups and, last, its number of rows; `size` its images' bytes."""
+    """One file: `starts` are the first rows of its row groups and, last, the number of rows; `size` the bytes of its images."""
 
     path: str
     starts: tuple[int, ...]
@@ -46,17 +46,17 @@ class _Shard:
 
 
 @dataclass(frozen=True)
-class Rows(Contents):
+class ParquetRows(Contents):
     """Each record is a row of a shard; `where[id]` is (shard, row)."""
 
     shards: tuple[_Shard, ...]
     where: Sequence[tuple[int, int]]
     _kept: dict[tuple[int, int], pa.Array] = field(default_factory=dict, compare=False)
-    _spill: list[Spill | None] = field(default_factory=list, compare=False)  # one, once it is known
+    _spill: list[Spill | None] = field(default_factory=list, compare=False)  # one entry once it is decided
     _lock: Lock = field(default_factory=Lock, compare=False)
 
     def load(self, record: Record) -> bytes:
-        """The encoded bytes. Raises Rejected where the row has none."""
+        """The encoded bytes. Raises Rejected if the row has none."""
         shard, row = self.where[record.id]
         starts = self.shards[shard].starts
         group = bisect_right(starts, row) - 1
@@ -77,11 +77,11 @@ class Rows(Contents):
                     spill.put(key, _values(self.shards[key[0]], key[1]))
                 return spill.get(key, place)
             except OSError:
-                self._spill[:] = [None]  # the disk is full: it takes longer without
+                self._spill[:] = [None]  # the disk is full: go on without, more slowly
         return self._group(key)[place].as_py()
 
     def _spilled(self) -> Spill | None:
-        """The spill of a set beyond the budget; None for another, or where there is no place for one."""
+        """The spill of a data set beyond the budget; None for a smaller one, or if no file can be created."""
         if not self._spill:
             try:
                 large = sum(shard.size for shard in self.shards) > BUDGET
@@ -91,7 +91,7 @@ class Rows(Contents):
         return self._spill[0]
 
     def _group(self, key: tuple[int, int]) -> pa.Array:
-        """The encoded images of one row group, the latest used last; the oldest go when the budget is spent."""
+        """The encoded images of one row group, from a least-recently-used cache within the budget."""
         rows = self._kept.pop(key, None)
         if rows is None:
             rows = _read_group(self.shards[key[0]], key[1])
@@ -110,18 +110,19 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
     records: list[Record] = []
     where: list[tuple[int, int]] = []
     problems: list[Problem] = []
-    given: set[str] = set()
+    named_splits: set[str] = set()
     names: tuple[str, ...] | None = None
     for path in sorted(paths):
         shard, labels = _open(path)
         if shards and shard.meaning.classes != names:
             raise DataError(
-                f"{shown(path.name)} names other classes than {shown(os.path.basename(shards[0].path))}",
-                f"{_some(shard.meaning.classes)} against {_some(names)}",
+                f"{shown(path.name)} names other classes than {shown(os.path.basename(shards[0].path))}: "
+                f"{_first_names(shard.meaning.classes)} instead of {_first_names(names)}",
+                "give all files the same classes",
             )
         names = shard.meaning.classes
         split = split_named(re.split(r"[-_.]", path.name, maxsplit=1)[0])
-        given |= {split} if split and shard.starts[-1] else set()
+        named_splits |= {split} if split and shard.starts[-1] else set()
         for row, label in enumerate(labels):
             try:
                 text = None if label is None else _class_of(label, names)
@@ -143,14 +144,14 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         root=str(root),
         records=tuple(records),
         classes=classes,
-        contents=Rows(tuple(shards), where),
-        given_splits=frozenset(given),
+        contents=ParquetRows(tuple(shards), where),
+        given_splits=frozenset(named_splits),
         problems=tuple(problems),
     )
 
 
 def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
-    """A shard and its labels, one a row (None where the file has no label column)."""
+    """A shard and its labels, one per row (None if the file has no label column)."""
     try:
         file = pq.ParquetFile(path)
         what = meaning(file.schema_arrow, shown(path.name))
@@ -164,12 +165,12 @@ def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
         size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.split(".", 1)[0] == what.image)
         status = os.stat(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{shown(path.name)} cannot be read as Parquet: {error}", "fetch it again") from error
+        raise DataError(f"{shown(path.name)} cannot be read as Parquet: {error}", "download it again") from error
     return _Shard(str(path), starts, size, (status.st_size, status.st_mtime_ns), what), labels
 
 
 def _read_group(shard: _Shard, group: int) -> pa.Array:
-    """The bytes of one row group, a value a row."""
+    """The bytes of one row group, one value per row."""
     name = shard.meaning.image
     try:
         column = pq.ParquetFile(shard.path).read_row_group(group, columns=[name]).column(name).combine_chunks()
@@ -179,7 +180,7 @@ def _read_group(shard: _Shard, group: int) -> pa.Array:
 
 
 def _values(shard: _Shard, group: int) -> Iterator[bytes | None]:
-    """The same, a few rows in memory at a time."""
+    """The same, with few rows in memory at a time."""
     name = shard.meaning.image
     try:
         with pq.ParquetFile(shard.path) as file:
@@ -191,14 +192,14 @@ def _values(shard: _Shard, group: int) -> Iterator[bytes | None]:
 
 
 def _plain(label: object) -> object:
-    """Whole numbers as such: a column with gaps is one of floats. -1 where there is none."""
+    """Whole floats as integers, since a column with gaps is one of floats. -1 for a missing label."""
     if label is None or label != label:
         return -1
     return int(label) if isinstance(label, float) and label.is_integer() else label
 
 
 def _class_of(label: object, names: tuple[str, ...] | None) -> str:
-    """The class that a label value means, as written where no `names` are given. Raises LookupError where it is none."""
+    """The class of a label value, as written if no `names` are given. Raises LookupError if it has none."""
     if isinstance(label, int) and not 0 <= label < (len(names) if names else label + 1):
         raise LookupError(label)
     if isinstance(label, int):
@@ -211,9 +212,9 @@ def _class_of(label: object, names: tuple[str, ...] | None) -> str:
 
 
 def _in_order(names: Collection[str]) -> tuple[str, ...]:
-    """By number where all are numbers, else by the alphabet."""
+    """In numeric order if all are numbers, else in alphabetical order."""
     return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
 
 
-def _some(names: tuple[str, ...] | None) -> str:
+def _first_names(names: tuple[str, ...] | None) -> str:
     return "none" if names is None else ", ".join(shown(name) for name in names[:5]) + (" …" if len(names) > 5 else "")

@@ -1,7 +1,7 @@
-"""What the columns of a Parquet file mean: which is the image, which the label, and what the classes are called.
+"""What the columns of a Parquet file mean: the image, the label, and the names of the classes.
 
-The hub writes its features as JSON into the schema's metadata (key `huggingface`): `Image` and `ClassLabel` with names.
-Without it, the usual column names and the types decide; damaged metadata counts as none.
+The Hugging Face hub writes its features as JSON into the schema's metadata (key `huggingface`): `Image` and
+`ClassLabel` with names. Without them the usual column names and the types decide; damaged metadata is ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LABELS = ("label", "labels", "fine_label", "class", "category", "target")
 
 @dataclass(frozen=True)
 class Meaning:
-    """Column names; `label` and `classes` (names in index order) are None where the file says nothing."""
+    """Column names; `label` and `classes` (names in index order) are None if the file does not say."""
 
     image: str
     label: str | None
@@ -29,14 +29,16 @@ class Meaning:
 
 
 def meaning(schema: pa.Schema, file: str) -> Meaning:
-    """What the columns are. Raises DataError where none can hold images, or class names differ only in form."""
+    """The meaning of the columns. Raises DataError if none can hold images, or class names differ only in form."""
     features = _features(schema)
     fitting = [f.name for f in schema if _holds_bytes(f.type)]
     marked = [name for name in fitting if features.get(name, {}).get("_type") == "Image"]
     image = next((name for name in (*marked, *_IMAGES, *fitting) if name in fitting), None)
     if image is None:
         columns = ", ".join(f"{f.name}: {f.type}" for f in list(schema)[:8])
-        raise DataError(f"{file} has no column of image bytes", f"its columns are {columns}")
+        raise DataError(
+            f"{file} has no column of image bytes", f"store the encoded images in a column `image`; there are {columns}"
+        )
     label = _label_column(schema, features, image, file)
     names = features.get(label, {}).get("names") if label else None
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
@@ -48,23 +50,24 @@ def meaning(schema: pa.Schema, file: str) -> Meaning:
 
 
 def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image: str, file: str) -> str | None:
-    """A column that the metadata marks, then one by its usual name. Raises DataError where that one holds no labels:
-    another must not take its place unseen."""
+    """A column marked by the metadata, else one with a usual name. Raises DataError if it holds no labels: another must not
+    silently take its place."""
     marked = [f.name for f in schema if features.get(f.name, {}).get("_type") == "ClassLabel"]
     usual = [name for name in _LABELS if name in schema.names and name != image]
     label = next((n for n in (*(u for u in usual if u in marked), *marked, *usual)), None)
     if label is not None and not _is_label(kind := schema.field(label).type):
         raise DataError(
-            f"{file}: its column {label} holds {kind}, not one class a row", "integers, text or true/false are classes"
+            f"{file}: the column {label} holds {kind}, not one class per row",
+            "use integers, text or booleans as classes",
         )
     return label
 
 
 def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
-    """Column → feature, from the hub's metadata; {} where there is none that can be read."""
+    """Column → feature, from the hub's metadata; {} if there is none that can be read."""
     try:
-        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = told["info"]["features"]
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = metadata["info"]["features"]
         return {name: value for name, value in features.items() if isinstance(value, dict)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
@@ -82,7 +85,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_label(kind: pa.DataType) -> bool:
-    """Numbers of classes (whole ones; a column with gaps is of floats), their names, or either through a dictionary."""
+    """Class numbers (integers; floats if the column has gaps), class names, or a dictionary of either."""
     if pa.types.is_dictionary(kind):
         return _is_label(kind.value_type)
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)

@@ -1,7 +1,7 @@
-"""What did the person mean? A built-in name, a folder of one of the known layouts, a table, a Parquet file.
+"""Recognises a data set: a built-in name, a folder in one of the known layouts, a table or a Parquet file.
 
-A bare word is a built-in data set or a folder in `$SIGHTLINE_DATA`; a path has a separator or a suffix or exists. What
-was found is said in the source's notes before anything is trained on.
+A bare word is a built-in data set or a folder in `$SIGHTLINE_DATA`; a path has a separator or a suffix or exists. The
+first note of the source says what it was taken for, before anything is trained.
 """
 
 from __future__ import annotations
@@ -27,24 +27,28 @@ _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 
 
 def open_data(what: str) -> Source:
-    """The data set that `what` names. Raises UsageError for an unknown name, DataError for what cannot be read."""
+    """The data set `what`. Raises UsageError for an unknown name, DataError if it cannot be read."""
     if what in DATASETS:
         source: Source = DATASETS[what]()
         if os.path.isdir(what):
             source = replace(
-                source, notes=(*source.notes, f"the folder {what} here is not meant; write ./{what} for it")
+                source,
+                notes=(*source.notes, f"this is the built-in data set; write ./{what} for the folder of that name"),
             )
     elif is_path(what):
         source = _open_path(Path(what))
-    elif what and os.path.isdir(kept := os.path.join(os.environ.get(VARIABLE) or os.devnull, what)):
-        source = _open_path(Path(kept))
+    elif what and os.path.isdir(folder := os.path.join(os.environ.get(VARIABLE) or os.devnull, what)):
+        source = _open_path(Path(folder))
     else:
-        raise UsageError(f"unknown data set '{shown(what)}'", f"{nearest(what, DATASETS)} A path has a separator.")
-    return replace(source, notes=(_found(source), *source.notes))
+        raise UsageError(
+            f"unknown data set '{shown(what)}'",
+            f"{nearest(what, DATASETS)} Write a path with a separator: ./{shown(what)}",
+        )
+    return replace(source, notes=(_description(source), *source.notes))
 
 
 def is_path(what: str) -> bool:
-    """Whether `what` means a file or folder: it has a separator or a suffix, or exists."""
+    """Whether `what` is the path of a file or folder: it has a separator or a suffix, or exists."""
     separators = {os.sep, os.altsep or os.sep}
     return any(s in what for s in separators) or bool(suffix(what)) or what in (".", "..") or os.path.lexists(what)
 
@@ -67,7 +71,7 @@ def _open_path(path: Path) -> Source:
     if kind in _ARCHIVES:
         raise DataError(f"{name} is an archive", "unpack it and give the folder")
     if kind in IMAGE_SUFFIXES:
-        raise DataError(f"{name} is one image", "a data set is a folder of them, one folder a class")
+        raise DataError(f"{name} is one image", "give a folder of images, with one folder per class")
     raise DataError(f"{name} is not a data set", "give a folder, a table (.csv, .tsv), a Parquet file or COCO's JSON")
 
 
@@ -77,8 +81,8 @@ def _open_folder(path: Path) -> Source:
     except OSError as error:
         raise DataError(f"{shown(str(path))} cannot be read: {(error.strerror or str(error)).lower()}") from error
     if names >= RUN_FILES:
-        way = f"`train --resume {path}` goes on where it is unfinished, `train {path / 'recipe.yaml'}` begins it again"
-        raise UsageError(f"{shown(str(path))} is a run, not data", shown(way))
+        hint = f"use `train --resume {path}` to continue it, or `train {path / 'recipe.yaml'}` to start it again"
+        raise UsageError(f"{shown(str(path))} is a run, not data", shown(hint))
     if is_idx_folder(names):
         return read_idx_folder(path)
     for folder in (path, path / "data"):
@@ -88,23 +92,23 @@ def _open_folder(path: Path) -> Source:
 
 
 def _neighbour(path: Path) -> str:
-    """The nearest name that does exist in the same folder."""
+    """A hint with the nearest existing name in the same folder."""
     try:
         beside = [entry.name for entry in os.scandir(path.parent)]
     except (OSError, ValueError):  # ValueError: a NUL in the path
-        return f"nor does {shown(str(path.parent))}"
+        return f"check the path: {shown(str(path.parent))} does not exist either"
     hint = nearest(path.name, beside) if beside and path.parent != Path(path.anchor) else ""
-    return hint if hint.startswith("did you mean") else "check the path, which counts from the folder you are in"
+    return hint if hint.startswith("did you mean") else "check the path, which is relative to the current folder"
 
 
-def _found(source: Source) -> str:
-    """The first thing to say: what kind of data this is."""
-    words = {
-        "image-folder": "a folder a class",
+def _description(source: Source) -> str:
+    """The first note: which layout was recognised, and what it holds."""
+    layouts = {
+        "image-folder": "one folder per class",
         "flat-folder": "images side by side, without labels",
         "flat-folder+csv": "images side by side with a table of labels",
         "csv": "a table of labels",
-        "idx": "IDX files as MNIST's",
+        "idx": "IDX files as in MNIST",
         "parquet": "Parquet with encoded images",
         "masks": "images with masks",
         "coco": "COCO's JSON",
@@ -113,4 +117,4 @@ def _found(source: Source) -> str:
     }
     splits = sorted({record.split for record in source.records if record.split}, key=("train", "val", "test").index)
     given = f"given splits: {', '.join(splits)}" if splits else "no given split"
-    return f"found {words[source.kind]}: {len(source):,} images, {len(source.classes)} classes, {given}"
+    return f"found {layouts[source.kind]}: {len(source):,} images, {len(source.classes)} classes, {given}"

@@ -1,7 +1,7 @@
-"""Encoded images that memory cannot hold, in a nameless file: a row group is unpacked once, an image is then one read.
+"""Encoded images that do not fit into memory, in an unnamed file: a row group is unpacked once, an image is then one read.
 
-Parquet gives a row group at a time or nothing; images that are drawn in random order would unpack one for nearly each.
-The file lies in the cache folder and is gone with the process, however that ends.
+Parquet only reads whole row groups; reading images in random order would unpack one for nearly every image. The file is
+in the cache folder and disappears with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from jaxtyping import Int
 
 
 class Spill:
-    """Bytes by key and place. Not safe for threads: the caller holds a lock."""
+    """Bytes by key and position. Not thread-safe: the caller holds a lock."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError where the folder takes no file."""
+        """Raises OSError if no file can be created in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 — it lives as long as this object
         self._starts: dict[tuple[int, int], Int[np.ndarray, "m"]] = {}
@@ -28,7 +28,7 @@ class Spill:
         return key in self._starts
 
     def put(self, key: tuple[int, int], values: Iterable[bytes | None]) -> None:
-        """Keep the values under a key, None as nothing. Raises OSError where the disk is full; nothing is kept then."""
+        """Store the values under a key, None as no bytes. Raises OSError if the disk is full, and then stores nothing."""
         starts = [self._end]
         self._file.seek(self._end)
         for value in values:

@@ -1,8 +1,8 @@
-"""A table of labels: one row an image, `path, label` and, where given, `split` and `group`.
+"""A table of labels: one row per image, with `path`, `label` and optionally `split` and `group`.
 
 Comma, semicolon or tab; with or without a header; see `encodings` for the text and `columns` for the header. A row that
-cannot be used is refused by file and line; a file that cannot be read as a table at all is a DataError that names the
-line. Paths are relative to the table's folder and never leave it.
+cannot be used is refused by file and line; if the file cannot be read as a table at all, a DataError names the line.
+Paths are relative to the table's folder and never leave it.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from pathlib import Path
 from sightline.data.files.encodings import read_text
 from sightline.data.files.locating import Folder, NotFound
 from sightline.data.records.names import class_text, class_texts, split_named
-from sightline.data.records.records import KEPT, Files, Problem, Record
+from sightline.data.records.records import KEPT, QUARANTINED, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import shown
 
-from .columns import Columns, find_columns, listed
+from .columns import Columns, find_columns, quoted
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A usable row: which file, and what is said about it."""
+    """A usable row: a file with its `values` (label, split, group)."""
 
     table: str
     line: int
     name: str
-    said: tuple[str | None, str | None, str | None]  # label, split, group
+    values: tuple[str | None, str | None, str | None]
 
 
 @dataclass
 class _Table:
-    """One table while it is read."""
+    """One table while it is being read."""
 
     name: str
     columns: Columns
-    width: int  # cells of the first row
-    split: str | None  # of all rows, from the table's own name
-    split_column: bool  # whether any row gives one
+    width: int  # number of cells in the first row
+    split: str | None  # the split of all rows, from the name of the table
+    split_column: bool  # whether any row has a split
     rows: list[_Row] = field(default_factory=list)
-    labels: set[str] = field(default_factory=set)  # of all rows, refused ones included
-    splits: set[str] = field(default_factory=set)  # the same
+    labels: set[str] = field(default_factory=set)  # of all rows, including refused ones
+    splits: set[str] = field(default_factory=set)  # of all rows, including refused ones
     problems: list[Problem] = field(default_factory=list)
 
     def refuse(self, line: int, reason: str, fix: str) -> None:
@@ -56,14 +56,14 @@ class _Table:
 
 
 def read_table(path: Path) -> Source:
-    """The data set that one table describes; its images lie beside or below it."""
+    """The data set that one table describes; its images are beside or below it."""
     return read_tables([path], root=str(path.parent))
 
 
 def read_tables(paths: Sequence[Path], *, root: str) -> Source:
-    """Several tables as one data set: a table whose name is a split's (train.csv) gives its rows that split.
+    """Several tables as one data set: a table named after a split (train.csv) gives its rows that split.
 
-    Raises DataError for a file that is no table, for classes that differ only in form, and where no row can be used.
+    Raises DataError for a file that is not a table, for classes that differ only in form, and if no row can be used.
     """
     folder = Folder(root)
     rows: list[_Row] = []
@@ -79,17 +79,18 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         splits |= table.splits
         notes += [f"{table.name} {note}"] if note else []
         if unused := table.columns.unused:
-            notes.append(f"{table.name}: columns that mean nothing here, not used: {listed(unused)}")
+            notes.append(f"{table.name}: unknown columns, not used: {quoted(unused)}")
     rows = _settle_repeats(rows, problems)
     if not rows:
         why = f"line {problems[0].line}: {problems[0].reason}" if problems else "it has no rows"
-        raise DataError(f"{shown(paths[0].name)} labels no image that can be found", why)
-    labels = [row.said[0] for row in rows]
+        fix = problems[0].fix if problems else "write one row per image: path,label"
+        raise DataError(f"{shown(paths[0].name)} labels no image that can be found: {why}", fix)
+    labels = [row.values[0] for row in rows]
     texts = class_texts(label for label in labels if label is not None)
     rows.sort(key=lambda row: row.name)
     records = []
     for i, row in enumerate(rows):
-        label, split, group = row.said
+        label, split, group = row.values
         records.append(Record(i, row.name, None if label is None else texts[label], split, group))
     classes = tuple(sorted(set(texts.values())))
     return Source(
@@ -111,7 +112,7 @@ def _read(path: Path, folder: Folder) -> tuple[_Table, str]:
     text, note = read_text(path)
     cells = _cells(text, name)
     if not cells:
-        raise DataError(f"{name} is empty", "a row an image: path,label")
+        raise DataError(f"{name} is empty", "write one row per image: path,label")
     columns = find_columns(cells[0][1], name)
     at = columns.split
     any_split = at is not None and any(len(row) > at and row[at].strip() for _, row in cells[columns.header :])
@@ -123,7 +124,7 @@ def _read(path: Path, folder: Folder) -> tuple[_Table, str]:
 
 
 def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:
-    """(line, cells) of every row that is not blank. Raises DataError where a quote is left open or a cell is huge."""
+    """(line, cells) of every row that is not blank. Raises DataError if a quote is not closed or a cell is huge."""
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)  # the first of the most frequent
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
@@ -131,17 +132,17 @@ def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:
     try:
         for row in reader:
             if any("\n" in cell or "\r" in cell for cell in row):
-                raise DataError(f"{name} line {line}: a cell that runs over several lines", "close its quote")
+                raise DataError(f"{name} line {line}: a cell spans several lines", "close its quote")
             if any(cell.strip() for cell in row):
                 rows.append((line, row))
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{name} line {line}: {error}", "a row an image: path,label") from error
+        raise DataError(f"{name} line {line}: {error}", "write one row per image: path,label") from error
     return rows
 
 
 def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
-    """Put one row among the usable or the refused."""
+    """Add one row to the usable or to the refused ones."""
     columns = table.columns
     need = max(i for i in (columns.path, columns.label) if i is not None) + 1
     if len(row) < need:
@@ -154,7 +155,7 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
         word = _cell(row, columns.split) or ""
         split = split_named(word)
         if split is None:
-            return table.refuse(line, f"no-split: '{shown(word[:40])}' is no split", "write train, val or test")
+            return table.refuse(line, f"no-split: '{shown(word[:40])}' is not a split", "write train, val or test")
     if split is not None:
         table.splits.add(split)
     label = None if columns.label is None else row[columns.label].strip()
@@ -177,22 +178,22 @@ def _filled(row: list[str]) -> list[str]:
 
 
 def _cell(row: list[str], at: int | None) -> str | None:
-    """The cell's text without blanks around it; None where there is no such cell or nothing in it."""
+    """The text of a cell without surrounding blanks; None if there is no such cell or it is empty."""
     return (row[at].strip() or None) if at is not None and at < len(row) else None
 
 
 def _settle_repeats(rows: list[_Row], problems: list[Problem]) -> list[_Row]:
-    """One row a file: what repeats it in other words is refused with it, what repeats it exactly is only named."""
+    """One row per file: rows that contradict each other are all refused, exact repetitions only reported."""
     by_name: dict[str, list[_Row]] = {}
     for row in rows:
         by_name.setdefault(row.name, []).append(row)
     kept = []
     for name, same in by_name.items():
-        if len({row.said for row in same}) == 1:
+        if len({row.values for row in same}) == 1:
             kept.append(same[0])
             reason, fix, action, named = f"repeated: {shown(name)}", "remove the row", KEPT, same[1:]
         else:
-            reason, fix = f"contradiction: rows disagree about {shown(name)}", "keep the row that is right"
-            action, named = "quarantined", same
+            reason, fix = f"contradiction: rows disagree about {shown(name)}", "keep the right row"
+            action, named = QUARANTINED, same
         problems += [Problem(row.table, row.line, reason, fix, action) for row in named]
     return kept

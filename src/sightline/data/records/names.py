@@ -1,8 +1,8 @@
-"""Names are data: how class, split and file names of strangers are compared, and which are refused.
+"""Names are data: how the class, split and file names of users are compared, and which are refused.
 
-A class is its folder's or cell's text in Unicode NFC; bytes that are not UTF-8 become `\\xNN`, so that every class name
-is text that any file can hold. Two names that a person or another file system would take for one (NFC, case,
-surrounding blanks) are refused with both named, never merged. File names keep their own bytes (surrogateescape).
+A class name is the text of its folder or cell in Unicode NFC; bytes that are not UTF-8 become `\\xNN`, so that any file
+can store it. Two names that a person or another file system would confuse (NFC, case, surrounding blanks) are refused,
+both by name, and never merged. File names keep their own bytes (surrogateescape).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPLIT_WORDS = {
 }
 IMAGE_SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff",
-    ".heic", ".avif", ".jp2", ".pgm", ".ppm", ".svg", ".dcm",  # not read, but meant as images: refused by name
+    ".heic", ".avif", ".jp2", ".pgm", ".ppm", ".svg", ".dcm",  # not supported, but certainly images: refused by name
 ))  # fmt: skip
 SIDECAR_SUFFIXES = frozenset((
     ".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".md", ".rst", ".yaml", ".yml", ".toml", ".log", ".ini", ".cfg",
@@ -44,12 +44,12 @@ def split_named(word: str) -> str | None:
 
 
 def split_folder(folders: Iterable[str]) -> str | None:
-    """The split of the first folder that is called by one's name, with or without a year (train2017)."""
+    """The split of the first folder named after one, with or without a year (train2017)."""
     return next((word for folder in folders if (word := split_named(folder.rstrip("0123456789_- ")))), None)
 
 
 def is_litter(name: str) -> bool:
-    """Hidden files and what operating systems leave behind: never data."""
+    """Whether it is a hidden file or an operating system's leftover: never data."""
     return name.startswith(".") or name.casefold() in _LITTER
 
 
@@ -61,40 +61,40 @@ def suffix(name: str) -> str:
 
 
 def kinds(names: Iterable[str], but: Collection[str] = ()) -> str:
-    """How many files of which suffix, the commonest five: ".txt ×3, no suffix ×1". Those of the suffixes `but` are not."""
-    found = Counter(ending or "no suffix" for ending in map(suffix, names) if ending not in but)
-    return ", ".join(f"{shown(kind)} ×{count}" for kind, count in found.most_common(5))
+    """The five most common suffixes with their counts: ".txt ×3, no suffix ×1". The suffixes in `but` are left out."""
+    counts = Counter(ending or "no suffix" for ending in map(suffix, names) if ending not in but)
+    return ", ".join(f"{shown(kind)} ×{count}" for kind, count in counts.most_common(5))
 
 
 def class_text(name: str) -> str:
     """The class name of a folder or cell: NFC, undecodable bytes as \\xNN."""
     try:
         raw = name.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte of a name
         raw = name.encode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", raw.decode("utf-8", "backslashreplace"))
 
 
 def class_key(name: str) -> str:
-    """What two class names must not share: NFC, case folded, without surrounding blanks."""
+    """The form in which two class names must differ: NFC, case folded, without surrounding blanks."""
     folded = unicodedata.normalize("NFD", class_text(name)).casefold().strip()
     return unicodedata.normalize("NFC", folded)
 
 
 def class_texts(names: Iterable[str]) -> dict[str, str]:
-    """Raw name → class name, for all of them. Raises DataError naming two that differ only in form."""
+    """Raw name → class name. Raises DataError with two names that differ only in form."""
     by_key: dict[str, str] = {}
     for name in sorted(set(names)):
         other = by_key.setdefault(class_key(name), name)
         if other != name:
             raise DataError(
-                f"the classes {_spelled(other)} and {_spelled(name)} differ only in case, blanks or Unicode form",
+                f"the classes {_quoted(other)} and {_quoted(name)} differ only in case, blanks or Unicode form",
                 "rename one of them, or give both the same name",
             )
     return {name: class_text(name) for name in by_key.values()}
 
 
-def _spelled(name: str) -> str:
-    """The name in quotes; with its code points where the eye cannot tell (é as one character or as two)."""
+def _quoted(name: str) -> str:
+    """The name in quotes; with its code points if it is not ASCII (é may be one character or two)."""
     text = shown(name)
     return f"'{text}'" if text.isascii() else f"'{text}' ({ascii(name)[1:-1]})"

@@ -1,11 +1,11 @@
-"""The outline of one object, kept as it was given until its pixels are asked for: rings of points, or run lengths.
+"""The outline of one object, stored as given until its pixels are needed: rings of points, or run lengths.
 
-Both are COCO's (Lin et al. 2014, arXiv 1405.0312), and both give the pixels that pycocotools gives. Our own decoders,
-because these come from strangers: every number is checked before memory is asked for, which the C code does not do.
+Both are COCO's (Lin et al. 2014, arXiv 1405.0312), and both give the same pixels as pycocotools. The decoders are our
+own because the files are untrusted: every number is checked before memory is allocated, which the C code does not do.
 
-The rule for rings: points are rounded to fifths of a pixel, edges drawn between them on that finer grid; in the column
-through the pixels' centres (between fifths 5x + 2 and 5x + 3) each edge it crosses toggles all pixels from that height
-down. Rings of one object are united, each by itself even-odd.
+The rule for rings: points are rounded to fifths of a pixel and edges are drawn between them on that finer grid. Where an
+edge crosses the column through the centres of the pixels (between fifths 5x + 2 and 5x + 3), it toggles all pixels from
+that height down. Each ring is filled even-odd; the rings of one object are united.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ MAX_STEPS = 1 << 22  # along all edges of an object on the finer grid: 800,000 p
 
 
 class Outline(ABC):
-    """Where one object is, in the pixels of the image as its annotation counts them."""
+    """The shape of one object, in the pixels of the image as its annotation counts them."""
 
     @abstractmethod
     def mask(self, height: int, width: int) -> Bool[np.ndarray, "h w"]:
-        """The pixels that are the object's."""
+        """The pixels of the object."""
 
     @abstractmethod
     def box(self) -> Float[np.ndarray, "4"]:
-        """Its extent, xyxy, half-open edges; NaN where it is empty."""
+        """Its extent, xyxy, half-open edges; NaN if it is empty."""
 
     @abstractmethod
     def fault(self, height: int, width: int) -> str:
-        """What forbids drawing it into an image of this size; "" where nothing does."""
+        """Why it cannot be drawn into an image of this size; "" if it can."""
 
     @abstractmethod
     def content(self) -> bytes:
-        """Bytes that are equal for equal outlines."""
+        """Bytes that are the same for equal outlines."""
 
 
 @final
@@ -74,8 +74,12 @@ class Rings(Outline):
 @final
 @dataclass(frozen=True, eq=False)
 class Runs(Outline):
-    """Run lengths down the columns of an image of `height` x `width`, beginning with the pixels that are not the
-    object's: `counts` (m,) are not negative and sum to height · width."""
+    """Run lengths down the columns of an image of `height` x `width`: `counts` (m,) are not negative and sum to
+    height · width. The first run is background.
+
+    2 x 2 pixels with counts (1, 2, 1): going down the columns, pixel 0 is background, 1 and 2 are the object, 3 is
+    background: bottom left and top right.
+    """
 
     height: int
     width: int
@@ -83,7 +87,9 @@ class Runs(Outline):
 
     def mask(self, height: int, width: int) -> Bool[np.ndarray, "h w"]:
         if (height, width) != (self.height, self.width):
-            raise ValueError(f"run lengths of {self.height} x {self.width} pixels asked for as {height} x {width}")
+            raise ValueError(
+                f"run lengths of {self.height} x {self.width} pixels cannot be drawn at {height} x {width}"
+            )
         inside = np.arange(len(self.counts)) % 2 == 1
         return np.repeat(inside, self.counts).reshape(width, height).T  # (w · h,) column by column → (h, w)
 
@@ -94,7 +100,7 @@ class Runs(Outline):
         if not len(starts):
             return np.full(4, np.nan)
         first, last = starts // self.height, (ends - 1) // self.height
-        over = last > first  # a run over a column's end touches its bottom and the next one's top
+        over = last > first  # a run past the end of a column touches its bottom and the top of the next
         top = 0 if over.any() else (starts % self.height).min()
         bottom = self.height - 1 if over.any() else ((ends - 1) % self.height).max()
         return np.array([first.min(), top, last.max() + 1, bottom + 1], dtype=np.float64)
@@ -108,11 +114,11 @@ class Runs(Outline):
 
 
 def rings_of(polygons: Sequence[Sequence[float]]) -> Rings:
-    """COCO's [[x1, y1, x2, y2, …], …]. Raises ValueError saying what is wrong."""
+    """COCO's [[x1, y1, x2, y2, …], …]. Raises ValueError with the fault."""
     rings = []
     for flat in polygons:
         if len(flat) < 6 or len(flat) % 2:
-            raise ValueError(f"a polygon of {len(flat)} numbers: it needs pairs, and three points at least")
+            raise ValueError(f"a polygon of {len(flat)} numbers instead of at least three pairs")
         ring = np.array(flat, dtype=np.float64).reshape(-1, 2)  # (2k,) → (k, 2)
         if not np.isfinite(ring).all():
             raise ValueError("a polygon with a coordinate that is not a number")
@@ -123,7 +129,7 @@ def rings_of(polygons: Sequence[Sequence[float]]) -> Rings:
 
 
 def runs_of(height: int, width: int, counts: str | Sequence[int]) -> Runs:
-    """Run lengths, compressed text or numbers. Raises ValueError saying what is wrong."""
+    """Run lengths, as compressed text or numbers. Raises ValueError with the fault."""
     runs = _uncompressed(counts) if isinstance(counts, str) else counts
     if min(runs, default=0) < 0:
         raise ValueError("a run length below 0")
@@ -133,11 +139,11 @@ def runs_of(height: int, width: int, counts: str | Sequence[int]) -> Runs:
 
 
 def _uncompressed(text: str) -> list[int]:
-    """Numbers of five bits a character, the lowest first, 0x20 where more follow, the last one's 0x10 the sign; from
-    the third count on each is the difference to the one before the last."""
+    """COCO's compressed counts: five bits per character, the lowest first; 0x20 says that more follow, 0x10 in the last
+    character is the sign. From the fourth count on, each is the difference to the count two places earlier."""
     counts: list[int] = []
     value, place = 0, 0
-    for code in text.encode("utf-8", "replace"):  # what is not ASCII is outside the range below
+    for code in text.encode("utf-8", "replace"):  # non-ASCII bytes are outside the range checked below
         code -= 48
         if not 0 <= code < 64 or place > 30:
             raise ValueError("compressed run lengths with a character outside 0 to o, or a number of more than 35 bits")

@@ -1,7 +1,7 @@
-"""What a data set is before anybody looked inside an image: records, where their bytes are, and what was refused.
+"""A data set before any image is decoded: records, where their bytes are, and what was refused.
 
-A record's id is its row in the manifest, whose order is the sorted order of names; everything else refers to images by
-that id. Names are never re-derived from labels or the other way round.
+The id of a record is its row in the manifest, which is sorted by name; everything else refers to images by that id.
+Names are never derived from labels, nor labels from names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT = "kept"
 @dataclass(frozen=True, slots=True)
 class Record:
     """One image: `id` its row, `name` a relative path (own bytes, surrogateescape) or row name, `label` a class name,
-    `split` "train" | "val" | "test" where the data says so, `group` what must not be parted (a patient, a plate)."""
+    `split` "train" | "val" | "test" where the data says so, `group` whatever must stay in one split (a patient, a plate)."""
 
     id: int
     name: str
@@ -35,7 +35,7 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One row of the quarantine report: `file` (shown) and `line`, a `reason` that begins with a code, the `fix`, and
-    the `action` taken. `id` is the record's where there is one: a record that never came to be has none."""
+    the `action` taken. `id` is that of the record; None if the problem prevented one."""
 
     file: str
     line: int | None
@@ -45,7 +45,7 @@ class Problem:
     id: int | None = None
 
     def row(self) -> dict[str, str | int | None]:
-        """The row as `data.json` and the `data` verb give it."""
+        """The row as in `data.json` and in the output of `sightline data`."""
         return {
             "file": self.file,
             "line": self.line,
@@ -64,7 +64,7 @@ class Contents(ABC):
 
     @abstractmethod
     def stamp(self, record: Record) -> Stamp:
-        """While it stays the same, so does the content. None: look every time."""
+        """The content is unchanged as long as the stamp is. None: unknown, so it must be read every time."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class Files(Contents):
 
     def stamp(self, record: Record) -> Stamp:
         try:
-            found = os.stat(f"{self.root}/{record.name}")
+            status = os.stat(f"{self.root}/{record.name}")
         except OSError:
             return None
-        return found.st_size, found.st_mtime_ns
+        return status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True)

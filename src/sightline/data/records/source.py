@@ -1,4 +1,4 @@
-"""A data set as its layout says it is, before anybody looked inside an image."""
+"""A data set as described by its files, before any image is decoded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .records import QUARANTINED, Content, Contents, Problem, Record
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as found: `kind` is "image-folder", "flat-folder", "flat-folder+csv", "csv", "idx", "parquet", "digits",
+    """`kind` is "image-folder", "flat-folder", "flat-folder+csv", "csv", "idx", "parquet", "digits",
     "masks", "coco" or "voc"; `classes` in index order; `emptied` are classes all of whose items were refused;
-    `given_splits` those that are spoken of, also where none of their items became a record; `notes` are sentences to say
-    before training; `problems` name what could not become a record: those with action "quarantined" count in the total,
-    once each; `annotations` where more is known of an image than its class."""
+    `given_splits` the splits that the data name, also those whose items were all refused; `notes` are sentences to show
+    before training; `problems` are items that could not become records: those with the action "quarantined" count as one
+    item each; `annotations` if more than one class per image is known."""
 
     name: str
     kind: str
@@ -29,9 +29,9 @@ class Source:
     annotations: Annotations | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
-        """All items that were found, quarantined ones included."""
+        """The number of all items, quarantined ones included."""
         return len(self.records) + sum(p.action == QUARANTINED for p in self.problems)
 
     def load(self, record: Record) -> Content:
-        """What `Contents.load` gives."""
+        """As `Contents.load`."""
         return self.contents.load(record)

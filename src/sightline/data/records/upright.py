@@ -1,8 +1,8 @@
-"""How an image lies in its file, and annotations turned with it: EXIF's eight orientations, for masks and boxes.
+"""How an image is stored in its file, and how annotations are rotated with it: EXIF's eight orientations.
 
-An annotation tool counts either the stored pixels or the upright ones. The rule: where the annotation's own width and
-height are the stored ones and not the upright ones, it is turned; where they are the upright ones, or it does not say,
-or both are the same, it is taken as upright.
+An annotation tool counts either the stored pixels or the upright ones. The rule: if the annotation's own width and height
+are those of the stored image and not of the upright one, it is rotated; otherwise, or if it states no size, it is taken
+as upright.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .records import Content
 
 
 class Stored(NamedTuple):
-    """Height and width as stored, and the EXIF orientation that turns them upright."""
+    """Height and width as stored, and the EXIF orientation that makes the image upright."""
 
     height: int
     width: int
@@ -37,34 +37,38 @@ class Stored(NamedTuple):
 
     @property
     def oriented(self) -> tuple[int, int]:
-        """Height and width the right way up."""
+        """Height and width of the upright image."""
         return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
 def stored(content: Content) -> Stored:
-    """How an image lies in its file, from the header alone. Raises Rejected."""
+    """How an image is stored, from its header alone. Raises Rejected."""
     if isinstance(content, np.ndarray):
         return Stored(*content.shape[:2])
     data = read_bytes(content, MAX_BYTES) if isinstance(content, Path) else content
     container = walk(data)
     try:
         with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
-            turned = stated_orientation(image, container)
-    except Exception as error:  # as the decoder does: no bytes may end a training
+            orientation = stated_orientation(image, container)
+    except Exception as error:  # as in the decoder: no bytes may end a training
         raise Rejected("damaged", f"{container.format}: {error or type(error).__name__}") from error
-    return Stored(container.height, container.width, turned if turned and turned in range(1, 9) else 1)
+    return Stored(container.height, container.width, orientation if orientation and orientation in range(1, 9) else 1)
 
 
 def upright(mask: UInt8[np.ndarray, "h w"], orientation: int) -> UInt8[np.ndarray, "h2 w2"]:
-    """A mask of the stored pixels, as `decode` turns the image."""
+    """A mask of the stored pixels, rotated as `decode` rotates the image."""
     return orient(mask[..., None], orientation)[..., 0] if orientation > 1 else mask
 
 
 def upright_boxes(
     boxes: Float[np.ndarray, "n 4"], height: int, width: int, orientation: int
 ) -> Float[np.ndarray, "n 4"]:
-    """Boxes in an image stored with `height` and `width`, turned as its pixels are: transposed from 5 on, then rows or
-    columns may run backwards."""
+    """Boxes in an image stored with `height` and `width`, rotated as its pixels are: transposed from orientation 5 on, then
+    rows, columns or both are reversed.
+
+    Orientation 6 of an image stored 100 high and 200 wide: the box (10, 20, 30, 50) is transposed to (20, 10, 50, 30) in
+    an image 200 high and 100 wide, then mirrored: (50, 10, 80, 30).
+    """
     left, top, right, bottom = boxes.T
     if orientation >= 5:
         left, top, right, bottom = top, left, bottom, right

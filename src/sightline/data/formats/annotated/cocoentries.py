@@ -1,6 +1,6 @@
-"""The entries of a COCO file, one by one: categories, images, annotations. What cannot be used is named by its id.
+"""The entries of a COCO file, one by one: categories, images, annotations. Unusable ones are reported by id.
 
-A file whose lists are not lists, or whose categories clash, is refused as a whole: nothing in it could be believed.
+A file whose lists are not lists, or whose categories clash, is refused as a whole: nothing in it could be trusted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sightline.storage.text import shown
 from .objects import DROPPED, box_fault, object_problem
 
 _REPAIR = "correct the annotation, or remove it"
-_NAMED = 5  # ids that a summary names
+_NAMED = 5  # ids listed in a summary
 
 
 class Category(NamedTuple):
@@ -28,7 +28,7 @@ class Category(NamedTuple):
 
 
 class ImageEntry(NamedTuple):
-    """`size` (height, width); None where it is not given."""
+    """`size` (height, width); None if it is not given."""
 
     id: int | str
     file_name: str
@@ -36,7 +36,7 @@ class ImageEntry(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One object that can be used, `box` xyxy in the pixels that the file counts."""
+    """One usable object, `box` xyxy in the pixels of the file's own image size."""
 
     category: str
     box: tuple[float, float, float, float]
@@ -46,52 +46,53 @@ class Entry(NamedTuple):
 
 
 def categories_of(data: Mapping[str, Any], file: str) -> dict[int, Category]:
-    """By id. Raises DataError for entries that are none, and for two of one id."""
-    found: dict[int, Category] = {}
+    """By id. Raises DataError for invalid entries, and for two with the same id or name."""
+    by_id: dict[int, Category] = {}
     for row, entry in enumerate(_list(data, "categories", file)):
         id, name = (entry.get("id"), entry.get("name")) if isinstance(entry, dict) else (None, None)
         if not _whole(id) or not isinstance(name, str) or not 0 < len(name.strip()) <= 200:
             raise DataError(
-                f"{file}: entry {row} of categories has no id or no name", 'such as {"id": 1, "name": "cat"}'
+                f"{file}: entry {row} of categories has no id or no name",
+                'write entries such as {"id": 1, "name": "cat"}',
             )
         name = class_text(name.strip())
-        if id in found or any(c.name == name for c in found.values()):
-            raise DataError(f"{file}: the category {id} ({shown(name)}) is there twice", "give every class one id")
-        found[id] = Category(id, name)
-    return dict(sorted(found.items()))
+        if id in by_id or any(c.name == name for c in by_id.values()):
+            raise DataError(f"{file}: the category {id} ({shown(name)}) occurs twice", "give every class one id")
+        by_id[id] = Category(id, name)
+    return dict(sorted(by_id.items()))
 
 
 def images_of(data: Mapping[str, Any], file: str) -> tuple[dict[int | str, ImageEntry], list[Problem]]:
-    """By id; of two with one id neither can be used, for their annotations could be either's."""
-    found: dict[int | str, ImageEntry] = {}
-    torn: set[int | str] = set()
+    """By id. Two images with the same id cannot be used: an annotation could belong to either."""
+    by_id: dict[int | str, ImageEntry] = {}
+    ambiguous: set[int | str] = set()
     problems: list[Problem] = []
     for row, entry in enumerate(_list(data, "images", file)):
         id, name = (entry.get("id"), entry.get("file_name")) if isinstance(entry, dict) else (None, None)
         if not (_whole(id) or isinstance(id, str)) or not isinstance(name, str) or not name.strip():
             reason = f"bad-image: entry {row} of images has no id or no file_name"
             problems.append(Problem(file, None, reason, "complete the entry, or remove it"))
-        elif id in found or id in torn:
-            for other in [name] + ([found.pop(id).file_name] if id in found else []):
-                reason = f"duplicate-id: several images are {shown(str(id))[:80]}, such as {shown(other[:200])}"
+        elif id in by_id or id in ambiguous:
+            for other in [name] + ([by_id.pop(id).file_name] if id in by_id else []):
+                reason = f"duplicate-id: several images have the id {shown(str(id))[:80]}, such as {shown(other[:200])}"
                 problems.append(Problem(file, None, reason, "give every image an id of its own"))
-            torn.add(id)
+            ambiguous.add(id)
         else:
-            found[id] = ImageEntry(id, name, _size(entry))
-    return found, problems
+            by_id[id] = ImageEntry(id, name, _size(entry))
+    return by_id, problems
 
 
 def annotations_of(
     data: Mapping[str, Any], file: str, images: Mapping[int | str, ImageEntry], categories: Mapping[int, Category]
 ) -> tuple[dict[int | str, list[Entry]], list[Problem]]:
-    """The usable objects of each image, by image id, and a problem for every other."""
-    found: dict[int | str, list[Entry]] = {}
+    """The usable objects of each image, by image id, and a problem for every other object."""
+    by_id: dict[int | str, list[Entry]] = {}
     problems: list[Problem] = []
     seen: dict[int, tuple[Any, ...]] = {}
-    again: list[int] = []
+    reused: list[int] = []
     for row, entry in enumerate(_list(data, "annotations", file)):
         if not isinstance(entry, dict):
-            reason = f"bad-annotation: entry {row} of annotations is no object"
+            reason = f"bad-annotation: entry {row} of annotations is not an object"
             problems.append(Problem(file, None, reason, _REPAIR, DROPPED))
             continue
         id = entry["id"] if _whole(entry.get("id")) else row
@@ -100,34 +101,34 @@ def annotations_of(
         name = "no image" if image is None else shown(image.file_name[:200])
         try:
             if image is None:
-                raise ValueError(f"unknown-image: image_id {_told(image_id)} is not among the images")
-            used = _entry(entry, (file, id), image, categories)
+                raise ValueError(f"unknown-image: image_id {_describe(image_id)} is not among the images")
+            usable = _entry(entry, (file, id), image, categories)
         except ValueError as error:
             problems.append(object_problem((file, id), str(error), _REPAIR, name))
             continue
-        key = (image.id, used.category, used.box)
+        key = (image.id, usable.category, usable.box)
         if id in seen and seen[id] == key:
-            problems.append(object_problem((file, id), "repeated: it is there already", _REPAIR, name))
+            problems.append(object_problem((file, id), "repeated: it occurs already", _REPAIR, name))
             continue
         if id in seen:
-            again.append(id)
+            reused.append(id)
         seen[id] = key
-        found.setdefault(image.id, []).append(used)
-    if again:
-        some = ", ".join(str(id) for id in again[:_NAMED]) + (" …" if len(again) > _NAMED else "")
-        reason = f"duplicate-id: {len(again):,} annotations have the id of another, unlike one: {some}"
+        by_id.setdefault(image.id, []).append(usable)
+    if reused:
+        some = ", ".join(str(id) for id in reused[:_NAMED]) + (" …" if len(reused) > _NAMED else "")
+        reason = f"duplicate-id: {len(reused):,} annotations share their id with a different one: {some}"
         problems.append(Problem(file, None, reason, "give every annotation an id of its own", KEPT))
-    return found, problems
+    return by_id, problems
 
 
 def _entry(
     entry: Mapping[str, Any], where: tuple[str, int], image: ImageEntry, categories: Mapping[int, Category]
 ) -> Entry:
-    """Raises ValueError with a reason where it cannot be used."""
+    """Raises ValueError with the reason if it cannot be used."""
     id = entry.get("category_id")
     category = categories.get(id) if _whole(id) else None
     if category is None:
-        raise ValueError(f"unknown-class: category_id {_told(id)} is not among the categories")
+        raise ValueError(f"unknown-class: category_id {_describe(id)} is not among the categories")
     outline = _outline(entry.get("segmentation"), image)
     box = _box(entry.get("bbox"))
     if box is None:
@@ -141,17 +142,17 @@ def _entry(
 
 
 def _box(bbox: object) -> tuple[float, float, float, float] | None:
-    """[x, y, width, height] → corners; None where nothing is given."""
+    """[x, y, width, height] → corners; None if nothing is given."""
     if bbox is None or bbox == []:
         return None
     if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f"bad-box: bbox is {_told(bbox)}, not [x, y, width, height]")
+        raise ValueError(f"bad-box: bbox is {_describe(bbox)}, not [x, y, width, height]")
     x, y, width, height = (_number(value) for value in bbox)
     return x, y, x + width, y + height
 
 
 def _outline(segmentation: object, image: ImageEntry) -> Outline | None:
-    """None where nothing is given."""
+    """None if nothing is given."""
     if segmentation in (None, [], {}, [[]]):
         return None
     try:
@@ -167,10 +168,10 @@ def _outline(segmentation: object, image: ImageEntry) -> Outline | None:
 def _runs(segmentation: Mapping[str, Any], image: ImageEntry) -> Outline:
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not all(_whole(side) and side > 0 for side in size):
-        raise ValueError(f"run lengths of size {_told(size)}")
+        raise ValueError(f"run lengths of size {_describe(size)}")
     height, width = size
     if height * width > MAX_PIXELS or (image.size is not None and (height, width) != image.size):
-        raise ValueError(f"run lengths of {width} x {height} pixels, which the image has not")
+        raise ValueError(f"run lengths of {width} x {height} pixels, unlike the image")
     if not isinstance(counts, str) and not (isinstance(counts, list) and all(_whole(count) for count in counts)):
         raise ValueError("run lengths that are neither text nor whole numbers")
     outline = runs_of(height, width, counts)
@@ -190,19 +191,19 @@ def _whole(value: object) -> TypeGuard[int]:
 
 
 def _number(value: object) -> float:
-    """NaN for what is no number."""
+    """NaN for anything but a number."""
     if type(value) is float:
         return value
     return float(value) if type(value) is int and abs(value) < 1 << 62 else math.nan
 
 
-def _told(value: object) -> str:
-    """A value of a stranger in few words."""
+def _describe(value: object) -> str:
+    """A value from the file in few characters."""
     return f"a {type(value).__name__}" if isinstance(value, dict | list) else shown(repr(value)[:80])
 
 
 def _list(data: Mapping[str, Any], key: str, file: str) -> Sequence[Any]:
     value = data.get(key)
     if not isinstance(value, list):
-        raise DataError(f"{file}: its {key} are no list", "export the annotations again")
+        raise DataError(f"{file}: {key} is not a list", "export the annotations again")
     return value

@@ -1,4 +1,4 @@
-"""Which annotated layout a folder holds."""
+"""Recognises the annotated layouts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .pixelfolders import read_pixel_folder
 from .voc import is_voc, read_voc
 
 
-def read_annotated(root: Path, found: Walk) -> Source | None:
-    """The data set in `root` where it holds annotations for boxes or masks in a known layout; else None."""
-    if is_voc(found):
-        return read_voc(found)
-    if pages := coco_pages(found):
-        return read_coco(found, pages)
-    return read_pixel_folder(root, found)
+def read_annotated(root: Path, tree: Walk) -> Source | None:
+    """The data set in `root` if it has boxes or masks in a known layout; else None."""
+    if is_voc(tree):
+        return read_voc(tree)
+    if pages := coco_pages(tree):
+        return read_coco(tree, pages)
+    return read_pixel_folder(root, tree)

@@ -1,7 +1,7 @@
-"""A stranger's XML and JSON, read within bounds: every error names file and line.
+"""Untrusted XML and JSON, read within limits: every error names file and line.
 
-XML is expat's, without a document type: no entity is ever declared, so none can expand or reach out. The text is decoded
-before (`encodings`); a declared encoding that this does not cover is refused, not guessed.
+XML is parsed by expat and must not have a document type: no entity can be declared, so none can expand or read a file.
+The text is decoded before (`encodings`); a declared encoding that this does not cover is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}\n]')
 
 
 class Element(NamedTuple):
-    """One element in the order of their ends: its `path` of names from the root, its `text` and the line it begins at.
-    `owner` tells elements of one parent: the number of the parent's start."""
+    """One element, in the order of end tags: its `path` of names from the root, its `text` and the line where it begins.
+    Elements are numbered by their start tags; `owner` is the `number` of the parent."""
 
     path: tuple[str, ...]
     text: str
@@ -41,18 +41,18 @@ def read_xml(path: Path, name: str) -> tuple[list[Element], str]:
     """The elements of a file and a note on its encoding. Raises DataError naming file and line."""
     try:
         if os.stat(path).st_size > XML_BYTES:
-            raise DataError(f"{name} is larger than {XML_BYTES >> 20} MiB", "one XML file an image")
+            raise DataError(f"{name} is larger than {XML_BYTES >> 20} MiB", "use one XML file per image")
     except OSError as error:
         raise DataError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}") from error
     text, note = read_text(path)
     declared = _DECLARED.match(text[:200])
     if declared and declared[1].lower() not in _COVERED:
-        raise DataError(f"{name} line 1: the encoding {shown(declared[1][:40])} is not read", "save it as UTF-8")
-    return _Reading(name).elements(text), note
+        raise DataError(f"{name} line 1: the encoding {shown(declared[1][:40])} is not supported", "save it as UTF-8")
+    return _XmlReader(name).elements(text), note
 
 
-class _Reading:
-    """One file while expat reads it."""
+class _XmlReader:
+    """One file while expat parses it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -74,15 +74,15 @@ class _Reading:
             why = expat.ErrorString(error.code) or "not well-formed"
             raise DataError(f"{self.name} line {error.lineno}: {why}", "export the annotation again") from error
         except UnicodeEncodeError as error:
-            raise self._refused("a character that is none") from error
+            raise self._refusal("an invalid character") from error
         return self.done
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self.count += 1
         if len(self.open) >= XML_DEPTH:
-            raise self._refused(f"more than {XML_DEPTH} elements inside each other")
+            raise self._refusal(f"more than {XML_DEPTH} elements inside each other")
         if self.count > XML_ELEMENTS:
-            raise self._refused(f"more than {XML_ELEMENTS:,} elements")
+            raise self._refusal(f"more than {XML_ELEMENTS:,} elements")
         path = (*self.open[-1][0], name) if self.open else (name,)
         self.open.append((path, self.parser.CurrentLineNumber, self.count, []))
 
@@ -95,9 +95,9 @@ class _Reading:
         self.open[-1][3].append(data)
 
     def _doctype(self, *_: object) -> None:
-        raise self._refused("a document type or entity, which is never read")
+        raise self._refusal("a document type or entity, which is not allowed")
 
-    def _refused(self, why: str) -> DataError:
+    def _refusal(self, why: str) -> DataError:
         line = self.parser.CurrentLineNumber
         return DataError(f"{self.name} line {line}: {why}", "export the annotation again")
 
@@ -109,15 +109,15 @@ def read_json(text: str, name: str) -> Any:
     except json.JSONDecodeError as error:
         raise DataError(f"{name} line {error.lineno}: {error.msg}", "export the annotations again") from error
     except RecursionError as error:
-        raise DataError(f"{name} line {_deepest(text)}: nested too deep", "it is no annotation file") from error
-    except (ValueError, MemoryError) as error:  # a number of more digits than Python converts
+        raise DataError(f"{name} line {_deepest(text)}: nested too deep", "give an annotation file") from error
+    except (ValueError, MemoryError) as error:  # a number with more digits than Python converts
         digits = re.search(r"\d{4000,}", text)
         line = text.count("\n", 0, digits.start()) + 1 if digits else 1
-        raise DataError(f"{name} line {line}: a value that is too large", "it is no annotation file") from error
+        raise DataError(f"{name} line {line}: a value that is too large", "give an annotation file") from error
 
 
 def _deepest(text: str, limit: int = 500) -> int:
-    """The line where brackets first lie `limit` deep."""
+    """The line where brackets are first nested `limit` deep."""
     depth, line = 0, 1
     for token in _TOKEN.finditer(text):
         sign = token[0]

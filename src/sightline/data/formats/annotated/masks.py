@@ -1,7 +1,7 @@
-"""A class for every pixel: images/ beside masks/, a PNG of class indexes (grey or palette) for each image.
+"""A class for every pixel: images/ beside masks/, with a PNG of class indexes (grey or palette) for each image.
 
-classes.txt names them, line number (from 0) = pixel value; an entry named for nothing (unlabelled, void, ignore) and
-the value 255 count nowhere. Masks of 0 and 255, or of 0 and 1, need no list: background and foreground. Splits come from
+classes.txt names the classes, line number (from 0) = pixel value; the value 255 and entries called unlabelled, void or
+ignore are ignored. Masks of 0 and 255, or of 0 and 1, need no list: background and foreground. Splits come from
 train.txt, val.txt and test.txt, or from folders. Layouts: images/x.jpg, images/train/x.jpg, train/images/x.jpg.
 """
 
@@ -20,7 +20,7 @@ from jaxtyping import Int
 from PIL import Image
 
 from sightline.data.audit.audit import pixel_hash
-from sightline.data.audit.cache import Finding, open_cache, save_cache
+from sightline.data.audit.cache import ImageCheck, open_cache, save_cache
 from sightline.data.records.annotations import Annotations, Look, Mask
 from sightline.data.records.records import QUARANTINED, Contents, Files, Problem, Record
 from sightline.data.records.source import Source
@@ -33,15 +33,15 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.storage.text import shown
 from sightline.structures.targets import IGNORE
 
-IGNORED = "ignored"  # the action of a problem that takes pixels out of use, not their image
+IGNORED = "ignored"  # the action of a problem whose pixels are ignored while the image stays in use
 
 
 def read_mask(path: Path) -> Mask:
-    """The class index of every pixel as the file holds it, (h, w). Raises Rejected."""
+    """The class index of every pixel as stored, (h, w). Raises Rejected."""
     data = read_bytes(path, MAX_BYTES)
     container = walk(data)
     if container.format != "PNG":
-        raise Rejected("unsupported-format", f"a mask is a PNG, not {container.format}", shown(str(path)))
+        raise Rejected("unsupported-format", f"a mask must be a PNG, not {container.format}", shown(str(path)))
     if not 0 < container.width * container.height <= MAX_PIXELS:
         raise Rejected("too-many-pixels", f"{container.width} x {container.height} pixels", shown(str(path)))
     check_complete(data, container)
@@ -49,7 +49,7 @@ def read_mask(path: Path) -> Mask:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             image.load()
             values, mode = np.asarray(image), image.mode
-    except Exception as error:  # as the decoder does: no bytes may end a training
+    except Exception as error:  # as in the decoder: no bytes may end a training
         raise Rejected("damaged", f"PNG: {error or type(error).__name__}", shown(str(path))) from error
     if mode == "L" and container.bits < 8:  # Pillow spreads 2 and 4 bits to 0-255
         values = values // (255 // ((1 << container.bits) - 1))
@@ -58,15 +58,15 @@ def read_mask(path: Path) -> Mask:
     if values.ndim != 2 or values.max() > 255:
         kind = "in colour" if values.ndim == 3 else f"of values up to {values.max()}"
         raise Rejected(
-            "unsupported-format", f"a mask {kind}: it is one class index a pixel, 0 to 254", shown(str(path))
+            "unsupported-format", f"a mask {kind} instead of one class index per pixel, 0 to 254", shown(str(path))
         )
     return values.astype(np.uint8)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Masked(Annotations):
-    """`mask` image → mask, relative names below `root`; `table` (256,) value → class index, IGNORE, or -1 where the
+class MaskAnnotations(Annotations):
+    """`mask` image → mask, relative names below `root`; `table` (256,) value → class index, IGNORE, or -1 if the
     list has no such value."""
 
     root: str
@@ -75,7 +75,7 @@ class Masked(Annotations):
     table: Int[np.ndarray, "256"]
     classes: int
 
-    question = "segmentation"
+    knows = "masks"
     unit = "pixels"
 
     def truth(self, record: Record) -> Mask:
@@ -90,69 +90,71 @@ class Masked(Annotations):
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
     ) -> list[Look]:
-        found = self._findings(records, workers, cache_dir)
-        return [self._look(record, size, finding) for record, size, finding in zip(records, sizes, found, strict=True)]
+        checks = self._checks(records, workers, cache_dir)
+        return [self._look(record, size, check) for record, size, check in zip(records, sizes, checks, strict=True)]
 
-    def _findings(self, records: Sequence[Record], workers: int, cache_dir: Path | None) -> list[Finding]:
-        """Size and values of every mask, by threads; of an unchanged file from the audit's cache."""
+    def _checks(self, records: Sequence[Record], workers: int, cache_dir: Path | None) -> list[ImageCheck]:
+        """Size and values of every mask, read by threads; those of unchanged files come from the audit's cache."""
         files = Files(self.root)
         masks = [replace(record, name=self.mask[record.name]) for record in records]
         top = os.path.commonpath([os.path.dirname(m.name) for m in masks]) if masks else ""
         kept = Source("masks", "masks", f"{self.root}/{top or '.'}/*", (), (), files)  # a cache file of its own
         cache = open_cache(cache_dir, kept)
         stamps = [files.stamp(mask) if cache.path else None for mask in masks]
-        found = [cache.get(mask, stamp) for mask, stamp in zip(masks, stamps, strict=True)]
-        todo = [row for row, finding in enumerate(found) if finding is None]
+        checks = [cache.get(mask, stamp) for mask, stamp in zip(masks, stamps, strict=True)]
+        todo = [row for row, check in enumerate(checks) if check is None]
         with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="masks") as pool:
-            for row, finding in zip(todo, pool.map(lambda row: self._facts(masks[row]), todo), strict=True):
-                found[row] = finding
+            for row, check in zip(todo, pool.map(lambda row: self._check(masks[row]), todo), strict=True):
+                checks[row] = check
         if todo:
-            save_cache(cache, masks, stamps, found)
-        return [finding for finding in found if finding is not None]
+            save_cache(cache, masks, stamps, checks)
+        return [check for check in checks if check is not None]
 
-    def _facts(self, mask: Record) -> Finding:
-        """Facts of the file alone; what they mean under a list of classes is judged each time."""
+    def _check(self, mask: Record) -> ImageCheck:
+        """Facts about the file alone, which can be cached; `_look` applies the list of classes, which may change."""
         try:
             values = read_mask(Path(self.root, mask.name))
         except Rejected as rejected:
-            return Finding("", reason=f"bad-mask: {rejected.reason}: {rejected.detail}", fix=rejected.hint)
+            return ImageCheck("", reason=f"bad-mask: {rejected.reason}: {rejected.detail}", fix=rejected.hint)
         counts = np.bincount(values.reshape(-1), minlength=256)  # (h, w) → (hw,)
         notes = tuple(f"{value}:{counts[value]}" for value in np.flatnonzero(counts).tolist())
-        return Finding(pixel_hash(values), values.shape[0], values.shape[1], "", notes)
+        return ImageCheck(pixel_hash(values), values.shape[0], values.shape[1], "", notes)
 
-    def _look(self, record: Record, size: Stored, finding: Finding) -> Look:
+    def _look(self, record: Record, size: Stored, check: ImageCheck) -> Look:
         name = shown(self.mask[record.name])
         amount = np.zeros(self.classes, dtype=np.int64)
 
-        def refused(reason: str, fix: str) -> Look:
+        def refuse(reason: str, fix: str) -> Look:
             return Look("", amount, (Problem(name, None, reason, fix, QUARANTINED, record.id),))
 
-        if not finding.digest:
-            return refused(finding.reason, finding.fix)
-        shape = (finding.height, finding.width)
+        if not check.digest:
+            return refuse(check.reason, check.fix)
+        shape = (check.height, check.width)
         if shape not in (size.size, size.oriented):
-            told, real = f"{shape[1]} x {shape[0]}", f"{size.oriented[1]} x {size.oriented[0]}"
-            return refused(f"size-mismatch: a mask of {told} for an image of {real}", "export the mask again")
+            mask_size, image_size = f"{shape[1]} x {shape[0]}", f"{size.oriented[1]} x {size.oriented[0]}"
+            return refuse(f"size-mismatch: a mask of {mask_size} for an image of {image_size}", "export the mask again")
         counts = np.zeros(256, dtype=np.int64)
-        for note in finding.notes:
+        for note in check.notes:
             value, _, count = note.partition(":")
             counts[int(value)] = int(count)
         listed = (self.table >= 0) & (self.table != IGNORE)
         np.add.at(amount, self.table[listed], counts[listed])
         beyond = (self.table < 0) & (counts > 0)
-        digest = f"{finding.digest}:{'upright' if shape == size.oriented else size.orientation}"
+        digest = f"{check.digest}:{'upright' if shape == size.oriented else size.orientation}"
         if not beyond.any():
             return Look(digest, amount)
         values = ", ".join(str(value) for value in np.flatnonzero(beyond)[:10].tolist())
-        reason = f"unknown-value: {counts[beyond].sum():,} of {counts.sum():,} pixels have values that are no class: {values}"
-        fix = "add the value's name to classes.txt, or correct the mask"
+        reason = (
+            f"unknown-value: {counts[beyond].sum():,} of {counts.sum():,} pixels have values without a class: {values}"
+        )
+        fix = "add the missing classes to classes.txt, or correct the mask"
         if counts[~beyond].sum() == 0:
-            return refused(reason, fix)
+            return refuse(reason, fix)
         return Look(digest, amount, (Problem(name, None, reason, fix, IGNORED, record.id),))
 
 
 def table_of(values: dict[int, int]) -> Int[np.ndarray, "256"]:
-    """Value → class index or IGNORE; -1 for all others, IGNORE for 255 where it is not given."""
+    """Value → class index or IGNORE; -1 for all others. 255 is IGNORE unless `values` says otherwise."""
     table = np.full(256, -1, dtype=np.int64)
     table[255] = IGNORE
     for value, index in values.items():
@@ -161,7 +163,7 @@ def table_of(values: dict[int, int]) -> Int[np.ndarray, "256"]:
 
 
 def plain_values(paths: Sequence[Path]) -> set[int]:
-    """All values in the masks that can be read. Raises Rejected where none can."""
+    """All values in the masks that can be read. Raises Rejected if none can."""
     values: set[int] = set()
     fault: Rejected | None = None
     for path in paths:

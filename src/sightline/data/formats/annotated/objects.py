@@ -1,7 +1,7 @@
-"""Objects as a file gives them, made fit for their image: clipped, freed of what lies outside, turned upright.
+"""Objects from an annotation file, adapted to their image: clipped, dropped if they lie outside, rotated upright.
 
-Done the same way for the audit, which names what is wrong, and for every reading afterwards. What is wrong with a box or
-an outline costs that object; an annotation made for an image of another size costs the image.
+The audit, which reports problems, and every later reading use the same code. A fault in a box or an outline drops that
+object; an annotation for an image of another size takes the image out of use.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from typing import NamedTuple, final
 import numpy as np
 from jaxtyping import Float
 
-from sightline.data.records.annotations import Annotations, Look, Objects, Question
+from sightline.data.records.annotations import Annotations, Knowledge, Look, Objects
 from sightline.data.records.records import QUARANTINED, Contents, Problem, Record
 from sightline.data.records.upright import Stored, stored, upright_boxes
 from sightline.errors import DataError
 from sightline.storage.text import shown
 
-DROPPED = "dropped"  # the action of a problem that takes one object out of use, not its image
+DROPPED = "dropped"  # the action of a problem whose object is dropped while the image stays in use
 CLIPPED = "clipped"
-GRAZING = 1.0  # a box may leave its image by so many pixels and be clipped without a row of its own
+GRAZING = 1.0  # a box up to so many pixels outside its image is clipped without a problem of its own
 
 
-class Drawn(NamedTuple):
-    """The objects of one image as its file counts pixels, and the (height, width) that the file says the image has; None
-    where it does not say."""
+class AnnotatedImage(NamedTuple):
+    """The objects of one image in the pixels of the annotation file, and the image's (height, width) according to that file;
+    None if it does not say."""
 
     objects: Objects
     size: tuple[int, int] | None
 
 
-class Settled(NamedTuple):
-    """What remains once the image's size is known; None where the annotation is of another image."""
+class ImageObjects(NamedTuple):
+    """The objects in the pixels of their image; None if the annotation is for an image of another size. `grazing` counts
+    the boxes clipped by up to `GRAZING` pixels."""
 
     objects: Objects | None
     problems: tuple[Problem, ...] = ()
@@ -44,18 +45,18 @@ class Settled(NamedTuple):
 
 @final
 @dataclass(frozen=True, eq=False)
-class DrawnObjects(Annotations):
-    """`drawn[id]` for each record; `question` is "instances" where every object has an outline."""
+class ObjectAnnotations(Annotations):
+    """`images[id]` for each record; `knows` is "outlines" if every object has one."""
 
-    question: Question
+    knows: Knowledge
     contents: Contents
-    drawn: Sequence[Drawn]
+    images: Sequence[AnnotatedImage]
     classes: int
 
     unit = "objects"
 
     def truth(self, record: Record) -> Objects:
-        objects = settle(self.drawn[record.id], stored(self.contents.load(record)), record).objects
+        objects = clip_and_orient(self.images[record.id], stored(self.contents.load(record)), record).objects
         if objects is None:
             raise DataError(f"{shown(record.name)} has changed since the audit", "start again")
         return objects
@@ -66,35 +67,40 @@ class DrawnObjects(Annotations):
         return [self._look(record, size) for record, size in zip(records, sizes, strict=True)]
 
     def _look(self, record: Record, size: Stored) -> Look:
-        objects, problems, grazing = settle(self.drawn[record.id], size, record)
+        objects, problems, grazing = clip_and_orient(self.images[record.id], size, record)
         if objects is None:
             return Look("", np.zeros(self.classes, dtype=np.int64), problems)
         amount = np.bincount(objects.label[~objects.ignore], minlength=self.classes)
         return Look(objects.digest(), amount, problems, grazing)
 
 
-def settle(drawn: Drawn, size: Stored, record: Record) -> Settled:
-    """The objects in the oriented pixels of the image that lies in its file as `size` says."""
-    objects, told, name = drawn.objects, drawn.size, shown(record.name)
-    if told is None or told == size.oriented:
+def clip_and_orient(annotated: AnnotatedImage, size: Stored, record: Record) -> ImageObjects:
+    """The objects in the upright pixels of an image that is stored as `size` says.
+
+    An image is stored 100 high and 200 wide with orientation 6, so upright it is 200 high and 100 wide. A file that states
+    height 200 and width 100 counts upright pixels: boxes stay. One that states 100 and 200 counts stored pixels: boxes are
+    rotated.
+    """
+    objects, size_stated, name = annotated.objects, annotated.size, shown(record.name)
+    if size_stated is None or size_stated == size.oriented:
         orientation, (height, width) = 1, size.oriented
-    elif told == size.size:
+    elif size_stated == size.size:
         orientation, (height, width) = size.orientation, size.size
     else:
         reason = (
-            f"size-mismatch: annotated as {told[1]} x {told[0]} pixels, the image has "
+            f"size-mismatch: annotated as {size_stated[1]} x {size_stated[0]} pixels, the image has "
             f"{size.oriented[1]} x {size.oriented[0]}"
         )
-        fix = "annotate this very image, or scale the annotation with it"
-        return Settled(None, (Problem(name, None, reason, fix, QUARANTINED, record.id),))
+        fix = "annotate this image, or rescale its annotation"
+        return ImageObjects(None, (Problem(name, None, reason, fix, QUARANTINED, record.id),))
     boxes = np.clip(objects.boxes, 0, np.array([width, height, width, height], dtype=np.float64))
     over = np.abs(boxes - objects.boxes).max(axis=1, initial=0)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     problems = []
     for row in np.flatnonzero((over > GRAZING) | ~keep).tolist():
-        text = f"of the box {_box(objects.boxes[row])} the image of {width} x {height} holds"
         code, action = ("out-of-frame", CLIPPED) if keep[row] else ("outside", DROPPED)
-        reason = f"{code}: {text} {'a part' if keep[row] else 'nothing'}"
+        where = "partly outside" if keep[row] else "outside"
+        reason = f"{code}: the box {_box(objects.boxes[row])} lies {where} the image of {width} x {height}"
         problems.append(object_problem(objects.where[row], reason, "correct the box", name, action, record.id))
     for row, outline in enumerate(objects.outline):
         if keep[row] and (fault := outline.fault(height, width)):
@@ -102,12 +108,12 @@ def settle(drawn: Drawn, size: Stored, record: Record) -> Settled:
             reason, fix = f"bad-outline: {fault}", "export the outlines again"
             problems.append(object_problem(objects.where[row], reason, fix, name, DROPPED, record.id))
     turned = upright_boxes(boxes, height, width, orientation)
-    settled = replace(objects, boxes=turned, orientation=orientation).take(keep)
-    return Settled(settled, tuple(problems), int((keep & (over > 0) & (over <= GRAZING)).sum()))
+    upright = replace(objects, boxes=turned, orientation=orientation).take(keep)
+    return ImageObjects(upright, tuple(problems), int((keep & (over > 0) & (over <= GRAZING)).sum()))
 
 
 def box_fault(box: Sequence[float]) -> str:
-    """What is wrong with an xyxy box whatever its image; "" where nothing is."""
+    """What is wrong with an xyxy box, whatever its image; "" if nothing."""
     left, top, right, bottom = box
     if not all(map(math.isfinite, box)):
         return f"not-a-number: the box {_box(box)}"
@@ -121,7 +127,7 @@ def box_fault(box: Sequence[float]) -> str:
 def object_problem(
     where: tuple[str, int], reason: str, fix: str, image: str, action: str = DROPPED, id: int | None = None
 ) -> Problem:
-    """A problem with one object of `image`: in a JSON file by the annotation's id, else by line."""
+    """A problem with one object of `image`, located by the id of the annotation in a JSON file, else by line."""
     file, place = where
     if not file.lower().endswith(".json"):
         return Problem(file, place, reason, fix, action, id)
@@ -129,14 +135,14 @@ def object_problem(
     return Problem(file, None, f"{code}: annotation {place} of {image}: {text}", fix, action, id)
 
 
-def gathered(
+def objects_from_lists(
     boxes: Sequence[Sequence[float]],
     label: Sequence[int],
     ignore: Sequence[bool],
     where: Sequence[tuple[str, int]],
 ) -> Objects:
     """Objects from plain lists, boxes only."""
-    corners = np.array(boxes, dtype=np.float64).reshape(-1, 4)  # (n, 4), also for none
+    corners = np.array(boxes, dtype=np.float64).reshape(-1, 4)  # (n, 4), also for n = 0
     return Objects(corners, np.array(label, dtype=np.int64), np.array(ignore, dtype=bool), tuple(where))
 
 

@@ -1,4 +1,4 @@
-"""Finds images/ and masks/ in a folder, pairs them, and reads the list of classes. See `masks` for the layouts."""
+"""Pairs the images and masks in a folder and reads the list of classes. See `masks` for the layouts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from sightline.data.files.encodings import read_text
-from sightline.data.files.lists import Listed, lists_among, read_lists
+from sightline.data.files.lists import SplitLists, lists_among, read_lists
 from sightline.data.files.walking import Walk
 from sightline.data.records.names import IMAGE_SUFFIXES, class_text, class_texts, split_named, suffix
 from sightline.data.records.records import Files, Problem, Record
@@ -21,13 +21,13 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.storage.text import shown
 from sightline.structures.targets import IGNORE
 
-from .masks import Masked, plain_values, table_of
+from .masks import MaskAnnotations, plain_values, table_of
 
 PICTURES = {"images", "jpegimages", "img", "imgs"}
 MASKS = {"masks", "mask"}
 NAMELESS = {"unlabelled", "unlabeled", "void", "ignore", "ignored", "background-ignored"}
 LISTED = "classes.txt"
-_TRIED = 64  # masks that are looked into where no list names their values
+_TRIED = 64  # masks that are read first if no list names their values
 
 
 class _Classes(NamedTuple):
@@ -36,50 +36,50 @@ class _Classes(NamedTuple):
     note: str
 
 
-def read_pixel_folder(root: Path, found: Walk) -> Source | None:
-    """The data set of images and masks in `root`; None where it is none. Raises DataError where the list of classes is
-    missing or cannot be read."""
-    masks = {_key(name, MASKS): name for name in found.files if suffix(name) == ".png" and _key(name, MASKS)}
-    images = [name for name in found.files if suffix(name) in IMAGE_SUFFIXES and _key(name, PICTURES)]
+def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
+    """The data set of images and masks in `root`; None if there is none. Raises DataError if the list of classes is needed
+    and missing, or cannot be read."""
+    masks = {_key(name, MASKS): name for name in tree.files if suffix(name) == ".png" and _key(name, MASKS)}
+    images = [name for name in tree.files if suffix(name) in IMAGE_SUFFIXES and _key(name, PICTURES)]
     if not masks or not images:
         return None
-    classes = _classes(root, found.files, sorted(masks.values()))
-    lists = lists_among(found.files, "")
-    listed = read_lists(found.root, lists, images, found.lost) if lists else _by_folder(images)
-    problems = [*found.refused, *listed.problems]
+    classes = _classes(root, tree.files, sorted(masks.values()))
+    lists = lists_among(tree.files, "")
+    split_lists = read_lists(tree.root, lists, images, tree.lost) if lists else _by_folder(images)
+    problems = [*tree.refused, *split_lists.problems]
     records: list[Record] = []
     paired: dict[str, str] = {}
-    for name in sorted(listed.split):
+    for name in sorted(split_lists.split):
         mask = masks.get(_key(name, PICTURES))
         if mask is None:
             fix = "draw its mask, or remove the image"
-            problems.append(Problem(shown(name), None, "no-mask: no PNG of the same name in the masks' folder", fix))
+            problems.append(Problem(shown(name), None, "no-mask: no PNG of the same name in the folder of masks", fix))
             continue
-        records.append(Record(len(records), name, None, listed.split[name] or None))
+        records.append(Record(len(records), name, None, split_lists.split[name] or None))
         paired[name] = mask
-    contents = Files(found.root)
-    notes = [classes.note, *listed.notes]
-    if unlisted := len(set(images) - set(listed.split) - listed.torn):
-        notes.append(f"images that no list names, not used: {unlisted:,}")
+    contents = Files(tree.root)
+    notes = [classes.note, *split_lists.notes]
+    if unlisted := len(set(images) - set(split_lists.split) - split_lists.contested):
+        notes.append(f"images in no list, not used: {unlisted:,}")
     if spare := len(set(masks) - {_key(name, PICTURES) for name in images}):
         notes.append(f"masks without an image: {spare:,}")
     return Source(
-        name=os.path.basename(found.root) or "data",
+        name=os.path.basename(tree.root) or "data",
         kind="masks",
-        root=found.root,
+        root=tree.root,
         records=tuple(records),
         classes=classes.names,
         contents=contents,
-        given_splits=listed.given,
+        given_splits=split_lists.named_splits,
         notes=tuple(notes),
         problems=tuple(problems),
-        annotations=Masked(found.root, contents, paired, classes.table, len(classes.names)),
+        annotations=MaskAnnotations(tree.root, contents, paired, classes.table, len(classes.names)),
     )
 
 
 def _key(name: str, folders: set[str]) -> str:
-    """The path with its images' or masks' folder and its suffix taken out: what an image and its mask share. "" where no
-    such folder is at its top or in a split's."""
+    """The path without the images/ or masks/ folder and without its suffix, which an image and its mask share: "train/7" for
+    "train/images/7.jpg" and "masks/train/7.png". "" if there is no such folder at the top or in the folder of a split."""
     parts = os.path.splitext(name)[0].split("/")
     place = next((i for i, part in enumerate(parts[:-1]) if part.casefold() in folders), None)
     if place is None or not all(split_named(part) for part in parts[:place]):
@@ -87,30 +87,30 @@ def _key(name: str, folders: set[str]) -> str:
     return "/".join([*parts[:place], *parts[place + 1 :]])
 
 
-def _by_folder(images: list[str]) -> Listed:
-    """images/train/x.jpg or train/images/x.jpg; "" for images in no split's folder."""
+def _by_folder(images: list[str]) -> SplitLists:
+    """The splits of images/train/x.jpg or train/images/x.jpg; "" for images in no split's folder."""
     split = {}
     for name in images:
         words = (split_named(part) for part in name.split("/")[:-1])
         split[name] = next((word for word in words if word), "")
-    return Listed(split, frozenset(), (), (), frozenset(split.values()) - {""})
+    return SplitLists(split, frozenset(), (), (), frozenset(split.values()) - {""})
 
 
 def _classes(root: Path, files: list[str], masks: list[str]) -> _Classes:
     if LISTED in files:
         return _listed_classes(root / LISTED)
-    spread = {i * len(masks) // _TRIED for i in range(_TRIED)}  # all of them where they are fewer
+    spread = {i * len(masks) // _TRIED for i in range(_TRIED)}  # all of them if there are fewer
     rest = (Path(root, name) for i, name in enumerate(masks) if i not in spread)
     try:
         values = plain_values([Path(root, masks[i]) for i in sorted(spread)])
-        while values == {0} and (another := next(rest, None)):  # what is marked may be rare
+        while values == {0} and (another := next(rest, None)):  # the foreground may be rare
             with suppress(Rejected):
                 values |= plain_values([another])
     except Rejected as rejected:
         text = f"{shown(str(root))} holds annotations for boxes or masks that cannot be read: {rejected.message}"
         raise DataError(text, rejected.hint) from rejected
     if values == {0}:
-        raise DataError(f"the masks of {shown(str(root))} hold nothing but 0", "mark the foreground by 1 or by 255")
+        raise DataError(f"the masks of {shown(str(root))} hold nothing but 0", "mark the foreground with 1 or 255")
     for foreground in (1, 255):
         if values <= {0, foreground}:
             note = f"masks: no {LISTED}, and only 0 and {foreground} in them: background and foreground"
@@ -118,17 +118,17 @@ def _classes(root: Path, files: list[str], masks: list[str]) -> _Classes:
     some = ", ".join(str(value) for value in sorted(values)[:10]) + (" …" if len(values) > 10 else "")
     raise DataError(
         f"{shown(str(root))} has no {LISTED}, and its masks hold {some}",
-        f"write {LISTED}: a class a line, the line's number, from 0, being the pixel's value",
+        f"write {LISTED} with one class per line: the line number, from 0, is the pixel value",
     )
 
 
 def _listed_classes(path: Path) -> _Classes:
-    """Names by line. A nameless entry counts nowhere; blank lines only at the end."""
+    """Names by line. Pixels of a nameless entry are ignored; blank lines may only be at the end."""
     text, note = read_text(path)
     lines = text.rstrip().splitlines()
     if not text.strip() or len(lines) > 255:
         raise DataError(
-            f"{LISTED} names {len(lines) if text.strip() else 0} classes", "1 to 255 of them, a name a line"
+            f"{LISTED} names {len(lines) if text.strip() else 0} classes", "write 1 to 255 names, one per line"
         )
     names: list[str] = []
     nameless: list[str] = []
@@ -136,7 +136,7 @@ def _listed_classes(path: Path) -> _Classes:
     for value, line in enumerate(lines):
         word = line.strip()
         if not word:
-            raise DataError(f"{LISTED} line {value + 1} is empty", "the line's number is the pixel's value: name it")
+            raise DataError(f"{LISTED} line {value + 1} is empty", "name the class: the line number is the pixel value")
         if word.casefold().replace("_", "-").replace(" ", "-") in NAMELESS:
             table[value] = IGNORE
             nameless.append(f"{value} ({shown(word)})")
@@ -147,6 +147,8 @@ def _listed_classes(path: Path) -> _Classes:
         names.append(word)
     class_texts(names)
     if not names:
-        raise DataError(f"{LISTED} names no class", "a name a line")
-    said = f"masks: {LISTED} names {len(lines)} values; ignored: {', '.join([*nameless, '255'])}"
-    return _Classes(tuple(class_text(name) for name in names), table_of(table), f"{said}; {note}" if note else said)
+        raise DataError(f"{LISTED} names no class", "write one name per line")
+    summary = f"masks: {LISTED} names {len(lines)} values; ignored: {', '.join([*nameless, '255'])}"
+    return _Classes(
+        tuple(class_text(name) for name in names), table_of(table), f"{summary}; {note}" if note else summary
+    )

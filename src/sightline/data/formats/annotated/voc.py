@@ -1,10 +1,10 @@
-"""Boxes as Pascal VOC has them (Everingham et al. 2010): JPEGImages/, one XML file an image in Annotations/, and lists of
-names in ImageSets/Main/.
+"""Boxes in Pascal VOC's layout (Everingham et al. 2010): JPEGImages/, one XML file per image in Annotations/, and lists
+of names in ImageSets/Main/.
 
 VOC counts pixels from 1 and its xmax, ymax are the last pixels inside: as half-open edges a box is (xmin - 1, ymin - 1,
-xmax, ymax); corners that coincide are a slip, not an object one pixel wide. An image and its XML share their name without
-suffix; what the XML says of file and folder is often stale and not used. Difficult objects are neither objects to find
-nor background.
+xmax, ymax); corners that coincide are a mistake, not an object one pixel wide. An image and its XML file share their name
+without suffix; the file and folder stated in the XML are often stale and not used. Difficult objects are neither
+objects to find nor background.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from sightline.data.files.lists import Listed, lists_among, read_lists
+from sightline.data.files.lists import SplitLists, lists_among, read_lists
 from sightline.data.files.walking import Walk
 from sightline.data.records.names import IMAGE_SUFFIXES, class_text, class_texts, suffix
 from sightline.data.records.records import Files, Problem, Record
@@ -24,7 +24,7 @@ from sightline.errors import DataError
 from sightline.storage.text import shown
 
 from .markup import Element, read_xml
-from .objects import Drawn, DrawnObjects, box_fault, gathered, object_problem
+from .objects import AnnotatedImage, ObjectAnnotations, box_fault, object_problem, objects_from_lists
 
 PICTURES, XML, LISTS = "JPEGImages", "Annotations", "ImageSets/Main"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -32,7 +32,7 @@ _REPAIR = "correct the object, or remove it"
 
 
 class _Object(NamedTuple):
-    """One object that can be used, as its file gives it."""
+    """One usable object, as in its file."""
 
     name: str
     box: tuple[float, float, float, float]
@@ -41,7 +41,7 @@ class _Object(NamedTuple):
 
 
 class _Page(NamedTuple):
-    """What one XML file says; `zero` counts coordinates of 0, which a count from 1 does not have."""
+    """The content of one XML file; `zero` counts coordinates of 0, which cannot occur when pixels count from 1."""
 
     size: tuple[int, int] | None
     objects: tuple[_Object, ...]
@@ -50,69 +50,69 @@ class _Page(NamedTuple):
     zero: int
 
 
-def is_voc(found: Walk) -> bool:
-    """Whether the folder is laid out as VOC's."""
-    tops = {name.split("/", 1)[0] for name in found.files if "/" in name}
-    return {PICTURES, XML} <= tops and any(_is_xml(name) for name in found.files)
+def is_voc(tree: Walk) -> bool:
+    """Whether the folder has VOC's layout."""
+    tops = {name.split("/", 1)[0] for name in tree.files if "/" in name}
+    return {PICTURES, XML} <= tops and any(_is_xml(name) for name in tree.files)
 
 
-def read_voc(found: Walk) -> Source:
-    """The data set. An XML file that cannot be read costs its image, by file and line."""
-    images = [n for n in found.files if n.startswith(f"{PICTURES}/") and suffix(n) in IMAGE_SUFFIXES]
-    pages = {_stem(name, XML): name for name in found.files if _is_xml(name)}
-    lists = lists_among(found.files, LISTS)
-    everything = Listed(dict.fromkeys(images, ""), frozenset(), (), ())
-    listed = read_lists(found.root, lists, images, found.lost) if lists else everything
-    problems = [*found.refused, *listed.problems]
+def read_voc(tree: Walk) -> Source:
+    """The data set. An image whose XML file cannot be read is quarantined, with file and line."""
+    images = [n for n in tree.files if n.startswith(f"{PICTURES}/") and suffix(n) in IMAGE_SUFFIXES]
+    pages = {_stem(name, XML): name for name in tree.files if _is_xml(name)}
+    lists = lists_among(tree.files, LISTS)
+    everything = SplitLists(dict.fromkeys(images, ""), frozenset(), (), ())
+    split_lists = read_lists(tree.root, lists, images, tree.lost) if lists else everything
+    problems = [*tree.refused, *split_lists.problems]
     kept: list[tuple[str, _Page]] = []
-    for name in sorted(listed.split):
+    for name in sorted(split_lists.split):
         page = pages.get(_stem(name, PICTURES))
         if page is None:
-            reason = f"no-annotation: {XML}/{shown(_stem(name, PICTURES))}.xml is not there"
-            fix = "annotate the image (an XML without objects where it shows none), or remove it"
+            reason = f"no-annotation: {XML}/{shown(_stem(name, PICTURES))}.xml does not exist"
+            fix = "annotate the image (with an XML file without objects if it shows none), or remove it"
             problems.append(Problem(shown(name), None, reason, fix))
             continue
         try:
-            kept.append((name, _read(Path(found.root, page), shown(page), shown(name))))
+            kept.append((name, _read(Path(tree.root, page), shown(page), shown(name))))
         except DataError as error:
-            problems.append(_unread(error, shown(page)))
-    notes = [*_said([page for _, page in kept]), *listed.notes]
-    if unlisted := len(set(images) - set(listed.split) - listed.torn):
-        notes.append(f"images that no list names, not used: {unlisted:,}")
-    if any(name.startswith("SegmentationClass/") for name in found.files):
-        notes.append("SegmentationClass/ is not used: the question here is boxes")
+            problems.append(_unreadable(error, shown(page)))
+    notes = [*_notes([page for _, page in kept]), *split_lists.notes]
+    if unlisted := len(set(images) - set(split_lists.split) - split_lists.contested):
+        notes.append(f"images in no list, not used: {unlisted:,}")
+    if any(name.startswith("SegmentationClass/") for name in tree.files):
+        notes.append("SegmentationClass/ is not used: this layout is read for its boxes")
     if spare := len(set(pages) - {_stem(name, PICTURES) for name in images}):
         notes.append(f"XML files without an image: {spare:,}")
     problems += [problem for _, page in kept for problem in page.problems]
-    return _source(found, kept, listed, notes, problems)
+    return _source(tree, kept, split_lists, notes, problems)
 
 
 def _source(
-    found: Walk, kept: list[tuple[str, _Page]], listed: Listed, notes: list[str], problems: list[Problem]
+    tree: Walk, kept: list[tuple[str, _Page]], split_lists: SplitLists, notes: list[str], problems: list[Problem]
 ) -> Source:
     texts = class_texts(o.name for _, page in kept for o in page.objects)
     classes = tuple(sorted(set(texts.values())))
     place = {name: index for index, name in enumerate(classes)}
-    drawn = []
+    annotated = []
     for _, page in kept:
-        objects = gathered(
+        objects = objects_from_lists(
             [o.box for o in page.objects],
             [place[texts[o.name]] for o in page.objects],
             [o.difficult for o in page.objects],
             [o.where for o in page.objects],
         )
-        drawn.append(Drawn(objects, page.size))
-    contents = Files(found.root)
-    records = tuple(Record(row, name, None, listed.split[name] or None) for row, (name, _) in enumerate(kept))
-    annotations = DrawnObjects("detection", contents, drawn, len(classes))
+        annotated.append(AnnotatedImage(objects, page.size))
+    contents = Files(tree.root)
+    records = tuple(Record(row, name, None, split_lists.split[name] or None) for row, (name, _) in enumerate(kept))
+    annotations = ObjectAnnotations("boxes", contents, annotated, len(classes))
     return Source(
-        name=os.path.basename(found.root) or "data",
+        name=os.path.basename(tree.root) or "data",
         kind="voc",
-        root=found.root,
+        root=tree.root,
         records=records,
         classes=classes,
         contents=contents,
-        given_splits=listed.given,
+        given_splits=split_lists.named_splits,
         notes=tuple(notes),
         problems=tuple(problems),
         annotations=annotations,
@@ -120,10 +120,10 @@ def _source(
 
 
 def _read(path: Path, file: str, image: str) -> _Page:
-    """One XML file. Raises DataError where it is none, or no annotation."""
+    """One XML file. Raises DataError if it is not XML or not an annotation."""
     elements, note = read_xml(path, file)
     if not elements or elements[-1].path != ("annotation",):
-        raise DataError(f"{file} line 1: its root is not <annotation>", "export the annotation again")
+        raise DataError(f"{file} line 1: the root is not <annotation>", "export the annotation again")
     children: defaultdict[int, dict[str, Element]] = defaultdict(dict)
     for element in elements:
         children[element.owner].setdefault(element.path[-1], element)
@@ -143,15 +143,15 @@ def _read(path: Path, file: str, image: str) -> _Page:
 
 
 def _object(parts: dict[str, Element], corners: dict[str, Element], where: tuple[str, int]) -> _Object:
-    """Raises ValueError with a reason where it cannot be used."""
+    """Raises ValueError with the reason if it cannot be used."""
     name = class_text(parts["name"].text.strip()) if "name" in parts else ""
     if not name:
         raise ValueError("no-class: the object has no name")
     if len(name) > 200:
         raise ValueError(f"no-class: a name of {len(name)} characters")
-    lacking = [corner for corner in _CORNERS if corner not in corners]
-    if lacking:
-        raise ValueError(f"no-box: the object has no {', '.join(lacking)}")
+    missing = [corner for corner in _CORNERS if corner not in corners]
+    if missing:
+        raise ValueError(f"no-box: the object has no {', '.join(missing)}")
     left, top, right, bottom = (_number(corners[corner].text) for corner in _CORNERS)
     if fault := box_fault((left, top, right, bottom)):
         raise ValueError(fault)
@@ -161,7 +161,7 @@ def _object(parts: dict[str, Element], corners: dict[str, Element], where: tuple
 
 
 def _number(text: str) -> float:
-    """NaN for what is no number."""
+    """NaN for anything but a number."""
     try:
         return float(text) if len(text) < 40 else math.nan
     except ValueError:
@@ -169,7 +169,7 @@ def _number(text: str) -> float:
 
 
 def _size(parts: dict[str, Element]) -> tuple[int, int] | None:
-    """(height, width); None where they are not given, or 0 as some tools write."""
+    """(height, width); None if they are not given, or 0 as some tools write."""
     if "height" not in parts or "width" not in parts:
         return None
     height, width = (_number(parts[side].text) for side in ("height", "width"))
@@ -178,8 +178,8 @@ def _size(parts: dict[str, Element]) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _unread(error: DataError, file: str) -> Problem:
-    """The image of an XML file that cannot be read is out of use."""
+def _unreadable(error: DataError, file: str) -> Problem:
+    """The problem of an image whose XML file cannot be read."""
     head, _, why = error.message.partition(": ")
     words = head.split()
     line = int(words[-1]) if len(words) > 1 and words[-2] == "line" and words[-1].isdigit() else None
@@ -188,16 +188,16 @@ def _unread(error: DataError, file: str) -> Problem:
     )
 
 
-def _said(pages: list[_Page]) -> list[str]:
+def _notes(pages: list[_Page]) -> list[str]:
     total = sum(len(page.objects) for page in pages)
     notes = [
-        f"boxes: {total:,}; VOC counts pixels from 1, the last one included: (xmin - 1, ymin - 1, xmax, ymax) are the edges"
+        f"boxes: {total:,}; VOC counts pixels from 1 and includes the last: the edges are (xmin - 1, ymin - 1, xmax, ymax)"
     ]
     if difficult := sum(o.difficult for page in pages for o in page.objects):
         notes.append(f"boxes marked difficult, ignored: {difficult:,}")
     if zero := sum(page.zero for page in pages):
         notes.append(
-            f"boxes' xmin or ymin of 0: {zero:,}; VOC counts from 1, so some of these were made from 0: clipped"
+            f"xmin or ymin of 0, clipped: {zero:,}; VOC counts from 1, so a tool that counts from 0 has made some boxes"
         )
     if empty := sum(not page.objects for page in pages):
         notes.append(f"images without objects: {empty:,}")
