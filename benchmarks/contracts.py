@@ -89,7 +89,7 @@ def main() -> None:
     if not asked.compiled:
         record(contract=contract(results().get("contract", {}) if asked.rest else {}))
     done = results().get(asked.backend, {}) if asked.rest else {}
-    for name in sorted(MODELS.matching(heading="classification"), key=layers):
+    for name in sorted(MODELS.matching(heading="class scores"), key=layers):
         if fnmatchcase(name, asked.only) and name not in done:
             line = compiled(name, asked.backend)
             print(json.dumps(line), flush=True)

@@ -61,7 +61,7 @@ def another_image(data: Dataset, split: str) -> dict[str, float]:
 
 def _lot(data: Dataset, train: np.ndarray, tested: np.ndarray, lot: int) -> DetectionRows:
     draw, parts = np.random.default_rng(lot), []
-    masks = data.question == "instances"
+    masks = data.knows == "outlines"
     for i in tested.tolist():
         truth, other = data.truth(i), data.truth(int(draw.choice(train)))
         assert isinstance(truth, Objects) and isinstance(other, Objects)
@@ -92,7 +92,7 @@ def main() -> None:
         said = json.loads(done.stdout.splitlines()[-1])
     data = build_dataset(str(where))
     split = "test" if said["test"] else "val"
-    nothing = commonest_class(data, split) if data.question == "segmentation" else another_image(data, split)
+    nothing = commonest_class(data, split) if data.knows == "masks" else another_image(data, split)
     result = {
         "command": " ".join([f"sightline train {name}/", *keys]),
         "machine": described(),

@@ -184,7 +184,7 @@ def main() -> None:
         torch.set_num_threads(1)
         start = time.perf_counter()
         networks = []
-        for name in MODELS.matching(heading="classification"):
+        for name in MODELS.matching(heading="class scores"):
             networks.append(measured(name))
             print(json.dumps(networks[-1]), flush=True)
         networks.sort(key=lambda row: row["family"])

@@ -1,4 +1,4 @@
-"""Write the README's table of measured figures from results/: a number in the docs comes from a recorded run."""
+"""Write the table of docs/benchmarks.md from results/: a number in the docs comes from a recorded run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _processor(machine: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    path = ROOT / "README.md"
+    path = ROOT / "docs" / "benchmarks.md"
     before, rest = path.read_text().split("<!-- results -->")
     _, after = rest.split("<!-- /results -->")
     path.write_text(f"{before}<!-- results -->\n{table()}\n<!-- /results -->{after}")

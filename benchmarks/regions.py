@@ -81,7 +81,7 @@ def networks(rounds: int) -> dict[str, dict[str, float]]:
     boxes = torch.cat([corner, corner + 40 + corner.flip(0) / 4], 1)
     label, sample = torch.arange(16) % 90, torch.arange(16) // 8
     side = torch.full((2, 2), SIDE)
-    batch = Batch(image, side, torch.eye(3).repeat(2, 1, 1), side, torch.arange(2), torch.arange(2),
+    batch = Batch.of_images(image, side, torch.eye(3).repeat(2, 1, 1), side, torch.arange(2), torch.arange(2),
                   Boxes(boxes, label, sample))  # fmt: skip
     told = [{"boxes": boxes[sample == i], "labels": label[sample == i] + 1} for i in range(2)]
     floats = list((image / 255).unbind())

@@ -15,13 +15,13 @@ from sightline.data import splits
 from sightline.engine import devices, optimizers
 from sightline.preprocessing import decoder
 from sightline.recipes import defaults
-from sightline.recipes.defaults import Facts, complete
-from sightline.recipes.reading import all_keys, make_recipe
-from sightline.recipes.recipe import TASKS, Recipe
+from sightline.recipes.defaults import Traits
+from sightline.recipes.reading import all_keys, make_draft
+from sightline.recipes.recipe import TASKS, Draft
+from tests.complete_recipes import DIGITS, KNOWN, completed
 
 PAGE = Path(__file__).parents[2] / "docs" / "defaults.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-FACTS = Facts(n=100, height=8, width=8, grey=True, one_aspect=True, classes=2)
 CONSTANTS = [
     (defaults, "SMALL_SIDE"), (defaults, "SMALL_INPUT"), (defaults, "SMALL_PATCHES"), (defaults, "HEAVY"),
     (defaults, "MEDIUM_SIDE"), (defaults, "LARGE_INPUT"), (splits, "CARVED"),
@@ -42,11 +42,11 @@ def table(first: str, last: str) -> list[list[str]]:
     return rows
 
 
-def flat(recipe: Recipe) -> dict[str, Any]:
+def flat(recipe: Draft) -> dict[str, Any]:
     """Dotted key → value; of the task's keys also those of other tasks than the recipe's, with their defaults."""
     whole = recipe.model_dump(mode="json")
-    others = [section(kind=kind).model_dump(mode="json") for kind, section in TASKS.items()]  # type: ignore[call-arg]
-    whole["task"] = {k: v for section in reversed(others) for k, v in section.items()} | whole["task"]
+    others = [TASKS[kind](kind=kind).model_dump(mode="json") for kind in KNOWN]
+    whole["task"] = {k: v for section in reversed(others) for k, v in section.items()} | (whole["task"] or {})
     return {k: whole[k] if "." not in k else whole[k.split(".")[0]][k.split(".")[1]] for k in all_keys()}
 
 
@@ -57,13 +57,13 @@ def code(value: Any) -> str:
 
 def test_every_key_with_its_default() -> None:
     printed = {key.strip("`"): default for key, default, _ in table("key", "meaning")}
-    assert printed == {key: code(value) for key, value in flat(Recipe()).items()}
+    assert printed == {key: code(value) for key, value in flat(Draft()).items()}
 
 
 def test_what_a_rule_fills_is_said() -> None:
     """The keys marked "by rule", and those of the table of rules, are those that `complete` fills."""
-    empty = flat(Recipe())
-    full = flat(complete(Recipe(), FACTS))
+    empty = flat(Draft())
+    full = flat(completed(Draft(), DIGITS))
     filled = {key for key in empty if empty[key] is None and full[key] is not None}
     assert {key.strip("`") for key, _, meaning in table("key", "meaning") if meaning.startswith("by rule")} == filled
     assert {name for keys, _ in table("key", "rule") for name in re.findall(r"`(.+?)`", keys)} == filled
@@ -73,8 +73,8 @@ def test_what_a_rule_fills_is_said() -> None:
 def test_an_example_is_what_the_rules_give(row: list[str]) -> None:
     n, size, channels, aspects, *said = row
     height, width = (int(side) for side in size.split("x"))
-    facts = Facts(int(n), height, width, grey=channels == "1", one_aspect=aspects == "one", classes=10)
-    got = complete(Recipe(), facts)
+    traits = Traits(int(n), height, width, grey=channels == "1", one_aspect=aspects == "one", classes=10)
+    got = completed(Draft(), traits)
     assert str(got.input.channels) == channels
     assert said == [
         got.model.name, str(got.input.size), got.input.fit, got.augment.preset, "on" if got.augment.flip else "off",
@@ -85,8 +85,8 @@ def test_an_example_is_what_the_rules_give(row: list[str]) -> None:
 @pytest.mark.parametrize("row", table("task", "monitor"), ids=lambda row: row[0])
 def test_pixels_and_boxes(row: list[str]) -> None:
     kind, model, pixels, batch, steps, rate, monitor = row
-    facts = Facts(n=360, height=360, width=480, grey=False, one_aspect=True, classes=3, question=kind)
-    got = complete(Recipe(), facts)
+    traits = Traits(n=360, height=360, width=480, grey=False, one_aspect=True, classes=3, knows=KNOWN[kind])
+    got = completed(Draft(), traits)
     assert [got.task.kind, got.model.name, str(got.fit.batch), f"{got.optim.lr:g}", got.fit.monitor] == [
         kind, model, batch, rate, monitor,
     ]  # fmt: skip
@@ -108,12 +108,12 @@ def test_the_examples_stand_on_both_sides_of_every_threshold() -> None:
 @pytest.mark.parametrize("row", table("optimiser", "decay"), ids=lambda row: row[0])
 def test_what_an_optimiser_starts_with(row: list[str]) -> None:
     name, rate, momentum, nesterov, decay = row
-    got = complete(make_recipe({}, {"optim.name": name, "fit.batch": 128}), FACTS).optim
+    got = completed(make_draft({}, {"optim.name": name, "fit.batch": 128}), DIGITS).optim
     assert f"{got.lr:g}" == rate.removesuffix(" · batch / 128")
     assert [f"{got.momentum:g}", f"{got.weight_decay:g}"] == [momentum, decay]
     assert got.nesterov == (nesterov.split(",")[0] == "on")
     if rate.endswith("batch / 128"):
-        halved = complete(make_recipe({}, {"optim.name": name, "fit.batch": 64, "optim.momentum": 0}), FACTS).optim
+        halved = completed(make_draft({}, {"optim.name": name, "fit.batch": 64, "optim.momentum": 0}), DIGITS).optim
         assert (halved.lr, halved.nesterov) == (got.lr / 2, False)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from sightline.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "sightline"
@@ -65,3 +69,61 @@ def test_the_code_is_formatted_and_lint_free() -> None:
 def test_the_types_hold() -> None:
     done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
+    """No other file compares with a kind's name, or branches on it: a new kind touches none of them.
+
+    `segmentation` is also a key of COCO's files, and `instances` how their names begin."""
+    names = {kind.name for kind in KINDS.values()}
+    foreign = {("data/formats/annotated/cocoentries.py", "segmentation"), ("data/formats/annotated/coco.py", "instances")}
+    foreign.add(("metrics/detection.py", "segmentation"))
+    found = set()
+    for path in FILES:
+        where = path.relative_to(PACKAGE).as_posix()
+        if where.startswith(("kinds/", "tasks/")):
+            continue
+        tree = ast.parse(path.read_text())
+        found |= {(where, n.value) for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value in names}
+    assert found == foreign
+
+
+def test_no_room_has_more_than_fifteen_files() -> None:
+    for room in [PACKAGE, *(p for p in PACKAGE.rglob("*") if p.is_dir() and p.name != "__pycache__")]:
+        files = [p.name for p in room.glob("*.py") if p.name != "__init__.py"]
+        assert len(files) <= 15, f"{room.relative_to(PACKAGE)} has {len(files)} files: make rooms by idea"
+
+
+def test_files_do_not_import_each_other_in_circles() -> None:
+    """Imports within functions count too; those for type checking alone, which never run, do not."""
+    modules = {module_of(path): path for path in FILES}
+    arrows = {name: imports_of(path, modules) for name, path in modules.items()}
+    order = TopologicalSorter(arrows)
+    order.prepare()  # raises CycleError naming the files
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path, modules: dict[str, Path]) -> set[str]:
+    """Modules of the package that a file names in an import. Importing a package for its own submodules is no arrow."""
+    here = module_of(path)
+    package = here if path.name == "__init__.py" else here.rpartition(".")[0]
+    tree, found = ast.parse(path.read_text()), set()
+    guarded = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    skipped = {id(inner) for block in guarded for inner in ast.walk(block)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, *filter(None, [node.module])])
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            found |= {name for name in names if name in modules} or {base}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name in modules and name != here}

@@ -117,7 +117,7 @@ def test_a_task_that_the_data_do_not_answer(tmp_path: Path) -> None:
     write_masks(tmp_path / "data", 12)
     cases: list[tuple[dict[str, Any], str]] = [
         ({"task.kind": "detection"}, "task.kind=detection, but the data answer segmentation"),
-        ({"model.name": "resnet18"}, "resnet18 is a network for classification, the task is segmentation"),
+        ({"model.name": "resnet18"}, "resnet18 outputs class scores, and the task needs pixel scores"),
         ({"fit.monitor": "accuracy"}, "fit.monitor=accuracy is no metric of segmentation"),
         ({"data.balance": "sample"}, "data.balance=sample draws classes of images"),
         ({"task.kind": "segmentation", "task.label_smoothing": 0.1}, "task.label_smoothing does not belong to"),

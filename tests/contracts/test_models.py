@@ -23,7 +23,7 @@ from tests.smallest import SMALLEST
 torch.set_num_threads(1)
 LAST = torch.channels_last
 EVERY = "SIGHTLINE_EVERY_VARIANT" in os.environ  # `make contracts`: as published, not only the smallest of each family
-NAMES = MODELS.matching(heading="classification") if EVERY else sorted(SMALLEST)
+NAMES = MODELS.matching(heading="class scores") if EVERY else sorted(SMALLEST)
 FIXED = [name for name in NAMES if "image_size" in model_options(name)]  # one image size only
 
 
@@ -72,7 +72,7 @@ def test_names() -> None:
         "resnet50",
         "resnet56",
     ]
-    families = {MODELS[name].__module__ for name in MODELS.matching(heading="classification")}
+    families = {MODELS[name].__module__ for name in MODELS.matching(heading="class scores")}
     assert {MODELS[name].__module__ for name in NAMES} == families
     with pytest.raises(UsageError, match=r"did you mean .*resnet50"):
         create_model("resnet5O")

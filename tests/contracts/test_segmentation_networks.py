@@ -16,7 +16,7 @@ from sightline.models.pixels.unet import UNet
 from sightline.models.residual.resnet import BasicBlock, ResNet
 
 torch.set_num_threads(1)
-NAMES = MODELS.matching(heading="segmentation")
+NAMES = MODELS.matching(heading="pixel scores")
 LIGHT = {"unet": 8, "fcn32s": 16, "fcn16s": 16, "fcn8s": 16}  # widths for tests
 
 

@@ -27,6 +27,7 @@ from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
 from .weights import ClassWeight
 
 NAME = "classification"
+OUTPUT = "class scores"  # of its networks, as `MODELS` files them
 TOP = 5  # classes that an answer names
 
 
@@ -45,7 +46,7 @@ def _check(recipe: Recipe) -> None:
 
 
 def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
-    return {"model": build_model(recipe, classes, NAME)}
+    return {"model": build_model(recipe, classes, OUTPUT)}
 
 
 def _task(networks: Networks, setting: Setting) -> Classification:
@@ -90,11 +91,11 @@ CLASSIFICATION = Kind(
     name=NAME,
     section=ClassificationSection,
     accepts=lambda source: source.annotations is None,
-    defaults=partial(classifier_defaults, output=NAME),
+    defaults=partial(classifier_defaults, output=OUTPUT),
     check=_check,
     networks=_networks,
     task=_task,
-    output=NAME,
+    output=OUTPUT,
     scoring=Scoring(
         rows=RowsFormat(write_rows, read_rows, judge),
         monitors=("accuracy", "balanced_accuracy", "macro_f1", "mcc"),

@@ -23,6 +23,7 @@ from . import regions
 from .kind import Answers, Drawings, Kind, Networks, Scoring, Setting
 
 NAME = "detection"
+OUTPUT = "boxes"  # of its networks, as `MODELS` files them
 MODEL = "faster_rcnn_resnet18_fpn"
 COLUMNS = ("label", "score", "x1", "y1", "x2", "y2")
 
@@ -64,9 +65,9 @@ DETECTION = Kind(
     accepts=lambda source: source.annotations is not None and source.annotations.knows in ("boxes", "outlines"),
     defaults=partial(regions.region_defaults, model=MODEL),
     check=regions.check_regions,
-    networks=partial(regions.region_networks, output=NAME),
+    networks=partial(regions.region_networks, output=OUTPUT),
     task=_task,
-    output=NAME,
+    output=OUTPUT,
     truths=Truths(_target, _memory),
     scoring=Scoring(
         rows=RowsFormat(write_detection_rows, read_detection_rows, judge_detections),

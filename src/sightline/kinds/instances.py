@@ -22,6 +22,7 @@ from .detection import DETECTION
 from .kind import Networks, Setting
 
 NAME = "instances"
+OUTPUT = "boxes and masks"  # of its networks, as `MODELS` files them
 MODEL = "mask_rcnn_resnet18_fpn"
 
 
@@ -65,9 +66,9 @@ INSTANCES = replace(
     section=InstancesSection,
     accepts=lambda source: source.annotations is not None and source.annotations.knows == "outlines",
     defaults=partial(regions.region_defaults, model=MODEL),
-    networks=partial(regions.region_networks, output=NAME),
+    networks=partial(regions.region_networks, output=OUTPUT),
     task=_task,
-    output=NAME,
+    output=OUTPUT,
     truths=Truths(_target, _memory),
     scoring=replace(DETECTION.scoring, monitors=("mask_ap", "mask_ap50", "ap", "ap50"), headline="mask_ap50"),
     answers=replace(DETECTION.answers, unknown=regions.no_outlines),

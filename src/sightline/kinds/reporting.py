@@ -6,16 +6,16 @@ from pathlib import Path
 
 from sightline.reports.build import render
 from sightline.reports.card import render_card
-from sightline.reports.content import Content, read_content
-from sightline.reports.judged import Judged
+from sightline.reports.content import RunContent, read_content
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.parts.figures import Pictures
-from sightline.reports.reading import Folder, mapping, words
+from sightline.reports.reading import RunFiles, mapping, words
 
 from .catalogue import KINDS
 from .kind import Kind
 
 
-def content_of(folder: Path, *, judged: Judged | None = None) -> Content:
+def content_of(folder: Path, *, judged: JudgedSplit | None = None) -> RunContent:
     """What there is to tell of a run. Raises DamagedError where the folder is none; whatever else is wrong is told."""
     kind = _kind(folder)
     rows = kind.scoring.rows if kind.scoring is not None else None
@@ -24,7 +24,7 @@ def content_of(folder: Path, *, judged: Judged | None = None) -> Content:
 
 def _kind(path: Path) -> Kind:
     """The kind of task as run.json or else the recipe has it: a report is asked for when files are damaged, too."""
-    folder = Folder(path)
+    folder = RunFiles(path)
     folder.require()
     names = [words(mapping(folder.json("run.json")).get("task"))]
     names.append(words(mapping(mapping(folder.yaml("recipe.yaml")).get("task")).get("kind")))

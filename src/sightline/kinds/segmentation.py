@@ -32,6 +32,7 @@ from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Set
 from .weights import ClassWeight
 
 NAME = "segmentation"
+OUTPUT = "pixel scores"  # of its networks, as `MODELS` files them
 MODEL, PIXELS_OF_INPUT, STEPS = "unet_resnet18", 192 * 256, 700  # where nobody says which, how large, how long
 NAMED = 3  # classes of an image that a person is shown
 
@@ -47,7 +48,7 @@ def _defaults(draft: Draft, traits: Traits) -> Filled:
 
 
 def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
-    return {"model": build_model(recipe, classes, NAME)}
+    return {"model": build_model(recipe, classes, OUTPUT)}
 
 
 def _task(networks: Networks, setting: Setting) -> Segmentation:
@@ -116,7 +117,7 @@ SEGMENTATION = Kind(
     defaults=_defaults,
     networks=_networks,
     task=_task,
-    output=NAME,
+    output=OUTPUT,
     truths=Truths(_target, _memory),
     scoring=Scoring(
         rows=RowsFormat(write_segment_rows, read_segment_rows, judge_segments),

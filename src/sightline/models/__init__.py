@@ -17,7 +17,7 @@ Every network keeps one contract, so that code built on networks works with any 
     options        keyword-only, with the published values as defaults
     UsageError     for an image of a size or a number of channels that it cannot process
 
-Networks under the heading "segmentation" return (b, num_classes, h, w), class scores of every pixel, for images of any
+Networks under the heading "pixel scores" return (b, num_classes, h, w), class scores of every pixel, for images of any
 size; with auxiliary heads a NamedTuple of those in training mode. `input_size` and options are as above.
 """
 

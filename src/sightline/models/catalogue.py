@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from sightline.registry import Registry
 
-QUESTIONS = ("classification", "segmentation", "detection", "instances")
-MODELS = Registry("model", QUESTIONS)
+# A heading says what a network outputs. A kind of task names the one that it needs; others may be added anywhere.
+CLASS_SCORES = "class scores"
+PROPOSING = ("boxes", "boxes and masks")  # networks that choose by numbers where to look next: shapes alone do not run them
+MODELS = Registry("model", CLASS_SCORES)

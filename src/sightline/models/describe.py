@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sightline.errors import UsageError
 from sightline.layers.attention.multi_head import MultiHeadAttention
 
-from .catalogue import MODELS
+from .catalogue import MODELS, PROPOSING
 from .create import create_model, default_input, outline
 from .options import model_options
 from .receptive import ReceptiveFields, View
@@ -93,7 +93,7 @@ def _network_for(name: str, size: tuple[int, ...], num_classes: int | None, opti
     if "image_size" in model_options(name):
         options = {"image_size": size[1:]} | options
     # region networks choose where to look by the values of their scores: on the meta device there are none
-    make = create_model if MODELS.heading(name) in ("detection", "instances") else outline
+    make = create_model if MODELS.heading(name) in PROPOSING else outline
     return make(name, **{"in_channels": size[0], "num_classes": num_classes} | options)
 
 

@@ -54,9 +54,6 @@ def parse_option(name: str, key: str, value: Any) -> Any:
     return parsed
 
 
-understood = parse_option  # the name under which sightline.recipes imports it
-
-
 def _require_range(name: str, key: str, value: Any) -> None:
     """Integers are counts, so they start at 1, except that 0 classes mean no head. Other numbers are finite and at least 0."""
     for number in value if isinstance(value, tuple) else (value,):

@@ -76,8 +76,6 @@ class Fit:
             lines.append(f"ignored: {_abbreviate(self.unexpected)}")
         return lines
 
-    said = lines  # the name under which sightline.verbs calls it
-
     def record(self) -> dict[str, Any]:
         """The report for a run's files, without paths."""
         source = self.source

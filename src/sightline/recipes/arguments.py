@@ -6,7 +6,7 @@ from typing import Any
 
 from sightline.errors import UsageError
 from sightline.models import MODELS
-from sightline.models.options import model_options, understood
+from sightline.models.options import model_options, parse_option
 
 from .recipe import Draft
 
@@ -29,7 +29,7 @@ def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
     name, options = recipe.model.name, dict(recipe.model.options)
     if (answers := MODELS.heading(name)) != output:
         fitting = ", ".join(MODELS.matching(heading=output)[:6])
-        raise UsageError(f"{name} is a network for {answers}, the task is {output}", f"such as {fitting}")
+        raise UsageError(f"{name} outputs {answers}, and the task needs {output}", f"use a network such as {fitting}")
     for key, own in ELSEWHERE.items():
         if key in options:
             raise UsageError(f"model.options.{key} is no option of a network here", f"it is {own}")
@@ -48,7 +48,7 @@ def require_options(recipe: Draft) -> None:
     model_options(name)
     for key, value in recipe.model.options.items():
         if key not in ELSEWHERE:
-            understood(name, key, value)
+            parse_option(name, key, value)
 
 
 def model_options_of(recipe: Draft, classes: int, output: str) -> dict[str, Any]:

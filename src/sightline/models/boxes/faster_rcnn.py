@@ -27,7 +27,7 @@ from sightline.models.catalogue import MODELS
 from sightline.models.pixels.backbones import pad_to_multiple
 from sightline.models.residual.resnet import BasicBlock, Bottleneck, ResNet
 from sightline.structures.boxes import clipped
-from sightline.structures.regions import BOX_UNITS, Found, Kept, RegionOutputs, RegionTargets
+from sightline.structures.regions import BOX_UNITS, RegionOutputs, RegionTargets, Selection, SelectionRule
 
 from .region_heads import ProposalHead, PyramidBackbone, RegionHeads
 from .sampling import Draw, draw, draw_regions, propose
@@ -88,7 +88,7 @@ class RegionNetwork(nn.Module):
         image: Float[Tensor, "b c h w"],
         size: Int[Tensor, "b 2"] | None = None,
         targets: RegionTargets | None = None,
-        kept: Kept = Kept(),
+        kept: SelectionRule = SelectionRule(),
         given: tuple[Float[Tensor, "r 4"], Int[Tensor, "r"]] | None = None,
     ) -> RegionOutputs:
         """Propose regions and classify them.
@@ -156,8 +156,8 @@ def _select(
     proposals: Float[Tensor, "r 4"],
     sample: Int[Tensor, "r"],
     size: Int[Tensor, "b 2"],
-    kept: Kept,
-) -> Found:
+    kept: SelectionRule,
+) -> Selection:
     """The detections that remain of the classified regions."""
     boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4): background has no box
     edges = size[sample].repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
@@ -174,7 +174,7 @@ def _pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> 
     return image.where((down[:, :, None] & across[:, None])[:, None], 0.0)  # (b, 1, h, w)
 
 
-@MODELS.under("detection")
+@MODELS.under("boxes")
 def faster_rcnn_resnet18_fpn(**options) -> RegionNetwork:
     """Faster R-CNN (Ren et al. 2015, arXiv:1506.01497) on a ResNet-18 pyramid, group norm.
 
@@ -183,7 +183,7 @@ def faster_rcnn_resnet18_fpn(**options) -> RegionNetwork:
     return RegionNetwork(BasicBlock, (2, 2, 2, 2), masks=False, **options)
 
 
-@MODELS.under("detection")
+@MODELS.under("boxes")
 def faster_rcnn_resnet50_fpn(**options) -> RegionNetwork:
     """Faster R-CNN (Ren et al. 2015, arXiv:1506.01497) on a ResNet-50 pyramid (arXiv:1612.03144), as torchvision's.
 
@@ -192,7 +192,7 @@ def faster_rcnn_resnet50_fpn(**options) -> RegionNetwork:
     return RegionNetwork(Bottleneck, (3, 4, 6, 3), norm="batch", masks=False, **options)
 
 
-@MODELS.under("instances")
+@MODELS.under("boxes and masks")
 def mask_rcnn_resnet18_fpn(**options) -> RegionNetwork:
     """Mask R-CNN (He et al. 2017, arXiv:1703.06870) on a ResNet-18 pyramid, group norm.
 
@@ -201,7 +201,7 @@ def mask_rcnn_resnet18_fpn(**options) -> RegionNetwork:
     return RegionNetwork(BasicBlock, (2, 2, 2, 2), masks=True, **options)
 
 
-@MODELS.under("instances")
+@MODELS.under("boxes and masks")
 def mask_rcnn_resnet50_fpn(**options) -> RegionNetwork:
     """Mask R-CNN (He et al. 2017, arXiv:1703.06870) on a ResNet-50 pyramid, as torchvision's.
 

@@ -18,7 +18,7 @@ from sightline.decoding.suppression import nms_by_label
 from sightline.layers.boxes.anchors import decode
 from sightline.layers.boxes.matching import match, sample, set_aside
 from sightline.structures.boxes import clipped, iou
-from sightline.structures.regions import Drawn, RegionTargets
+from sightline.structures.regions import RegionSamples, RegionTargets
 
 _SMALLEST = 1e-3  # pixels: proposals with a shorter side are dropped
 _SUPPRESSION = 0.7
@@ -67,7 +67,7 @@ def propose(
     return torch.cat(proposals), torch.cat(images)
 
 
-def draw(candidates: list[Float[Tensor, "_ 4"]], targets: RegionTargets, rule: Draw) -> Drawn:
+def draw(candidates: list[Float[Tensor, "_ 4"]], targets: RegionTargets, rule: Draw) -> RegionSamples:
     """Sample each image's candidates for the loss; indices count the candidates of all images in order."""
     indices, images, truths, first = [], [], [], 0
     for image, (boxes, key) in enumerate(zip(candidates, targets.key.tolist(), strict=True)):
@@ -82,12 +82,12 @@ def draw(candidates: list[Float[Tensor, "_ 4"]], targets: RegionTargets, rule: D
         indices.append(index + first)
         images.append(torch.full_like(index, image))
         first += len(boxes)
-    return Drawn(torch.cat(indices), torch.cat(images), torch.cat(truths))
+    return RegionSamples(torch.cat(indices), torch.cat(images), torch.cat(truths))
 
 
 def draw_regions(
     proposals: Float[Tensor, "r 4"], image_of: Int[Tensor, "r"], targets: RegionTargets, rule: Draw
-) -> tuple[Float[Tensor, "s 4"], Drawn]:
+) -> tuple[Float[Tensor, "s 4"], RegionSamples]:
     """Sample regions for the loss from the proposals and the true boxes, which guarantee positives in the first steps."""
     candidates = []
     for image in range(len(targets.key)):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.errors import UsageError
-from sightline.models.catalogue import MODELS
+from sightline.models.catalogue import CLASS_SCORES, MODELS
 
 _PROBE = 128  # side of the probe image; larger than the total stride of any trunk
 
@@ -63,7 +63,7 @@ def require_classes(num_classes: int) -> None:
 def _options(name: str, in_channels: int, norm: str) -> dict[str, Any]:
     from sightline.models.options import model_options  # imported late: it imports all families, including this one
 
-    if MODELS.heading(name) != "classification":
+    if MODELS.heading(name) != CLASS_SCORES:
         raise UsageError(f"{name} is no classifier", "use a backbone such as resnet50")
     known = model_options(name)
     options: dict[str, Any] = {"in_channels": in_channels, "num_classes": 0}

@@ -126,7 +126,7 @@ class VGGFCN(nn.Module):
 
 
 # ----------------------------------------------------------------------------------------------------------- variants
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def fcn_resnet50(**options) -> DilatedFCN:
     """FCN on a dilated ResNet-50 (stride 8), torchvision's form of Long et al. 2014, arXiv:1411.4038.
 
@@ -135,7 +135,7 @@ def fcn_resnet50(**options) -> DilatedFCN:
     return DilatedFCN((3, 4, 6, 3), **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def fcn_resnet101(**options) -> DilatedFCN:
     """FCN on a dilated ResNet-101 (stride 8), torchvision's form of Long et al. 2014, arXiv:1411.4038.
 
@@ -144,19 +144,19 @@ def fcn_resnet101(**options) -> DilatedFCN:
     return DilatedFCN((3, 4, 23, 3), **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def fcn32s(**options) -> VGGFCN:
     """FCN-32s on VGG-16, Long et al. 2014, arXiv:1411.4038, figure 3: 134.4 M parameters at (3, 500, 500)."""
     return VGGFCN(finest=32, **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def fcn16s(**options) -> VGGFCN:
     """FCN-16s on VGG-16, Long et al. 2014, arXiv:1411.4038, figure 3: 134.4 M parameters at (3, 500, 500)."""
     return VGGFCN(finest=16, **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def fcn8s(**options) -> VGGFCN:
     """FCN-8s on VGG-16, Long et al. 2014, arXiv:1411.4038, figure 3: 134.4 M parameters at (3, 500, 500)."""
     return VGGFCN(finest=8, **options)

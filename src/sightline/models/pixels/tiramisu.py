@@ -116,19 +116,19 @@ class Tiramisu(nn.Module):
 
 
 # ------------------------------------------------------------------------------- variants: the layers are in the name
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def tiramisu56(**options) -> Tiramisu:
     """FC-DenseNet56, Jégou et al. 2016, arXiv:1611.09326: 1.4 M parameters at (3, 224, 224)."""
     return Tiramisu((4,) * 5, 4, growth=12, **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def tiramisu67(**options) -> Tiramisu:
     """FC-DenseNet67, Jégou et al. 2016, arXiv:1611.09326: 3.5 M parameters at (3, 224, 224)."""
     return Tiramisu((5,) * 5, 5, growth=16, **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def tiramisu103(**options) -> Tiramisu:
     """FC-DenseNet103, Jégou et al. 2016, arXiv:1611.09326, table 2: 9.3 M parameters at (3, 224, 224)."""
     return Tiramisu((4, 5, 7, 10, 12), 15, growth=16, **options)

@@ -176,13 +176,13 @@ def climb(
 
 
 # ----------------------------------------------------------------------------------------------------------- variants
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def unet(**options) -> UNet:
     """U-Net, Ronneberger et al. 2015, arXiv:1505.04597, figure 1: 31.0 M parameters at (1, 512, 512)."""
     return UNet(**options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def unet_backbone(**options) -> BackboneUNet:
     """U-Net on any classifier (`backbone`, here ResNet-18), after Ronneberger et al. 2015, arXiv:1505.04597.
 
@@ -191,25 +191,25 @@ def unet_backbone(**options) -> BackboneUNet:
     return BackboneUNet(**options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def unet_resnet18(**options) -> BackboneUNet:
     """U-Net on ResNet-18, after Ronneberger et al. 2015, arXiv:1505.04597: 13.7 M parameters at (3, 512, 512)."""
     return BackboneUNet(backbone="resnet18", **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def unet_resnet34(**options) -> BackboneUNet:
     """U-Net on ResNet-34, after Ronneberger et al. 2015, arXiv:1505.04597: 23.8 M parameters at (3, 512, 512)."""
     return BackboneUNet(backbone="resnet34", **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def unet_resnet50(**options) -> BackboneUNet:
     """U-Net on ResNet-50, after Ronneberger et al. 2015, arXiv:1505.04597: 28.7 M parameters at (3, 512, 512)."""
     return BackboneUNet(backbone="resnet50", **options)
 
 
-@MODELS.under("segmentation")
+@MODELS.under("pixel scores")
 def unet_vgg16_bn(**options) -> BackboneUNet:
     """U-Net on VGG-16 with batch norm, after Ronneberger et al. 2015, arXiv:1505.04597.
 
