@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sightline.errors import UsageError
-from sightline.preprocessing.geometry import Geometry, inverse
+from sightline.preprocessing.geometry import Geometry
+from sightline.structures.frames import inverse
 
 FITS = ("stretch", "letterbox", "crop", "shortest", "longest")
 sides = st.integers(1, 90)

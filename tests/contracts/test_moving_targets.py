@@ -12,8 +12,9 @@ from sightline.augmentation.operation import VISIBLE, Operation
 from sightline.augmentation.pipeline import Pipeline
 from sightline.data.records.annotations import Objects
 from sightline.data.targets import target_of
-from sightline.preprocessing.geometry import FITS, Geometry, inverse, moved_boxes
+from sightline.preprocessing.geometry import FITS, Geometry
 from sightline.structures.batch import Batch
+from sightline.structures.frames import inverse, move_boxes
 from sightline.structures.masks import extents
 from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Several
 
@@ -56,7 +57,7 @@ def test_geometry_moves_everything_alike() -> None:
         strict += int(known.sum())
         assert (small[known] == object_[known]).all(), (case, geometry)
 
-        box = moved_boxes(np.array([[x0, y0, x1, y1]], np.float64), frame)[0]
+        box = move_boxes(np.array([[x0, y0, x1, y1]], np.float64), frame)[0]
         corners = frame @ np.array([[x0, x1], [y0, y1], [1, 1]], np.float64)
         np.testing.assert_allclose(box, corners[:2].T.ravel(), atol=1e-9)
     assert strict > 100 * CASES
@@ -83,7 +84,7 @@ def test_augmentation_moves_everything_alike(operation: Operation) -> None:
         index[i, :height, :width] = mask[i, :height, :width].long()
     target = Several({"outline": Outlines(packed, mask), "box": packed, "mask": Masks(index)})
     pixels = (mask * 200).to(torch.uint8)[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-    batch = Batch(pixels, size, torch.eye(3).repeat(n, 1, 1), size, torch.arange(n), torch.arange(n), target)
+    batch = Batch.of_images(pixels, size, torch.eye(3).repeat(n, 1, 1), size, torch.arange(n), torch.arange(n), target)
     out = Pipeline((operation,))(batch, 3)
     outline, box, seen = (out.target.by_name[name] for name in ("outline", "box", "mask"))  # type: ignore[attr-defined]
     moved = seen.index == 1  # (n, h, w)

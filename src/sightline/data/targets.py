@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 
 from sightline.data.records.annotations import Objects, Truth
-from sightline.preprocessing.geometry import Geometry, moved_boxes
+from sightline.preprocessing.geometry import Geometry
+from sightline.structures.frames import move_boxes
 from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Target
 
 SMALLEST = 1.0  # pixels of the network's frame: a box with a shorter side is not learned from
@@ -38,7 +39,7 @@ def target_of(
 
 
 def _boxes(truth: Objects, frame: Float[np.ndarray, "3 3"]) -> Boxes:
-    moved = torch.from_numpy(moved_boxes(truth.boxes, frame)).float()
+    moved = torch.from_numpy(move_boxes(truth.boxes, frame)).float()
     label = torch.from_numpy(truth.label.astype(np.int64))
     return Boxes(moved, label, torch.zeros_like(label), torch.from_numpy(truth.ignore.copy()))
 

@@ -132,17 +132,6 @@ class Geometry:
         return canvas
 
 
-def moved_boxes(boxes: Float[np.ndarray, "n 4"], frame: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "n 4"]:
-    """Boxes xyxy of the original in the network's frame; a frame of `Geometry` only scales and shifts."""
-    scale, shift = frame[[0, 1], [0, 1]], frame[:2, 2]
-    return (boxes.reshape(-1, 2, 2) * scale + shift).reshape(-1, 4)  # (n, 4) → (n, corner, axis) → (n, 4)
-
-
-def inverse(frame: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
-    """Network → original."""
-    return np.linalg.inv(frame)
-
-
 def _round_up_half(side: float) -> int:
     """Rounded half up, and at least 1."""
     return max(1, math.floor(side + 0.5))

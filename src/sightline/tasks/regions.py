@@ -5,19 +5,18 @@ Ren et al. 2015, arXiv:1506.01497      He et al. 2017, arXiv:1703.06870
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sightline.decoding.frames import original_boxes
 from sightline.layers.boxes.anchors import encode
 from sightline.layers.boxes.regions import roi_align
 from sightline.losses.regions import class_of, mask_pixels, objectness, region_class, shifts
-from sightline.preprocessing.geometry import inverse, moved_boxes
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import Detections
-from sightline.structures.regions import BOX_UNITS, Drawn, RegionOutputs, RegionTargets
+from sightline.structures.regions import BOX_UNITS, RegionOutputs, RegionSamples, RegionTargets
 from sightline.structures.targets import Boxes, Outlines
 
 from .task import Loss
@@ -59,7 +58,7 @@ def region_loss(outputs: RegionOutputs, targets: RegionTargets, *, masks: bool) 
 Mean = tuple[Float[Tensor, ""], Float[Tensor, ""]]
 
 
-def _anchor_shifts(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets, images: int) -> Mean:
+def _anchor_shifts(outputs: RegionOutputs, drawn: RegionSamples, targets: RegionTargets, images: int) -> Mean:
     objects = drawn.truth >= 0
     place, truth = drawn.place[objects], drawn.truth[objects]
     wanted = encode(targets.boxes[truth], outputs.anchors[place % len(outputs.anchors)])
@@ -67,7 +66,7 @@ def _anchor_shifts(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets,
     return shifts(found, wanted, drawn.sample[objects], drawn, images)
 
 
-def _region_shifts(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets, images: int) -> Mean:
+def _region_shifts(outputs: RegionOutputs, drawn: RegionSamples, targets: RegionTargets, images: int) -> Mean:
     objects = (drawn.truth >= 0).nonzero().flatten()
     truth = drawn.truth[objects]
     wanted = encode(targets.boxes[truth], outputs.proposals[objects], BOX_UNITS)
@@ -75,7 +74,7 @@ def _region_shifts(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets,
     return shifts(found, wanted, drawn.sample[objects], drawn, images)
 
 
-def _mask_loss(outputs: RegionOutputs, drawn: Drawn, targets: RegionTargets, images: int) -> Mean:
+def _mask_loss(outputs: RegionOutputs, drawn: RegionSamples, targets: RegionTargets, images: int) -> Mean:
     objects = drawn.truth >= 0
     truth, logits = drawn.truth[objects], outputs.mask_logits
     if logits is None or targets.mask is None:
@@ -101,19 +100,8 @@ def cropped(
     return roi_align(mask[:, None].to(boxes.dtype), boxes, which, output=cells, scale=1.0, aligned=aligned)[:, 0]
 
 
-def original_boxes(boxes: Float[Tensor, "n 4"], sample: Int[Tensor, "n"], batch: Batch) -> Float[np.ndarray, "n 4"]:
-    """Boxes of the batch's frame in the original images', cut at their edges; float64."""
-    there = boxes.cpu().double().numpy().copy()
-    of = sample.cpu().numpy()
-    for image, (frame, (height, width)) in enumerate(zip(batch.frame, batch.natural.tolist(), strict=True)):
-        mine = of == image
-        back = moved_boxes(there[mine], inverse(frame.cpu().double().numpy()))
-        there[mine] = back.clip(0, (width, height, width, height))
-    return there
-
-
 def detection_rows(batch: Batch, found: Detections) -> DetectionRows:
-    """Found and true boxes in the original frame; no masks."""
+    """Selection and true boxes in the original frame; no masks."""
     true = boxes_of(batch)
     return DetectionRows(
         id=batch.id.cpu().numpy(),
