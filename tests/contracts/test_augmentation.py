@@ -128,7 +128,7 @@ def test_affines_frame_says_where_a_spot_went() -> None:
 def test_frames_are_continued() -> None:
     """original → batch stays right whatever stood in the frame before."""
     batch = marker([3, 8, 9], 11, 9)
-    scaled = replace(batch, frame=torch.diag(torch.tensor([2.0, 4.0, 1.0])).repeat(3, 1, 1))
+    scaled = batch.with_pixels(frame=torch.diag(torch.tensor([2.0, 4.0, 1.0])).repeat(3, 1, 1))
     for operation in (Shift(3), Affine(), Pipeline((Shift(3), Flip(), Affine()))):
         plain, onwards = operation(batch, 1).frame, operation(scaled, 1).frame
         assert torch.allclose(onwards, plain @ torch.diag(torch.tensor([2.0, 4.0, 1.0])))
@@ -147,7 +147,7 @@ def test_boxes_and_masks_move_with_the_image(position: int, data: st.DataObject)
     index[0, :height, :width] = 0
     pixels[0, y0:y1, x0:x1], index[0, y0:y1, x0:x1] = 200, 1
     box = Boxes(torch.tensor([[x0, y0, x1, y1]]).float(), torch.tensor([5]), torch.tensor([0]))
-    batch = Batch(
+    batch = Batch.of_images(
         pixels.permute(0, 3, 1, 2), torch.tensor([[height, width]]), torch.eye(3)[None],
         torch.tensor([[height, width]]), torch.tensor([1]),
         torch.tensor([position]), Several({"box": box, "mask": Masks(index)}),
@@ -173,7 +173,7 @@ def test_a_sliver_of_a_box_is_dropped() -> None:
     batch = batch_of(list(range(n)), full=True)
     corner = torch.tensor([[0.0, 0.0, 4.3, 10.0]])  # at a shift of 4, 7 % of its width is left
     box = Boxes(corner.repeat(n, 1), torch.arange(n), torch.arange(n))
-    out = Shift(4)(replace(batch, target=box, frame=torch.eye(3).repeat(n, 1, 1)), seed)
+    out = Shift(4)(batch.with_pixels(target=box, frame=torch.eye(3).repeat(n, 1, 1)), seed)
     assert isinstance(out.target, Boxes)
     left = (4.3 + out.frame[:, 0, 2].clamp(max=0)) / 4.3
     above = (10 + out.frame[:, 1, 2].clamp(max=0)) / 10
@@ -234,7 +234,7 @@ def test_affine_masks_follow_the_image() -> None:
     batch = marker(list(range(30)), 0, 0)
     pixels = (disc * 200).to(torch.uint8)[None, None].repeat(30, 3, 1, 1).contiguous(memory_format=torch.channels_last)
     out = Affine(rotate=30.0, scale=0.2, shear=10.0, translate=0.1)(
-        replace(batch, image=pixels, target=Masks(disc.repeat(30, 1, 1))), 0
+        batch.with_pixels(image=pixels, target=Masks(disc.repeat(30, 1, 1))), 0
     )
     assert isinstance(out.target, Masks)
     assert out.target.index.dtype == torch.int64
@@ -255,7 +255,7 @@ def test_targets_that_cannot_be_moved_are_refused(operation: Flip | Shift | Affi
         def join(cls, parts: Sequence[Target]) -> Captions:
             return cls(tuple(word for p in parts if isinstance(p, Captions) for word in p.words))
 
-    with pytest.raises(TypeError, match="Captions cannot be moved yet"):
+    with pytest.raises(TypeError, match="targets of type Captions cannot follow a moved image"):
         operation(batch_of([1], target=Captions()), 0)
 
 
@@ -317,7 +317,7 @@ def test_no_loop_over_samples() -> None:
     """A batch of 128 costs as many calls of torch as a batch of 4."""
     counts = []
     for n in (4, 128):
-        batch = Batch(
+        batch = Batch.of_images(
             image=torch.full((n, 3, 32, 32), 7, dtype=torch.uint8).contiguous(memory_format=torch.channels_last),
             size=torch.full((n, 2), 32),
             frame=torch.eye(3).repeat(n, 1, 1),

@@ -1,1 +1,1 @@
-"""Batch → batch on the device, each sample with its own keyed draw."""
+"""Batch → batch on the device, each sample with its own keyed draws."""

@@ -1,15 +1,15 @@
-"""Rotation, scaling, shearing and translation about the image's centre, resampled once.
+"""Rotation, scaling, shearing and translation about the centre of the image, resampled once.
 
-Images are interpolated bilinearly (what lies outside is black) and rounded half to even; masks take the nearest pixel
-(outside: ignored). An angle is drawn uniformly in the tangent of its half, t: then cos = (1 - t²) / (1 + t²) and
+Images are interpolated bilinearly (black outside) and rounded half to even; masks take the nearest pixel (ignored
+outside). Angles are drawn uniformly in t, the tangent of half the angle: then cos = (1 - t²) / (1 + t²) and
 sin = 2t / (1 + t²) need no transcendental function, whose last bit may depend on a sample's place in the batch. Up to
-30 degrees that differs from uniform angles by less than 7 % in density.
+30 degrees the density differs from that of uniform angles by less than 7 %.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -19,13 +19,13 @@ from torch import Tensor
 
 from sightline.structures.batch import Batch
 
-from .operation import Operation, followed, inside, matrix, moved_target
+from .operation import Operation, chain, inside, matrix, move_target
 
 
 @dataclass(frozen=True)
 class Affine(Operation):
-    """`rotate` and `shear` in degrees (below 90), `scale` and `translate` as shares: each is drawn from ± its value
-    around no change."""
+    """`rotate` and `shear` in degrees (below 90), `scale` and `translate` as shares: each is drawn uniformly between
+    plus and minus its value (scale around 1)."""
 
     rotate: float = 10.0
     scale: float = 0.1
@@ -40,15 +40,14 @@ class Affine(Operation):
         image = F.grid_sample(batch.image.float(), grid, mode="bilinear", align_corners=False).round() * keep
 
         def carry(planes: Int[Tensor, "n h w"], sample: Int[Tensor, "n"], fill: int) -> Int[Tensor, "n h w"]:
-            known = (planes[:, None] - fill).float()  # zero is what lies outside
+            known = (planes[:, None] - fill).float()  # grid_sample fills with zero, so `fill` is shifted to zero
             near = F.grid_sample(known, grid[sample], mode="nearest", align_corners=False) * keep[sample]
             return near[:, 0].to(planes.dtype) + fill
 
-        return replace(
-            batch,
+        return batch.with_pixels(
             image=image.to(torch.uint8, memory_format=torch.channels_last),
-            frame=followed(batch.frame, motion),
-            target=moved_target(batch.target, motion, batch.size, carry),
+            frame=chain(batch.frame, motion),
+            target=move_target(batch.target, motion, batch.size, carry),
         )
 
     def _motion(self, batch: Batch, seed: int) -> Float[Tensor, "b 3 3"]:
@@ -65,7 +64,7 @@ class Affine(Operation):
 
 
 def _inverse(motion: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 2 3"]:
-    """The first two rows of the inverse, entry by entry."""
+    """The first two rows of the inverse, entry by entry: a batched solver may round differently for another batch size."""
     (a, b, x), (c, d, y) = (motion[:, row].unbind(1) for row in (0, 1))
     det = a * d - b * c
     a, b, c, d = d / det, -b / det, -c / det, a / det
@@ -74,7 +73,8 @@ def _inverse(motion: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 2 3"]:
 
 
 def _grid(back: Float[Tensor, "b 2 3"], height: int, width: int) -> Float[Tensor, "b h w 2"]:
-    """Where each new pixel's centre comes from, in grid_sample's units (-1 and 1 are the canvas's outer edges)."""
+    """The source of the centre of each new pixel, in grid_sample's coordinates (-1 and 1 are the outer edges of the
+    canvas)."""
     y = (torch.arange(height, device=back.device) + 0.5)[:, None]  # (h, 1)
     x = torch.arange(width, device=back.device) + 0.5  # (w,)
     axes = []

@@ -1,9 +1,9 @@
-"""What every augmentation is: batch → batch on the device, each sample changed by draws of its own.
+"""The base of every augmentation: batch → batch on the device, each sample changed by its own draws.
 
-The draws of a sample are hash(seed, operation, position in the training stream). Neither the batch's size nor its order
-nor the other images in it can matter, so resuming, prefetching and accumulating reproduce every pixel. To keep that
-promise to the last bit only operations that IEEE 754 rounds exactly (+ - * / sqrt) touch a draw: a vectorised sine may
-differ from its scalar twin, and which one computes a sample depends on where in the batch it stands.
+The draws of a sample are hash(seed, operation, position in the training stream). The size and order of the batch and the
+other images in it do not matter, so resuming, prefetching and gradient accumulation reproduce every pixel. To keep that
+promise to the last bit, draws only pass through operations that IEEE 754 rounds exactly (+ - * / sqrt): a vectorised
+sine may differ from the scalar one, and the position in the batch decides which of them computes a sample.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sightline.structures.batch import Batch
 from sightline.structures.masks import extents
 from sightline.structures.targets import IGNORE, Boxes, Labels, Masks, Outlines, Pairs, Several, Target
 
-VISIBLE = 0.1  # a box of which less than this share of its area stays inside the image is dropped
+VISIBLE = 0.1  # a box is dropped if less than this share of its area stays inside the image
 
 
 class Operation(ABC):
@@ -40,33 +40,37 @@ class Operation(ABC):
 
 
 def pixels_last(image: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b h w c"]:
-    """Contiguous with the channels last: no copy for a channels-last batch."""
+    """Contiguous with the channels last: free for a channels-last batch."""
     return image.permute(0, 2, 3, 1).contiguous()
 
 
 def pixels_first(x: Shaped[Tensor, "b h w c"]) -> Shaped[Tensor, "b c h w"]:
-    """The batch's own layout: (b, c, h, w), channels last in memory."""
+    """The layout of batches: (b, c, h, w), channels last in memory."""
     return x.permute(0, 3, 1, 2)
 
 
 def inside(batch: Batch) -> Bool[Tensor, "b h w"]:
-    """Which pixels belong to the images and not to the padding right and below."""
+    """Which pixels belong to the images rather than to the padding at the right and below."""
     (_, _, h, w), device = batch.image.shape, batch.image.device
     rows = torch.arange(h, device=device) < batch.size[:, :1]  # (b, h)
     columns = torch.arange(w, device=device) < batch.size[:, 1:]  # (b, w)
     return rows[:, :, None] & columns[:, None, :]
 
 
-def gathered(
+def gather(
     x: Shaped[Tensor, "b h w c"], rows: Int[Tensor, "b h"], columns: Int[Tensor, "b w"], fill: int
 ) -> Shaped[Tensor, "b h w c"]:
-    """out[i, y, x] = in[i, rows[i, y], columns[i, x]], and `fill` where either lies outside: one gather of pixels.
+    """out[i, y, x] = in[i, rows[i, y], columns[i, x]], and `fill` where either index is outside, as one gather.
 
-    The pixels stand in one list with a pixel of `fill` behind them; every index that is too large means that one.
+    The pixels form one list with a pixel of `fill` at its end, and every index that is too large selects that one.
+    2 x 2 pixels A B / C D with rows (1, 0) and columns (0, 9): the list is A B C D fill, the indexes are 2, 4 / 0, 4,
+    the result is C fill / A fill.
     """
     b, h, w, c = x.shape
     n = b * h * w
-    start = torch.arange(0, n, h * w, device=x.device)[:, None] + rows * w  # (b, h) where each row of pixels begins
+    start = (
+        torch.arange(0, n, h * w, device=x.device)[:, None] + rows * w
+    )  # (b, h): the index of the first pixel of each row
     start = start.masked_fill_((rows < 0) | (rows >= h), n)
     place = columns.masked_fill((columns < 0) | (columns >= w), n)
     index = (start[:, :, None] + place[:, None, :]).clamp_(max=n)  # (b, h, w)
@@ -80,41 +84,41 @@ def matrix(*rows: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "b 3 3"]:
     return torch.stack([torch.stack([e.float() for e in row], 1) for row in rows] + [last], 1)
 
 
-def followed(first: Float[Tensor, "b 3 3"], second: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
-    """second @ first, added in a fixed order: a matrix product may choose its order by the batch's size."""
+def chain(first: Float[Tensor, "b 3 3"], second: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
+    """second @ first, summed in a fixed order: the order of a matrix product may depend on the batch size."""
     terms = [second[:, :, k, None] * first[:, k, None, :] for k in range(3)]
     return terms[0] + terms[1] + terms[2]
 
 
 @runtime_checkable
 class Carry(Protocol):
-    """How planes of integers follow an operation: row i of `planes` (n, h, w) belongs to the batch's image `sample[i]`;
-    `fill` comes in from outside."""
+    """Applies an operation to planes of integers (n, h, w): plane i belongs to image `sample[i]` of the batch; `fill` is the
+    value outside the image."""
 
     def __call__(self, planes: Int[Tensor, "n h w"], sample: Int[Tensor, "n"], fill: int) -> Int[Tensor, "n h w"]: ...
 
 
-def moved_target(target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"], carry: Carry) -> Target:
-    """The target after the images moved by `motion` (old → new pixel edges); `carry` moves masks likewise.
+def move_target(target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"], carry: Carry) -> Target:
+    """The target after the images moved by `motion` (old → new pixel edges); `carry` moves masks.
 
-    Boxes become the upright boxes around their moved corners, cut at the image's edge, and are dropped below `VISIBLE`.
-    Where an object's pixels are known, its box is drawn around those that are left, and the same share decides."""
+    A box becomes the upright box around its moved corners, clipped to the image, and is dropped below `VISIBLE`. If the
+    pixels of an object are known, its box is drawn around those that remain, and the same share of pixels decides."""
     if isinstance(target, Labels | Pairs):
         return target
     if isinstance(target, Masks):
         sample = torch.arange(len(target.index), device=motion.device)
         return Masks(carry(target.index, sample, IGNORE), target.natural)
     if isinstance(target, Boxes):
-        boxes, keep = _moved_boxes(target, motion, size)
+        boxes, keep = _move_boxes(target, motion, size)
         return replace(target, boxes=boxes).take(keep)
     if isinstance(target, Outlines):
-        return _moved_outlines(target, motion, carry)
+        return _move_outlines(target, motion, carry)
     if isinstance(target, Several):
-        return Several({name: moved_target(t, motion, size, carry) for name, t in target.by_name.items()})
-    raise TypeError(f"images with a target of type {type(target).__name__} cannot be moved yet")
+        return Several({name: move_target(t, motion, size, carry) for name, t in target.by_name.items()})
+    raise TypeError(f"targets of type {type(target).__name__} cannot follow a moved image")
 
 
-def _moved_boxes(
+def _move_boxes(
     target: Boxes, motion: Float[Tensor, "b 3 3"], size: Int[Tensor, "b 2"]
 ) -> tuple[Float[Tensor, "n 4"], Bool[Tensor, "n"]]:
     m, (x0, y0, x1, y1) = motion[target.sample], target.boxes.unbind(1)
@@ -127,7 +131,7 @@ def _moved_boxes(
     return cut, (_area(cut) > 0) & (_area(cut) >= VISIBLE * _area(moved))
 
 
-def _moved_outlines(target: Outlines, motion: Float[Tensor, "b 3 3"], carry: Carry) -> Outlines:
+def _move_outlines(target: Outlines, motion: Float[Tensor, "b 3 3"], carry: Carry) -> Outlines:
     mask = carry(target.mask.to(torch.int8), target.boxes.sample, 0) > 0  # (n, h, w)
     grown = (motion[:, 0, 0] * motion[:, 1, 1] - motion[:, 0, 1] * motion[:, 1, 0]).abs()[target.boxes.sample]
     before, after = target.mask.sum((1, 2)) * grown, mask.sum((1, 2))

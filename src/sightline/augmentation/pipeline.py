@@ -1,4 +1,4 @@
-"""Operations one after the other."""
+"""A sequence of operations."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from itertools import groupby
 
 from sightline.structures.batch import Batch
 
-from .moves import Move, moved
+from .moves import Move, move
 from .operation import Operation
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`pipeline(batch, seed)` applies the operations in order, whole-pixel moves that follow each other in one gather.
-    None occurs twice, for the two would share their draws."""
+    """`pipeline(batch, seed)` applies the operations in order, consecutive whole-pixel moves in one gather. No operation may
+    occur twice, because both would share their draws."""
 
     operations: tuple[Operation, ...] = ()
 
     def __post_init__(self) -> None:
         names = [operation.name for operation in self.operations]
         if len(set(names)) < len(names):
-            raise ValueError(f"an operation occurs twice in {names}; its draws would be the same")
+            raise ValueError(f"an operation occurs twice in {names}, and both would share their draws")
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
         for whole_pixels, group in groupby(self.operations, lambda operation: isinstance(operation, Move)):
             if whole_pixels:
-                batch = moved(batch, [move.plan(batch, seed) for move in group if isinstance(move, Move)])
+                batch = move(batch, [op.pixel_map(batch, seed) for op in group if isinstance(op, Move)])
             else:
                 for operation in group:
                     batch = operation(batch, seed)

@@ -1,14 +1,14 @@
-"""Changes of pixel values in place: colour jitter and erasing. Nothing moves, so frames and boxes stay.
+"""Operations on pixel values: colour jitter and erasing. Nothing moves, so frames and boxes stay.
 
-Colour: brightness, then contrast, then saturation, each a factor drawn around 1 (Howard 2013, arXiv:1312.5402). In real
-numbers, with grey(x) = 0.299 R + 0.587 G + 0.114 B and m the image's mean grey:
+Colour: brightness, then contrast, then saturation, each a factor drawn around 1 (Howard 2013, arXiv:1312.5402). Before
+rounding, with grey(x) = 0.299 R + 0.587 G + 0.114 B and m the image's mean grey:
 
     brightness   x ← b x          contrast   x ← c x + (1 - c) b m          saturation   x ← s x + (1 - s) grey(x)
 
-The usual libraries clip and round after each; here the three are one linear map, clipped and rounded once.
+Other libraries clip and round after each factor; here the three are one linear map, clipped and rounded once.
 
 Erasing: Random Erasing (Zhong et al. 2017, arXiv:1708.04896), Cutout (DeVries & Taylor 2017, arXiv:1708.04552). The
-rectangle takes the image's mean colour, and mask pixels under it count nowhere: nobody can see what they show.
+rectangle gets the mean colour of the image, and mask pixels under it are ignored: nobody can see what they show.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _GREY = (299, 587, 114)  # thousandths
 
 
 def _sums(batch: Batch) -> tuple[Int[Tensor, "b c"], Int[Tensor, "b"]]:
-    """Sum of each channel (the padding is black) and number of pixels: whole numbers, so no order of adding matters."""
+    """Sum of each channel (the padding is black) and number of pixels: integers, so the order of summation does not matter."""
     return batch.image.sum((2, 3), dtype=torch.int64), batch.size[:, 0].long() * batch.size[:, 1].long()
 
 
 @dataclass(frozen=True)
 class Colour(Operation):
-    """Each factor is drawn uniformly from 1 ± its value. Grey images have no saturation."""
+    """Each factor is drawn uniformly from 1 ± its value. Saturation leaves grey images unchanged."""
 
     brightness: float = 0.2
     contrast: float = 0.2
@@ -57,13 +57,13 @@ class Colour(Operation):
         else:
             y = x * (c * b)[:, None, None, None] + lift
         y = y.round_().clamp_(0, 255) * inside(batch)[..., None]
-        return replace(batch, image=pixels_first(y.to(torch.uint8)))
+        return batch.with_pixels(image=pixels_first(y.to(torch.uint8)))
 
 
 @dataclass(frozen=True)
 class Erasing(Operation):
-    """With `probability`, a rectangle of `smallest` to `largest` of the image's area, its sides in a proportion of at
-    most `stretch` to 1 either way."""
+    """With `probability`, erases a rectangle of `smallest` to `largest` of the area of the image, whose sides have a ratio
+    of at most `stretch` to 1 either way."""
 
     probability: float = 0.25
     smallest: float = 0.02
@@ -72,13 +72,13 @@ class Erasing(Operation):
     name: ClassVar[str] = "erasing"
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
-        erased = self._erased(batch, seed)
+        erased = self._rectangle(batch, seed)
         sums, n = _sums(batch)
         mean = ((sums + n[:, None] // 2) // n[:, None]).to(torch.uint8)  # (b, c)
         image = torch.where(erased[..., None], mean[:, None, None, :], pixels_last(batch.image))  # (b, h, w, c)
-        return replace(batch, image=pixels_first(image), target=_forgotten(batch.target, erased))
+        return batch.with_pixels(image=pixels_first(image), target=_ignore_pixels(batch.target, erased))
 
-    def _erased(self, batch: Batch, seed: int) -> Bool[Tensor, "b h w"]:
+    def _rectangle(self, batch: Batch, seed: int) -> Bool[Tensor, "b h w"]:
         happens, area, shape, tall, top, left = self.draws(batch, seed, 6)  # each (b,)
         height, width = batch.size.float().unbind(1)
         area = (self.smallest + area * (self.largest - self.smallest)) * height * width
@@ -92,9 +92,9 @@ class Erasing(Operation):
         return in_rows[:, :, None] & in_columns[:, None, :]
 
 
-def _forgotten(target: Target, erased: Bool[Tensor, "b h w"]) -> Target:
+def _ignore_pixels(target: Target, erased: Bool[Tensor, "b h w"]) -> Target:
     if isinstance(target, Masks):
         return replace(target, index=target.index.masked_fill(erased, IGNORE))
     if isinstance(target, Several):
-        return Several({name: _forgotten(t, erased) for name, t in target.by_name.items()})
+        return Several({name: _ignore_pixels(t, erased) for name, t in target.by_name.items()})
     return target
