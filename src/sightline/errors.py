@@ -78,9 +78,9 @@ class Stopped(SightlineError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint with the known names closest to `name`: "did you mean resnet50?", or all of them when few."""
+    """A hint with the known names closest to `name`: "did you mean 'resnet50'?", or all of them if they are few."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        return f"did you mean {' or '.join(map(repr, close))}?"
     return f"known: {', '.join(known)}" if len(known) <= 12 else f"{len(known)} are known"

@@ -36,7 +36,7 @@ def suggestion(name: str, known: Mapping[str, Any], synonyms: Mapping[str, str])
         if plain == _plain(other):
             return f"use {ours}, the name for {name} here"
     same = [ours for ours in known if _plain(ours) == plain]
-    return f"did you mean {same[0]}?" if same else nearest(name.lower(), known)
+    return f"did you mean {same[0]!r}?" if same else nearest(name.lower(), known)
 
 
 def _plain(name: str) -> str:

@@ -297,7 +297,7 @@ def test_presets() -> None:
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"'ligth'.*did you mean light"):
+    with pytest.raises(UsageError, match=r"'ligth'.*did you mean 'light"):
         preset("ligth", flip=True, size=32)
 
 

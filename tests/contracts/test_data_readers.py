@@ -162,7 +162,7 @@ def test_a_bare_word_may_be_a_folder_in_the_data_folder(tmp_path: Path, monkeypa
     monkeypatch.setenv("SIGHTLINE_DATA", str(tmp_path))
     write_folder(tmp_path / "leaves", {"oak": 1, "elm": 1})
     assert open_data("leaves").classes == ("elm", "oak")
-    with pytest.raises(UsageError, match=r"unknown data set 'digitz' .did you mean digits"):
+    with pytest.raises(UsageError, match=r"unknown data set 'digitz' .did you mean 'digits"):
         open_data("digitz")
 
 
@@ -180,7 +180,7 @@ def test_words_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda p: None, "does not exist .did you mean thong"),
+        (lambda p: None, "does not exist .did you mean 'thong"),
         (lambda p: p.mkdir(), "no images in .* holds no files at all"),
         (lambda p: write_folder(p, {"a": 0, "b": 0}), "no images in"),
         (lambda p: (p.mkdir(), (p / "notes.txt").touch()), "no images in .*.txt ×1"),

@@ -159,7 +159,7 @@ def test_sides_by_hand(fit: str, size: tuple[int, int], shape: tuple[int, int], 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"fit": "letterbx"}, "did you mean letterbox"),
+        ({"fit": "letterbx"}, "did you mean 'letterbox"),
         ({"height": 0}, "0 x 9"),
         ({"pad": 256}, "pad is 256"),
         ({"share": 0.0}, "share is 0.0"),

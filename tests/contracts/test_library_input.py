@@ -31,22 +31,22 @@ SCORE = [0.1, 0.9, 0.4, 0.35]
 @pytest.mark.parametrize(
     ("call", "hint"),
     [
-        (lambda: activation("ReLU"), r"did you mean relu\?"),
-        (lambda: activation("LeakyReLU"), r"did you mean leaky_relu\?"),
+        (lambda: activation("ReLU"), r"did you mean 'relu'\?"),
+        (lambda: activation("LeakyReLU"), r"did you mean 'leaky_relu'\?"),
         (lambda: activation("swish-ish"), "known: "),
         (lambda: initialiser("kaiming"), "use he"),
         (lambda: initialiser("kaiming_normal"), "use he"),
         (lambda: initialiser("glorot"), "use xavier"),
-        (lambda: initialiser("Xavier"), r"did you mean xavier\?"),
-        (lambda: image_kernel("Sobel-X"), r"did you mean sobel_x\?"),
+        (lambda: initialiser("Xavier"), r"did you mean 'xavier'\?"),
+        (lambda: image_kernel("Sobel-X"), r"did you mean 'sobel_x'\?"),
         (lambda: image_kernel("gaussian"), "use gauss3"),
         (lambda: position_embedding("sinusoidal", Layout((2, 2), 4)), "sinusoid"),
-        (lambda: MODELS["ResNet-18"], r"did you mean resnet18\?"),
+        (lambda: MODELS["ResNet-18"], r"did you mean 'resnet18'\?"),
         (lambda: counts.rate("tpr", COUNTS), "use recall"),
         (lambda: counts.rate("sensitivity", COUNTS), "use recall"),
         (lambda: counts.rate("f1", COUNTS), "use f_beta"),
         (lambda: counts.rate("TNR", COUNTS), "use specificity"),
-        (lambda: counts.rate("precison", COUNTS), r"did you mean precision\?"),
+        (lambda: counts.rate("precison", COUNTS), r"did you mean 'precision'\?"),
         (lambda: counts.averaged("tpr", COUNTS, "macro"), "use recall"),
     ],
 )
@@ -97,8 +97,8 @@ for call in (
         print("accepted")
 """
 ANSWERS = [
-    ("unknown form of momentum 'anything'", "known: alexnet, average, nesterov, sum"),
-    ("unknown form of momentum 'Nesterov'", "did you mean nesterov?"),
+    ("unknown momentum form 'anything'", "known: alexnet, average, nesterov, sum"),
+    ("unknown momentum form 'Nesterov'", "did you mean 'nesterov'?"),
     ("labels are a Tensor", "pass Labels.of(index)"),
     ("labels are a Tensor", "pass Labels.of(index)"),
     ("x has shape (5, 5)", "x[None, None]"),

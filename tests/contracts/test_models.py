@@ -218,7 +218,7 @@ def test_text_is_understood() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mlp", {"hiden": "3"}, "mlp has no option 'hiden'.*did you mean hidden"),
+        ("mlp", {"hiden": "3"}, "mlp has no option 'hiden'.*did you mean 'hidden"),
         ("mlp", {"hidden": "a,3"}, "hidden=.*any number of whole numbers with commas"),
         ("mlp", {"image_size": "28"}, "image_size=.*2 whole numbers with commas"),
         ("mlp", {"activation": "rel"}, "activation='rel'.*one of identity, sigmoid"),

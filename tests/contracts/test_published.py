@@ -45,7 +45,7 @@ def test_names_and_defaults() -> None:
     assert published.find("resnet50", "torchvision").name == "torchvision/IMAGENET1K_V2"
     assert published.find("resnet50", "torchvision/IMAGENET1K_V1").sha256 == "0676ba61"
     assert published.find("se_resnet50", "timm").name == "timm/a1_in1k"
-    with pytest.raises(UsageError, match=r"did you mean torchvision/IMAGENET1K_V2"):
+    with pytest.raises(UsageError, match=r"did you mean 'torchvision/IMAGENET1K_V2"):
         create_model("resnet50", weights="torchvision/IMAGENET1K_V3")
     with pytest.raises(UsageError, match="no published weights of lenet5 are known"):
         create_model("lenet5", weights="torchvision")

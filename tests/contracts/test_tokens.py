@@ -296,5 +296,5 @@ def test_positions_by_name(name: Position) -> None:
 
 
 def test_unknown_position() -> None:
-    with pytest.raises(UsageError, match=r"unknown position embedding 'sinusoids'.*did you mean sinusoid"):
+    with pytest.raises(UsageError, match=r"unknown position embedding 'sinusoids'.*did you mean 'sinusoid"):
         position_embedding("sinusoids", Layout((2, 2), 4))

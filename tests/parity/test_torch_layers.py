@@ -240,9 +240,9 @@ def test_sparse_fixes_the_inputs_of_a_unit(inputs: int, connections: int) -> Non
 
 
 def test_wrong_names() -> None:
-    with pytest.raises(UsageError, match=r"unknown initialiser 'xavir' \(did you mean xavier"):
+    with pytest.raises(UsageError, match=r"unknown initialiser 'xavir' \(did you mean 'xavier"):
         initialiser("xavir")
-    with pytest.raises(UsageError, match=r"unknown activation 'rellu' \(did you mean relu"):
+    with pytest.raises(UsageError, match=r"unknown activation 'rellu' \(did you mean 'relu"):
         activation("rellu")
 
 

@@ -157,7 +157,7 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         section = _section(path[:-1])
         known = [".".join([*path[:-1], name]) for name in section.model_fields] if section else []
         everywhere = [k for k in all_keys() if k.rsplit(".", 1)[-1] == path[-1]]
-        return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]}?" if everywhere else nearest(key, known)
+        return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]!r}?" if everywhere else nearest(key, known)
     return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
 
 

@@ -76,7 +76,7 @@ def _step(text: str) -> Step:
     }
     if wrong.get(kind, number is not None or kernel is not None):
         example = {"CONV": "CONV32 or CONV32@5", "POOL": "POOL or POOL3", "FC": "FC10"}.get(kind, kind)
-        raise UsageError(f"{text!r} in the pattern is no layer", f"did you mean {example}?")
+        raise UsageError(f"{text!r} in the pattern is no layer", f"did you mean {example!r}?")
     return Step(text, kind, number, kernel)
 
 
