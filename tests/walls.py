@@ -23,7 +23,7 @@ from sightline.data.stream import Stream
 from sightline.engine.checkpoints import Checkpoints, kept_weights
 from sightline.engine.devices import fingerprint, make_fabric, set_up
 from sightline.engine.ema import Ema
-from sightline.engine.fit import Plan, fit
+from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.optimizers import one_a_turn
 from sightline.engine.schedules import cosine
 from sightline.engine.state import State
@@ -46,7 +46,7 @@ def picture(place: int, height: int = 8, width: int = 8) -> Tensor:
 
 def sample(place: int, target: Target, **size: int) -> Sample:
     image = picture(place, **size)
-    return Sample(image, place, target, torch.eye(3), torch.tensor(image.shape[1:]))
+    return Sample.of_image(image, place, target, torch.eye(3), torch.tensor(image.shape[1:]))
 
 
 def loader(make: Callable[[int], Sample]) -> Callable[[Tensor, Tensor], Batch]:
@@ -309,7 +309,7 @@ def train(
     about = {"fingerprint": fingerprint(fabric, "fp32")}
     keeper = Checkpoints(folder, task, optimizers, ema=ema, logs={"metrics": log}, about=about, say=print)
     state = fit(
-        fabric, task, optimizers, feed, Plan(STEPS, lambda s: cosine(s.step, steps=STEPS), accumulate, 1.0, seed=3),
+        fabric, task, optimizers, feed, TrainingPlan(STEPS, lambda s: cosine(s.step, steps=STEPS), accumulate, 1.0, seed=3),
         ema=ema, state=keeper.resume(), every=((1, note), (COMMIT_EVERY, keeper.commit)),
     )  # fmt: skip
     assert state.step == STEPS

@@ -68,7 +68,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         )  # fmt: skip
         finished = "--resume" in words  # nothing was killed here: there is nothing left to do, and that is said
         assert done.returncode == (2 if finished else 0), done.stderr
-        assert not finished or "is finished" in done.stderr
+        assert not finished or "is already finished" in done.stderr
     assert (tmp_path / "labels.csv").read_text().count("\n") == 2
 
 

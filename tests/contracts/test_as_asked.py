@@ -19,24 +19,29 @@ from sightline.data.dataset import build_dataset
 from sightline.engine.ema import Ema
 from sightline.engine.state import Meter, State, weighted
 from sightline.errors import UsageError
+from sightline.kinds.catalogue import KINDS
+from sightline.kinds.kind import Setting
+from sightline.kinds.opening import check_recipe
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.saved import Preprocessing
-from sightline.recipes.assembly import build_model, build_optimizers, build_order, build_schedule, check, task_over
-from sightline.recipes.defaults import Facts, complete
-from sightline.recipes.reading import make_recipe
+from sightline.recipes.assembly import build_model, build_optimizers, build_order, build_schedule
+from sightline.recipes.defaults import Traits
+from sightline.recipes.loading import Reader, memory_needed
+from sightline.recipes.reading import make_draft
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels
 from sightline.tasks.classification import Classification
-from sightline.verbs.preparing import Reader, bytes_held
 from sightline.verbs.train import train
 from tests.asking import called, folder, refused
+from tests.complete_recipes import completed, recipe_of
 from tests.tiny_annotated import annotation, coco, picture, write_json
 
 STEPS, PER_EPOCH = 200, 12.5  # sixteen epochs, none of whole steps
+PREPROCESSING = Preprocessing(Geometry(32, 32, "stretch"), (0.0,) * 3, (1.0,) * 3)
 
 
 def rates(**schedule: Any) -> list[float]:
-    factor = build_schedule(make_recipe({"schedule": schedule}), STEPS, PER_EPOCH)
+    factor = build_schedule(recipe_of({"schedule": schedule}), STEPS, PER_EPOCH)
     return [factor(State(step=step)) for step in range(STEPS)]
 
 
@@ -87,7 +92,7 @@ def test_a_warm_up_climbs_linearly_below_the_schedule(name: str) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_plateau_drops_the_rate_as_torchs_does(seed: int) -> None:
     losses = np.random.default_rng(seed).uniform(0.5, 1.0, 30).round(2).tolist()
-    recipe = make_recipe({"schedule": {"name": "plateau", "factor": 0.5, "patience": 2}})
+    recipe = recipe_of({"schedule": {"name": "plateau", "factor": 0.5, "patience": 2}})
     factor = build_schedule(recipe, STEPS, PER_EPOCH)
     optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     follow = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
@@ -105,10 +110,15 @@ def test_a_plateau_drops_the_rate_as_torchs_does(seed: int) -> None:
 def test_balanced_classes_weigh_what_the_rule_says(kind: str) -> None:
     """n / (classes · n of the class): all of them together weigh n, each alike."""
     amounts = np.array([900, 90, 10])
-    task = task_over(nn.Identity(), make_recipe({"task": {"kind": kind, "class_weight": "balanced"}}), amounts)
-    weight = task.class_weight.double().numpy()  # type: ignore[union-attr]
-    assert weight * amounts == pytest.approx([1000 / 3] * 3)
-    assert task_over(nn.Identity(), make_recipe({"task": {"kind": kind}}), amounts).class_weight is None
+
+    def weights(**keys: str) -> torch.Tensor | None:
+        setting = Setting(recipe_of({"task": {"kind": kind, **keys}}), PREPROCESSING, amounts)
+        return KINDS[kind].task({"model": nn.Identity()}, setting).class_weight  # type: ignore[return-value]
+
+    weight = weights(class_weight="balanced")
+    assert weight is not None
+    assert weight.double().numpy() * amounts == pytest.approx([1000 / 3] * 3)
+    assert weights() is None
 
 
 class ByNumber(nn.Module):
@@ -128,7 +138,7 @@ def test_what_is_told_counts_each_image_once_whatever_classes_weigh(asked: dict[
         task = Classification(looked_up, class_weight=torch.tensor([0.2, 5.0]), **asked)
         b = len(part)
         frame, size = torch.eye(3).expand(b, 3, 3), torch.ones(b, 2, dtype=torch.int64)
-        batch = Batch(part.byte()[:, None, None, None], size, frame, size, part, part, Labels.of(index[part]))
+        batch = Batch.of_images(part.byte()[:, None, None, None], size, frame, size, part, part, Labels.of(index[part]))
         loss = task.loss(batch)
         meter.add(weighted(loss.parts, loss.weight))
     means = meter.means()
@@ -138,12 +148,12 @@ def test_what_is_told_counts_each_image_once_whatever_classes_weigh(asked: dict[
 
 def test_balanced_samples_draw_every_class_equally_often() -> None:
     index = np.array([0] * 900 + [1] * 90 + [2] * 10 + [-1] * 50)  # 50 of no known class
-    order = build_order(make_recipe({"data": {"balance": "sample"}}), index, np.array([900, 90, 10]))
+    order = build_order(recipe_of({"data": {"balance": "sample"}}), index, np.array([900, 90, 10]))
     drawn = index[torch.cat([order(0, epoch) for epoch in range(10)]).numpy()]
     counts = np.bincount(drawn, minlength=3)
     assert (drawn >= 0).all()
     assert np.abs(counts - len(drawn) / 3).max() < 4 * math.sqrt(len(drawn) * 2 / 9)
-    plain = build_order(make_recipe({}), index, np.array([900, 90, 10]))
+    plain = build_order(recipe_of({}), index, np.array([900, 90, 10]))
     assert sorted(plain(0, 3).tolist()) == list(range(len(index)))
     assert plain(0, 3).tolist() != plain(0, 4).tolist() != list(range(len(index)))
 
@@ -158,7 +168,7 @@ def network() -> nn.Sequential:
 def test_the_decay_falls_on_what_it_should(name: str, decay_all: bool) -> None:
     asked = {"name": name, "lr": 0.1, "weight_decay": 0.01, "decay_all": decay_all}
     model = network()
-    (optimizer,) = build_optimizers(make_recipe({"optim": asked}), Classification(model)).values()
+    (optimizer,) = build_optimizers(recipe_of({"optim": asked}), Classification(model)).values()
     decayed = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     spared = 0.01 if decay_all else 0.0
     want = {
@@ -175,7 +185,7 @@ def test_the_decay_falls_on_what_it_should(name: str, decay_all: bool) -> None:
 
 def test_momentum_and_nesterov_reach_torch() -> None:
     asked = {"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True}
-    (optimizer,) = build_optimizers(make_recipe({"optim": asked}), Classification(network())).values()
+    (optimizer,) = build_optimizers(recipe_of({"optim": asked}), Classification(network())).values()
     assert (optimizer.param_groups[0]["momentum"], optimizer.param_groups[0]["nesterov"]) == (0.8, True)
 
 
@@ -205,7 +215,7 @@ def test_gradients_are_clipped_at_the_norm_that_is_asked_for(tmp_path: Path) -> 
     for clip in (None, 0, 1e-3):
         out = tmp_path / f"run-{clip}"
         run = train(data, keys | ({} if clip is None else {"fit.clip": clip}), model="linear", out=out)
-        before = build_model(run.recipe, 2).state_dict()
+        before = build_model(run.recipe, 2, "classification").state_dict()
         after = load_file(out / "model" / "model.safetensors")
         names = {name: next(n for n in after if n.endswith(name)) for name in before}
         moved[clip] = torch.cat([(after[names[n]] - before[n]).flatten() for n in before]).norm().item()
@@ -218,10 +228,10 @@ def test_gradients_are_clipped_at_the_norm_that_is_asked_for(tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", ["detection", "instances"])
 @pytest.mark.parametrize("keys", [{"fit": {"monitor": "loss"}}, {"schedule": {"name": "plateau"}}])
 def test_nothing_follows_a_loss_that_no_validation_measures(kind: str, keys: dict[str, Any]) -> None:
-    facts = Facts(50, 64, 64, grey=False, one_aspect=True, classes=2, question="instances")
-    with pytest.raises(UsageError, match=r"monitor=loss is no metric|plateau follows the validation loss"):
-        check(complete(make_recipe({"task": {"kind": kind}, **keys}), facts))
-    check(complete(make_recipe({"task": {"kind": kind}}), facts))
+    traits = Traits(50, 64, 64, grey=False, one_aspect=True, classes=2, knows="outlines")
+    with pytest.raises(UsageError, match=r"monitor=loss is not a metric|plateau follows the validation loss"):
+        check_recipe(completed(make_draft({"task": {"kind": kind}, **keys}), traits), KINDS[kind])
+    check_recipe(completed(make_draft({"task": {"kind": kind}}), traits), KINDS[kind])
 
 
 @pytest.mark.parametrize(
@@ -229,14 +239,14 @@ def test_nothing_follows_a_loss_that_no_validation_measures(kind: str, keys: dic
     [({}, (192, 256)), ({"width": 64}, (64, 64)), ({"width": 128}, (96, 128)), ({"size": 64}, (64, 64))],
 )
 def test_a_width_alone_keeps_the_images_shape(asked: dict[str, int], shape: tuple[int, int]) -> None:
-    facts = Facts(300, 360, 480, grey=False, one_aspect=True, classes=2, question="segmentation")
-    found = complete(make_recipe({"input": asked}), facts).input
+    traits = Traits(300, 360, 480, grey=False, one_aspect=True, classes=2, knows="masks")
+    found = completed(make_draft({"input": asked}), traits).input
     assert (found.size, found.width) == shape
 
 
 def test_clipping_is_by_rule_by_number_or_off() -> None:
-    facts = Facts(300, 64, 64, grey=False, one_aspect=True, classes=2, question="segmentation")
-    assert [complete(make_recipe({"fit": {"clip": c}}), facts).fit.clip for c in (None, 0, 2.5)] == [10.0, 0.0, 2.5]
+    traits = Traits(300, 64, 64, grey=False, one_aspect=True, classes=2, knows="masks")
+    assert [completed(make_draft({"fit": {"clip": c}}), traits).fit.clip for c in (None, 0, 2.5)] == [10.0, 0.0, 2.5]
 
 
 def test_a_run_is_no_data_and_what_cannot_be_is_said_before_data_are_read(tmp_path: Path) -> None:
@@ -257,10 +267,9 @@ def test_memory_is_estimated_with_what_judging_keeps(tmp_path: Path) -> None:
     objects = [annotation(i, 1 + i % 2, bbox=(2, 3, 78, 87), segmentation=square, area=1) for i in range(1, 21)]
     write_json(tmp_path / "all.json", coco(images, objects))
     data = build_dataset(str(tmp_path), needs="images")
-    preprocessing = Preprocessing(Geometry(32, 32, "stretch"), (0.0,) * 3, (1.0,) * 3)
-    ids = data.ids()
+    ids, truths = data.ids(), KINDS["instances"].truths
     for judging in (True, False):
-        held = [Reader(data, preprocessing, "instances", judging)(int(i)).target for i in ids]
+        held = [Reader(data, PREPROCESSING, truths, judging)(int(i)).target for i in ids]
         tensors = [t for target in held for t in (target.mask, *target.natural)]  # type: ignore[union-attr]
         wanted = sum(t.numel() * t.element_size() for t in tensors) + 2 * 3 * 32 * 32
-        assert bytes_held(data, ids, preprocessing, "instances", judging=judging) == wanted
+        assert memory_needed(data, ids, PREPROCESSING, truths, judging=judging) == wanted

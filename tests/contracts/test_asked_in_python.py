@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import sightline
 from sightline.cli.main import app
 from sightline.errors import DataError, UsageError
-from sightline.runs.console import Teller
+from sightline.runs.console import Console
 from sightline.runs.run import Run
 from tests.asking import called, folder, image, refused
 
@@ -58,7 +58,7 @@ def test_paths_and_single_overrides_are_taken_as_they_are(photos: Path, tmp_path
 
 
 def test_a_run_can_be_handed_to_resume(run: Run) -> None:
-    with pytest.raises(UsageError, match="is finished"):
+    with pytest.raises(UsageError, match="is already finished"):
         sightline.train(resume=run)
 
 
@@ -81,7 +81,7 @@ def test_what_a_folder_holds_beside_images_is_said(run: Run, tmp_path: Path, cap
         (tmp_path / f"{name}.png").rename(tmp_path / name)
     (tmp_path / "new/note.txt").write_text("x")
     (tmp_path / "new/Thumbs.db").write_text("x")
-    assert len(sightline.predict(run, tmp_path / "new", teller=Teller()).rows) == 1
+    assert len(sightline.predict(run, tmp_path / "new", console=Console()).rows) == 1
     assert "files without an image's suffix, passed over: no suffix ×1, .txt ×1" in capsys.readouterr().err
     with pytest.raises(DataError, match=r"no images in .*none") as caught:
         sightline.predict(run, tmp_path / "none")
@@ -106,7 +106,7 @@ def test_data_that_grew_are_judged_on_what_was_not_learned(run: Run, photos: Pat
         code, found, said = called("evaluate", str(run.folder), str(photos))
         assert (code, found["split"]) == (0, "test")
         assert found["n"] in (test, test + 1)
-        assert "is what the run was trained on" in said
+        assert "the run was trained on" in said
         assert called("evaluate", str(run.folder), str(photos), "--split", "train")[1]["split"] == "train"
     finally:
         os.remove(photos / "cat" / "new.png")
@@ -117,7 +117,7 @@ def test_a_run_asked_from_elsewhere_says_where_its_data_should_be(place: Path, t
     os.chdir(tmp_path)
     found = sightline.train("pets", KEYS, model="linear", out=tmp_path / "run")
     os.chdir(place)
-    with pytest.raises(DataError, match="start from the folder in which it was trained"):
+    with pytest.raises(DataError, match="start in the folder in which it was trained"):
         sightline.evaluate(found)
 
 
@@ -130,7 +130,7 @@ def test_a_run_without_checkpoints_can_be_verified(tmp_path: Path, photos: Path)
         (tmp_path / "run" / "run.json").read_text().replace("finished", "failed")
     )
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "run")])
-    assert (done.exit_code, done.stdout.strip()) == (0, "nothing is written yet")
+    assert (done.exit_code, done.stdout.strip()) == (0, "nothing has been written yet")
 
 
 def test_a_data_set_by_name_is_its_own_too(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sightline.cli.main import app
 from sightline.errors import ResourceError
-from sightline.recipes.reading import make_recipe, parse_yaml, recipe_yaml
+from sightline.recipes.reading import make_draft, parse_yaml, recipe_yaml
 from sightline.storage.locks import locked
 from tests.asking import called, folder, image, refused
 
@@ -31,7 +31,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "digitz"], ["digitz", "did you mean digits?"]),
+        (["train", "digitz"], ["digitz", "did you mean 'digits'?"]),
         (["train", "digits", "task.loss=hinge", "task.label_smoothing=0.1"], ["hinge", "label_smoothing"]),
         (["train", "digits", "augment.preset=none", "augment.flip=true"], ["augment.preset=none", "augment.flip"]),
         (["train", "digits", "schedule.name=constant", "schedule.floor=0.1"], ["schedule.floor", "constant", "cosine"]),
@@ -55,7 +55,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "./mine", "data.path=elsewhere"], ["data.path='elsewhere'", "contradicts './mine'"]),
         (["train", "digits", "fit.batch=4", "fit={batch: 8, epochs: 2}"], ["fit.batch", "twice"]),
         (["train", "digits", "fit.batch=100000000000000000000000"], ["fit.batch", "less than or equal"]),
-        (["train"], ["nothing to train on"]),
+        (["train"], ["no data to train on"]),
         (["evaluate", "nowhere"], ["nowhere", "not a run"]),
         (["describe", "lenet6"], ["lenet6", "lenet5"]),
         (["describe", "lenet5", "--input", "28x28"], ["28x28", "CxHxW"]),
@@ -252,13 +252,13 @@ def test_what_was_not_kept_is_not_claimed(tmp_path: Path, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as full:
         full.setattr("sightline.engine.checkpoints.Checkpoints._room", no_room)
-        full.setattr("sightline.verbs.train.listening", lambda: stopping(third))
+        full.setattr("sightline.training.loop.catch_signals", lambda: stopping(third))
         said = refused(143, "train", "digits", "--out", str(tmp_path / "run"))
     assert "stopped at step 3" in said
     assert "nothing is kept" in said
     code, _, stderr = called("train", "--resume", str(tmp_path / "run"), "--quiet")
     assert code == 0
-    assert "holds no checkpoint: training starts anew" in stderr
+    assert "has no checkpoint: training starts from the beginning" in stderr
 
 
 @contextlib.contextmanager
@@ -266,7 +266,7 @@ def stopping(when: Callable[[list[int]], bool]) -> Iterator[Any]:
     """As a signal at that step."""
     seen: list[int] = []
 
-    class Asked:
+    class StopRequest:
         signal = 0
 
         def __call__(self) -> bool:
@@ -274,14 +274,14 @@ def stopping(when: Callable[[list[int]], bool]) -> Iterator[Any]:
                 self.signal = 15
             return bool(self.signal)
 
-    yield Asked()
+    yield StopRequest()
 
 
 def test_a_folder_with_a_numbers_name(tmp_path: Path) -> None:
     """What the recipe says comes back as it was said."""
     for path in ("1e3", "1_000", "off", "null", "0x1F", "2024-01-01", "plain", "a: b"):
-        recipe = make_recipe({"data": {"path": path}})
-        assert make_recipe(parse_yaml(recipe_yaml(recipe), "recipe")) == recipe
+        recipe = make_draft({"data": {"path": path}})
+        assert make_draft(parse_yaml(recipe_yaml(recipe), "recipe")) == recipe
 
 
 def test_a_recipe_whose_model_is_a_word(tmp_path: Path) -> None:

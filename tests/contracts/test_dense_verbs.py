@@ -40,9 +40,12 @@ def test_a_run_has_all_its_parts(trained: tuple[str, Path, Run]) -> None:
     kind, _, run = trained
     assert run.status["task"] == run.recipe.task.kind == kind
     metrics = run.metrics
-    assert set(metrics) == {"train", "val", "test"}
-    for split in metrics.values():
-        assert 0 <= split[HEADLINE[kind]] <= 1
+    splits = ("train", "val", "test")
+    assert set(metrics) == {*splits, "images"}
+    for split in splits:
+        assert 0 <= metrics[split][HEADLINE[kind]] <= 1
+    data = json.loads((run.folder / "data.json").read_text())
+    assert metrics["images"] == data["splits"]
     assert run.recipe.fit.monitor == HEADLINE[kind]
     about = json.loads((run.folder / "samples/examples.json").read_text())
     assert about["items"]
@@ -116,11 +119,11 @@ def test_predictions_are_written(trained: tuple[str, Path, Run], tmp_path: Path)
 def test_a_task_that_the_data_do_not_answer(tmp_path: Path) -> None:
     write_masks(tmp_path / "data", 12)
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"task.kind": "detection"}, "task.kind=detection, but the data answer segmentation"),
+        ({"task.kind": "detection"}, "task.kind=detection does not fit the data, which are for segmentation"),
         ({"model.name": "resnet18"}, "resnet18 outputs class scores, and the task needs pixel scores"),
-        ({"fit.monitor": "accuracy"}, "fit.monitor=accuracy is no metric of segmentation"),
-        ({"data.balance": "sample"}, "data.balance=sample draws classes of images"),
-        ({"task.kind": "segmentation", "task.label_smoothing": 0.1}, "task.label_smoothing does not belong to"),
+        ({"fit.monitor": "accuracy"}, "fit.monitor=accuracy is not a metric of segmentation"),
+        ({"data.balance": "sample"}, "data.balance=sample works for classification only"),
+        ({"task.kind": "segmentation", "task.label_smoothing": 0.1}, "task.label_smoothing is not a key of"),
         ({"task.los": "dice"}, "unknown recipe key 'task.los'"),
     ]
     for keys, message in cases:

@@ -15,7 +15,7 @@ from sightline.preprocessing.normalise import Normalise, Normalised
 from sightline.randomness.keyed import torch_seeded, uniform
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
-from sightline.structures.regions import Drawn, Found, Kept, RegionOutputs, RegionTargets
+from sightline.structures.regions import RegionOutputs, RegionSamples, RegionTargets, Selection, SelectionRule
 from sightline.structures.targets import Boxes, Labels, Outlines
 from sightline.tasks.detection import Detection
 from sightline.tasks.regions import region_targets
@@ -71,7 +71,7 @@ def batch_of(places: list[int], masks: bool = False) -> Batch:
         for _, b, label, mask in drawn
     ]
     n = len(places)
-    return Batch(
+    return Batch.of_images(
         image=torch.stack([image for image, *_ in drawn]),
         size=torch.full((n, 2), SIDE),
         frame=torch.eye(3).expand(n, 3, 3),
@@ -125,7 +125,7 @@ def test_parts_of_a_batch_add_up() -> None:
     target = whole.target
     assert isinstance(target, Boxes)
     target = target.take(target.sample != 2)
-    whole = Batch(whole.image, whole.size, whole.frame, whole.natural, whole.id, whole.position, target)
+    whole = Batch.of_images(whole.image, whole.size, whole.frame, whole.natural, whole.id, whole.position, target)
     loss = task.loss(whole)
     assert loss.weight == 4
     parts = []
@@ -134,7 +134,7 @@ def test_parts_of_a_batch_add_up() -> None:
         mine = target.take(target.sample == i)
         mine = Boxes(mine.boxes, mine.label, torch.zeros_like(mine.sample))
         fields = (whole.image, whole.size, whole.frame, whole.natural, whole.id, whole.position)
-        parts.append(task.loss(Batch(*(f[one] for f in fields), mine)))
+        parts.append(task.loss(Batch.of_images(*(f[one] for f in fields), mine)))
     assert torch.stack([p.total for p in parts]).mean().item() == pytest.approx(loss.total.item(), rel=1e-5)
     for name, value in loss.parts.items():
         mean = torch.stack([p.parts[name] for p in parts]).mean().item()
@@ -149,7 +149,7 @@ def test_nothing_to_find_and_nothing_found() -> None:
     task = Detection(network(), classes=2, score_threshold=0.999)
     batch = batch_of([1, 2])
     none = Boxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long))
-    batch = Batch(batch.image, batch.size, batch.frame, batch.natural, batch.id, batch.position, none)
+    batch = Batch.of_images(batch.image, batch.size, batch.frame, batch.natural, batch.id, batch.position, none)
     loss = task.loss(batch)
     loss.total.backward()
     assert loss.total > 0
@@ -202,7 +202,7 @@ def test_ignored_regions_are_neither_objects_nor_background() -> None:
     left = Boxes(
         torch.tensor([[0.0, 0, 48, 96]] * 2), torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([True, True])
     )
-    batch = Batch(batch.image, batch.size, batch.frame, batch.natural, batch.id, batch.position, left)
+    batch = Batch.of_images(batch.image, batch.size, batch.frame, batch.natural, batch.id, batch.position, left)
     outputs = network()(batch.image, batch.size, region_targets(batch))
     anchor, region = outputs.anchor_draw, outputs.region_draw
     assert anchor is not None
@@ -231,11 +231,11 @@ def test_what_a_batch_added_to_an_image_is_not_seen() -> None:
 class Answers(nn.Module):
     """A network that always finds these."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Selection) -> None:
         super().__init__()
         self.found = found
 
-    def forward(self, image: Tensor, size: Tensor, targets: RegionTargets | None, kept: Kept) -> RegionOutputs:
+    def forward(self, image: Tensor, size: Tensor, targets: RegionTargets | None, kept: SelectionRule) -> RegionOutputs:
         one = torch.zeros(1, 4)
         scores = torch.zeros(1, 1)
         return RegionOutputs(scores, one[None], one, one, torch.zeros(1).long(), scores, one[None], found=self.found)
@@ -243,7 +243,7 @@ class Answers(nn.Module):
 
 def test_rows_are_in_the_original_frame() -> None:
     """A batch at half scale, shifted by (3, 5): found and true boxes come back, cut at the original's edges."""
-    found = Found(
+    found = Selection(
         torch.tensor([[8.0, 15, 18, 25], [-40, -40, 900, 900]]),
         torch.tensor([1, 0]),
         torch.tensor([0.9, 0.2]),
@@ -251,7 +251,7 @@ def test_rows_are_in_the_original_frame() -> None:
     )
     frame = torch.tensor([[[0.5, 0, 3], [0, 0.5, 5], [0, 0, 1]]]).expand(2, 3, 3)
     target = Boxes(torch.tensor([[8.0, 15, 18, 25]]), torch.tensor([1]), torch.tensor([1]), torch.tensor([True]))
-    batch = Batch(
+    batch = Batch.of_images(
         image=torch.zeros(2, 3, 64, 64, dtype=torch.uint8),
         size=torch.tensor([[64, 64], [64, 64]]),
         frame=frame,
@@ -275,8 +275,8 @@ def test_rows_are_in_the_original_frame() -> None:
 def test_labels_are_refused() -> None:
     batch = batch_of([1])
     labels = Labels.of(torch.tensor([1]))
-    batch = Batch(batch.image, batch.size, batch.frame, batch.natural, batch.id, batch.position, labels)
-    with pytest.raises(TypeError, match="needs Boxes or Outlines, this batch has Labels"):
+    batch = Batch.of_images(batch.image, batch.size, batch.frame, batch.natural, batch.id, batch.position, labels)
+    with pytest.raises(TypeError, match="needs Boxes or Outlines, but the batch has Labels"):
         Detection(network(), classes=2).loss(batch)
 
 
@@ -290,9 +290,9 @@ def test_impossible_options() -> None:
 def test_every_image_weighs_the_same_however_many_it_drew() -> None:
     """Three anchors of the first image, one of the second: a mean of two means, so single images add up exactly."""
     logits = torch.tensor([[0.3, -1.0, 2.0], [0.7, 0.1, -0.4]])
-    drawn = Drawn(torch.tensor([0, 1, 2, 4]), torch.tensor([0, 0, 0, 1]), torch.tensor([0, -1, -1, 1]))
-    first = objectness(logits[:1], Drawn(*(part[:3] for part in drawn)))
-    second = objectness(logits[1:], Drawn(torch.tensor([1]), torch.tensor([0]), torch.tensor([1])))
+    drawn = RegionSamples(torch.tensor([0, 1, 2, 4]), torch.tensor([0, 0, 0, 1]), torch.tensor([0, -1, -1, 1]))
+    first = objectness(logits[:1], RegionSamples(*(part[:3] for part in drawn)))
+    second = objectness(logits[1:], RegionSamples(torch.tensor([1]), torch.tensor([0]), torch.tensor([1])))
     whole, weight = objectness(logits, drawn)
     assert weight == 2
     assert whole.item() == pytest.approx((first[0].item() + second[0].item()) / 2)

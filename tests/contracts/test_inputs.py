@@ -55,7 +55,7 @@ def test_clips_and_pairs() -> None:
 def test_a_batch_without_images_says_so() -> None:
     batch = collate([Sample({"text": tokens(1)}, 0, label(0))], [0])
     for name in ("image", "size", "frame", "natural"):
-        with pytest.raises(TypeError, match="no images, but text"):
+        with pytest.raises(TypeError, match="no images but text"):
             getattr(batch, name)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sightline.decoding.detections import from_run_lengths, pasted, run_lengths
 from sightline.errors import DataError
 from sightline.structures.batch import Batch
-from sightline.structures.regions import Found, Kept, RegionOutputs, RegionTargets
+from sightline.structures.regions import RegionOutputs, RegionTargets, Selection, SelectionRule
 from sightline.structures.targets import Boxes, Outlines
 from sightline.tasks.instances import InstanceSegmentation
 from sightline.tasks.regions import cropped
@@ -30,18 +30,18 @@ def test_learns() -> None:
 
 
 def test_a_network_without_masks_is_refused() -> None:
-    with pytest.raises(TypeError, match="the network needs a mask head"):
+    with pytest.raises(TypeError, match="needs a network with a mask head"):
         InstanceSegmentation(network(), classes=2).loss(batch_of([1], masks=True))
 
 
 class Answers(nn.Module):
     """A network that always finds these, all pixels of the class on and of every other off."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Selection) -> None:
         super().__init__()
         self.found = found
 
-    def forward(self, image: Tensor, size: Tensor, targets: RegionTargets | None, kept: Kept) -> RegionOutputs:
+    def forward(self, image: Tensor, size: Tensor, targets: RegionTargets | None, kept: SelectionRule) -> RegionOutputs:
         one, scores = torch.zeros(1, 4), torch.zeros(1, 1)
         masks = torch.full((len(self.found.label), 3, 28, 28), -20.0)
         masks[torch.arange(len(masks)), self.found.label + 1] = 20.0
@@ -54,7 +54,7 @@ class Answers(nn.Module):
 def halved(natural: tuple[Tensor, ...]) -> Batch:
     """Two images at half scale; an object in the second and one in the first, given in that order."""
     boxes = Boxes(torch.tensor([[4.0, 5, 14, 20], [1, 1, 3, 3]]), torch.tensor([1, 0]), torch.tensor([1, 0]))
-    return Batch(
+    return Batch.of_images(
         image=torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
         size=torch.tensor([[32, 32], [32, 32]]),
         frame=torch.diag(torch.tensor([0.5, 0.5, 1.0])).expand(2, 3, 3),
@@ -65,8 +65,8 @@ def halved(natural: tuple[Tensor, ...]) -> Batch:
     )
 
 
-def found_there() -> Found:
-    return Found(torch.tensor([[4.0, 5, 14, 20]]), torch.tensor([1]), torch.tensor([0.75]), torch.tensor([1]))
+def found_there() -> Selection:
+    return Selection(torch.tensor([[4.0, 5, 14, 20]]), torch.tensor([1]), torch.tensor([0.75]), torch.tensor([1]))
 
 
 def test_masks_are_judged_in_the_original_frame() -> None:

@@ -159,9 +159,9 @@ def test_a_damaged_network_is_named(trained: tuple[str, Path]) -> None:
     ("key", "message"),
     [
         ("task.penlty=1", "task.penalty"),
-        ("fit.monitor=accuracy", "no metric of toy_gan"),
+        ("fit.monitor=accuracy", "not a metric of toy_gan"),
         ("fit.patience=2", "toy_gan has none"),
-        ("data.balance=sample", "draws classes of images"),
+        ("data.balance=sample", "works for classification only"),
         ("model.weights=x.safetensors", "generator, critic"),
     ],
 )

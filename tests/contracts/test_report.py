@@ -13,11 +13,8 @@ import pytest
 
 from sightline.errors import DamagedError
 from sightline.evaluation.intervals import wilson
-from sightline.reports.build import build_report
-from sightline.reports.card import build_card
-from sightline.reports.content import read_content
+from sightline.kinds.reporting import build_card, build_report, content_of
 from sightline.reports.facts import facts_of
-from sightline.reports.thresholds import Thresholds
 from tests.fake_runs import Fake, picture_of, trained, write_run
 
 
@@ -54,8 +51,8 @@ def test_report_is_a_pure_function_of_the_folder(run):
 
 
 def test_facts_are_those_of_the_rows(run):
-    content = read_content(run)
-    facts = facts_of(content, Thresholds())
+    content = content_of(run)
+    facts = facts_of(content)
     rows = trained().rows["test"]
     said, top = rows.probability.argmax(1), rows.probability.max(1)
     assert (facts.split, facts.n) == ("test", 400)
@@ -77,7 +74,7 @@ def test_all_right_still_has_an_interval(tmp_path):
     perfect = replace(rows, probability=np.eye(10)[rows.target])
     digits = replace(trained(), rows=dict(trained().rows) | {"test": perfect})
     folder = write_run(tmp_path / "run", Fake(), digits)
-    facts = facts_of(read_content(folder), Thresholds())
+    facts = facts_of(content_of(folder))
     assert facts.interval == pytest.approx(wilson(1.0, 400, 1.96))
     assert facts.interval[0] < 0.995
     assert "1,000 resamples; by Wilson where all" in words_of(build_report(folder, picture=picture_of(digits)))
@@ -110,7 +107,7 @@ def test_a_run_without_a_part_is_still_told(run, tmp_path, missing):
         if path.is_file() and name != "run.json" and missing in (name, "ALL"):
             path.unlink()
     page = build_report(folder, picture=lambda i: None)
-    assert "This run is still going" in page
+    assert "This run has not ended yet" in page
     assert ("Not in this report" in page) == (missing in (*TOLD, "ALL"))
     if missing == "ALL":
         assert "There is no measured accuracy yet" in page
@@ -137,7 +134,7 @@ def test_a_test_less_run_is_judged_on_validation(tmp_path):
         build_report(write_run(tmp_path / "run", Fake(splits=("train", "val")), trained()), picture=lambda i: None)
     )
     assert "of 397 validation images" in page
-    assert "There is no test figure" in page
+    assert "There is no test split" in page
 
 
 def test_many_classes_stay_readable(tmp_path):
@@ -181,4 +178,4 @@ def test_quarantine_opens_page_and_card(tmp_path):
     conflict = [dict(problem, reason="label-conflict: labelled a, but b has the same pixels")] * 4
     data = json.loads((folder / "data.json").read_text()) | {"problems": conflict, "conflicts": None}
     (folder / "data.json").write_text(json.dumps(data))
-    assert facts_of(read_content(folder), Thresholds()).conflicts == 4
+    assert facts_of(content_of(folder)).conflicts == 4

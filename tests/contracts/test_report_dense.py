@@ -12,15 +12,12 @@ import numpy as np
 import pytest
 
 from sightline.drawing.png import png_bytes
-from sightline.reports.build import build_report
-from sightline.reports.card import build_card
-from sightline.reports.content import read_content
+from sightline.kinds.reporting import build_card, build_report, content_of
 from sightline.reports.facts import facts_of
-from sightline.reports.finding import Facts
-from sightline.reports.headline import headline_of
-from sightline.reports.thresholds import thresholds_of
+from sightline.reports.finding import VerdictFacts
 from tests.contracts.test_report_safety import BREAKS, VECTORS, check, read_as_markdown
 from tests.fake_dense import CLASSES, SIZES, DenseFake, scenes, write_dense
+from tests.verdicts import headline_of
 
 KINDS = ("detection", "instances", "segmentation")
 
@@ -38,9 +35,8 @@ def said_by(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)))
 
 
-def facts(folder: Path) -> Facts:
-    content = read_content(folder)
-    return facts_of(content, thresholds_of(headline_of(content.kind)))
+def facts(folder: Path) -> VerdictFacts:
+    return facts_of(content_of(folder))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -180,7 +176,7 @@ def test_pictures_are_the_folders_own_and_encoded_anew(runs, tmp_path):
     name = about["items"][1]["file"]
     original = (folder / name).read_bytes()
     (folder / name).write_bytes(original + b"<script>secret</script>")
-    assert all(b"secret" not in item.png for item in read_content(folder).examples.items)
+    assert all(b"secret" not in item.png for item in content_of(folder).examples.items)
     (folder / name).write_bytes(original[:200])
     assert f"{name} was left out" in said_by(build_report(folder, picture=gone))
 
@@ -239,7 +235,7 @@ def test_nothing_found_and_nothing_there(tmp_path, kind):
             rows[split] = replace(part, **none, image=np.zeros(0, np.int64), found_rle=())
     folder = write_dense(tmp_path / "run", DenseFake(kind), rows)
     page = said_by(build_report(folder, picture=gone))
-    expected = "It was judged on one class only" if kind == "segmentation" else "It finds as good as nothing"
+    expected = "It was evaluated on one class only" if kind == "segmentation" else "It finds almost nothing"
     assert expected in page
     assert build_card(folder)
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from sightline.reports.build import build_report, render
-from sightline.reports.card import build_card, render_card
-from sightline.reports.content import Content, Problem, read_content
+from sightline.kinds.reporting import build_card, build_report, content_of
+from sightline.reports.build import render
+from sightline.reports.card import render_card
+from sightline.reports.content import DataProblem, RunContent
 from tests.fake_runs import Fake, picture_of, trained, write_run
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "base"}
@@ -121,7 +122,7 @@ def check(page: str) -> Skeleton:
 
 
 @pytest.fixture(scope="module")
-def harmless(tmp_path_factory) -> Content:
+def harmless(tmp_path_factory) -> RunContent:
     fake = Fake(
         problems=(
             {"file": "a.jpg", "line": 3, "reason": "truncated", "fix": "copy it again", "action": "quarantined"},
@@ -129,7 +130,7 @@ def harmless(tmp_path_factory) -> Content:
         run={"status": "stopped", "stopped": "by hand"},
         data={"quarantined": 1, "n": 1798},
     )
-    content = read_content(write_run(tmp_path_factory.mktemp("runs") / "run", fake, trained()))
+    content = content_of(write_run(tmp_path_factory.mktemp("runs") / "run", fake, trained()))
     judged, batch = content.judged, content.batch
     assert judged is not None
     assert batch is not None
@@ -141,7 +142,7 @@ def harmless(tmp_path_factory) -> Content:
     )
 
 
-def poisoned(content: Content, text: str) -> Content:
+def poisoned(content: RunContent, text: str) -> RunContent:
     """The content with `text` in every place that a stranger can name: files, classes, run, settings, messages."""
     judged, data, model, batch = content.judged, content.data, content.model, content.batch
     assert judged is not None
@@ -165,7 +166,7 @@ def poisoned(content: Content, text: str) -> Content:
             judgement=replace(judgement, classes=classes, per_class=rows),
         ),
         data=replace(
-            data, name=text, kind=text, classes=classes, counts=counts, problems=(Problem(*[text] * 5),), notes=(text,),
+            data, name=text, kind=text, classes=classes, counts=counts, problems=(DataProblem(*[text] * 5),), notes=(text,),
             hash=text,
         ),
         model=replace(

@@ -112,7 +112,7 @@ def batch(index: Tensor, natural: tuple[Tensor, ...] = ()) -> Batch:
     size, frame = torch.tensor([[h, w]]).expand(b, 2), torch.eye(3).expand(b, 3, 3)
     target = Masks(index, natural)
     image = torch.zeros(b, 3, h, w, dtype=torch.uint8)
-    return Batch(image, size, frame, size, torch.arange(b) + 7, torch.arange(b), target)
+    return Batch.of_images(image, size, frame, size, torch.arange(b) + 7, torch.arange(b), target)
 
 
 def scores_and_index() -> tuple[Tensor, Tensor]:
@@ -173,7 +173,7 @@ def test_rows_in_the_original_frame() -> None:
         small = mask if mask.shape == size else mask[::2, ::2]
         frame = torch.diag(torch.tensor([size[1] / mask.shape[1], size[0] / mask.shape[0], 1.0]))
         image = torch.zeros(3, *size, dtype=torch.uint8)
-        samples.append(Sample(image, place + 5, Masks(small[None], (mask,)), frame, torch.tensor(mask.shape)))
+        samples.append(Sample.of_image(image, place + 5, Masks(small[None], (mask,)), frame, torch.tensor(mask.shape)))
     joined = collate(samples, [0, 1])
     score = 4 * class_planes(joined.target.index, 3).float()
     task = Segmentation(nn.Identity(), classes=3)
@@ -214,7 +214,7 @@ def test_what_is_no_mask_is_refused() -> None:
         with pytest.raises(DataError, match=rf"class {strange}, there are 3 classes.*0 to 2, 255"):
             task.rows(batch(index, tuple(mask[1] for mask in natural)), Segments(scores))
     labels = Labels.of(torch.zeros(2, dtype=torch.int64))
-    with pytest.raises(TypeError, match="needs Masks, this batch has Labels"):
+    with pytest.raises(TypeError, match="needs Masks, but the batch has Labels"):
         task.loss(dataclasses.replace(batch(index), target=labels))
 
 
@@ -229,7 +229,7 @@ def shapes(place: int, side: int = 32) -> Sample:
     index[((y - middle).abs() <= 1) & (x > 3) & (x < side - 4)] = 2
     image = 60 * (index > 0) + 60 + 30 * torch.rand(3, side, side, generator=generator)
     target = Masks(index[None], (index,))
-    return Sample(image.to(torch.uint8), place, target, torch.eye(3), torch.tensor([side, side]))
+    return Sample.of_image(image.to(torch.uint8), place, target, torch.eye(3), torch.tensor([side, side]))
 
 
 def test_a_small_unet_learns_shapes() -> None:

@@ -107,14 +107,14 @@ def test_a_flipped_bit_in_the_kept_weights(finished: Path, tmp_path: Path, photo
     data[-1] ^= 0x40
     weights.write_bytes(data)
     for verb in (["evaluate", str(run)], ["predict", str(run), f"{photos}/cat/0.png"]):
-        assert "model.safetensors is not as it was written" in refused(3, *verb)
+        assert "model.safetensors has been modified since it was written" in refused(3, *verb)
 
 
 @pytest.mark.parametrize("name", ["recipe.yaml", "preprocessing.json", "data.json"])
 def test_whatever_an_answer_depends_on_is_sealed(name: str, finished: Path, tmp_path: Path, photos: str) -> None:
     run = copied(finished, tmp_path / "run")
     (run / name).write_bytes((run / name).read_bytes() + b"\n")
-    assert f"{name} is not as it was written" in refused(3, "predict", str(run), f"{photos}/cat/0.png")
+    assert f"{name} has been modified since it was written" in refused(3, "predict", str(run), f"{photos}/cat/0.png")
 
 
 @pytest.mark.parametrize("seal", ["{}", '{"files": []}', '{"files": {}}', "[", '"x"'])
@@ -122,7 +122,7 @@ def test_a_seal_that_says_nothing(seal: str, finished: Path, tmp_path: Path) -> 
     run = copied(finished, tmp_path / "run")
     (run / "manifest.json").write_text(seal)
     said = refused(3, "evaluate", str(run))
-    assert "manifest.json" in said or "is not as it was written" in said
+    assert "manifest.json" in said or "has been modified since it was written" in said
 
 
 def test_checkpoints_of_another_run(finished: Path, tmp_path: Path, photos: str) -> None:
@@ -191,7 +191,7 @@ def test_a_kept_leak_is_the_first_thing_that_the_report_says(tmp_path: Path) -> 
     run = tmp_path / "run"
     assert called("train", str(tmp_path / "leak"), "-m", "linear", "data.leaks=keep", "--out", str(run))[0] == 0
     page = (run / "report.html").read_text()
-    assert "It was judged on images that it was trained on" in page
+    assert "It was evaluated on images that it was trained on" in page
     assert "20 images of one split" in page
     assert "Exact duplicates cannot be in two splits" not in page
 
@@ -217,7 +217,7 @@ def test_nothing_to_judge_on(tmp_path: Path) -> None:
     image(tmp_path / "two" / "dog" / "0.png", 2)
     done = CliRunner().invoke(app, ["train", str(tmp_path / "two"), "-m", "linear", "--smoke"])
     assert done.exit_code == 0, done.output
-    assert "not judged, for want of val and test images" in done.stdout
+    assert "not evaluated: there are no val or test images" in done.stdout
 
 
 @pytest.mark.parametrize("wrong", [["train", "digits", "--batch", "abc"], ["train", "--colour"], ["paint"]])
@@ -245,4 +245,4 @@ def test_classes_in_another_order_are_other_data(tmp_path: Path) -> None:
     assert called("evaluate", "run")[0] == 0
     for names in (["dog", "cat"], ["ape", "cat", "dog"]):
         export(names)
-        assert "data changed since it was trained" in refused(3, "evaluate", "run")
+        assert "data have changed since training" in refused(3, "evaluate", "run")

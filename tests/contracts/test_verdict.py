@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from sightline.evaluation.intervals import wilson
-from sightline.recipes.reading import make_recipe, parse_overrides
-from sightline.reports.finding import ClassFact, Facts
+from sightline.recipes.reading import make_draft, parse_overrides
+from sightline.reports.finding import ClassFact, VerdictFacts
 from sightline.reports.rules import learning as learning_rules
-from sightline.reports.thresholds import Thresholds, rules
-from sightline.reports.verdict import verdict
+from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal, duration, listed, percent, percent_range, quantity
+from tests.verdicts import chapter_for, verdict
 
 RECIPE = {
     "optim": {"lr": 0.01, "weight_decay": 0.001},
@@ -30,7 +30,7 @@ def course(losses: list[float]) -> tuple[dict[str, float | None], ...]:
 
 FALLEN = course([2 * 0.8**i + 0.2 for i in range(21)] + [0.2185, 0.2186, 0.2186, 0.2186])  # down, then level
 FALLING = course([2 * 0.9**i for i in range(20)])
-GOOD = Facts(
+GOOD = VerdictFacts(
     split="test",
     n=1000,
     metrics={
@@ -56,11 +56,11 @@ def metrics(**by_split: float) -> dict[str, dict[str, float | None]]:
     return {split: {"accuracy": value, "ece": 0.02} for split, value in by_split.items()}
 
 
-def titles(facts: Facts) -> list[str]:
+def titles(facts: VerdictFacts) -> list[str]:
     return [finding.title for finding in verdict(facts).findings]
 
 
-def commands(facts: Facts) -> list[str]:
+def commands(facts: VerdictFacts) -> list[str]:
     return [t.command for finding in verdict(facts).findings for t in finding.try_next if t.command]
 
 
@@ -68,7 +68,7 @@ def test_a_good_run_is_called_good_and_nothing_more():
     judged = verdict(GOOD)
     assert [(f.severity, f.title) for f in judged.findings] == [
         ("good", "It has learned"),
-        ("good", "It fits, and what it learned carries over"),
+        ("good", "It fits and generalises"),
     ]
     assert judged.limit == ""
     assert "95.5\u202f% of 1,000 test images" in judged.headline
@@ -80,15 +80,15 @@ def test_a_good_run_is_called_good_and_nothing_more():
 SCENARIOS = {
     "over-fit": (
         replace(GOOD, metrics=metrics(train=0.999, val=0.86, test=0.85)),
-        "serious", "variance", "Over-fitting", "13.9 points", ["augment.preset=standard", "optim.weight_decay=0.01"],
+        "serious", "variance", "Overfitting", "13.9 points", ["augment.preset=standard", "optim.weight_decay=0.01"],
     ),
     "slightly over-fit": (
         replace(GOOD, metrics=metrics(train=0.99, val=0.93, test=0.93)),
-        "warning", "variance", "Over-fitting", "6.0 points", ["augment.preset=standard"],
+        "warning", "variance", "Overfitting", "6.0 points", ["augment.preset=standard"],
     ),
     "under-fit": (
         replace(GOOD, metrics=metrics(train=0.7, val=0.69, test=0.69)),
-        "serious", "bias", "Under-fitting", "30.0\u202f% of the images", ["fit.epochs=60", "optim.lr=0.03"],
+        "serious", "bias", "Underfitting", "30.0\u202f% of the training images", ["fit.epochs=60", "optim.lr=0.03"],
     ),
     "still improving": (
         replace(GOOD, history=FALLING),
@@ -100,15 +100,15 @@ SCENARIOS = {
     ),
     "plateau": (
         replace(GOOD, history=course([1, 0.6, 0.4, 0.3, *[0.31] * 16])),
-        "note", "run", "It had reached a plateau", "Nothing after epoch 4", ["fit.epochs=7"],
+        "note", "run", "It had reached a plateau", "did not improve after epoch 4", ["fit.epochs=7"],
     ),
     "over-fits with time": (
         replace(GOOD, history=course([1, 0.5, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8])),
-        "warning", "variance", "It over-fits with time", "rose again", ["fit.epochs=13", "optim.lr=0.003"],
+        "warning", "variance", "It overfits with time", "rose again", ["fit.epochs=13", "optim.lr=0.003"],
     ),
     "conflicting labels": (
         replace(GOOD, conflicts=12),
-        "warning", "noise", "Some labels may be wrong", "12 pictures occur with more than one label", [],
+        "warning", "noise", "Some labels may be wrong", "12 images occur with more than one label", [],
     ),
     "confident mistakes": (
         replace(GOOD, sure_mistakes=20),
@@ -116,14 +116,14 @@ SCENARIOS = {
     ),
     "harmless imbalance": (
         replace(GOOD, train_counts={"cat": 100, "dog": 2000}),
-        "note", "data", "Unequal classes, so far without harm", "20 times as many training images of “dog”", [],
+        "note", "data", "Classes are imbalanced, so far without harm", "20 times as many training images of “dog”", [],
     ),
     "imbalance": (
         replace(
             GOOD, train_counts={"cat": 100, "dog": 2000},
             metrics=dict(GOOD.metrics) | {"test": {"accuracy": 0.955, "balanced_accuracy": 0.8, "ece": 0.02}},
         ),
-        "warning", "data", "Rare classes pay for their rarity", "20 times",
+        "warning", "data", "Rare classes do worse", "20 times",
         ["data.balance=sample", "task.class_weight=balanced"],
     ),
     "weak class": (
@@ -140,25 +140,25 @@ SCENARIOS = {
     ),
     "no test": (
         replace(GOOD, split="val", metrics=metrics(train=0.97, val=0.96)),
-        "note", "result", "There is no test figure", "chosen by the validation images", [],
+        "note", "result", "There is no test split", "selected on the validation images", [],
     ),
     "over-confident": (
         replace(
             GOOD, confidence=0.99, ece_by_chance=0.03,
             metrics=dict(GOOD.metrics) | {"test": {"accuracy": 0.9, "ece": 0.09}},
         ),
-        "warning", "confidence", "Probabilities are off", "surer than it is right", ["task.label_smoothing=0.1"],
+        "warning", "confidence", "Probabilities are not calibrated", "overconfident", ["task.label_smoothing=0.1"],
     ),
     "under-confident": (
         replace(
             GOOD, confidence=0.7, ece_by_chance=0.03,
             metrics=dict(GOOD.metrics) | {"test": {"accuracy": 0.95, "ece": 0.25}},
         ),
-        "warning", "confidence", "Probabilities are off", "more often right than it says", [],
+        "warning", "confidence", "Probabilities are not calibrated", "underconfident", [],
     ),
     "near perfect": (
         replace(GOOD, metrics=metrics(train=1.0, val=0.999, test=0.999)),
-        "note", "result", "Nearly perfect: is the test as hard as the use?", "leaves little to measure", [],
+        "note", "result", "Nearly perfect: is the test as hard as real use?", "leaves little to measure", [],
     ),
     "worse than guessing": (
         replace(GOOD, majority=("cat", 0.999)),
@@ -174,7 +174,7 @@ SCENARIOS = {
     ),
     "diverged": (
         replace(GOOD, status="diverged", metrics={}, n=0, split=""),
-        "serious", "run", "Training diverged", "infinite or undefined", ["optim.lr=0.001"],
+        "serious", "run", "Training diverged", "infinite or NaN", ["optim.lr=0.001"],
     ),
 }  # fmt: skip
 
@@ -204,15 +204,15 @@ def test_scenario(name):
 def test_bias_and_variance_come_larger_first(train, val, order):
     judged = verdict(replace(GOOD, metrics=metrics(train=train, val=val, test=val)))
     assert [f.kind for f in judged.findings if f.kind in ("bias", "variance")] == order
-    assert judged.limit.startswith(f"What limits it is {order[0]}: ")
+    assert judged.limit.startswith(f"Limited by {order[0]}: ")
 
 
 def test_a_gap_that_chance_explains_is_no_over_fitting():
     small = replace(
         GOOD, metrics=metrics(train=0.95, val=0.90, test=0.9), sizes={"train": 100, "val": 40, "test": 1000}
     )
-    assert "Over-fitting" not in titles(small)
-    assert "Over-fitting" in titles(replace(small, sizes={"train": 2000, "val": 2000, "test": 1000}))
+    assert "Overfitting" not in titles(small)
+    assert "Overfitting" in titles(replace(small, sizes={"train": 2000, "val": 2000, "test": 1000}))
 
 
 def test_unusable_files_come_first_whatever_else_is_true():
@@ -227,7 +227,7 @@ def test_unusable_files_come_first_whatever_else_is_true():
 
 
 def test_an_unfinished_run_says_so_before_its_figures():
-    for status, title in (("stopped", "This run did not finish"), ("running", "This run is still going")):
+    for status, title in (("stopped", "This run did not finish"), ("running", "This run has not ended yet")):
         found = verdict(replace(GOOD, status=status, reason="SIGTERM")).findings
         assert [f.title for f in found[:2]] == [title, "It has learned"]
         assert "SIGTERM" in found[0].sentence
@@ -265,13 +265,15 @@ def test_every_command_can_be_typed():
             assert program == "sightline"
             if verb == "train" and rest[0] != "--resume":
                 changes = parse_overrides(rest[1:])
-                make_recipe(RECIPE, changes)
+                make_draft(RECIPE, changes)
                 seen |= set(changes)
     assert len(seen) >= 7
 
 
 def test_thresholds_are_all_explained_and_obeyed():
-    assert len(rules(Thresholds())) == len(Thresholds.__dataclass_fields__)
+    own = chapter_for(GOOD)
+    assert own.limits == Thresholds()
+    assert len(own.lines(own.limits, GOOD.headline)) == len(Thresholds.__dataclass_fields__)
     facts = replace(GOOD, quarantined=500)
     assert verdict(facts, Thresholds(quarantined=0.049)).findings[0].title == "Many files could not be used"
 
@@ -295,11 +297,11 @@ def test_numbers_are_written_with_care():
 
 
 def test_nothing_is_advised_that_another_finding_calls_vain() -> None:
-    """Under-fitting asks for a longer run, unless the validation had long stopped to move."""
+    """Underfitting asks for a longer run, unless the validation had long stopped to move."""
     poor = replace(GOOD, metrics=metrics(train=0.7, val=0.69, test=0.69))
     assert any("fit.epochs=60" in command for command in commands(poor))
     settled = replace(poor, history=course([1, 0.6, 0.4, 0.3, *[0.31] * 16]))
-    assert {"Under-fitting", "It had reached a plateau"} <= set(titles(settled))
+    assert {"Underfitting", "It had reached a plateau"} <= set(titles(settled))
     assert not any("fit.epochs=60" in command for command in commands(settled))
     assert any("optim.lr=0.03" in command for command in commands(settled))
 
@@ -323,7 +325,7 @@ def test_steps_are_advised_in_one_direction(rate: float, advised: str, value: fl
     """A network that guesses is under-fitting too: its two findings must not pull apart."""
     recipe = {**RECIPE, "optim": {"lr": rate}}
     facts = replace(GOOD, majority=("cat", 0.5), recipe=recipe, metrics=metrics(train=value, val=value, test=value))
-    assert {"No better than guessing", "Under-fitting"} <= set(titles(facts))
+    assert {"No better than guessing", "Underfitting"} <= set(titles(facts))
     assert set(re.findall(r"optim\.lr=\S+", " ".join(commands(facts)))) == {advised}
 
 

@@ -11,18 +11,17 @@ from sightline.evaluation.detections import judge_detections
 from sightline.evaluation.intervals import ece_by_chance
 from sightline.evaluation.segments import judge_segments
 from sightline.metrics.classification import classification_metrics
-from sightline.reports.finding import Facts, PixelFacts, chance
-from sightline.reports.headline import headline_of
-from sightline.reports.verdict import verdict
+from sightline.reports.finding import PixelFacts, VerdictFacts, chance
 from sightline.reports.wording import percent
 from sightline.structures.segment_rows import SegmentRows
 from tests.contracts.test_verdict import GOOD, course, metrics, titles
 from tests.found_objects import rows_of
+from tests.verdicts import headline_of, verdict
 
-GOOD_FIT, TOO_FEW = "It fits, and what it learned carries over", "Too few images to see whether it over-fits"
+GOOD_FIT, TOO_FEW = "It fits and generalises", "Too few images to see whether it overfits"
 
 
-def measured(train: float, val: float, test: float, n_val: int, n_test: int) -> Facts:
+def measured(train: float, val: float, test: float, n_val: int, n_test: int) -> VerdictFacts:
     sizes = {"train": 2000, "val": n_val, "test": n_test}
     return replace(GOOD, n=n_test, sizes=sizes, metrics=metrics(train=train, val=val, test=test))
 
@@ -50,7 +49,7 @@ def test_few_images_do_not_say_that_it_carries_over() -> None:
 
 def test_a_validation_that_is_easier_is_called_so() -> None:
     found = verdict(measured(0.90, 0.99, 0.95, 1000, 1000)).findings
-    assert "Validation is easier than training" in [f.title for f in found]
+    assert "Validation images are easier than training images" in [f.title for f in found]
     assert GOOD_FIT not in [f.title for f in found]
 
 
@@ -59,21 +58,21 @@ def test_what_guesses_has_not_learned_anything_that_carries_over(share: float) -
     facts = replace(measured(share, share, share, 1000, 1000), majority=("cat", share))
     found = titles(facts)
     assert "No better than guessing" in found
-    assert not {GOOD_FIT, "Nearly perfect: is the test as hard as the use?"} & set(found)
+    assert not {GOOD_FIT, "Nearly perfect: is the test as hard as real use?"} & set(found)
     worse = replace(facts, metrics=metrics(train=share, val=share, test=share - 0.3), ece_by_chance=0.03)
     worse = replace(worse, metrics=dict(worse.metrics) | {"test": {"accuracy": share - 0.3, "ece": 0.4}})
-    assert not {"The test images are harder", "Probabilities are off"} & set(titles(worse))
+    assert not {"The test images are harder", "Probabilities are not calibrated"} & set(titles(worse))
 
 
 def test_a_test_of_one_class_is_called_that() -> None:
     for value, n in ((1.0, 10_000), (0.9, 1000)):
         found = verdict(replace(measured(0.97, 0.96, value, 1000, n), majority=("cat", 1.0)))
-        assert found.findings[0].title == "It was judged on one class only"
+        assert found.findings[0].title == "It was evaluated on one class only"
         assert "few" not in found.findings[0].sentence
 
 
 # ------------------------------------------------------------------------------------------------ the course
-def with_accuracy(losses: list[float], accuracy: list[float]) -> Facts:
+def with_accuracy(losses: list[float], accuracy: list[float]) -> VerdictFacts:
     rows = zip(course(losses), accuracy, strict=True)
     return replace(GOOD, history=tuple(row | {"val_accuracy": value} for row, value in rows))
 
@@ -81,16 +80,16 @@ def with_accuracy(losses: list[float], accuracy: list[float]) -> Facts:
 def test_a_loss_that_rises_while_accuracy_does_is_no_over_fitting() -> None:
     losses = [1, 0.6, 0.45, 0.36, 0.37, 0.39, 0.41, 0.43, 0.45, 0.46]
     rising = with_accuracy(losses, [0.6, 0.75, 0.83, 0.87, 0.89, 0.905, 0.92, 0.93, 0.935, 0.94])
-    assert not {"It over-fits with time", "It had reached a plateau"} & set(titles(rising))
+    assert not {"It overfits with time", "It had reached a plateau"} & set(titles(rising))
     falling = with_accuracy(losses, [0.6, 0.75, 0.83, 0.87, 0.87, 0.86, 0.86, 0.85, 0.85, 0.84])
-    assert "It over-fits with time" in titles(falling)
+    assert "It overfits with time" in titles(falling)
     settled = with_accuracy(losses, [0.6, 0.8, 0.86, 0.92, 0.935, 0.94, 0.94, 0.94, 0.94, 0.94])
-    assert "It over-fits with time" not in titles(settled)
+    assert "It overfits with time" not in titles(settled)
 
 
 def test_a_loss_near_nothing_may_double() -> None:
     losses = [0.5, 0.01, 0.001, 8e-5, 9e-5, 1e-4, 1.1e-4, 1.2e-4, 1.4e-4, 1.6e-4]
-    assert "It over-fits with time" not in titles(with_accuracy(losses, [0.9, *[1.0] * 9]))
+    assert "It overfits with time" not in titles(with_accuracy(losses, [0.9, *[1.0] * 9]))
 
 
 # ------------------------------------------------------------------------------------------------ probabilities
@@ -106,7 +105,7 @@ def test_few_are_told_that_their_probabilities_are_off_by_bad_luck(n: int, hones
         told = replace(
             GOOD, n=n, majority=None, ece_by_chance=ece_by_chance(top), metrics=dict(GOOD.metrics) | {"test": found}
         )
-        accused += "Probabilities are off" in titles(told)
+        accused += "Probabilities are not calibrated" in titles(told)
     assert accused <= 9 if honest else accused >= 85
 
 
@@ -162,8 +161,8 @@ def test_what_has_no_interval_accuses_nobody_and_says_so() -> None:
         sizes={"train": 200, "val": 1, "test": 1},
     )  # fmt: skip
     found = titles(facts)
-    assert "Nobody knows how sure this figure is" in found
-    assert not {"Over-fitting", "The test images are harder", "Some classes are hard"} & set(found)
+    assert "This figure has no confidence interval" in found
+    assert not {"Overfitting", "The test images are harder", "Some classes are hard"} & set(found)
 
 
 # ------------------------------------------------------------------------------------------------ figures

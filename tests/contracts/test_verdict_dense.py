@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from sightline.recipes.reading import make_recipe, parse_overrides
-from sightline.reports.finding import ClassFact, Facts, Finding, ObjectFacts, PixelFacts, Taken
-from sightline.reports.headline import ACCURACY, headline_of
-from sightline.reports.thresholds import DenseThresholds, Thresholds, rules, thresholds_of
-from sightline.reports.verdict import verdict
+from sightline.recipes.reading import make_draft, parse_overrides
+from sightline.reports.finding import ClassFact, Finding, ObjectFacts, PixelConfusion, PixelFacts, VerdictFacts
+from sightline.reports.thresholds import DenseThresholds, Thresholds
+from tests.verdicts import chapter_for, headline_of, verdict
 
 RECIPE = {
     "optim": {"lr": 0.001, "weight_decay": 0.01},
@@ -26,7 +25,7 @@ def course(metric: str, values: list[float]) -> tuple[dict[str, float | None], .
 
 
 LEVEL = [0.3, 0.5, 0.6, 0.65, 0.68, 0.7, 0.715, 0.72, 0.722, 0.721]
-SEGMENTS = Facts(
+SEGMENTS = VerdictFacts(
     split="test",
     n=200,
     interval=(0.76, 0.80),
@@ -44,7 +43,7 @@ SEGMENTS = Facts(
     recipe=RECIPE | {"task": {"kind": "segmentation", "class_weight": "none"}},
     command="sightline train runs/roads/recipe.yaml",
     headline=headline_of("segmentation"),
-    pixels=PixelFacts((Taken("pole", "tree", 0.08, 0.3),)),
+    pixels=PixelFacts((PixelConfusion("pole", "tree", 0.08, 0.3),)),
 )
 ERRORS = {"class": 12, "localisation": 13, "both": 2, "duplicate": 5, "background": 14, "missed": 14}
 OBJECTS = replace(
@@ -62,45 +61,45 @@ OBJECTS = replace(
 )  # fmt: skip
 
 
-def errors(kind: str) -> Facts:
+def errors(kind: str) -> VerdictFacts:
     """Most mistakes are of one kind."""
     assert OBJECTS.objects is not None
     return replace(OBJECTS, objects=replace(OBJECTS.objects, errors=ERRORS | {kind: 90}))
 
 
-def objects(**changes) -> Facts:
+def objects(**changes) -> VerdictFacts:
     assert OBJECTS.objects is not None
     return replace(OBJECTS, objects=replace(OBJECTS.objects, **changes))
 
 
-def measured(facts: Facts, train: float, val: float, test: float) -> Facts:
+def measured(facts: VerdictFacts, train: float, val: float, test: float) -> VerdictFacts:
     name = facts.headline.metric
     return replace(facts, metrics={"train": {name: train}, "val": {name: val}, "test": {name: test}})
 
 
-def find(facts: Facts, title: str) -> Finding | None:
+def find(facts: VerdictFacts, title: str) -> Finding | None:
     return next((f for f in verdict(facts).findings if f.title == title), None)
 
 
-def titles(facts: Facts) -> list[str]:
+def titles(facts: VerdictFacts) -> list[str]:
     return [f.title for f in verdict(facts).findings]
 
 
 @pytest.mark.parametrize("facts", [SEGMENTS, OBJECTS], ids=["segmentation", "detection"])
 def test_a_good_run_is_called_good_and_nothing_more(facts):
     judged = verdict(facts)
-    assert [f.title for f in judged.findings] == ["It has learned", "It fits, and what it learned carries over"]
+    assert [f.title for f in judged.findings] == ["It has learned", "It fits and generalises"]
     assert judged.limit == ""
     assert "of 78.0\u202f% on 200 test images; with 95 % confidence between 76.0 and 80.0\u202f%." in judged.headline
 
 
 def test_result_is_told_in_words_that_need_no_metric():
-    assert "Of all pixels 93.0\u202f% are right. Calling every pixel “sky” would reach 10.0\u202f%." in find(
+    assert "93.0\u202f% of all pixels are right. Predicting “sky” for every pixel would reach 10.0\u202f%." in find(
         SEGMENTS, "It has learned"
     ).sentence  # fmt: skip
     said = find(OBJECTS, "It has learned").sentence
     assert said == (
-        "Shown from a score of 0.43 on, it finds 80.0\u202f% of 500 objects, and 89.7\u202f% of its 446 boxes are right."
+        "With boxes from a score of 0.43 up, it finds 80.0\u202f% of 500 objects, and 89.7\u202f% of its 446 boxes are right."
     )
     assert "an AP50 of" in verdict(OBJECTS).headline
     assert "a mask AP50 of" in verdict(
@@ -112,27 +111,27 @@ WEAK = ClassFact("pole", 0.2, 0.1, 0.3, 900, "tree", 450)
 SCENARIOS = {
     "guessing": (
         replace(SEGMENTS, majority=("sky", 0.77)),
-        "serious", "No better than guessing", "“sky” would reach", ["optim.lr=0.0003"],
+        "serious", "No better than guessing", "“sky” for every pixel would reach", ["optim.lr=0.0003"],
     ),
     "nothing": (
         measured(OBJECTS, 0.03, 0.02, 0.02),
-        "serious", "It finds as good as nothing", "it finds", ["optim.lr"],
+        "serious", "It finds almost nothing", "it finds", ["optim.lr"],
     ),
     "over-fit": (
         measured(SEGMENTS, 0.95, 0.79, 0.78),
-        "serious", "Over-fitting", "16.0 points", ["augment.preset=standard"],
+        "serious", "Overfitting", "16.0 points", ["augment.preset=standard"],
     ),
     "over-fit boxes": (
         measured(OBJECTS, 0.88, 0.79, 0.78),
-        "warning", "Over-fitting", "9.0 points", ["optim.weight_decay=0.1"],
+        "warning", "Overfitting", "9.0 points", ["optim.weight_decay=0.1"],
     ),
     "under-fit": (
         measured(SEGMENTS, 0.6, 0.59, 0.58),
-        "warning", "Under-fitting", "a mean IoU of 60.0", ["fit.epochs=40", "input.size=288 input.width=384"],
+        "warning", "Underfitting", "a mean IoU of 60.0", ["fit.epochs=40", "input.size=288 input.width=384"],
     ),
     "under-fit badly": (
         measured(OBJECTS, 0.4, 0.4, 0.4),
-        "serious", "Under-fitting", "an AP50 of 40.0", ["fit.epochs=40"],
+        "serious", "Underfitting", "an AP50 of 40.0", ["fit.epochs=40"],
     ),
     "harder test": (
         measured(SEGMENTS, 0.82, 0.8, 0.7),
@@ -144,15 +143,15 @@ SCENARIOS = {
     ),
     "plateau": (
         replace(OBJECTS, history=course("ap50", [0.1, 0.6, 0.73, *[0.72] * 9])),
-        "note", "It had reached a plateau", "Nothing after epoch 3", ["fit.epochs=6"],
+        "note", "It had reached a plateau", "did not improve after epoch 3", ["fit.epochs=6"],
     ),
     "falls again": (
         replace(SEGMENTS, history=course("mean_iou", [0.1, 0.6, 0.73, *[0.6] * 9])),
-        "warning", "It over-fits with time", "The weights of epoch 3 were kept", ["fit.epochs=6"],
+        "warning", "It overfits with time", "The weights of epoch 3 were kept", ["fit.epochs=6"],
     ),
     "mixed up": (
-        replace(SEGMENTS, pixels=PixelFacts((Taken("pole", "tree", 0.4, 0.3),))),
-        "warning", "Classes are mixed up", "40.0\u202f% of “pole” is taken for “tree”", ["task.class_weight=balanced"],
+        replace(SEGMENTS, pixels=PixelFacts((PixelConfusion("pole", "tree", 0.4, 0.3),))),
+        "warning", "Classes are confused", "40.0\u202f% of “pole” is predicted as “tree”", ["task.class_weight=balanced"],
     ),
     "weak class": (
         replace(SEGMENTS, classes=(SEGMENTS.classes[0], WEAK)),
@@ -168,7 +167,7 @@ SCENARIOS = {
     ),
     "scarce and weak": (
         replace(SEGMENTS, train_counts={"sky": 300, "pole": 12}, classes=(WEAK,)),
-        "warning", "Rare classes pay for their rarity", "“pole” (12 images)", ["task.class_weight=balanced"],
+        "warning", "Rare classes do worse", "“pole” (12 images)", ["task.class_weight=balanced"],
     ),
     "edges": (
         replace(SEGMENTS, metrics=dict(SEGMENTS.metrics) | {"test": {"mean_iou": 0.78, "boundary_f": 0.4}}),
@@ -184,7 +183,7 @@ SCENARIOS = {
     ),
     "class": (
         errors("class"),
-        "warning", "It finds objects and mistakes their class", "wrong class", [],
+        "warning", "It finds objects but confuses their classes", "wrong class", [],
     ),
     "placed": (
         errors("localisation"),
@@ -204,15 +203,15 @@ SCENARIOS = {
     ),
     "small": (
         objects(sizes={"small": (30, 0.3), "large": (30, 0.6)}),
-        "warning", "Small objects are lost", "30.0 points below", ["input.size=288"],
+        "warning", "Small objects are missed", "30.0 points below", ["input.size=288"],
     ),
     "unjudged": (
         objects(unjudged=7),
-        "note", "Some boxes are judged by nothing", "7 boxes are of classes", [],
+        "note", "Some boxes count in no metric", "7 boxes are of classes", [],
     ),
     "no test": (
         replace(SEGMENTS, split="val", metrics={"train": {"mean_iou": 0.82}, "val": {"mean_iou": 0.79}}),
-        "note", "There is no test figure", "chosen by", [],
+        "note", "There is no test split", "selected on", [],
     ),
 }  # fmt: skip
 
@@ -232,17 +231,17 @@ def test_scenario(name):
 
 def test_a_difference_that_chance_explains_is_none():
     few = {"train": 200, "val": 5, "test": 200}
-    assert "Over-fitting" in titles(measured(OBJECTS, 0.9, 0.79, 0.78))
-    assert "Over-fitting" not in titles(replace(measured(OBJECTS, 0.9, 0.79, 0.78), sizes=few))
+    assert "Overfitting" in titles(measured(OBJECTS, 0.9, 0.79, 0.78))
+    assert "Overfitting" not in titles(replace(measured(OBJECTS, 0.9, 0.79, 0.78), sizes=few))
     unknown = replace(measured(OBJECTS, 0.9, 0.79, 0.78), interval=None)  # nobody knows what chance does
-    assert not {"Over-fitting", "It fits, and what it learned carries over"} & set(titles(unknown))
+    assert not {"Overfitting", "It fits and generalises"} & set(titles(unknown))
 
 
 def test_few_mistakes_and_few_small_objects_say_nothing():
     assert "It misses objects" not in titles(objects(errors={"missed": 19}))
-    assert "Small objects are lost" not in titles(objects(sizes={"small": (19, 0.1), "large": (30, 0.6)}))
+    assert "Small objects are missed" not in titles(objects(sizes={"small": (19, 0.1), "large": (30, 0.6)}))
     medium = objects(sizes={"small": (2, 0.0), "medium": (30, 0.3), "large": (30, 0.6)})
-    assert "Medium objects are lost" in titles(medium)
+    assert "Medium objects are missed" in titles(medium)
 
 
 def test_unusable_files_come_first_and_a_rehearsal_is_not_judged():
@@ -255,7 +254,7 @@ def test_unusable_files_come_first_and_a_rehearsal_is_not_judged():
 def test_class_weights_that_are_set_are_not_advised():
     mixed = SCENARIOS["mixed up"][0]
     balanced = replace(mixed, recipe=RECIPE | {"task": {"kind": "segmentation", "class_weight": "balanced"}})
-    assert "class_weight" not in " ".join(t.command for t in find(balanced, "Classes are mixed up").try_next)
+    assert "class_weight" not in " ".join(t.command for t in find(balanced, "Classes are confused").try_next)
 
 
 def test_every_command_can_be_typed():
@@ -267,15 +266,16 @@ def test_every_command_can_be_typed():
                 assert program == "sightline"
                 if verb == "train":
                     changes = parse_overrides(rest[1:])
-                    make_recipe(facts.recipe, changes)
+                    make_draft(facts.recipe, changes)
                     seen |= set(changes)
     assert {"input.size", "task.nms_threshold", "task.class_weight", "fit.epochs"} <= seen
 
 
 def test_lines_are_explained_for_each_task():
-    own = rules(thresholds_of(OBJECTS.headline), OBJECTS.headline, DenseThresholds())
+    chapter = chapter_for(OBJECTS)
+    own = chapter.lines(chapter.limits, OBJECTS.headline)
     names = [name for name, _, _ in own]
     assert set(DenseThresholds.__dataclass_fields__) < set(names)
     assert "ece" not in names
     assert not [meaning for _, _, meaning in own if "accuracy" in meaning]
-    assert thresholds_of(ACCURACY) == Thresholds()
+    assert chapter_for(VerdictFacts()).limits == Thresholds()

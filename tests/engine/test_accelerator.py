@@ -16,7 +16,7 @@ import torch
 from sightline.data.orders import shuffle
 from sightline.data.stream import Stream
 from sightline.engine.devices import make_fabric, set_up
-from sightline.engine.fit import Plan, fit
+from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.optimizers import one_a_turn
 from sightline.errors import DivergedError
 from sightline.models.create import create_model
@@ -101,10 +101,10 @@ def test_bad_turns_move_nothing_and_are_named(optimizer: str) -> None:
     task.to(fabric.device)
     optimizers = set_up(fabric, task, one_a_turn(task, optimizer, lr=0.01, momentum=momentum, device="cuda"))
     stream = Stream(walls.loader(walls.labelled), shuffle(24), 24, 4, seed=1)
-    state = fit(fabric, task, optimizers, stream.feed, Plan(8, lambda state: 1.0))
+    state = fit(fabric, task, optimizers, stream.feed, TrainingPlan(8, lambda state: 1.0))
     assert [row["step"] for row in state.skipped] == [0, 3, 5]
     assert [row["samples"] for row in state.skipped] == [stream.batch(k).id.tolist() for k in (0, 3, 5)]
     assert all(torch.isfinite(t).all() for t in task.state_dict().values() if t.is_floating_point())
     task.steps = set(range(100))
     with pytest.raises(DivergedError, match="10 times in a row"):
-        fit(fabric, task, optimizers, stream.feed, Plan(100, lambda state: 1.0))
+        fit(fabric, task, optimizers, stream.feed, TrainingPlan(100, lambda state: 1.0))

@@ -310,7 +310,7 @@ def test_a_checkpoint_is_not_begun_without_room_for_two_and_a_half(
         keeper.commit(State(step=step))
         assert len(list((tmp_path / "run").glob("step-*"))) == kept
     assert len(said) == 1
-    assert "2.5 times its own" in said[0]
+    assert "2.5 times its size" in said[0]
 
 
 def test_a_slow_checkpoint_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ def test_going_on_elsewhere_is_said_and_with_another_recipe_or_data_refused(tmp_
     assert not said
     moved = about | {"fingerprint": {"torch": "2", "threads": 2}}
     assert keeper_in(tmp_path / "run", said, **moved).resume() is not None
-    assert said == ["from here on not bit-identical to an uninterrupted run, because torch was 1, is 2"]
+    assert said == ["the result may no longer be bit-identical to an uninterrupted run: torch was 1, is 2"]
     for what in ("recipe", "data"):
         with pytest.raises(DamagedError, match=f"belongs to a run of another {what}"):
             keeper_in(tmp_path / "run", said, **(about | {what: "other"})).resume()

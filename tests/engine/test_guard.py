@@ -15,7 +15,7 @@ from sightline.engine import guard as guard_module
 from sightline.engine.checkpoints import Checkpoints
 from sightline.engine.devices import make_fabric, set_up
 from sightline.engine.ema import Ema
-from sightline.engine.fit import Plan, fit
+from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.guard import Guard, _bare, _masks_itself
 from sightline.engine.optimizers import one_a_turn
 from sightline.engine.state import State
@@ -31,7 +31,7 @@ N, STEPS = 24, 6
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """As on a CPU, which asks; and as on a GPU, which masks the turn and hears of it later: fused optimisers can, anywhere."""
     if request.param == "masked":
-        monkeypatch.setattr(guard_module, "_asks", lambda good, optimizer: not _masks_itself(_bare(optimizer)))
+        monkeypatch.setattr(guard_module, "_decides_on_host", lambda good, optimizer: not _masks_itself(_bare(optimizer)))
     return str(request.param)
 
 
@@ -72,7 +72,7 @@ def trained(where: str, steps: set[int], folder: Path) -> tuple[Poisoned, State,
             yield batch
 
     keeper = Checkpoints(folder, task, optimizers, ema=ema, logs={}, about={}, say=print)
-    plan = Plan(STEPS, lambda state: 1.0, accumulate=2)
+    plan = TrainingPlan(STEPS, lambda state: 1.0, accumulate=2)
     state = fit(fabric, task, optimizers, feed, plan, ema=ema, every=[(1, keeper.commit)])
     return task, state, ema, drawn
 
@@ -121,7 +121,7 @@ def test_what_is_kept_knows_of_the_step_before(tmp_path: Path) -> None:
     seen: list[tuple[int, int, list[int]]] = []
     told: list[int] = []
     fit(
-        fabric, task, optimizers, stream.feed, Plan(STEPS, lambda state: 1.0, accumulate=2), watch=told.append,
+        fabric, task, optimizers, stream.feed, TrainingPlan(STEPS, lambda state: 1.0, accumulate=2), watch=told.append,
         every=[(2, lambda state: seen.append((state.step, state.in_a_row, [row["step"] for row in state.skipped])))],
     )  # fmt: skip
     assert seen == [(2, 1, [1]), (4, 0, [1, 2]), (6, 1, [1, 2, 5])]
@@ -137,7 +137,7 @@ def test_nothing_moves_after_the_tenth(steps: int) -> None:
         task, fabric = Poisoned("input", poison), make_fabric("cpu", "fp32")
         optimizers = set_up(fabric, task, one_a_turn(task, "sgd", lr=0.1, momentum=0.9, device="cuda"))
         stream = Stream(walls.loader(walls.labelled), shuffle(N), N, 4, seed=1)
-        plan = Plan(steps, lambda state: 1.0, accumulate=2)
+        plan = TrainingPlan(steps, lambda state: 1.0, accumulate=2)
         if poison:
             with pytest.raises(DivergedError, match="last at step 13"):
                 fit(fabric, task, optimizers, stream.feed, plan)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.engine import schedules, updates
-from sightline.engine.ema import coefficients, window
+from sightline.engine.ema import coefficients, horizon
 from sightline.engine.optimizers import make_optimizer
 from sightline.engine.stopping import best_index, should_stop
 from sightline.losses.classification import cross_entropy
@@ -185,8 +185,8 @@ golden("ewa-coefs")(lambda inputs: [sum(coefficients(inputs["beta"], t)) for t i
 @golden("ewa-window")
 def _window(inputs: Inputs) -> dict[str, Any]:
     """(1 - ε)^(1/ε) is the weight of a value one window ago, relative to the newest."""
-    limit = [(c := coefficients(1 - e, round(window(1 - e)) + 1))[-1] / c[0] for e in inputs["eps"]]
-    return {"window": [window(b) for b in inputs["beta"]], "limit": limit, "inv_e": math.exp(-1)}
+    limit = [(c := coefficients(1 - e, round(horizon(1 - e)) + 1))[-1] / c[0] for e in inputs["eps"]]
+    return {"window": [horizon(b) for b in inputs["beta"]], "limit": limit, "inv_e": math.exp(-1)}
 
 
 @golden("early-stopping")

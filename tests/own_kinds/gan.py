@@ -13,7 +13,7 @@ from sightline.kinds.kind import Answers, Keep, Kind, Networks, Setting
 from sightline.randomness.keyed import torch_seeded
 from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
-from sightline.reports.chapter import Chapter, Scene, Section
+from sightline.reports.chapter import Chapter, PageSection, Scene
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Embeddings, Prediction
 from sightline.tasks.task import Loss, Task, Turn
@@ -109,9 +109,9 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
     return f"{row['realness']:.4f}", ""
 
 
-def _sections(scene: Scene) -> list[Section]:
+def _sections(scene: Scene) -> list[PageSection]:
     steps = Markup("<section id='gan'><h2>Adversaries</h2><p>{}</p></section>").format(len(scene.content.history))
-    return [Section("gan", "Adversaries", steps)]
+    return [PageSection("gan", "Adversaries", steps)]
 
 
 GAN = Kind(

@@ -13,7 +13,7 @@ from sightline.layers.normalisation import freeze_batchnorm
 from sightline.losses.regions import mask_pixels
 from sightline.models import MODELS
 from sightline.models.boxes.faster_rcnn import RegionNetwork
-from sightline.structures.regions import Drawn, Kept, RegionOutputs, RegionTargets
+from sightline.structures.regions import RegionOutputs, RegionSamples, RegionTargets, SelectionRule
 from sightline.tasks.regions import cropped, region_loss
 from tests.distinct import fill_distinct
 
@@ -71,7 +71,7 @@ def answers() -> tuple[RegionOutputs, dict[str, Any]]:
         pooled = theirs.roi_heads.box_roi_pool(features, proposals, SIZES)
         class_logits, box_deltas = theirs.roi_heads.box_predictor(theirs.roi_heads.box_head(pooled))
         found, _ = theirs.roi_heads(features, proposals, SIZES)
-        outputs = ours(x, size, None, Kept(score=0.01, overlap=0.5, limit=60))
+        outputs = ours(x, size, None, SelectionRule(score=0.01, overlap=0.5, limit=60))
     return outputs, {
         "logits": logits.view(2, -1),
         "deltas": deltas.view(2, -1, 4),
@@ -131,7 +131,7 @@ def scene() -> tuple[Tensor, RegionTargets]:
     return images()[0][:1], targets
 
 
-def chosen(drawn: Drawn, total: int) -> tuple[list[Tensor], list[Tensor]]:
+def chosen(drawn: RegionSamples, total: int) -> tuple[list[Tensor], list[Tensor]]:
     """A draw as torchvision's samplers say it: masks of objects and of background."""
     positive, negative = torch.zeros(2, total, dtype=torch.bool)
     positive[drawn.place[drawn.truth >= 0]] = True

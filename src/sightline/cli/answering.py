@@ -1,4 +1,4 @@
-"""How a verb's answer, or its failure, reaches the person or the program that asked."""
+"""Printing the result of a verb, or its error, for people and for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.storage.text import json_text, shown
 
 @dataclass(frozen=True)
 class Answer:
-    """`data` for --json; `text` makes lines of it for a person; `exit` other than 0 where some of it failed."""
+    """`data` is printed with --json, else `text(data)`; `exit` is the exit code."""
 
     data: dict[str, Any]
     text: Callable[[dict[str, Any]], str]
@@ -23,12 +23,12 @@ class Answer:
 
 
 def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None:
-    """Run a verb and end the process with its exit code. A SightlineError is one line and a hint; anything else is a
-    bug: the traceback goes to the run's log, or to stderr where there is none yet."""
+    """Run a verb and end the process with its exit code. A SightlineError is printed as one line and a hint.
+    Anything else is a bug: its traceback goes to the run's log, or to stderr if there is none yet."""
     console = Console(level)
     try:
-        given = work(console)
-        said = json_text(given.data, indent=None) if json else given.text(given.data)
+        result = work(console)
+        output = json_text(result.data, indent=None) if json else result.text(result.data)
     except SightlineError as error:
         failed(error.code, error.exit_code, error.message, error.hint, json=json)
     except KeyboardInterrupt:
@@ -37,9 +37,9 @@ def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None
         sys.exit(0)
     except Exception as error:
         if _is_about_memory(error):
-            hint = "a smaller fit.batch or input.size, or data.cache=off, needs less"
+            hint = "use a smaller fit.batch or input.size, or data.cache=off"
             failed("resource", 6, "not enough memory", hint, json=json)
-        # a bug of ours: say so, keep the evidence, never a traceback in the user's face
+        # a bug: say so, and keep the traceback
         trace = traceback.format_exc()
         if console.log is not None:
             console.log.append(trace)
@@ -49,14 +49,14 @@ def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None
             where = "the traceback is above"
         failed("bug", 1, f"{type(error).__name__}: {error}", f"this is a bug in sightline; {where}", json=json)
     else:
-        print(said, flush=True)
-        sys.exit(given.exit)
+        print(output, flush=True)
+        sys.exit(result.exit)
 
 
 def _is_about_memory(error: Exception) -> bool:
-    """torch says it as a RuntimeError: on a CPU by its allocator's name, on a GPU by a class of its own."""
-    told = isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    return told or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    """torch raises a RuntimeError: on a CPU it names the allocator, on a GPU it has its own class."""
+    of_allocator = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return of_allocator or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def failed(code: str, exit: int, message: str, hint: str, *, json: bool) -> None:

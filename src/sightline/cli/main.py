@@ -1,7 +1,7 @@
-"""The command line: the verbs of `api`, and nothing that they do not know.
+"""The command line: a thin layer over `api`.
 
-stdout carries the answer (with --json one object, as its last line), stderr what happened on the way. Torch is loaded
-when a verb runs, not when help is asked for.
+stdout carries the answer (with --json one object, as its last line), stderr everything else. Torch is imported when a
+verb runs, so that --help stays fast.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sightline.storage.text import shown
 from sightline.version import __version__
 
 from .answering import Answer, answer, failed
+from .hints import hint_for
 from .process import prepare_process
 from .wording import (
     checks_text,
@@ -37,47 +38,68 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, Option("--json", help="One JSON object as the last line of stdout.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON object as the last line of stdout.")]
 Verbose = Annotated[
-    int, Option("-v", "--verbose", count=True, help="Say more, such as every problem of the data.", show_default=False)
+    int,
+    Option("-v", "--verbose", count=True, help="Print more, such as every problem in the data.", show_default=False),
 ]
-Quiet = Annotated[bool, Option("-q", "--quiet", help="Say only what matters.")]
-RunFolder = Annotated[str, Argument(metavar="RUN", help="A run's folder.", show_default=False)]
+Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the answer only.")]
+RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
 
 
-def _version(asked: bool | None) -> None:
-    if asked:
+def _examples(*lines: str) -> str:
+    r"""The end of a verb's help; \b tells the formatter not to join the lines."""
+    return "\n".join(("\b", "Examples:", *(f"  sightline {line}" for line in lines)))
+
+
+def _version(show: bool | None) -> None:
+    if show:
         print(__version__)
         raise typer.Exit()
 
 
 @app.callback()
-def _root(version: Annotated[bool | None, Option("--version", callback=_version, is_eager=True)] = None) -> None:
-    """Images in; a trained, measured, documented model out."""
-
-
-@app.command()
-def train(  # noqa: PLR0913 - options are what a command line is for
-    what: Annotated[str | None, Argument(metavar="[WHAT]", help="A built-in data set or recipe, or a path.")] = None,
-    overrides: Annotated[
-        list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as fit.clip=1: docs/defaults.md.")
+def _root(
+    version: Annotated[
+        bool | None, Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
-    model: Annotated[str | None, Option("-m", "--model", help="See `sightline models`.")] = None,
+) -> None:
+    """Train, measure and use vision models. Start with: sightline train digits"""
+
+
+@app.command(
+    epilog=_examples(
+        "train digits",
+        "train photos/ --epochs 20 --out runs/photos",
+        "train photos/ -m resnet18 input.size=128 optim.lr=0.01",
+        "train --resume runs/photos",
+    )
+)
+def train(  # noqa: PLR0913 - options are what a command line is for
+    what: Annotated[
+        str | None,
+        Argument(metavar="[WHAT]", help="A built-in data set or recipe, or a path."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as input.size=128 (see docs/defaults.md)."),
+    ] = None,
+    model: Annotated[str | None, Option("-m", "--model", help="The network: a name from `sightline models`.")] = None,
     epochs: Annotated[float | None, Option(help="Passes over the training images (fit.epochs).")] = None,
-    batch: Annotated[int | None, Option(help="Images of one step (fit.batch).")] = None,
-    lr: Annotated[float | None, Option(help="The highest learning rate (optim.lr).")] = None,
-    seed: Annotated[int | None, Option(help="Of every random draw (seed); 0 where left out.")] = None,
-    out: Annotated[str | None, Option(help="The run's folder; default runs/<data>-<model>.")] = None,
+    batch: Annotated[int | None, Option(help="Images per step (fit.batch).")] = None,
+    lr: Annotated[float | None, Option(help="The peak learning rate (optim.lr).")] = None,
+    seed: Annotated[int | None, Option(help="The seed of all random numbers (seed); default 0.")] = None,
+    out: Annotated[str | None, Option(help="The folder for the run; default runs/<data>-<model>.")] = None,
     device: Annotated[str | None, Option(help="auto, cpu, cuda or mps (fit.device).")] = None,
     precision: Annotated[str | None, Option(help="auto, fp32 or bf16 (fit.precision).")] = None,
-    resume: Annotated[str | None, Option(metavar="RUN", help="Go on with an unfinished run.")] = None,
-    smoke: Annotated[bool, Option("--smoke", help="64 images, 2 steps: every stage and file in a minute.")] = False,
+    resume: Annotated[str | None, Option(metavar="RUN", help="Resume an unfinished run.")] = None,
+    smoke: Annotated[bool, Option("--smoke", help="A rehearsal: every stage, on 64 images and 2 steps.")] = False,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train on your images: a run folder with a measured model and a report comes out."""
+    """Train a network on your images. The run folder holds the model, its metrics and a report."""
 
     def work(console: Console) -> Answer:
         from sightline import api
@@ -91,18 +113,22 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "evaluate runs/photos", "evaluate runs/photos --split val", "evaluate runs/photos other_photos/ --json"
+    )
+)
 def evaluate(
     run: RunFolder,
     data: Annotated[str | None, Argument(metavar="[DATA]", help="Other data with the same classes.")] = None,
-    split: Annotated[str | None, Option(help="train, val or test; else test, or val where there is none.")] = None,
-    tta: Annotated[bool, Option("--tta", help="Classes: average with the prediction for the mirrored image.")] = False,
+    split: Annotated[str | None, Option(help="train, val or test; default test, or val without a test split.")] = None,
+    tta: Annotated[bool, Option("--tta", help="Average with the mirrored image (classification only).")] = False,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a run's model: every metric with its interval, class by class."""
+    """Measure a run's model: all metrics with 95 % intervals, overall and for each class."""
 
     def work(console: Console) -> Answer:
         from sightline import api
@@ -113,17 +139,28 @@ def evaluate(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "predict runs/photos new/cat.jpg",
+        "predict runs/photos new/ --out predictions.csv",
+    )
+)
 def predict(
     run: RunFolder,
-    paths: Annotated[list[str], Argument(metavar="PATH...", help="Images, folders of them, .txt lists.")],
-    out: Annotated[str | None, Option(help="Write .csv or .jsonl; for masks a folder, or .jsonl.")] = None,
+    paths: Annotated[list[str], Argument(metavar="PATH...", help="Images, folders of images, or .txt lists of paths.")],
+    out: Annotated[
+        str | None,
+        Option(
+            help="Write predictions to a .csv or .jsonl file. Segmentation: to a .jsonl file, or to a folder, which also "
+            "gets a PNG for each image whose pixel values are class indexes (0 is the first class of data.json)."
+        ),
+    ] = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is in images: classes, masks, objects. One that cannot be read is named, the others go on."""
+    """Predict the class, the masks or the objects of images. Files that cannot be read are listed with their error."""
 
     def work(console: Console) -> Answer:
         from sightline import api
@@ -135,27 +172,27 @@ def predict(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(epilog=_examples("report runs/photos", "report runs/photos --json"))
 def report(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Write the run's report and model card anew."""
+    """Write the report and the model card of a run again."""
 
     def work(console: Console) -> Answer:
         from sightline import api
 
         page = str(api.report(run, console=console))
-        return Answer({"run": run, "report": page}, lambda said: shown(str(said["report"])))
+        return Answer({"run": run, "report": page}, lambda found: shown(str(found["report"])))
 
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(epilog=_examples("models", "models 'resnet*'"))
 def models(
-    pattern: Annotated[str, Argument(metavar="[PATTERN]", help="For example 'resnet*'.")] = "*",
+    pattern: Annotated[str, Argument(metavar="[PATTERN]", help="A shell pattern, such as 'resnet*'.")] = "*",
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """List the networks."""
+    """List the networks that can be trained."""
 
     def work(console: Console) -> Answer:
         from sightline.verbs.models import models as list_them
@@ -166,14 +203,20 @@ def models(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "describe resnet18",
+        "describe resnet18 small_images=true --input 3x32x32 --classes 10",
+    )
+)
 def describe(
-    model: Annotated[str, Argument(metavar="MODEL", help="See `sightline models`.")],
+    model: Annotated[str, Argument(metavar="MODEL", help="A name from `sightline models`.")],
     options: Annotated[
-        list[str] | None, Argument(metavar="[OPTION=VALUE]...", help="Of the network, such as small_images=true.")
+        list[str] | None,
+        Argument(metavar="[OPTION=VALUE]...", help="Options of the network, such as small_images=true."),
     ] = None,
-    input: Annotated[str | None, Option(metavar="CxHxW", help="For example 3x224x224.")] = None,
-    classes: Annotated[int | None, Option(help="Outputs of the head.")] = None,
+    input: Annotated[str | None, Option(metavar="CxHxW", help="Input shape, such as 3x224x224.")] = None,
+    classes: Annotated[int | None, Option(help="Number of classes.")] = None,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -189,15 +232,15 @@ def describe(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(epilog=_examples("data photos/", "data photos/ --show sample.png"))
 def data(
-    what: Annotated[str, Argument(metavar="DATA", help="A built-in data set, a folder or a file.")],
-    show: Annotated[str | None, Option(metavar="FILE.png", help="Draw some of the images into a file.")] = None,
+    what: Annotated[str, Argument(metavar="DATA", help="A built-in data set, or the path of a folder or file.")],
+    show: Annotated[str | None, Option(metavar="FILE.png", help="Write a sheet of sample images.")] = None,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Audit a data set as training would: what it is, what is wrong with it, how it splits."""
+    """Audit a data set as training would: its format, classes, splits and problems."""
 
     def work(console: Console) -> Answer:
         from sightline import api
@@ -208,26 +251,26 @@ def data(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(epilog=_examples("verify runs/photos", "verify runs/photos --json"))
 def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Hash a run's recipe, data summary, metrics, weights, predictions and checkpoints again: are they as written?"""
+    """Check that the files of a run (weights, metrics, predictions, checkpoints) have not changed since they were written."""
 
     def work(console: Console) -> Answer:
         from sightline import api
 
-        return Answer(api.verify(run), lambda said: checks_text(said["files"], "file", "state"))
+        return Answer(api.verify(run), lambda found: checks_text(found["files"], "file", "state"))
 
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command()
+@app.command(epilog=_examples("doctor", "doctor --json"))
 def doctor(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Check this machine: versions, disk, memory, device."""
+    """Check this machine: versions, disk, memory and device."""
 
     def work(console: Console) -> Answer:
         from sightline import api
 
-        return Answer(api.doctor(), lambda said: checks_text(said["checks"], "name", "value"))
+        return Answer(api.doctor(), lambda found: checks_text(found["checks"], "name", "value"))
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -241,10 +284,11 @@ def run() -> None:
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(130)
-    except Exception as error:  # wrong options: click's own words, our exit code
+    except Exception as error:  # the parser's own errors: its words, our hint and exit code
         if not hasattr(error, "format_message"):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message())
             sys.exit(2)
-        failed("usage", 2, error.format_message(), "", json="--json" in sys.argv[1:])
+        message, words = error.format_message(), sys.argv[1:]
+        failed("usage", 2, message, hint_for(message, words), json="--json" in words)

@@ -1,4 +1,4 @@
-"""Answers as lines of text for a person at a terminal."""
+"""The results of verbs as text for a terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from sightline.storage.text import shown
 
-# those of all tasks, in the order in which they are shown where they are there
+# of all tasks, in the order in which they are shown
 _SUMMARY = ("accuracy", "mean_iou", "mask_ap50", "ap50", "loss", "macro_f1", "pixel_accuracy", "mask_ap", "ap")
 _PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50")
-_NAMED = 3  # figures of a run's summary
+_NAMED = 3  # metrics in the summary of a run
 
 
 def summary_text(found: Mapping[str, Any]) -> str:
@@ -19,8 +19,8 @@ def summary_text(found: Mapping[str, Any]) -> str:
     names = [name for name in _SUMMARY if name in metrics] or list(metrics)
     lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in names][:_NAMED]
     rate = f", {found['images_per_second']:,.0f} images/s" if found["images_per_second"] else ""
-    judged = f"{split} {', '.join(lines)}" if metrics else "not judged, for want of val and test images"
-    return f"{shown(found['run'])}: {judged} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"
+    result = f"{split} {', '.join(lines)}" if metrics else "not evaluated: there are no val or test images"
+    return f"{shown(found['run'])}: {result} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"
 
 
 def evaluation_text(found: Mapping[str, Any]) -> str:
@@ -28,8 +28,8 @@ def evaluation_text(found: Mapping[str, Any]) -> str:
     for name, value in found["metrics"].items():
         interval = found["intervals"].get(name)
         rows.append((name, _figure(value), f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))
-    said: Mapping[str, Any] = next(iter(found["per_class"].values()), {})
-    columns = [name for name in _PER_CLASS if name in said]
+    first: Mapping[str, Any] = next(iter(found["per_class"].values()), {})
+    columns = [name for name in _PER_CLASS if name in first]
     classes: list[tuple[str, ...]] = [("class", *columns)]
     classes += [(shown(name), *(_figure(row[k]) for k in columns)) for name, row in found["per_class"].items()]
     return f"{shown(found['run'])}, {found['split']}, n = {found['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
@@ -61,7 +61,7 @@ def describe_text(found: Mapping[str, Any]) -> str:
 def _module_tree(
     layers: Sequence[Mapping[str, Any]], modules: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """Layers in their order, indented; each module stands before the first of its layers."""
+    """Layers in order, indented; each module precedes its first layer."""
     waiting = {row["name"]: row for row in modules if row["name"]}
     tree = []
     for row in layers:
@@ -72,13 +72,13 @@ def _module_tree(
             if name in waiting:
                 tree.append((f"{'  ' * (depth - 1)}{name}/", waiting.pop(name)))
         paper = f" ({row['paper']})" if "paper" in row else ""
-        own = path and path != row["name"]  # a module's own parameters lie one level inside it
+        own = path and path != row["name"]  # a module's own parameters are shown one level inside it
         tree.append((f"{'  ' * (len(parts) - (not own))}{row['name']}{paper}", row))
     return tree
 
 
 def _layer_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns of a layer or module behind its name."""
+    """The columns of a layer or module after its name."""
     output = "x".join(map(str, row["output"])) if row["output"] else ""
     field = row["receptive_field"]
     pixels = "" if field is None else "x".join(map(str, field)) if isinstance(field, Sequence) else str(field)
@@ -110,6 +110,6 @@ def _figure(value: float | None) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
     if not rows:
-        return "nothing is written yet"
+        return "nothing has been written yet"
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

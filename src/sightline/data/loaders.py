@@ -1,6 +1,6 @@
-"""Samples → batches: gathered from memory where everything fits, decoded on the way where it does not.
+"""Samples → batches: from memory if all images fit, else decoded on the fly.
 
-Both give the same bits; the memory is filled by the same decoder and the same geometry.
+Both give the same bits, because memory is filled by the same decoder and geometry.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from sightline.structures.batch import Batch, Sample, collate
 from sightline.structures.targets import Labels, Target
 
-_CHUNK = 64  # images that a thread reads at a time
+_CHUNK = 64  # images per task of a thread
 
 
 class Reading(NamedTuple):
@@ -38,7 +38,7 @@ Read = Callable[[int], Reading]  # by id
 @dataclass(frozen=True)
 class Memory:
     """All images of one split as (n, h, w, c) uint8: a batch is one gather, channels-last for free. `index` (n,) are
-    their classes; `targets` replace these where an image is known by more."""
+    their classes; `targets` replace these if images have other annotations."""
 
     image: UInt8[Tensor, "n h w c"]
     frame: Float[Tensor, "n 3 3"]

@@ -1,4 +1,4 @@
-"""Which sample comes next, as a pure function of (seed, epoch): nothing to save, nothing that workers can disturb."""
+"""The order of training samples as a pure function of (seed, epoch): no state to save, independent of workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shuffle(n: int) -> Order:
 
 
 def weighted(weights: Float[np.ndarray, "n"]) -> Order:
-    """n draws with replacement, each sample as often as its weight says."""
+    """n draws with replacement, with probabilities proportional to the weights."""
     edges = torch.from_numpy(np.cumsum(weights, dtype=np.float64) / np.sum(weights, dtype=np.float64))
 
     def order(seed: int, epoch: int) -> Int[Tensor, "n"]:

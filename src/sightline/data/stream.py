@@ -1,7 +1,7 @@
 """The endless stream of training samples, and the micro-batches that a rank takes from it.
 
-Position p belongs to epoch p // n, where the sample is order(seed, epoch)[p mod n]. Batches straddle epochs, none is
-ragged, and the k-th micro-batch is a function of k: the cursor is the step, workers and prefetching cannot matter.
+Position p belongs to epoch p // n, where the sample is order(seed, epoch)[p mod n]. Batches straddle epochs, so all have
+the same size, and the k-th micro-batch is a function of k: the step is the cursor, and workers and prefetching change nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`data.json`: what a run was trained on, and the hash by which a resumed run knows that it still is.
+"""`data.json`: what a run was trained on, and the hash by which a resumed run checks that it has not changed.
 
 The hash covers the classes in their order, and names, pixels, labels or annotations, and splits of the images in use: a
 moved folder keeps it, a changed pixel, label, box or name does not.

@@ -1,7 +1,7 @@
-"""What an annotation says, in the network's frame: the target of one image.
+"""From the annotation of an image to its target in the network's frame.
 
-Boxes and outlines follow their image's geometry exactly; a pixel of a mask keeps a class, never a mean of two. What shrinks
-to nothing cannot be learned and is left out in training; where there is judging it stays, and is judged in the original.
+Boxes and outlines follow the geometry of their image exactly; a mask pixel keeps one class, never a mean of two. Objects
+that become too small to learn are left out in training; for evaluation they are kept, in the original frame.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sightline.preprocessing.geometry import Geometry
 from sightline.structures.frames import move_boxes
 from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Target
 
-SMALLEST = 1.0  # pixels of the network's frame: a box with a shorter side is not learned from
+SMALLEST = 1.0  # pixels of the network's frame; boxes with a shorter side are left out of training
 
 
 def target_of(

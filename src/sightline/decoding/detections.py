@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sightline.structures.regions import Found, Kept
+from sightline.structures.regions import Selection, SelectionRule
 
 from .suppression import nms_by_label
 
@@ -23,21 +23,21 @@ _MIN_SIDE = 0.01  # pixels; a narrower or lower box is dropped
 
 
 def detections(
-    boxes: Float[Tensor, "r k 4"], score: Float[Tensor, "r k"], sample: Int[Tensor, "r"], kept: Kept
-) -> Found:
+    boxes: Float[Tensor, "r k 4"], score: Float[Tensor, "r k"], sample: Int[Tensor, "r"], rule: SelectionRule
+) -> Selection:
     """The detections among r regions, each with a box and a score for every class (background excluded); image by image,
     best first."""
-    region, label = torch.where(score > kept.score)
+    region, label = torch.where(score > rule.score)
     boxes, score, sample = boxes[region, label], score[region, label], sample[region]
     wide = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_SIDE).all(1)
     boxes, score, sample, label = boxes[wide], score[wide], sample[wide], label[wide]
     remain = [sample.new_zeros(0)]
     for image in sample.unique().tolist():
         here = (sample == image).nonzero().flatten()
-        best = nms_by_label(boxes[here], score[here], label[here], kept.overlap)[: kept.limit]
+        best = nms_by_label(boxes[here], score[here], label[here], rule.overlap)[: rule.limit]
         remain.append(here[best])
     index = torch.cat(remain)
-    return Found(boxes[index], label[index], score[index], sample[index])
+    return Selection(boxes[index], label[index], score[index], sample[index])
 
 
 def pasted(

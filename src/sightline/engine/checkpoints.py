@@ -1,10 +1,13 @@
-"""A checkpoint: all that a training is, committed atomically; and the way back from it, to the bit.
+"""Checkpoints: everything that a training consists of, committed atomically and restored bit-identically.
 
     networks.safetensors    every child of the task        optimizers.safetensors   each turn's moments
     ema.safetensors         the average, where it is on    best.safetensors         the kept weights at the best validation
-    state.json              step, history, best, meters, optimisers' groups
+    state.json              step, history, meters, the optimisers' parameter groups
 
-Each checkpoint is complete in itself: no damage to one can take another with it.
+* The best weights are stored in every checkpoint, not in one of their own. That costs their bytes again, but damage to
+  one checkpoint can then never cost both the latest and the best weights, and the two always belong to one history.
+* Two checkpoints are kept: if the newest is damaged, training goes on from the one before.
+* The newest valid checkpoint is searched for, never stored: a file that named it could be stale or damaged itself.
 """
 
 from __future__ import annotations
@@ -29,14 +32,14 @@ from sightline.tasks.task import Task
 from .ema import Ema
 from .state import State
 
-ROOM = 2.5  # times its bytes must be free before a checkpoint is begun
-FAILURES = 3  # commits that may fail in a row before the run stops
-GRACE = 10.0  # seconds that containers and queues commonly give between SIGTERM and SIGKILL
+ROOM = 2.5  # free space needed, in multiples of the checkpoint: others write to this disk meanwhile
+FAILURES = 3  # failed commits in a row after which the run stops; one or two may be a passing fault
+GRACE = 10.0  # seconds that containers and queues commonly leave between SIGTERM and SIGKILL
 
 
 class Checkpoints:
-    """Commits and restores one training in `folder`. `about` goes into every manifest (fingerprint, hashes, classes);
-    `say` hears what a person should know."""
+    """Commits and restores one training in `folder`. `about` goes into every manifest (fingerprint, hashes of recipe and
+    data); `say` gets messages for the user."""
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Checkpoints:
         self.ema, self.logs, self.about, self.say = ema, logs, about, say
         self._failed = 0
         self._last = self._tried = -1
-        self._slow = False  # whether that was said
+        self._slow = False  # whether the user was warned
 
     @property
     def kept(self) -> int | None:
@@ -61,12 +64,15 @@ class Checkpoints:
         return self._last if self._last >= 0 else None
 
     def commit(self, state: State) -> None:
-        """Commit the state, once a step. A failure is said and retried at a later step; the third in a row raises."""
+        """Commit the state, at most once a step. A failure is reported and tried again at a later step; the third in a row
+        raises ResourceError."""
         if state.step in (self._last, self._tried):
             return
         self._tried, begun = state.step, time.monotonic()
         try:
             tensors = self._tensors(state)
+            # The guard lets no NaN in, so one here is a fault of the hardware or of our code. Committing it would, two
+            # commits later, leave no good checkpoint.
             if bad := [f"{file}/{n}" for file, part in tensors.items() for n, t in part.items() if not _finite(t)]:
                 raise DamagedError(f"{bad[0]} is not finite")
             packed = {file: pack(part) for file, part in tensors.items()}
@@ -95,35 +101,37 @@ class Checkpoints:
         if (took := time.monotonic() - begun) > GRACE and not self._slow:
             self._slow = True
             self.say(
-                f"a checkpoint takes {took:.0f} s: what kills sooner after its signal loses the steps since the last"
+                f"a checkpoint takes {took:.0f} s: if the process is killed sooner after a signal, the steps since the "
+                "last checkpoint are lost"
             )
 
     def resume(self) -> State | None:
-        """The newest good state, loaded into task, optimisers and average; None where nothing was committed yet.
+        """Load the newest valid checkpoint into task, optimisers and average, and return its state; None if there is none.
 
-        Raises DamagedError when there are checkpoints and none verifies: a run never starts from zero in silence.
+        Raises DamagedError if there are checkpoints but none is valid: a run never starts again from zero unasked.
         """
         sweep(self.folder)
-        found = newest_good(self.folder)
-        for reason in found.skipped:
-            self.say(f"checkpoint passed over: {reason}")
-        if found.folder is None:
-            if found.skipped:
-                raise DamagedError(f"no checkpoint in {self.folder} verifies", "start a new run with another --out")
+        newest = newest_good(self.folder)
+        for reason in newest.skipped:
+            self.say(f"checkpoint skipped: {reason}")
+        if newest.folder is None:
+            if newest.skipped:
+                raise DamagedError(f"no checkpoint in {self.folder} is valid", "start a new run with another --out")
             return None
         for what in ("recipe", "data"):
-            if found.manifest.get(what) != self.about.get(what):
+            if newest.manifest.get(what) != self.about.get(what):
                 raise DamagedError(
-                    f"{found.folder} belongs to a run of another {what}",
-                    "put the run's own back, or train anew with --out",
+                    f"{newest.folder} belongs to a run of another {what}",
+                    "restore the run's own checkpoints, or start a new run with another --out",
                 )
-        self._warn(found.manifest)
-        state = self._restore(found.folder, found.manifest)
+        self._warn(newest.manifest)
+        state = self._restore(newest.folder, newest.manifest)
+        # Lines that were logged after this checkpoint are about to be logged again: cut them off.
         for name, log in self.logs.items():
-            if name in found.manifest["logs"] and (problem := log.cut(found.manifest["logs"][name])):
+            if name in newest.manifest["logs"] and (problem := log.cut(newest.manifest["logs"][name])):
                 self.say(problem)
         self._last = state.step
-        retain(self.folder)  # what died may not have come to it
+        retain(self.folder)  # the process may have been killed before it could
         return state
 
     def _restore(self, folder: Path, manifest: Mapping[str, Any]) -> State:
@@ -157,27 +165,29 @@ class Checkpoints:
         free = shutil.disk_usage(self.folder).free
         if free < ROOM * needed:
             raise ResourceError(
-                f"no room for a checkpoint: {round(ROOM * needed):,} bytes are needed, {ROOM} times its own; {free:,} are free",
+                f"not enough space for a checkpoint: {ROOM} times its size, {round(ROOM * needed):,} bytes, must be free; "
+                f"{free:,} are",
                 f"free space under {self.folder}",
             )
 
     def _warn(self, manifest: Mapping[str, Any]) -> None:
-        """Say what in the environment changed since the checkpoint, and so may change the last bits."""
+        """Report what has changed in the environment since the checkpoint: the last bits may now differ."""
         now, then = self.about.get("fingerprint", {}), manifest.get("fingerprint", {})
         changed = [f"{k} was {then.get(k)}, is {now[k]}" for k in now if now[k] != then.get(k)]
         if changed:
-            self.say(f"from here on not bit-identical to an uninterrupted run, because {'; '.join(changed)}")
+            self.say(f"the result may no longer be bit-identical to an uninterrupted run: {'; '.join(changed)}")
 
 
 def kept_weights(task: Task, ema: Ema | None) -> dict[str, Tensor]:
-    """A copy of the weights that would be kept now: the average's where it is on."""
+    """A copy of the weights that would be kept now: the average where it is on."""
     tensors = task.state_dict() | (ema.tensors() if ema else {})
     return {name: t.detach().clone(memory_format=torch.preserve_format) for name, t in tensors.items()}
 
 
 @torch.no_grad()
 def load_weights(task: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Copy `tensors` into the module's own, wrapped or bare, keeping their layout. Raises DamagedError on any mismatch."""
+    """Copy `tensors` into the module, wrapped by Fabric or not. Copying in place keeps each tensor's memory layout
+    (channels last), which decides the kernel and so the last bits. Raises DamagedError on any mismatch."""
     own = {name: t.detach() for name, t in task.state_dict(keep_vars=True).items()}
     check_same(tensors, own, what)
     for name, tensor in own.items():
@@ -185,12 +195,12 @@ def load_weights(task: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
 
 
 def read_best(folder: Path) -> dict[str, Tensor]:
-    """The best kept weights in the newest good checkpoint under `folder`. Raises DamagedError where there is none."""
-    found = newest_good(folder)
-    if found.folder is None:
-        raise DamagedError(f"no checkpoint in {folder} verifies: {'; '.join(found.skipped) or 'there is none'}")
+    """The best weights in the newest valid checkpoint under `folder`. Raises DamagedError if there is none."""
+    newest = newest_good(folder)
+    if newest.folder is None:
+        raise DamagedError(f"no valid checkpoint in {folder}: {'; '.join(newest.skipped) or 'there is none'}")
     name = "best.safetensors"
-    return unpack((found.folder / name).read_bytes(), found.manifest["layout"].get(name, {}), name)
+    return unpack((newest.folder / name).read_bytes(), newest.manifest["layout"].get(name, {}), name)
 
 
 def _finite(tensor: Tensor) -> bool:
@@ -199,11 +209,12 @@ def _finite(tensor: Tensor) -> bool:
 
 def _moments(optimizer: torch.optim.Optimizer, turn: str) -> dict[str, Tensor]:
     states = optimizer.state_dict()["state"]
+    # Names are flat, since safetensors holds no nesting: turn.parameter.moment
     return {f"{turn}.{i}.{k}": v for i, state in states.items() for k, v in state.items() if isinstance(v, Tensor)}
 
 
 def _groups(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The parameter groups and the moments that are plain numbers or None."""
+    """The parameter groups, and the moments that are plain numbers or None, which safetensors cannot hold."""
     saved = optimizer.state_dict()
     plain = {
         str(i): {k: v for k, v in state.items() if not isinstance(v, Tensor)} for i, state in saved["state"].items()

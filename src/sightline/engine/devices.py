@@ -1,4 +1,4 @@
-"""Where training runs: device, precision, threads, and the fingerprint that "bit-identical" is promised for.
+"""Where training runs: device, precision, threads, and the fingerprint for which results are bit-identical.
 
 The only file besides `fit` that knows Lightning Fabric.
 """
@@ -25,17 +25,17 @@ from sightline.errors import ResourceError, UsageError
 from sightline.tasks.task import Task
 
 Precision = Literal["auto", "fp32", "bf16"]
-BF16_WORTH = 5_000_000  # multiply-adds an image below which low precision costs more in casts than it saves
-THREADS_WORTH = 5_000_000  # the same for compute threads
+BF16_WORTH = 5_000_000  # multiply-adds per image; below, bf16 costs more in casts than it saves
+THREADS_WORTH = 5_000_000  # likewise for more than one compute thread
 
 
 def choose_device(name: str = "auto") -> str:
-    """ "auto" → the accelerator if there is one. Raises ResourceError for one that is not there."""
+    """ "auto" → the accelerator if there is one. Raises ResourceError for a device that this machine lacks."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name not in there:
-        raise UsageError(f"unknown device {name!r}", f"known: auto, {', '.join(there)}")
+        raise UsageError(f"unknown device {name!r}", f"use auto, {', '.join(there)}")
     if not there[name]:
         raise ResourceError(f"device {name!r} is not available here", "use --device auto")
     return name
@@ -50,24 +50,24 @@ def choose_precision(name: Precision, device: str, multiply_adds: int) -> str:
 
 
 def _cpu_bf16() -> bool:
-    """Whether this CPU gains by bfloat16: it has AMX, or is AMD's with AVX-512 BF16. On Intel's that instruction alone is
-    no faster than float32 and the casts come on top (ResNet-20: 495 images/s for 693)."""
+    """Whether bfloat16 is faster on this CPU: it has AMX, or is an AMD with AVX-512 BF16. On Intel, AVX-512 BF16 alone is no
+    faster than float32 and the casts come on top (ResNet-20 trains at 495 images/s instead of 693)."""
     try:
-        said = Path("/proc/cpuinfo").read_text()
+        flags = Path("/proc/cpuinfo").read_text()
     except OSError:
         return False
-    return "amx_bf16" in said or ("avx512_bf16" in said and "AuthenticAMD" in said)
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and "AuthenticAMD" in flags)
 
 
 class _Autocast(MixedPrecision):
-    """bf16 by autocast alone. Fabric would also cast what a network is given, and round a detector's true boxes to 8 bits."""
+    """bf16 by autocast alone. Fabric would also cast the inputs, rounding a detector's true boxes to 8 significant bits."""
 
     def convert_input(self, data: Any) -> Any:
         return data
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
-    """Fabric on one device, launched; what it chose is in the fingerprint, so it need not announce it."""
+    """Fabric on one device, launched. Its log lines are silenced: the fingerprint records what it chose."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     low: Any = _Autocast("bf16-mixed", device) if precision == "bf16" else None
     fabric = Fabric(accelerator=device, devices=1, plugins=low)
@@ -78,8 +78,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
 def set_up(
     fabric: Fabric, task: Task, optimizers: Mapping[str, torch.optim.Optimizer], *, compiled: bool = False
 ) -> dict[str, torch.optim.Optimizer]:
-    """Move the task to the device, wrap the networks that learn (`compiled`: through torch.compile, for training only);
-    returns the optimisers as Fabric wraps them."""
+    """Move the task to the device, wrap the networks that learn (`compiled`: through torch.compile, for training only), and
+    return the optimisers wrapped by Fabric."""
     task.to(fabric.device)
     for name in task.learned():
         network: Any = torch.compile(getattr(task, name)) if compiled else getattr(task, name)
@@ -88,14 +88,16 @@ def set_up(
 
 
 def require_compiler() -> None:
-    """ResourceError where torch.compile would find no C++ compiler, which it needs for any device."""
+    """Raises ResourceError if there is no C++ compiler, which torch.compile needs for every device."""
     if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "c++") if name):
-        raise ResourceError("fit.compile needs a C++ compiler and there is none", "install g++, or fit.compile=false")
+        raise ResourceError(
+            "fit.compile=true needs a C++ compiler and none was found", "install g++, or set fit.compile=false"
+        )
 
 
 @contextmanager
 def deep_graphs(enabled: bool = True) -> Iterator[None]:
-    """Inside, torch.compile may follow a thousand layers: its passes call themselves from one operation to the next."""
+    """Raises the recursion limit: passes of torch.compile recurse once per operation, too deep for a thousand layers."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, 100_000) if enabled else before)
     try:
@@ -106,7 +108,8 @@ def deep_graphs(enabled: bool = True) -> Iterator[None]:
 
 @contextmanager
 def unwrapped(task: Task) -> Iterator[Task]:
-    """Inside, the task's networks are the bare modules: full precision, no synchronising. For judging, not training."""
+    """Within the context the task's networks are the bare modules, in full precision and without synchronisation, for
+    evaluation."""
     wrapped = {name: child for name, child in task.named_children() if isinstance(child, _FabricModule)}
     for name, child in wrapped.items():
         setattr(task, name, child.module)
@@ -118,14 +121,14 @@ def unwrapped(task: Task) -> Iterator[Task]:
 
 
 def choose_threads(threads: int, multiply_adds: int) -> int:
-    """0 → one for networks below `THREADS_WORTH`, else torch's choice. Several threads gain little on small networks,
-    and lose tenfold when another program takes a core: they wait for each other at every layer."""
+    """0 → one for networks below `THREADS_WORTH`, else torch's choice. Small networks gain little from more threads, and
+    become ten times slower when another program takes a core: threads wait for each other at every layer."""
     return threads or (1 if multiply_adds < THREADS_WORTH else torch.get_num_threads())
 
 
 @contextmanager
 def compute_threads(threads: int) -> Iterator[None]:
-    """Inside, torch computes with so many threads (0: as it is set); outside, as before. Bits differ between counts."""
+    """Within the context torch computes with this many threads (0: unchanged). Another number gives other last bits."""
     before = torch.get_num_threads()
     if threads not in (0, before):
         torch.set_num_threads(threads)
@@ -138,9 +141,9 @@ def compute_threads(threads: int) -> Iterator[None]:
 
 @contextmanager
 def repeatable(device: str) -> Iterator[None]:
-    """Inside, CUDA uses kernels that add in one order, so that the same training gives the same bits; torch warns by name
-    where an operation has none. cuBLAS also wants CUBLAS_WORKSPACE_CONFIG, which the command line sets. A CPU repeats
-    itself anyway."""
+    """Within the context CUDA uses kernels with a fixed order of summation, so that the same training gives the same bits;
+    torch warns about operations that have none. cuBLAS also needs CUBLAS_WORKSPACE_CONFIG, which the command line sets.
+    CPU kernels are deterministic anyway."""
     if device != "cuda":
         yield
         return
@@ -148,9 +151,9 @@ def repeatable(device: str) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    memory.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    memory.fill_uninitialized_memory = False  # a debugging aid that costs time; no memory is read before it is written
     try:
-        with sdpa_kernel(SDPBackend.MATH):  # the fast ones keep an order of their own in their backward pass
+        with sdpa_kernel(SDPBackend.MATH):  # the backward passes of the fast ones sum in any order
             yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
@@ -158,7 +161,7 @@ def repeatable(device: str) -> Iterator[None]:
 
 
 def fingerprint(fabric: Fabric, precision: str, *, compiled: bool = False) -> dict[str, Any]:
-    """What two processes must share for the same training to give the same bits."""
+    """What must be equal in two processes for the same training to give the same bits."""
     return {
         "torch": torch.__version__,
         "machine": platform.machine(),

@@ -1,6 +1,7 @@
-"""Exponential moving average of weights (Polyak & Juditsky 1992): what is kept, validated and shipped where it is on.
+"""Exponential moving average of the weights (Polyak & Juditsky 1992). Where it is on, it is what is validated and kept.
 
-The decay is a pure function of the step, small at first so that the random start is forgotten.
+The decay is a pure function of the step, so resuming needs no counter. It starts small, so that the random initial
+weights are forgotten: with a constant 0.999 they would still have a share of 0.37 after 1,000 steps.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ def coefficients(beta: float, t: int) -> list[float]:
     return [(1.0 - beta) * beta**k for k in range(t)]
 
 
-def window(beta: float) -> float:
-    """About how many values an average with β looks back: 1 / (1 - β); there the weight has fallen to ~1/e."""
+def horizon(beta: float) -> float:
+    """About how many values an average with β remembers: 1 / (1 - β), the age at which a value's weight has fallen to ~1/e."""
     return 1.0 / (1.0 - beta)
 
 
 class Ema:
-    """Averages every floating parameter and buffer of `module`; other buffers are taken as they are."""
+    """Averages every floating-point parameter and buffer of `module`, batch statistics included: they belong to the averaged
+    weights, not to the live ones. Integer buffers (counters) keep their live values."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -38,7 +40,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """One move towards the live weights after optimiser step `step` (from 0)."""
+        """Move the average towards the live weights after optimiser step `step` (counted from 0)."""
         torch._foreach_lerp_(self._average, self._live, 1.0 - decay_at(step, self.decay))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -51,7 +53,7 @@ class Ema:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the module's weights are the average's; outside, its own again, bit for bit."""
+        """Within the context the module has the averaged weights; afterwards its own again, bit for bit."""
         with torch.no_grad():
             own = [t.clone(memory_format=torch.preserve_format) for t in self._live]
             torch._foreach_copy_(self._live, self._average)

@@ -1,8 +1,8 @@
 """The training loop, in the order in which things happen. There are no callbacks.
 
-A step is one pass over `task.turns`; a turn draws `accumulate` micro-batches of its own, descends their exact weighted
-mean and lets one optimiser move. `every` is the only extension point: pairs (n, action), run after every n-th step and
-after the last, in the order given.
+A step is one pass over `task.turns`. A turn draws `accumulate` micro-batches of its own, accumulates the gradient of
+their exact weighted mean, and makes one optimiser step. `every` is the only extension point: pairs (n, action), run
+after every n-th step and after the last one, in the given order.
 """
 
 from __future__ import annotations
@@ -22,17 +22,23 @@ from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
 
 from .ema import Ema
-from .guard import Guard, Skipped
+from .guard import Guard, SkippedTurn
 from .state import State, weighted
 
-Feed = Callable[[int], Iterator[Batch]]  # how many micro-batches this rank has had → those that follow
+Feed = Callable[[int], Iterator[Batch]]  # k → this rank's micro-batches from its k-th on
 Action = Callable[[State], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How to train: `steps` optimiser steps at the rate that `schedule` says, each on `accumulate` micro-batches, with
-    gradients no longer than `clip`; `seed` keys what the networks draw."""
+class TrainingPlan:
+    """How to train.
+
+    steps       optimiser steps of each turn
+    schedule    state → factor of the initial learning rate
+    accumulate  micro-batches of one optimiser step
+    clip        largest norm of the gradient; None: no limit
+    seed        keys everything random in the networks, such as dropout
+    """
 
     steps: int
     schedule: Callable[[State], float]
@@ -46,7 +52,7 @@ def fit(
     task: Task,
     optimizers: Mapping[str, torch.optim.Optimizer],
     feed: Feed,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     ema: Ema | None = None,
     augment: Callable[[Batch], Batch] = lambda batch: batch,
@@ -56,13 +62,16 @@ def fit(
     stop: Callable[[], bool] = lambda: False,
     rescue: Action = lambda state: None,
 ) -> State:
-    """Train from `state` (or the start) until the plan's steps are done, an action ends it, or `stop()` says so. `watch`
-    is told each step's number and nothing else: an action waits for all that the device has still to say. `rescue` is
-    given the state when an error ends the training and the state is whole: nothing moved since the last step.
+    """Train from `state` (None: from the start) until the plan's steps are done, an action ends it, or `stop()` is true.
 
-    `task` and `optimizers` (one for each turn's name) were set up by `devices.set_up`; `feed(k)` yields the micro-batches
-    from this rank's k-th on. The result is a function of (task, feed, plan): killed and resumed from any state
-    it ends in the same bits. Raises DivergedError when too many turns in a row are not finite.
+    task, optimizers   as `devices.set_up` returned them; one optimiser for each turn's name
+    feed               `feed(k)` yields this rank's micro-batches from its k-th on
+    every              actions on the state; each one waits for the device
+    watch              gets the number of every step; it does not wait for the device
+    rescue             gets the state if an error ends the training between two steps, when the state is consistent
+
+    The result depends on (task, feed, plan) only: a training killed and resumed from any state ends bit-identical.
+    Raises DivergedError when the guard has skipped too many turns in a row.
     """
     if task.coupled and plan.accumulate > 1:
         raise UsageError(
@@ -71,102 +80,129 @@ def fit(
         )
     state = state or State()
     guard = Guard(task, in_a_row=state.in_a_row)
+    # The step is the data cursor: every step consumes the same number of micro-batches, skipped turns included, so
+    # nothing about the data needs to be stored to resume exactly.
     batches = feed(state.step * len(task.turns) * plan.accumulate)
     task.train()
-    with _rescued(guard, state, rescue):
+    with _rescuing(guard, state, rescue):
         while state.step < plan.steps and state.ended is None:
             for number, turn in enumerate(task.turns):
                 optimizer = optimizers[turn.name]
                 factor = plan.schedule(state)
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * factor
-                micro = (augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(plan.accumulate))
-                _take(fabric, task, number, optimizer, micro, guard, state, plan)
+                micro_batches = (
+                    augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(plan.accumulate)
+                )
+                _take_turn(fabric, task, number, optimizer, micro_batches, guard, state, plan)
             last = state.step + 1 == plan.steps
             due = [action for n, action in every if (state.step + 1) % n == 0 or last]
             if due or last:
+                # Actions read or commit the state. A checkpoint that did not know of this step's skipped turns would
+                # resume differently from the run that went on.
                 guard.drain()
             if ema is not None:
                 ema.update(state.step)
             state.step += 1
-            _hear(guard, state)
+            _record_skipped(guard, state)
             if last:
                 state.ended = "finished"
             for action in due:
                 action(state)
-                task.train()
+                task.train()  # a validation leaves it in eval mode
             guard.settle()
             watch(state.step)
             if stop():
                 break
     guard.drain()
-    _hear(guard, state)
+    _record_skipped(guard, state)
     return state
 
 
 @contextlib.contextmanager
-def _rescued(guard: Guard, state: State, rescue: Action) -> Iterator[None]:
-    """What an error within a step leaves: that step is not taken, and what the last one left is rescued where it is whole."""
+def _rescuing(guard: Guard, state: State, rescue: Action) -> Iterator[None]:
+    """On an error, undo the step that it interrupted and rescue the state of the step before.
+
+    Once an optimiser of a step has moved, the weights belong to neither step and nothing is rescued. Two exceptions: an
+    interrupted validation (`owed`) comes after all moves of its step, and the skipped turns of a divergence moved nothing.
+    """
     try:
         yield
     except Exception as error:
         guard.undo()
         with contextlib.suppress(DivergedError):
             guard.drain()
-        _hear(guard, state)
+        _record_skipped(guard, state)
         if not guard.moved or state.owed or isinstance(error, DivergedError):
             rescue(state)
         raise
 
 
-def _take(
+def _take_turn(
     fabric: Fabric,
     task: Task,
     number: int,
     optimizer: torch.optim.Optimizer,
-    micro: Iterator[Batch],
+    micro_batches: Iterator[Batch],
     guard: Guard,
     state: State,
-    plan: Plan,
+    plan: TrainingPlan,
 ) -> None:
-    """One turn: gradients of the weighted mean over the micro-batches, then a guarded move of the turn's optimiser."""
+    """One turn: the gradient of the weighted mean over the micro-batches, then a guarded step of the turn's optimiser.
+
+    The loss of the whole batch is Σᵢ wᵢ Lᵢ / Σᵢ wᵢ over micro-batches and ranks. Averaging the Lᵢ instead would give a
+    micro-batch with one labelled pixel the same say as one with a million. Σ wᵢ is known only after the last
+    micro-batch, so each backward pass adds the gradient of wᵢ Lᵢ, and the sum is divided once at the end:
+
+        w = (1, 3), L = (8, 4):  (1·8 + 3·4) / (1 + 3) = 5, whereas the plain mean is 6
+    """
     turn = task.turns[number]
+    # A network that this turn does not train still passes gradients on to its input (a critic, to the generator), but
+    # computes none for its own weights: nobody would use them.
     for name, child in task.named_children():
         child.requires_grad_(name in turn.learns)
     ranks, networks = fabric.world_size, [getattr(task, name) for name in turn.learns]
-    whole = plan.accumulate == 1 and ranks == 1  # one mean is already the mean of the whole
+    whole = plan.accumulate == 1 and ranks == 1  # w L / w = L: skip the two roundings
     before = guard.begin()
+    # None instead of zeros: the first backward pass stores its gradient instead of adding it to zeros, and a parameter
+    # without a gradient is skipped by the optimiser. With zeros, momentum and weight decay would still move it.
     optimizer.zero_grad(set_to_none=True)
     weight = torch.zeros((), device=fabric.device)
     good = torch.ones((), dtype=torch.bool, device=fabric.device)
     samples: list[Tensor] = []
-    said: list[dict[str, Tensor]] = []
-    for i, batch in enumerate(micro):
+    parts: list[dict[str, Tensor]] = []
+    for i, batch in enumerate(micro_batches):
         samples.append(batch.id)
+        # Seeded anew for each forward pass: dropout then depends on (step, turn, micro-batch, rank) only, and no
+        # generator state needs to be saved.
         seed_torch(plan.seed, "forward", state.step, number, i, fabric.global_rank)
-        waits = ranks > 1 and i < plan.accumulate - 1  # ranks meet in the last micro-batch's backward only
-        with _unsynchronised(fabric, networks, waits):
+        local_only = ranks > 1 and i < plan.accumulate - 1  # gradients are exchanged once, in the last backward pass
+        with _unsynchronised(fabric, networks, local_only):
             loss = task.loss(batch, turn.name)
             fabric.backward(loss.total if whole else loss.total * loss.weight)
         weight = weight + loss.weight.detach()
         good = good & torch.isfinite(loss.total.detach())
-        said.append(weighted(loss.parts, loss.weight.detach()))
+        parts.append(weighted(loss.parts, loss.weight.detach()))
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if ranks > 1:
         weight = _summed(fabric, weight)
     if not whole:
+        # DDP has averaged over the ranks, so × ranks restores the sum. With weight 0 (nothing labelled) the gradient is
+        # 0; the clamp keeps 0 / 0 from turning it into NaN.
         torch._foreach_mul_(gradients, ranks / weight.clamp(min=torch.finfo(weight.dtype).tiny))
+    # One norm serves both clipping and the guard: it is NaN or infinite exactly if some gradient is (or overflows).
     norm = torch.nn.utils.get_total_norm(gradients)
     good = good & torch.isfinite(norm)
     if ranks > 1:
-        good = _summed(fabric, good.float()) >= ranks
+        good = _summed(fabric, good.float()) >= ranks  # all ranks skip together, or their weights would drift apart
     if plan.clip is not None:
-        torch._foreach_mul_(gradients, (plan.clip / (norm + 1e-6)).clamp(max=1.0))
-    guard.decide(good, optimizer, before, Skipped(state.step, turn.name, torch.cat(samples)))
-    for pairs in said:
-        taken = {name: torch.where(good, pair, 0.0) for name, pair in pairs.items()}
+        torch._foreach_mul_(gradients, (plan.clip / (norm + 1e-6)).clamp(max=1.0))  # as clip_grad_norm_, without a sync
+    guard.decide(good, optimizer, before, SkippedTurn(state.step, turn.name, torch.cat(samples)))
+    # A skipped turn counts for nothing: one bad image would leave the loss of its whole epoch undefined.
+    for pairs in parts:
+        counted = {name: torch.where(good, pair, 0.0) for name, pair in pairs.items()}
         for meter in (state.logged, state.epoch):
-            meter.add(taken)
+            meter.add(counted)
 
 
 def _summed(fabric: Fabric, value: Tensor) -> Tensor:
@@ -183,8 +219,8 @@ def _unsynchronised(fabric: Fabric, networks: Sequence[Any], enabled: bool) -> c
     return stack
 
 
-def _hear(guard: Guard, state: State) -> None:
-    """Bring what the guard knows into the state, which is what a checkpoint holds."""
+def _record_skipped(guard: Guard, state: State) -> None:
+    """Move what the guard has learned into the state, which is what a checkpoint holds."""
     state.in_a_row = guard.in_a_row
     state.skipped += [{"step": s.step, "turn": s.turn, "samples": s.samples.tolist()} for s in guard.skipped]
     guard.skipped.clear()

@@ -1,8 +1,10 @@
 """The non-finite guard: a turn whose loss or gradient is NaN or infinite moves nothing.
 
-On a CPU the verdict is read at once. On an accelerator it never waits: fused optimisers take it as `found_inf` and mask
-their own update on the device, batch statistics are restored by a `where`, and the host learns of it one turn later.
-Optimisers without such a mask are asked synchronously.
+On a CPU the host reads the flag at once. On an accelerator, reading it at once would stop the host until the device has
+finished everything that is queued, and the device would then idle until the host has queued the next turn. So the turn
+is decided on the device: fused optimisers take the flag as `found_inf` and mask their own update, `torch.where` restores
+the batch statistics, and the host reads the flag one turn later, when the copy has long arrived. For optimisers that
+cannot mask their update, the host waits.
 """
 
 from __future__ import annotations
@@ -18,16 +20,16 @@ from sightline.errors import DivergedError
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A turn that was not taken: where, and which samples (rows of the data manifest) were in it."""
+class SkippedTurn:
+    """A turn that moved nothing: its step, its name, and the samples (rows of the data manifest) in it."""
 
     step: int
     turn: str
     samples: Int[Tensor, "n"]
 
 
-class Verdict:
-    """Whether a turn was good, on its way to the host: asking waits for that copy alone, not for what was queued since."""
+class HostFlag:
+    """A boolean of the device on its way to the host. Reading it waits for this copy, not for work that was queued since."""
 
     def __init__(self, good: Bool[Tensor, ""]) -> None:
         self._good = good.to("cpu", non_blocking=True)
@@ -43,36 +45,41 @@ class Verdict:
 
 @dataclass
 class Guard:
-    """Decides each turn, and counts. `patience` skipped turns in a row end the training; `moved`: whether an optimiser began
-    to move since the last `settle`."""
+    """Decides about each turn and counts the skipped ones.
+
+    patience  skipped turns in a row that end the training
+    in_a_row  skipped turns since the last good one
+    moved     whether an optimiser has started to move since the last `settle`
+    """
 
     module: nn.Module
     patience: int = 10
     in_a_row: int = 0
     moved: bool = False
-    skipped: list[Skipped] = field(default_factory=list)
-    _waiting: list[tuple[Verdict, Skipped]] = field(default_factory=list)
+    skipped: list[SkippedTurn] = field(default_factory=list)
+    _waiting: list[tuple[HostFlag, SkippedTurn]] = field(default_factory=list)
     _before: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._buffers = [b for b in self.module.buffers() if b.is_floating_point()]
 
     def begin(self) -> Float[Tensor, "n"]:
-        """The statistics before a turn: a forward with bad numbers spoils them before anyone can know."""
+        """A copy of the batch statistics before a turn. The forward pass updates them before anyone can know that its
+        numbers are bad; a single NaN in a running mean would make every later prediction NaN."""
         self._before = self.statistics()
         return self._before
 
     def undo(self) -> None:
-        """Put back what `begin` saw, unless an optimiser moved since."""
+        """Restore what `begin` copied, unless an optimiser has moved since."""
         if self._before is not None and not self.moved:
             self.restore(self._before)
 
     def settle(self) -> None:
-        """A step is over, with all that belongs to it."""
+        """The step and its actions are complete."""
         self.moved, self._before = False, None
 
     def statistics(self) -> Float[Tensor, "n"]:
-        """A copy of all batch statistics, in one vector."""
+        """A copy of all floating-point buffers in one vector: one kernel to restore them, however many norms there are."""
         return torch.cat([b.flatten() for b in self._buffers]) if self._buffers else torch.empty(0)
 
     def decide(
@@ -80,15 +87,15 @@ class Guard:
         good: Bool[Tensor, ""],
         optimizer: torch.optim.Optimizer,
         before: Float[Tensor, "n"],
-        turn: Skipped,
+        turn: SkippedTurn,
     ) -> None:
-        """Step the optimiser where `good`, else put the statistics back. Raises DivergedError when it is hopeless."""
+        """Step the optimiser if `good`, else restore the statistics. Raises DivergedError after `patience` skips in a row."""
         try:
-            self.drain()  # of the turn before, while the device is busy with this one
+            self.drain()  # the previous turn's flag, while the device is busy with this turn
         except DivergedError:
-            self.restore(before)
+            self.restore(before)  # this turn is not going to be taken either
             raise
-        if _asks(good, optimizer):
+        if _decides_on_host(good, optimizer):
             if bool(good):
                 self.moved = True
                 optimizer.step()
@@ -97,11 +104,11 @@ class Guard:
             self._note(bool(good), turn)
             return
         self.mask(good, optimizer, before)
-        self._waiting.append((Verdict(good), turn))
+        self._waiting.append((HostFlag(good), turn))
 
     def mask(self, good: Bool[Tensor, ""], optimizer: torch.optim.Optimizer, before: Float[Tensor, "n"]) -> None:
-        """The same decision as arithmetic on the device: a step that moves nothing unless `good`, and statistics that
-        are the new ones or the old."""
+        """The same decision on the device: a step that moves nothing unless `good`, and either the new statistics or the
+        old ones. With `found_inf`, fused kernels also leave their moments and step counts as they were."""
         bare: Any = _bare(optimizer)
         bare.grad_scale, bare.found_inf = None, (~good).float()
         self.moved = True
@@ -110,18 +117,18 @@ class Guard:
             self.restore(torch.where(good, self.statistics(), before))
 
     def drain(self) -> None:
-        """Hear the verdicts that were still on their way."""
+        """Read the flags that are still on their way."""
         waiting, self._waiting = self._waiting, []
         for good, turn in waiting:
             self._note(bool(good), turn)
 
     def restore(self, statistics: Float[Tensor, "n"]) -> None:
-        """Put back what `statistics` gave."""
+        """Restore what `statistics` returned."""
         if self._buffers:
             parts = statistics.split([b.numel() for b in self._buffers])
             torch._foreach_copy_(self._buffers, [p.view(b.shape) for p, b in zip(parts, self._buffers, strict=True)])
 
-    def _note(self, good: bool, turn: Skipped) -> None:
+    def _note(self, good: bool, turn: SkippedTurn) -> None:
         if good:
             self.in_a_row = 0
             return
@@ -131,23 +138,27 @@ class Guard:
             raise DivergedError(
                 f"loss or gradient was not finite {self.in_a_row} times in a row, last at step {turn.step}, turn "
                 f"{turn.turn!r}, samples {turn.samples[:8].tolist()}",
-                "lower optim.lr, set fit.clip=1, or look at these samples",
+                "lower optim.lr, set fit.clip=1, or check these samples",
             )
 
 
-def _asks(good: Bool[Tensor, ""], optimizer: torch.optim.Optimizer) -> bool:
-    """Whether the host decides: on a CPU it has nothing better to do, and not every optimiser can mask its own step."""
+def _decides_on_host(good: Bool[Tensor, ""], optimizer: torch.optim.Optimizer) -> bool:
+    """On a CPU there is nothing to overlap, and not every optimiser can mask its own step."""
     return good.device.type == "cpu" or not _masks_itself(_bare(optimizer))
 
 
 def _bare(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Torch's own: Fabric's wrapper hands attributes out, but not in."""
+    """Torch's own optimiser. Fabric's wrapper forwards reading an attribute but not setting one, so `found_inf` would stay
+    on the wrapper, where the fused kernel does not look."""
     bare: torch.optim.Optimizer = getattr(optimizer, "optimizer", optimizer)
     return bare
 
 
 def _masks_itself(optimizer: torch.optim.Optimizer) -> bool:
-    """Fused optimisers skip their update on the device where `found_inf` is set (the protocol of torch.amp). Not the
-    first one with momentum, which would keep a buffer that nobody has written."""
+    """Fused optimisers skip their update on the device where `found_inf` is set (the protocol of torch.amp.GradScaler).
+
+    The first step with momentum is an exception: the optimiser allocates an uninitialised buffer for the kernel to fill,
+    and a skipped kernel fills nothing, so the next step would read garbage.
+    """
     groups = optimizer.param_groups
     return all(g.get("fused") for g in groups) and bool(optimizer.state or not any(g.get("momentum") for g in groups))

@@ -1,4 +1,4 @@
-"""Optimisers by name: torch's own, one a turn."""
+"""Optimisers by name: torch's own, one for each turn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ OPTIMIZERS: Mapping[str, type[torch.optim.Optimizer]] = {
     "adadelta": torch.optim.Adadelta,
 }
 _WITH_MOMENTUM = {"sgd", "rmsprop"}
-_FUSED = {"sgd", "adamw", "adam"}  # one kernel for all weights on an accelerator, and the guard need not ask the host
+_FUSED = {
+    "sgd",
+    "adamw",
+    "adam",
+}  # one kernel for all weights on an accelerator, which can mask its own update (see `guard`)
 
 
 def make_optimizer(
@@ -35,8 +39,8 @@ def make_optimizer(
     device: str = "cpu",
 ) -> torch.optim.Optimizer:
     """Torch's optimiser over all parameters of `networks`; with `decay_all` off, biases and normalisation scales
-    (parameters of fewer than two dimensions) are not decayed. Each group remembers its `initial_lr`. `device` is where
-    the networks will train."""
+    (parameters of fewer than two dimensions) are not decayed. Each group stores its `initial_lr`. `device` is where
+    the networks will be trained."""
     if name not in OPTIMIZERS:
         raise UsageError(f"unknown optimizer {name!r}", nearest(name, OPTIMIZERS))
     options: dict[str, Any] = {"lr": lr}
@@ -44,11 +48,12 @@ def make_optimizer(
         options["momentum"] = momentum
     elif momentum:
         raise UsageError(
-            f"{name} takes no momentum", f"set optim.momentum=0 or use {' or '.join(sorted(_WITH_MOMENTUM))}"
+            f"{name} has no momentum (optim.momentum)",
+            f"set optim.momentum=0, or optim.name={' or '.join(sorted(_WITH_MOMENTUM))}",
         )
     if nesterov:
         if name != "sgd" or not momentum:
-            raise UsageError("Nesterov's momentum needs sgd with a momentum", "set optim.name=sgd optim.momentum=0.9")
+            raise UsageError("optim.nesterov needs sgd with momentum", "set optim.name=sgd optim.momentum=0.9")
         options["nesterov"] = True
     parameters = list({id(p): p for network in networks for p in network.parameters()}.values())
     groups = [{"params": [p for p in parameters if decay_all or p.dim() > 1], "weight_decay": weight_decay}]
@@ -63,7 +68,7 @@ def make_optimizer(
 
 
 def one_a_turn(task: Task, name: str, **options: Any) -> dict[str, torch.optim.Optimizer]:
-    """An optimiser for each distinct turn, over all the children that it learns."""
+    """An optimiser for each turn, over all networks that the turn trains."""
     turns = {turn.name: turn for turn in task.turns}
     return {
         t.name: make_optimizer(name, [getattr(task, child) for child in t.learns], **options) for t in turns.values()

@@ -1,4 +1,4 @@
-"""Predictions for any batches: the one way in which validation, evaluation, prediction and reports ask a task."""
+"""Predictions for batches: the one path that validation, evaluation, `predict` and reports share."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .devices import unwrapped
 def predictions(
     task: Task, batches: Iterable[Batch], device: torch.device | str = "cpu"
 ) -> Iterator[tuple[Batch, Prediction]]:
-    """Yield (batch, prediction) in full precision, in eval mode, without gradients; the task's mode is restored, but it
-    stays on `device`."""
+    """Yield (batch, prediction) in full precision, in eval mode, without gradients. The task's mode is restored
+    afterwards; it stays on `device`."""
     training = task.training
     task.to(device).eval()
     try:

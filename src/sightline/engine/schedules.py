@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions: step → factor of the initial rate. Nothing to checkpoint, easy to plot.
+"""Learning-rate schedules as pure functions, step → factor of the initial rate: nothing to save, easy to plot.
 
 constant, step, exponential, 1/t    the classical forms
 cosine                              Loshchilov & Hutter 2016, arXiv:1608.03983 (one period, no restarts)
@@ -40,7 +40,7 @@ def cosine(step: int, *, steps: int, floor: float = 0.0) -> float:
 
 
 def one_cycle(step: int, *, steps: int, rise: float = 0.3, start: float = 0.04, floor: float = 1e-4) -> float:
-    """Cosine from `start` up to 1 over the first `rise` of the steps, then cosine down to `floor`."""
+    """Cosine from `start` up to 1 over the share `rise` of the steps, then cosine down to `floor`."""
     peak = max(rise * steps, 1.0)
     if step < peak:
         return 1.0 + (start - 1.0) * 0.5 * (1.0 + math.cos(math.pi * step / peak))
@@ -48,7 +48,7 @@ def one_cycle(step: int, *, steps: int, rise: float = 0.3, start: float = 0.04, 
 
 
 def warmed(schedule: Schedule, *, warmup: int) -> Schedule:
-    """The schedule with its first `warmup` steps climbing linearly: step k uses (k + 1) / warmup of it."""
+    """The schedule with a linear warm-up: in the first `warmup` steps, step k uses (k + 1) / warmup of it."""
 
     def factor(step: int) -> float:
         return schedule(step) * min((step + 1) / warmup, 1.0) if warmup else schedule(step)
@@ -57,8 +57,8 @@ def warmed(schedule: Schedule, *, warmup: int) -> Schedule:
 
 
 def plateau(values: Sequence[float], *, factor: float = 0.1, patience: int = 2, threshold: float = 1e-4) -> float:
-    """The factor after these validation losses: each run of more than `patience` values that fail to improve by the
-    relative `threshold` multiplies it once."""
+    """The factor after these validation losses: it is multiplied by `factor` whenever more than `patience` values in a row
+    fail to improve on the best by the relative `threshold`."""
     best, bad, scale = math.inf, 0, 1.0
     for value in values:
         if value < best * (1.0 - threshold):

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C ask; the loop answers at the next step edge. A second one does not ask."""
+"""SIGTERM and Ctrl-C request a stop, which the loop honours after the current step. A second signal stops at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Asked:
-    """Which signal has asked the training to stop (0: none)."""
+class StopRequest:
+    """The signal that requested a stop (0: none)."""
 
     signal = 0
 
@@ -19,23 +19,23 @@ class Asked:
 
 
 @contextmanager
-def listening() -> Iterator[Asked]:
-    """Inside, SIGINT and SIGTERM set the flag; outside (and on the second signal) they do what they did before."""
-    asked = Asked()
+def catch_signals() -> Iterator[StopRequest]:
+    """Within the context, the first SIGINT or SIGTERM sets the flag and restores the previous handlers."""
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
-        yield asked
+        yield request
         return
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def hear(number: int, frame: FrameType | None) -> None:
-        asked.signal = number
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        request.signal = number
         for s, handler in before.items():
             signal.signal(s, handler)
 
     for s in before:
-        signal.signal(s, hear)
+        signal.signal(s, on_signal)
     try:
-        yield asked
+        yield request
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)

@@ -1,6 +1,6 @@
-"""Everything that a training is, besides weights: where it stands, what it measured, the best weights so far.
+"""The state of a training besides its weights: how far it is, what it has measured, the best weights so far.
 
-Every field is saved in a checkpoint; `tests/engine/test_checkpoints.py` fails when one is added that is not.
+Every field is saved in a checkpoint; `tests/engine/test_checkpoints.py` fails if a field is added that is not.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sightline.errors import DamagedError
 
 
 class Meter:
-    """Weighted sums of a loss's parts, kept on the device until somebody reads them."""
+    """Weighted sums of the parts of a loss. They stay on the device until they are read: reading every step would stall it."""
 
     def __init__(self, sums: Mapping[str, Sequence[float | None]] | None = None) -> None:
-        # JSON has no NaN: it comes back as null
-        said = {n: [math.nan if value is None else value for value in pair] for n, pair in (sums or {}).items()}
-        self._sums: dict[str, Tensor] = {n: torch.tensor(pair, dtype=torch.float64) for n, pair in said.items()}
+        # JSON has no NaN: it is stored as null
+        restored = {n: [math.nan if value is None else value for value in pair] for n, pair in (sums or {}).items()}
+        self._sums: dict[str, Tensor] = {n: torch.tensor(pair, dtype=torch.float64) for n, pair in restored.items()}
 
     def add(self, weighted: Mapping[str, Tensor]) -> None:
         for name, pair in weighted.items():
@@ -41,9 +41,9 @@ class Meter:
 
 
 def weighted(parts: Mapping[str, Tensor | tuple[Tensor, Tensor]], weight: Tensor) -> dict[str, Float[Tensor, "2"]]:
-    """Each part as (weight · part, weight), for any number of meters; a part of weight 0 may be anything. One that is
-    (mean, weight) has its own."""
-    exact = torch.float32 if weight.device.type == "mps" else torch.float64  # Apple's has no more
+    """Each part as (weight · mean, weight), ready to be added up. A part given as (mean, weight) has its own weight, the
+    others have `weight`. The mean of a part with weight 0 is ignored: it may be 0 / 0."""
+    exact = torch.float32 if weight.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
     owned = {name: part if isinstance(part, tuple) else (part, weight) for name, part in parts.items()}
     return {
         name: torch.stack([torch.where(own > 0, mean.detach() * own, 0.0).to(exact), own.to(exact)])
@@ -56,12 +56,12 @@ class State:
     """A training between two steps.
 
     step      optimiser steps done; also the data cursor, since the stream is a function of it
-    ended     why it ended: "finished", "early", or None while it goes on (a signal is no end)
+    ended     why it ended: "finished", "early", or None while it goes on (also after a signal: it can be resumed)
     history   one row a validation, in order
-    skipped   turns that the guard did not take: {"step", "turn", "samples"}
-    in_a_row  how many of the last turns were skipped
+    skipped   turns that the guard skipped: {"step", "turn", "samples"}
+    in_a_row  skipped turns since the last good one
     logged    weighted sums since the last logged step;   epoch: since the last validation
-    owed      the validation that is due at this step is still to be made: it was interrupted
+    owed      the validation of this step was interrupted and must be run before training goes on
     best_weights   the kept weights at the best validation so far
     """
 
@@ -84,6 +84,6 @@ class State:
     def from_json(cls, saved: Mapping[str, Any], best_weights: dict[str, Tensor]) -> State:
         expected = {f.name for f in fields(cls)} - {"best_weights"}
         if saved.keys() != expected:
-            raise DamagedError(f"state.json has {sorted(saved)}, this version expects {sorted(expected)}")
+            raise DamagedError(f"state.json has the keys {sorted(saved)}, this version expects {sorted(expected)}")
         meters = {name: Meter(saved[name]) for name in ("logged", "epoch")}
         return cls(**{**saved, **meters}, best_weights=best_weights)

@@ -1,4 +1,4 @@
-"""Early stopping and the best snapshot, as functions of the scores so far (higher is better)."""
+"""Early stopping and the best validation as functions of the scores so far (higher is better)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def best_index(scores: Sequence[Any]) -> int:
-    """Where the highest score is; the first of equals, since nothing was gained after it."""
+    """The index of the highest score; of equal ones the first, because nothing was gained after it."""
     return max(range(len(scores)), key=lambda i: (scores[i], -i))
 
 

@@ -1,7 +1,7 @@
-"""The update rules as equations, for reading and for trajectories on surfaces. Training uses torch's (`optimizers`).
+"""Update rules as equations, for reading and for drawing trajectories. Training uses torch's optimisers (`optimizers`).
 
-Each takes the weights w, their gradient g, what it remembers (start with {}) and its rates, and returns new weights
-and memory. Sources: Polyak 1964; Nesterov 1983; Duchi et al. 2011; Tieleman & Hinton 2012; Kingma & Ba, arXiv:1412.6980.
+Each takes the weights w, their gradient g, its memory (initially {}) and its rates, and returns the new weights and
+memory. Sources: Polyak 1964; Nesterov 1983; Duchi et al. 2011; Tieleman & Hinton 2012; Kingma & Ba, arXiv:1412.6980.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FORMS = get_args(Form)
 
 
 def sgd(w: Tensor, g: Tensor, memory: Memory, *, lr: float, weight_decay: float = 0.0) -> tuple[Tensor, Memory]:
-    """w - lr (g + decay · w): against the gradient."""
+    """w - lr (g + decay · w)."""
     return w - lr * (g + weight_decay * w), {}
 
 
@@ -43,7 +43,7 @@ def momentum(
     nesterov  v ← βv + g,               w ← w - lr (g + βv)   (torch)
     """
     if form not in _FORMS:
-        raise UsageError(f"unknown form of momentum {form!r}", suggestion(str(form), dict.fromkeys(_FORMS), {}))
+        raise UsageError(f"unknown momentum form {form!r}", suggestion(str(form), dict.fromkeys(_FORMS), {}))
     g = g + weight_decay * w
     v = memory.get("v", torch.zeros_like(w))
     if form == "average":
@@ -57,7 +57,7 @@ def momentum(
 
 
 def adagrad(w: Tensor, g: Tensor, memory: Memory, *, lr: float, eps: float = 1e-7) -> tuple[Tensor, Memory]:
-    """The step shrinks with the root of the sum of all squared gradients."""
+    """Divide the step by the root of the sum of all squared gradients so far."""
     cache = memory.get("cache", torch.zeros_like(w)) + g**2
     return w - lr * g / (cache.sqrt() + eps), {"cache": cache}
 
@@ -65,7 +65,7 @@ def adagrad(w: Tensor, g: Tensor, memory: Memory, *, lr: float, eps: float = 1e-
 def rmsprop(
     w: Tensor, g: Tensor, memory: Memory, *, lr: float, beta: float = 0.99, eps: float = 1e-7
 ) -> tuple[Tensor, Memory]:
-    """AdaGrad with a leaking cache."""
+    """AdaGrad with an exponential average in place of the sum."""
     cache = beta * memory.get("cache", torch.zeros_like(w)) + (1.0 - beta) * g**2
     return w - lr * g / (cache.sqrt() + eps), {"cache": cache}
 
@@ -80,7 +80,7 @@ def adam(
     eps: float = 1e-8,
     correct_bias: bool = True,
 ) -> tuple[Tensor, Memory]:
-    """Averages of gradient and square, each divided by its bias 1 - β^t (t from 1); the averages themselves stay raw."""
+    """Averages of gradient and square, each divided by its bias 1 - β^t (t from 1); the memory holds the uncorrected ones."""
     t = memory.get("t", w.new_zeros(())) + 1
     m = betas[0] * memory.get("m", torch.zeros_like(w)) + (1.0 - betas[0]) * g
     v = betas[1] * memory.get("v", torch.zeros_like(w)) + (1.0 - betas[1]) * g**2

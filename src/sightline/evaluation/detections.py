@@ -26,7 +26,7 @@ from sightline.structures.detection_rows import DetectionRows
 
 from .errors_of_boxes import BoxErrors, box_errors
 from .intervals import Interval, interval, resample_weights, telling
-from .said import said
+from .json_form import judgement_json
 
 RESAMPLES = 200
 WORST = 50
@@ -80,7 +80,7 @@ class DetectionJudgement:
         """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name, score_threshold,
         errors."""
         return {
-            **said(self.n, self.metrics, self.intervals, self.per_class),
+            **judgement_json(self.n, self.metrics, self.intervals, self.per_class),
             "score_threshold": self.score_threshold,
             "errors": self.errors.counts,
         }

@@ -28,7 +28,7 @@ from sightline.metrics.ranking import (
 from sightline.structures.predictions import ClassRows
 
 from .intervals import LARGEST_RANKED, Interval, Intervals, bootstrap
-from .said import said
+from .json_form import judgement_json
 
 MISTAKES = 50
 CONFUSED = 20
@@ -47,7 +47,7 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Confused:
+class ConfusedPair:
     """How many images of class `target` were taken for class `predicted`."""
 
     target: int
@@ -89,11 +89,11 @@ class Judgement:
     reliability: Reliability
     brier: float | None
     mistakes: tuple[Mistake, ...]
-    confused: tuple[Confused, ...]
+    confused: tuple[ConfusedPair, ...]
 
     def to_json(self) -> dict[str, Any]:
         """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
-        return said(self.n, self.metrics, self.intervals, self.per_class)
+        return judgement_json(self.n, self.metrics, self.intervals, self.per_class)
 
 
 def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgement:
@@ -188,10 +188,10 @@ def _mistakes(rows: ClassRows, prepared: Prepared) -> tuple[Mistake, ...]:
     )
 
 
-def _confused(confusion: Int[np.ndarray, "k k"]) -> tuple[Confused, ...]:
+def _confused(confusion: Int[np.ndarray, "k k"]) -> tuple[ConfusedPair, ...]:
     between = confusion.copy()
     np.fill_diagonal(between, 0)
     flat = between.ravel()  # (k * k,)
     order = np.argsort(-flat, kind="stable")[:CONFUSED]
     pairs = [divmod(int(cell), len(confusion)) for cell in order if flat[cell]]
-    return tuple(Confused(true, predicted, int(between[true, predicted])) for true, predicted in pairs)
+    return tuple(ConfusedPair(true, predicted, int(between[true, predicted])) for true, predicted in pairs)

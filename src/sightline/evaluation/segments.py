@@ -19,7 +19,7 @@ from sightline.metrics.segmentation import dice, intersection_over_union, measur
 from sightline.structures.segment_rows import SegmentRows
 
 from .intervals import RESAMPLES, Interval, interval, resample_weights, telling
-from .said import said
+from .json_form import judgement_json
 
 WORST = 50
 _BLOCK = 1 << 17  # weights at a time
@@ -61,7 +61,7 @@ class SegmentJudgement:
 
     def to_json(self) -> dict[str, Any]:
         """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
-        return said(self.n, self.metrics, self.intervals, self.per_class)
+        return judgement_json(self.n, self.metrics, self.intervals, self.per_class)
 
 
 def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) -> SegmentJudgement:

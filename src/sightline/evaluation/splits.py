@@ -1,4 +1,4 @@
-"""Rows of a whole split: what a task says of every image, without keeping more than a batch of answers."""
+"""The rows of a whole split, without keeping more than a batch of predictions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightline.tasks.task import Task
 
 
 class Interrupted(Exception):
-    """A measurement that was told to stop between two batches."""
+    """Raised when a measurement is stopped between two batches."""
 
 
 def rows_of(task: Task, batches: Iterable[Batch], device: str, *, stop: Callable[[], bool] = lambda: False) -> Any:

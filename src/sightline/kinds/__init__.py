@@ -1,4 +1,4 @@
-"""One file a task: what every room above needs to know of it. Importing the room registers all kinds."""
+"""The kinds of task, one file each: everything that the rooms above need to know about them. Importing registers all."""
 
 from .catalogue import KINDS, kind_named, kind_of, register
 from .kind import Kind

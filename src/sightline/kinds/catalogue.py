@@ -1,4 +1,4 @@
-"""The kinds of task that there are."""
+"""The list of all kinds of task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS: dict[str, Kind] = {}
 
 
 def register(kind: Kind) -> Kind:
-    """Add a kind of task; from then on every verb knows it."""
+    """Add a kind of task, for every verb to use."""
     if kind.name in KINDS:
         raise ValueError(f"the kind {kind.name!r} is registered twice")
     KINDS[kind.name] = kind
@@ -24,13 +24,13 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-# The usual one first: it is what `task.` keys without a kind belong to. Where data can answer several, the first is chosen.
+# The default comes first: `task.` keys without a kind belong to it. If several kinds fit the data, the first is chosen.
 for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION):
     register(_kind)
 
 
 def kind_named(name: str) -> Kind:
-    """Raises UsageError for a name that no kind has."""
+    """The kind of that name. UsageError if there is none."""
     if name not in KINDS:
         raise UsageError(f"unknown kind of task {name!r}", nearest(name, KINDS))
     return KINDS[name]

@@ -28,7 +28,7 @@ from .weights import ClassWeight
 
 NAME = "classification"
 OUTPUT = "class scores"  # of its networks, as `MODELS` files them
-TOP = 5  # classes that an answer names
+TOP = 5  # most classes that a prediction lists
 
 
 class ClassificationSection(TaskSection):
@@ -42,7 +42,10 @@ def _check(recipe: Recipe) -> None:
     section = recipe.task
     assert isinstance(section, ClassificationSection)
     if section.loss == "hinge" and section.label_smoothing:
-        raise UsageError("the hinge loss does not smooth labels", "task.label_smoothing=0, or task.loss=cross_entropy")
+        raise UsageError(
+            "task.label_smoothing has no effect with task.loss=hinge",
+            "set task.label_smoothing=0, or task.loss=cross_entropy",
+        )
 
 
 def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
@@ -63,7 +66,7 @@ def _task(networks: Networks, setting: Setting) -> Classification:
 def _answers(
     task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
 ) -> list[dict[str, Any]]:
-    """A label with its probability, and the likeliest classes."""
+    """The label with its probability, and the most likely classes."""
     assert isinstance(prediction, Classes)
     return [_answer(probability, classes) for probability in prediction.probability.cpu()]
 

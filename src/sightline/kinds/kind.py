@@ -1,7 +1,7 @@
-"""A kind of task: one frozen record that says everything the house needs to know about one question asked of images.
+"""A kind of task: one frozen record with everything that the package needs to know about it.
 
-Verbs ask `kind_of(run)`; nothing else branches on what a task is. Callables are pure functions, and what a kind cannot
-do is None: a GAN has no `scoring`, a classifier's answers need no `truths`.
+Verbs use `kind_of(run)`; nothing else branches on the kind. Callables are pure functions, and what a kind cannot do is
+None: a GAN has no `scoring`, and a classifier needs no `truths`.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ Keep = Callable[[int, np.ndarray], str | None]  # (id, class of each pixel (H, W
 
 @dataclass(frozen=True)
 class Setting:
-    """What a task is built in: the complete recipe, the preprocessing, and the training images, pixels or objects of each
-    class, `amounts` (k,)."""
+    """What a task is built from: the complete recipe, the preprocessing, and `amounts` (k,), the number of training images,
+    pixels or objects of each class."""
 
     recipe: Recipe
     preprocessing: Preprocessing
     amounts: np.ndarray
 
     def normalised(self, network: nn.Module) -> Normalised:
-        """A network that sees images of 0-255, normalised on their way in."""
+        """The network with normalisation in front: it takes images in 0-255 units."""
         return Normalised(self.preprocessing.normaliser(), network)
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How answers are measured.
+    """How predictions are measured.
 
-    rows             from and to Parquet, and what they amount to
+    rows             reading and writing them as Parquet, and judging them
     monitors         metrics that `fit.monitor` may name beside "loss"; the first is not special, `headline` is the default
     headline         the metric that decides which weights are kept
     validation_loss  whether `Task.metrics` has a "loss"
     batch            images of one forward pass while measuring
-    train_images     training images that the train figures are measured on, or as many as val has, if that is more
-    mirrored         rows, rows of the mirrored images → their mean; None where that means nothing (`evaluate --tta`)
+    train_images     training images on which the train metrics are measured, or as many as val has if that is more
+    mirrored         rows, rows of the mirrored images → their mean, for `evaluate --tta`; None if that is not possible
     worst            judgement → ids of the worst images, worst first
-    threshold        judgement → the score from which answers are drawn
+    threshold        judgement → the score from which predictions are drawn
     """
 
     rows: RowsFormat
@@ -78,13 +78,13 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Answers:
-    """What `predict` says of an image.
+    """How `predict` presents predictions.
 
-    of         (task, batch, prediction, classes, keep) → one mapping an image, JSON as it stands
+    of         (task, batch, prediction, classes, keep) → one mapping per image, ready for JSON
     columns    of a CSV, between path and error; `lines` makes the lines of one image
-    heads      of the table that a person sees; `cells` are an image's
-    unknown    (height, width) → the target of an image of which nothing is known; None: a class that is unknown
-    folder     answers come with a picture each, which is written where --out is a folder
+    heads      of the table on the terminal; `cells` are those of an image
+    unknown    (height, width) → the target of an image without annotation; None: an unknown class
+    folder     whether predictions include a picture, which is written if --out is a folder
     batch      images of one forward pass
     """
 
@@ -99,7 +99,7 @@ class Answers:
 
 
 def plain(batch: Batch, row: int) -> Picture:
-    """The pixels as the network gets them, without what the batch added to the right and below."""
+    """An image as the network gets it, without the padding of the batch."""
     height, width = batch.size[row].tolist()
     return batch.image[row, :, :height, :width].permute(1, 2, 0).cpu().numpy()  # (c, h, w) → (h, w, c)
 
@@ -107,8 +107,8 @@ def plain(batch: Batch, row: int) -> Picture:
 @dataclass(frozen=True)
 class Drawings:
     """truth       an image of a batch with its target on it
-    answer      the same with a prediction; boxes below the score threshold are left out
-    label       the target of an image in words; None where it is unknown
+    answer      the same with a prediction, without boxes below the score threshold
+    label       the target of an image in words; None if unknown
     columns     of the picture of the first batch
     """
 

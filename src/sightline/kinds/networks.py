@@ -25,7 +25,7 @@ from sightline.tasks.task import Task
 from .catalogue import kind_of
 from .kind import Kind, Networks, Setting
 
-MAIN = "model"  # the network of a task that has one
+MAIN = "model"  # the name of the network if a task has only one
 
 
 def config_file(name: str) -> str:
@@ -39,7 +39,7 @@ def weights_file(name: str) -> str:
 def write_configs(
     run: Run, kind: Kind, recipe: Recipe, classes: tuple[str, ...], weights: Mapping[str, Any] | None
 ) -> dict[str, dict[str, Any]]:
-    """What each network is, layer by layer; `weights` is the record of those that it started from. Returns them."""
+    """Write and return the description of each network, layer by layer; `weights` is the record of its starting weights."""
     (run.folder / "model").mkdir(exist_ok=True)
     shapes, described = kind.inputs(recipe), {}
     for name, network in kind.networks(recipe, len(classes)).items():
@@ -53,8 +53,8 @@ def write_configs(
 
 
 def save_networks(run: Run, task: Task, tensors: Mapping[str, Tensor], networks: Networks) -> None:
-    """The weights of every network, without what the task wraps around it. `networks` are those that the task was built
-    over; `tensors` the state of the whole task."""
+    """Save the weights of every network, without wrappers of the task. `networks` are those that the task was built from,
+    `tensors` the state of the whole task."""
     for name, network in networks.items():
         inside = f"{name}.network." if f"{name}.network.{_first(network)}" in tensors else f"{name}."
         own = {key: tensors[inside + key] for key in network.state_dict()}
@@ -66,7 +66,7 @@ def _first(network: nn.Module) -> str:
 
 
 def load_task(run: Run) -> Task:
-    """The run's task with its kept weights: from `model/`, or from the newest good checkpoint of an unfinished run."""
+    """The run's task with its kept weights: from `model/`, or from the newest valid checkpoint of an unfinished run."""
     kind, recipe, classes = kind_of(run), run.recipe, run.classes
     networks = kind.networks(recipe, len(classes))
     task = kind.task(networks, Setting(recipe, run.preprocessing, np.ones(len(classes), np.int64)))
@@ -77,6 +77,8 @@ def load_task(run: Run) -> Task:
     else:
         best = read_best(run.folder / "checkpoints")
         if not best:
-            raise UsageError(f"{run.folder} has no weights yet: it was not validated once", "train on with --resume")
+            raise UsageError(
+                f"{run.folder} has no weights yet: it has not reached its first validation", "continue with --resume"
+            )
         load_weights(task, best, "best.safetensors")
     return task.eval()

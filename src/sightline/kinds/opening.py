@@ -1,4 +1,4 @@
-"""From what the user asked for to what a training needs: the draft recipe, the kind of task, the data, the recipe."""
+"""From a request to a complete recipe: the draft, the data, the kind of task, the defaults."""
 
 from __future__ import annotations
 
@@ -35,27 +35,35 @@ PROBLEMS_SHOWN = 10
 
 
 def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], flags: Mapping[str, Any]) -> Draft:
-    """WHAT, `key=value` and flags → a recipe with gaps. Raises UsageError where a key has two values."""
+    """WHAT, `key=value` and flags → a draft recipe. UsageError if a key has two values."""
     what, overrides = str(what), [overrides] if isinstance(overrides, str) else overrides
     given: dict[str, Any] = {}
     merge(given, overrides if isinstance(overrides, Mapping) else parse_overrides(overrides))
     merge(given, {key: value for key, value in flags.items() if value is not None})
     values = _values(what)
-    if values.keys() == {"data"}:  # WHAT is data, no recipe
+    if values.keys() == {"data"}:  # WHAT names data, not a recipe
         for key in ("path", "name"):
             if (other := given.get(f"data.{key}")) is not None and other != values["data"].get(key):
                 raise UsageError(f"data.{key}={other!r} contradicts {what!r}", "name the data once")
     model = values.get("model", {})
     if "model.name" in given and (not isinstance(model, Mapping) or given["model.name"] != model.get("name")):
-        values = {**values, "model": {}, "input": {}, "optim": {}}  # another model clears what was meant for the first
+        values = {
+            **values,
+            "model": {},
+            "input": {},
+            "optim": {},
+        }  # settings for the recipe's model do not fit another one
     recipe = make_draft(values, given)
     if "augment.flip" in given and recipe.augment.flip and recipe.augment.preset == "none":
-        raise UsageError("augment.preset=none flips nothing", "leave augment.flip out, or use augment.preset=light")
+        raise UsageError(
+            "augment.flip=true has no effect with augment.preset=none",
+            "leave augment.flip out, or use augment.preset=light",
+        )
     return recipe
 
 
 def _values(what: str) -> dict[str, Any]:
-    """WHAT: a bare word is a shipped recipe or a built-in data set; a path has a separator or a suffix, or exists."""
+    """WHAT as recipe values. A bare word is a built-in recipe or data set; a path has a separator or a suffix, or exists."""
     path = Path(what)
     if path.suffix in (".yaml", ".yml"):
         return read_values(what)
@@ -69,25 +77,28 @@ def _values(what: str) -> dict[str, Any]:
 
 
 def choose_kind(recipe: Draft, source: Source) -> Kind:
-    """The kind of task that the recipe names, if the data can answer it; where it names none, the first that they can
-    answer. Raises UsageError."""
+    """The kind of task that the recipe names, or else the first that fits the data. UsageError if the named kind does not
+    fit."""
     usual = usual_kind(source)
     if recipe.task is None:
         return usual
     kind = kind_named(recipe.task.kind)
     if not kind.accepts(source):
-        raise UsageError(f"task.kind={kind.name}, but the data answer {usual.name}", f"leave it out, or {usual.name}")
+        raise UsageError(
+            f"task.kind={kind.name} does not fit the data, which are for {usual.name}",
+            f"leave it out, or set task.kind={usual.name}",
+        )
     return kind
 
 
 def usual_kind(source: Source) -> Kind:
-    """The kind of task that is chosen for such data where nobody names one."""
+    """The kind of task that is chosen for such data by default."""
     return next(kind for kind in KINDS.values() if kind.automatic and kind.accepts(source))
 
 
 def open_dataset(recipe: Draft, console: Console, *, whole: bool = False) -> Dataset:
-    """Find, audit and split the recipe's data; what it is goes to the console. `whole`: for measuring only, no split is
-    needed and the kind of task is not asked for."""
+    """Find, audit and split the recipe's data; notes and problems go to the console. `whole`: for evaluation only, where
+    neither splits nor a kind of task are needed."""
     where = recipe.data.path or recipe.data.name
     if where is None:
         raise UsageError("the recipe names no data", "set data.path or data.name")
@@ -103,45 +114,49 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False) -> Dat
     )
     given = sorted({r.split for r in data.records if r.split is not None})
     if given not in ([], ["train"]) and (recipe.data.val is not None or recipe.data.test is not None) and not whole:
-        raise UsageError(f"the data give their splits ({', '.join(given)})", "leave data.val and data.test out")
+        raise UsageError(
+            f"data.val or data.test is set, but the data have their own splits ({', '.join(given)})", "leave both out"
+        )
     for note in data.notes:
         console.say(note)
     shown = len(data.problems) if console.level > 0 else PROBLEMS_SHOWN
     for problem in data.problems[:shown]:
         console.warn(f"{problem.action}: {problem.file}: {problem.reason}")
     if more := len(data.problems[shown:]):
-        console.warn(f"… and {more:,} more problems, which -v names{'' if whole else '; all are in data.json'}")
+        console.warn(f"… and {more:,} more problems; -v lists them{'' if whole else ', and data.json'}")
     return data
 
 
 def _fractions(section: DataSection) -> Fractions | None:
-    """The shares that the user set; None leaves them to the rule."""
+    """The shares that the user set; None: by the default rule."""
     if section.val is None and section.test is None:
         return None
     val, test = section.val if section.val is not None else 0.15, section.test if section.test is not None else 0.15
     if val + test >= 1:
-        raise UsageError(f"data.val={val:g} and data.test={test:g} leave nothing to train on", "such as 0.15 and 0.15")
+        raise UsageError(
+            f"data.val={val:g} and data.test={test:g} leave nothing to train on", "set for example 0.15 and 0.15"
+        )
     return Fractions(1.0 - val - test, val, test)
 
 
 def require_there(recipe: Recipe, way_out: str) -> None:
-    """DataError where the run's own data is not where it was: its path is as it was given, from where it was given."""
+    """DataError if the run's data are gone. The path is the one that the user typed, relative to where training started."""
     path = recipe.data.path
     if path is not None and not os.path.lexists(path):
-        hint = way_out if os.path.isabs(path) else f"start from the folder in which it was trained, or {way_out}"
-        raise DataError(f"the run's data {path} is not there", hint)
+        hint = way_out if os.path.isabs(path) else f"start in the folder in which it was trained, or {way_out}"
+        raise DataError(f"the run's data {path} are not there", hint)
 
 
 def same_data(run: Run, data: Dataset) -> None:
-    """Raises DataError when the run's data is no longer what it was trained on: ids would name other images."""
+    """DataError if the run's data have changed since training: ids would then mean other images."""
     if run.status.get("data") != data_hash(data):
         raise DataError(
-            "the run's data changed since it was trained", "give the data to judge on: evaluate RUN DATA --split test"
+            "the run's data have changed since training", "name the data: sightline evaluate RUN DATA --split test"
         )
 
 
 def traits_of(data: Dataset) -> Traits:
-    """What the rules for defaults know of the training images."""
+    """The properties of the training images that the default rules use."""
     train = data.ids("train")
     heights, widths = data.size[train, 0], data.size[train, 1]
     aspects = widths / heights
@@ -158,7 +173,8 @@ def traits_of(data: Dataset) -> Traits:
 
 
 def _small_object(data: Dataset, ids: Int[np.ndarray, "n"]) -> float:
-    """The side that a quarter of the objects of the smallest class are below, as a share of the image's (roots of areas)."""
+    """The first quartile of the object sides in the class with the smallest objects, as a share of the image's side (roots
+    of areas)."""
     shares: dict[int, list[float]] = {}
     for i in choose(ids, 500).tolist() if data.knows in ("boxes", "outlines") else ():
         truth = data.truth(i)
@@ -170,7 +186,7 @@ def _small_object(data: Dataset, ids: Int[np.ndarray, "n"]) -> float:
 
 
 def complete(recipe: Draft, kind: Kind, traits: Traits) -> Recipe:
-    """The recipe with every gap filled by the rules of its kind; what the user set stays."""
+    """The recipe with open keys filled by the rules of its kind; keys that the user set are kept."""
     filled = kind.defaults(recipe, traits)
     headline = kind.scoring.headline if kind.scoring is not None else None
     filled["fit"]["monitor"] = recipe.fit.monitor or headline
@@ -183,20 +199,22 @@ def check_recipe(recipe: Recipe, kind: Kind) -> None:
     has_loss = scoring is not None and scoring.validation_loss
     kind.check(recipe)
     if recipe.data.balance != "none" and (kind.truths is not None or kind.needs == "images"):
-        raise UsageError("data.balance=sample draws classes of images equally often", "leave it out")
+        raise UsageError("data.balance=sample works for classification only", "leave it out")
     monitors = (*(("loss",) if has_loss else ()), *(scoring.monitors if scoring is not None else ()))
     if recipe.fit.monitor is not None and recipe.fit.monitor not in monitors:
-        known = f"it has {', '.join(monitors)}" if monitors else "leave it out: it has none"
-        raise UsageError(f"fit.monitor={recipe.fit.monitor} is no metric of {kind.name}", known)
+        known = f"use {', '.join(monitors)}" if monitors else "leave it out: there are none"
+        raise UsageError(f"fit.monitor={recipe.fit.monitor} is not a metric of {kind.name}", known)
     check(recipe, validation_loss=has_loss)
 
 
 def require_validations(recipe: Recipe, kind: Kind, data: Dataset) -> None:
-    """UsageError where a rule waits for validations and nothing is validated."""
+    """UsageError for settings that need validations if there are none."""
     if len(data.ids("val")) and kind.scoring is not None:
         return
     for key, set_ in (("fit.patience", recipe.fit.patience), ("schedule.name", recipe.schedule.name == "plateau")):
         if set_ and kind.scoring is None:
-            raise UsageError(f"{key} watches validations and {kind.name} has none", "leave it out")
+            raise UsageError(f"{key} needs validations, and {kind.name} has none", "leave it out")
         if set_:
-            raise UsageError(f"{key} watches validations and there is no val split", "data.val=0.1, or leave it out")
+            raise UsageError(
+                f"{key} needs validations, and the data have no val split", "set data.val=0.1, or leave it out"
+            )

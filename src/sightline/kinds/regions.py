@@ -28,19 +28,21 @@ from sightline.tasks.task import Task
 
 from .kind import Keep, Picture, plain
 
-LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}  # what a processor can train
-PIXELS_OF_INPUT, STEPS = 256 * 320, 400  # where nobody says how large and how long
-NAMED = 3  # objects of an image that a person is shown
+LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}  # small enough to train on a CPU
+PIXELS_OF_INPUT, STEPS = 256 * 320, 400  # defaults for input size and training length
+NAMED = 3  # objects per image in the table of `predict`
 
 
 class RegionSection(TaskSection):
-    score_threshold: Annotated[float, Field(ge=0, le=0.01)] = Field(0.01, description="lower scores are not reported")
-    nms_threshold: Fraction = Field(0.5, description="of two boxes of a class that overlap more, the better one stays")
-    limit: PositiveInt = Field(100, description="most objects of an image")
+    score_threshold: Annotated[float, Field(ge=0, le=0.01)] = Field(
+        0.01, description="boxes with lower scores are dropped"
+    )
+    nms_threshold: Fraction = Field(0.5, description="IoU above which the worse of two boxes of a class is dropped")
+    limit: PositiveInt = Field(100, description="most objects per image")
 
 
 def region_defaults(draft: Draft, traits: Traits, *, model: str) -> Filled:
-    """A light network whose anchors begin at the size of the small objects, where nobody chose another."""
+    """By default a light network whose smallest anchors match the small objects of the data."""
     filled = dense_defaults(draft, traits, model=model, pixels=PIXELS_OF_INPUT, batch=4, steps=STEPS, adamw=3e-4)
     if draft.model.name is None:
         side = traits.small_object * math.sqrt(filled["input"]["size"] * filled["input"]["width"])
@@ -51,8 +53,8 @@ def region_defaults(draft: Draft, traits: Traits, *, model: str) -> Filled:
 
 
 def region_networks(recipe: Recipe, classes: int, *, output: str) -> dict[str, nn.Module]:
-    """The batch norms of a network that starts from `model.weights` are frozen: batches of a few images are too small to
-    measure them."""
+    """The network. If it starts from `model.weights`, its batch norms are frozen: batches of a few images are too small for
+    batch statistics."""
     network = build_model(recipe, classes, output)
     if recipe.model.weights is not None:
         freeze_batchnorm(network)
@@ -61,11 +63,11 @@ def region_networks(recipe: Recipe, classes: int, *, output: str) -> dict[str, n
 
 def check_regions(recipe: Recipe) -> None:
     if recipe.input.fit == "crop":
-        raise UsageError("input.fit=crop would cut objects off", "use letterbox or stretch")
+        raise UsageError("input.fit=crop would cut off objects", "use letterbox or stretch")
 
 
 def no_boxes(height: int, width: int) -> Boxes:
-    """The target of an image that shows no object, as far as anybody knows."""
+    """The target of an image without annotations."""
     return Boxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
 
 
@@ -76,7 +78,7 @@ def no_outlines(height: int, width: int) -> Outlines:
 def region_answers(
     task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
 ) -> list[dict[str, Any]]:
-    """The boxes of each image in its original frame, surest first; run lengths of masks where there are any."""
+    """The boxes of each image in its original frame, highest score first, with the run lengths of masks if there are any."""
     target: Target = no_boxes(*batch.image.shape[2:])
     if isinstance(prediction, Instances):
         empty = tuple(torch.zeros(0, *size, dtype=torch.bool) for size in batch.natural.tolist())
@@ -93,7 +95,7 @@ def region_answers(
 
 
 def box_lines(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """A line an object; the path alone where there is none."""
+    """One line per object; only the path for an image without objects."""
     if "error" in row:
         return [row]
     corners = ("x1", "y1", "x2", "y2")
@@ -102,12 +104,12 @@ def box_lines(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def box_cells(row: Mapping[str, Any]) -> tuple[str, str]:
-    surest = row["boxes"][:NAMED]
-    return str(len(row["boxes"])), ", ".join(f"{box['label']} {box['score']:.2f}" for box in surest)
+    best = row["boxes"][:NAMED]
+    return str(len(row["boxes"])), ", ".join(f"{box['label']} {box['score']:.2f}" for box in best)
 
 
 def count_objects(target: Target, row: int, classes: Sequence[str]) -> str | None:
-    """Which objects there are, and how many of each."""
+    """The number of objects of each class, in words."""
     boxes = target.boxes if isinstance(target, Outlines) else target
     assert isinstance(boxes, Boxes)
     counted = Counter(classes[c] for c in boxes.label[boxes.sample == row].tolist())
@@ -131,15 +133,15 @@ def draw_outlines(batch: Batch, row: int) -> Picture:
 
 
 def draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
-    """Of objects with at least the score `threshold`, those that find one of their class (IoU 0.5) green, the others red,
-    and what was missed yellow."""
+    """Predictions with at least the score `threshold`: green if they match an object of their class (IoU 0.5), else red;
+    missed objects are yellow."""
     assert isinstance(prediction, Detections | Instances)
     picture = plain(batch, row)
     detections = prediction.found if isinstance(prediction, Instances) else prediction
     target = batch.target.boxes if isinstance(batch.target, Outlines) else batch.target
     assert isinstance(target, Boxes)
     which = (detections.sample == row) & (detections.score >= threshold)
-    order = detections.score[which].argsort(descending=True, stable=True)  # the surest chooses first
+    order = detections.score[which].argsort(descending=True, stable=True)  # the highest score is matched first
     which = which.nonzero()[:, 0][order]
     boxes, label = detections.boxes[which], detections.label[which]
     true = target.take(target.sample == row)
@@ -147,7 +149,7 @@ def draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float
     overlap = box_overlap(boxes.cpu().numpy(), true.boxes.cpu().numpy(), ignore)
     overlap = overlap * (label[:, None] == true.label[None]).cpu().numpy()
     outcome, met = (one[0] for one in match(overlap, ignore, np.array([0.5])))
-    counted = outcome != IGNORED  # what falls on an ignored region is neither right nor wrong
+    counted = outcome != IGNORED  # boxes on ignored regions are neither right nor wrong
     which, boxes = which[torch.from_numpy(counted)], boxes[torch.from_numpy(counted)]
     hues = [RIGHT if one == HIT else WRONG for one in outcome[counted]]
     left = ~ignore

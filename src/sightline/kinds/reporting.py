@@ -1,4 +1,4 @@
-"""A run folder → its report and model card, by what its kind of task has to say."""
+"""A run folder → its report and model card, with the chapter of its kind of task."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .kind import Kind
 
 
 def content_of(folder: Path, *, judged: JudgedSplit | None = None) -> RunContent:
-    """What there is to tell of a run. Raises DamagedError where the folder is none; whatever else is wrong is told."""
+    """The content of a run's report. DamagedError if the folder is not a run; other problems are listed in the content."""
     kind = _kind(folder)
     rows = kind.scoring.rows if kind.scoring is not None else None
     return read_content(folder, kind.chapter, rows, judged=judged)
 
 
 def _kind(path: Path) -> Kind:
-    """The kind of task as run.json or else the recipe has it: a report is asked for when files are damaged, too."""
+    """The kind of task from run.json, or else from the recipe: reports must work when files are damaged."""
     folder = RunFiles(path)
     folder.require()
     names = [words(mapping(folder.json("run.json")).get("task"))]

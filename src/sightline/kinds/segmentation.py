@@ -33,8 +33,8 @@ from .weights import ClassWeight
 
 NAME = "segmentation"
 OUTPUT = "pixel scores"  # of its networks, as `MODELS` files them
-MODEL, PIXELS_OF_INPUT, STEPS = "unet_resnet18", 192 * 256, 700  # where nobody says which, how large, how long
-NAMED = 3  # classes of an image that a person is shown
+MODEL, PIXELS_OF_INPUT, STEPS = "unet_resnet18", 192 * 256, 700  # defaults for model, input size and training length
+NAMED = 3  # classes per image in the table of `predict`
 
 
 class SegmentationSection(TaskSection):
@@ -77,7 +77,7 @@ def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndar
 def _answers(
     task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
 ) -> list[dict[str, Any]]:
-    """The share of each class, and the file of the mask where masks are kept."""
+    """The share of each class, and the file of the mask if masks are written."""
     assert isinstance(prediction, Segments)
     return [_answer(batch, row, prediction.score[row], classes, keep) for row in range(len(batch))]
 

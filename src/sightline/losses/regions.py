@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.structures.regions import Drawn
+from sightline.structures.regions import RegionSamples
 
 from .means import in_32_bits, mean_over
 
@@ -25,25 +25,25 @@ _BETA = 1 / 9
 Mean = tuple[Float[Tensor, ""], Float[Tensor, ""]]
 
 
-def objectness(logits: Float[Tensor, "b a"], drawn: Drawn) -> Mean:
+def objectness(logits: Float[Tensor, "b a"], samples: RegionSamples) -> Mean:
     """Binary cross-entropy of the sampled anchors: object or background."""
-    scores = in_32_bits(logits).flatten()[drawn.place]  # (b, a) → (s,)
-    terms = F.binary_cross_entropy_with_logits(scores, (drawn.truth >= 0).to(scores.dtype), reduction="none")
-    return _mean_of_images(terms, drawn.sample, drawn.sample, len(logits))
+    scores = in_32_bits(logits).flatten()[samples.place]  # (b, a) → (s,)
+    terms = F.binary_cross_entropy_with_logits(scores, (samples.truth >= 0).to(scores.dtype), reduction="none")
+    return _mean_of_images(terms, samples.sample, samples.sample, len(logits))
 
 
-def region_class(logits: Float[Tensor, "r c"], drawn: Drawn, label: Int[Tensor, "t"], images: int) -> Mean:
+def region_class(logits: Float[Tensor, "r c"], samples: RegionSamples, label: Int[Tensor, "t"], images: int) -> Mean:
     """Cross-entropy of the sampled regions over background (0) and the classes (label + 1)."""
-    terms = F.cross_entropy(in_32_bits(logits), class_of(drawn, label), reduction="none")
-    return _mean_of_images(terms, drawn.sample, drawn.sample, images)
+    terms = F.cross_entropy(in_32_bits(logits), class_of(samples, label), reduction="none")
+    return _mean_of_images(terms, samples.sample, samples.sample, images)
 
 
 def shifts(
-    predicted: Float[Tensor, "p 4"], target: Float[Tensor, "p 4"], sample: Int[Tensor, "p"], drawn: Drawn, images: int
+    predicted: Float[Tensor, "p 4"], target: Float[Tensor, "p 4"], sample: Int[Tensor, "p"], samples: RegionSamples, images: int
 ) -> Mean:
     """Smooth L1 of the deltas of samples with objects, summed over the four coordinates, divided by the number of samples."""
     terms = F.smooth_l1_loss(in_32_bits(predicted), target, beta=_BETA, reduction="none").sum(1)
-    return _mean_of_images(terms, sample, drawn.sample, images)
+    return _mean_of_images(terms, sample, samples.sample, images)
 
 
 def mask_pixels(
@@ -54,11 +54,11 @@ def mask_pixels(
     return _mean_of_images(terms, sample, sample, images)
 
 
-def class_of(drawn: Drawn, label: Int[Tensor, "t"]) -> Int[Tensor, "s"]:
+def class_of(samples: RegionSamples, label: Int[Tensor, "t"]) -> Int[Tensor, "s"]:
     """The target class of each sampled region: 0 for background, else label + 1 of its object."""
     if not len(label):
-        return torch.zeros_like(drawn.truth)
-    return torch.where(drawn.truth >= 0, label[drawn.truth.clamp(min=0)] + 1, 0)
+        return torch.zeros_like(samples.truth)
+    return torch.where(samples.truth >= 0, label[samples.truth.clamp(min=0)] + 1, 0)
 
 
 def _mean_of_images(

@@ -1,7 +1,9 @@
-"""What a recipe tells the constructor of its network."""
+"""From a recipe to the arguments of its network's constructor, and checks of the network's name and options."""
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Any
 
 from sightline.errors import UsageError
@@ -10,9 +12,10 @@ from sightline.models.options import model_options, parse_option
 
 from .recipe import Draft
 
-SMALL_PATCHES = 64  # side up to which networks for large images are built for small ones
+SMALL_PATCHES = 64  # pixels; up to this side, networks for large images are built in their variant for small ones
+_DETECTORS = re.compile(r"yolo|rt-?detr|detr|ssd|retina|efficientdet|fcos|centernet|r-?cnn|rcnn", re.IGNORECASE)
 
-# What `create_model` takes beside a network's own options, and which key of a recipe it follows.
+# Arguments of `create_model` besides a network's own options, and where a recipe sets them.
 ELSEWHERE = {
     "num_classes": "the number of the data's classes",
     "in_channels": "input.channels",
@@ -23,8 +26,8 @@ ELSEWHERE = {
 
 
 def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
-    """Keywords of `create_model`, for a recipe whose model and input are known. UsageError for a network that is not
-    registered under `output`, the kind of its answers, and for an option that is a key elsewhere."""
+    """Keyword arguments of `create_model` for a recipe whose model and input are known. UsageError for a network whose
+    output is not `output`, and for an option that is set elsewhere in the recipe."""
     assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
     name, options = recipe.model.name, dict(recipe.model.options)
     if (answers := MODELS.heading(name)) != output:
@@ -32,7 +35,9 @@ def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
         raise UsageError(f"{name} outputs {answers}, and the task needs {output}", f"use a network such as {fitting}")
     for key, own in ELSEWHERE.items():
         if key in options:
-            raise UsageError(f"model.options.{key} is no option of a network here", f"it is {own}")
+            raise UsageError(
+                f"model.options.{key} cannot be set", f"it is {own}" if " " in own else f"set {own} instead"
+            )
     known, side = model_options(name), max(recipe.input.size, recipe.input.width)
     if "image_size" in known:
         options.setdefault("image_size", (recipe.input.size, recipe.input.width))
@@ -42,15 +47,38 @@ def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
 
 
 def require_options(recipe: Draft) -> None:
-    """UsageError where there is no network of that name, or it has no such option: known before any data are read."""
+    """UsageError for an unknown network or option, before any data are read."""
     if (name := recipe.model.name) is None:
         return
-    model_options(name)
+    require_model(name)
     for key, value in recipe.model.options.items():
         if key not in ELSEWHERE:
             parse_option(name, key, value)
 
 
+def require_model(name: str) -> None:
+    """UsageError for an unknown network. Names of detectors that are not here get a list of those that are."""
+    if name not in MODELS and _DETECTORS.search(name):
+        raise UsageError(f"unknown model {name!r}", f"use one of the detectors here: {', '.join(_detectors())}")
+    model_options(name)
+
+
+def require_match(pattern: str) -> list[str]:
+    """The networks that match a shell pattern. UsageError with the nearest names if there are none."""
+    if names := MODELS.matching(pattern):
+        return names
+    core = pattern.strip("*?").lower()
+    near = [name for name in MODELS if core and core in name]
+    near = near or (_detectors() if _DETECTORS.search(core) else [])
+    near = near or difflib.get_close_matches(core, list(MODELS), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near[:3]))}?" if near else "list all with `sightline models`"
+    raise UsageError(f"no model matches {pattern!r}", hint)
+
+
+def _detectors() -> list[str]:
+    return [*MODELS.matching(heading="boxes"), *MODELS.matching(heading="boxes and masks")]
+
+
 def model_options_of(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
-    """The network's options, those that follow from the input's size included."""
+    """The network's options, including those that follow from the size of the input."""
     return {name: value for name, value in model_arguments(recipe, classes, output).items() if name not in ELSEWHERE}

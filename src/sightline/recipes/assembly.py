@@ -1,4 +1,4 @@
-"""Recipe + what the data turned out to be → network, task, optimisers, schedule. The only room that knows all parts."""
+"""Recipe → network, optimisers, schedule, augmentation: the only room that knows all parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sightline.tasks.task import Task
 from .arguments import model_arguments
 from .recipe import Recipe
 
-# The schedules that a key is for; the others do not look at it.
+# The schedules that use a key; the others ignore it.
 SCHEDULED = {
     "rise": ("one_cycle",),
     "every": ("step",),
@@ -39,13 +39,12 @@ SCHEDULED = {
 
 
 def build_model(recipe: Recipe, classes: int, output: str) -> nn.Module:
-    """The recipe's registered network, its weights drawn from the recipe's seed. UsageError where its answers are not of
-    the kind `output`."""
+    """The recipe's registered network, initialised from the recipe's seed. UsageError if its output is not `output`."""
     return create_model(recipe.model.name, seed=recipe.seed, **model_arguments(recipe, classes, output))
 
 
 def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) -> Fit:
-    """Read the recipe's `model.weights` into its network. Errors as of `models.weights.load`."""
+    """Load the recipe's `model.weights` into its network. Raises what `models.weights.load` raises."""
     assert recipe.model.weights
     return load_into(
         network,
@@ -59,8 +58,8 @@ def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) ->
 def normalisation_of(
     weights: dict[str, Any] | None, network: nn.Module | None, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and deviation, in 0-255 units, that weights (`Fit.record`) learned with, or that the network was published for;
-    None leaves it to the data."""
+    """Mean and deviation in 0-255 units that the starting weights (`Fit.record`) were trained with, or that the network was
+    published with; None: they are measured on the data."""
     known = weights["preprocessing"] if weights else None
     if known is None:
         own: tuple[float, float] | None = getattr(network, "normalisation", None)
@@ -74,7 +73,7 @@ def build_geometry(recipe: Recipe) -> Geometry:
 
 
 def class_weight(rule: str, amounts: Int[np.ndarray, "k"]) -> Tensor | None:
-    """The weight of each class in the loss, from the training images, pixels or objects of each."""
+    """The weight of each class in the loss: n / (k · n_class), where n counts training images, pixels or objects."""
     if rule == "none":
         return None
     return torch.from_numpy(amounts.sum() / (len(amounts) * np.maximum(amounts, 1))).float()
@@ -87,7 +86,7 @@ def build_order(recipe: Recipe, index: Int[np.ndarray, "n"], counts: Int[np.ndar
 
 
 def build_optimizers(recipe: Recipe, task: Task, device: str = "cpu") -> dict[str, torch.optim.Optimizer]:
-    """One a turn, for networks that will train on `device`."""
+    """An optimiser for each turn, for networks that will be trained on `device`."""
     optim = recipe.optim
     return one_a_turn(
         task,
@@ -108,8 +107,8 @@ def build_augment(recipe: Recipe) -> Callable[[Batch], Batch]:
 
 
 def build_schedule(recipe: Recipe, steps: int, per_epoch: float) -> Callable[[State], float]:
-    """The factor of the learning rate, as a function of the state (of its step; for plateau, of its history).
-    `per_epoch` are the steps of an epoch, not rounded."""
+    """The factor of the learning rate as a function of the state (of its step; for plateau, of its history). `per_epoch` is
+    the number of steps of an epoch, not rounded."""
     plan = recipe.schedule
     forms: dict[str, schedules.Schedule] = {
         "constant": schedules.constant,
@@ -132,20 +131,21 @@ def build_schedule(recipe: Recipe, steps: int, per_epoch: float) -> Callable[[St
 
 
 def check(recipe: Recipe, *, validation_loss: bool) -> None:
-    """Raises UsageError for values that contradict each other, before anything is written. `validation_loss`: whether a
-    validation of this kind of task measures its loss."""
+    """Raises UsageError for values that contradict each other, before anything is written. `validation_loss`: whether this
+    kind of task has a validation loss."""
     if recipe.fit.batch % recipe.fit.accumulate:
         raise UsageError(
             f"fit.batch={recipe.fit.batch} cannot be split into fit.accumulate={recipe.fit.accumulate} equal parts",
-            "choose a batch that is a multiple",
+            "choose a fit.batch that is a multiple of fit.accumulate",
         )
     if recipe.schedule.name == "plateau" and not validation_loss:
         raise UsageError(
-            f"schedule.name=plateau follows the validation loss, and {recipe.task.kind} has none", "use cosine or step"
+            f"schedule.name=plateau follows the validation loss, and {recipe.task.kind} has none",
+            "use schedule.name=cosine or step",
         )
     for key, names in SCHEDULED.items():
-        asked, default = getattr(recipe.schedule, key), type(recipe.schedule).model_fields[key].default
-        if asked != default and recipe.schedule.name not in names:
+        value, default = getattr(recipe.schedule, key), type(recipe.schedule).model_fields[key].default
+        if value != default and recipe.schedule.name not in names:
             raise UsageError(
                 f"schedule.{key} has no effect with schedule.name={recipe.schedule.name}",
                 f"leave it out, or use schedule.name={' or '.join(names)}",
@@ -162,5 +162,5 @@ def check(recipe: Recipe, *, validation_loss: bool) -> None:
 
 
 def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:
-    """(all steps, whole steps from one validation to the next: about an epoch) over n training images."""
+    """(all steps, steps between validations: about an epoch) for n training images."""
     return max(math.ceil(recipe.fit.epochs * n / recipe.fit.batch), 1), max(round(n / recipe.fit.batch), 1)

@@ -1,6 +1,6 @@
-"""What a stranger's data gets where the recipe is silent: the rule table of `docs/defaults.md`, as code.
+"""The defaults for keys that the recipe leaves open: the table of `docs/defaults.md` as code.
 
-Rules read what the audit saw of the training split: how many images, how large, grey or colour, how many classes.
+The rules depend on the training images: how many, how large, grey or colour, how many classes.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ from sightline.models.options import model_options
 from .arguments import SMALL_PATCHES, model_arguments
 from .recipe import Draft
 
-SMALL_SIDE = 40  # pixels: up to here an image is a sign or a thumbnail
+SMALL_SIDE = 40  # pixels; up to this side, images are digits, signs or thumbnails
 MEDIUM_SIDE = 72
-OWN_SIZE = {"lenet_1989": 16, "lenet5": 32, "lenet5_original": 32}  # sides of digits' networks, whatever the images'
-LARGE_INPUT = 96  # side that larger images are brought to
-SMALL_INPUT = 32  # least side for networks that were made for large images
-HEAVY = 1_000_000  # parameters from which adamw goes slower
-_IMAGES_SEEN = 60_000  # a training of a small data set shows about this many images
+OWN_SIZE = {
+    "lenet_1989": 16,
+    "lenet5": 32,
+    "lenet5_original": 32,
+}  # input sizes of networks for digits, whatever the size of the images
+LARGE_INPUT = 96  # input size for images that are larger
+SMALL_INPUT = 32  # smallest input size for networks designed for large images
+HEAVY = 1_000_000  # number of parameters from which adamw gets a lower rate
+_IMAGES_SEEN = 60_000  # a training on a small data set shows about this many images
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What the rules know of the data: `n` training images, their median (height, width), `grey`, same aspect or not,
-    `classes`, what is known of an image (`Dataset.knows`), and the side of a small object as a share of its image's."""
+    """The properties of the data that the rules use: `n` training images, their median height and width, `grey`, whether they
+    share one aspect ratio, the number of `classes`, what is annotated (`Dataset.knows`), and the side of a small object as
+    a share of its image's side."""
 
     n: int
     height: int
@@ -45,7 +50,7 @@ Filled = dict[str, dict[str, Any]]  # section → key → value
 
 
 def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled:
-    """For networks that give one answer an image; `output` is what they are registered under."""
+    """Defaults for networks with one output per image; `output` is the heading under which they are registered."""
     side = max(traits.height, traits.width)
     channels = recipe.input.channels or (1 if traits.grey else 3)
     name = recipe.model.name or _model(side, channels)
@@ -56,7 +61,7 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
     batch = recipe.fit.batch or (32 if traits.n < 1_000 else 64 if traits.n < 10_000 else 128)
     optim = _optimizer(recipe, optimizer, batch, adamw=_adamw_rate(network))
     epochs = _epochs(traits.n)
-    if recipe.model.weights is not None:  # they know most of it already
+    if recipe.model.weights is not None:  # fine-tuning needs fewer epochs and smaller steps
         epochs = max(math.ceil(epochs / 3), 5)
         optim["lr"] = recipe.optim.lr or 0.1 * optim["lr"]
     return {
@@ -74,14 +79,14 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
 def dense_defaults(
     recipe: Draft, traits: Traits, *, model: str, pixels: int, batch: int, steps: int, adamw: float
 ) -> Filled:
-    """Pixels and boxes: the image's own shape, shrunk to a budget of pixels (never enlarged), sides multiples of 32;
-    as many epochs as make about `steps` steps."""
+    """Defaults for pixels and boxes: images keep their aspect ratio and are shrunk to a budget of `pixels` (never enlarged),
+    with sides that are multiples of 32; as many epochs as give about `steps` steps."""
     channels = recipe.input.channels or (1 if traits.grey else 3)
     shrink = min(1.0, math.sqrt(pixels / (traits.height * traits.width)))
     height, width = (max(round(side * shrink / 32), 1) * 32 for side in (traits.height, traits.width))
-    if recipe.input.size:  # alone it is a square
+    if recipe.input.size:  # the size alone means a square
         height, width = recipe.input.size, recipe.input.width or recipe.input.size
-    elif recipe.input.width:  # alone it shrinks the shape
+    elif recipe.input.width:  # the width alone keeps the aspect ratio
         height = max(round(recipe.input.width * traits.height / traits.width / 32), 1) * 32
         width = recipe.input.width
     name, optimizer = recipe.model.name or model, recipe.optim.name or "adamw"
@@ -130,7 +135,7 @@ def _input(recipe: Draft, model: str, side: int, output: str) -> int:
 
 
 def _network(recipe: Draft, model: str, shape: dict[str, int], classes: int, output: str) -> nn.Module:
-    """The network that the recipe will train, as shapes."""
+    """The network that the recipe describes, without weights."""
     parts = {"model": {"name": model}, "input": shape}
     known = {key: getattr(recipe, key).model_copy(update=values) for key, values in parts.items()}
     return outline(model, **model_arguments(recipe.model_copy(update=known), max(classes, 1), output))
@@ -141,7 +146,7 @@ def _epochs(n: int) -> int:
 
 
 def _is_normed(network: nn.Module) -> bool:
-    """Has the network batch or group norms, so that a high rate does it good?"""
+    """Whether the network has batch or group norms, and so trains well with sgd at a high rate."""
     return any(isinstance(layer, nn.BatchNorm2d | nn.GroupNorm) for layer in network.modules())
 
 

@@ -1,4 +1,4 @@
-"""Data set + preprocessing → batches: the one way from a file to what a network sees."""
+"""Data set + preprocessing → batches: the one path from a file to the input of a network."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MEMORY = 2 << 30  # bytes of decoded images that "auto" keeps in memory
 
 @dataclass(frozen=True)
 class Truths:
-    """How what is known of an image, beyond its label, becomes a target.
+    """How annotations other than labels become targets.
 
     target   (data set, id, preprocessing, natural (height, width), frame (3, 3), judging) → the target of that image;
-             `judging` keeps the truth in the original frame too, which training has no use for
+             `judging` also keeps the original, in whose frame metrics are computed
     memory   (data set, ids, pixels (n,) of the network's frame, pixels (n,) of the originals or 0) → bytes (n,) held
     """
 
@@ -36,7 +36,7 @@ class Truths:
 
 @dataclass(frozen=True)
 class Reader:
-    """id → pixels in the network's frame, the frame, and what is known."""
+    """id → pixels in the network's frame, the frame, and the target."""
 
     data: Dataset
     preprocessing: Preprocessing
@@ -62,7 +62,7 @@ def load(
     truths: Truths | None = None,
     judging: bool,
 ) -> Images:
-    """The images of these ids, in memory where they fit and may be kept; with labels where there are no `truths`."""
+    """The images of these ids, in memory if they fit and the recipe allows it; with labels if `truths` is None."""
     read = Reader(data, preprocessing, truths, judging)
     index = data.index[ids].astype(np.int64)
     needed = memory_needed(data, ids, preprocessing, truths, judging=judging)
@@ -74,16 +74,16 @@ def load(
 def memory_needed(
     data: Dataset, ids: Int[np.ndarray, "n"], preprocessing: Preprocessing, truths: Truths | None, *, judging: bool
 ) -> int:
-    """Bytes that these images and what is known of them take."""
+    """Bytes that these images and their targets take."""
     geometry = preprocessing.geometry
     pixels = np.full(len(ids), geometry.height * geometry.width)  # (n,)
     natural = data.size[ids].prod(axis=1) if judging else np.zeros_like(pixels)  # (n,)
-    known = truths.memory(data, ids, pixels, natural) if truths is not None else np.zeros_like(pixels)
-    return int((pixels * preprocessing.channels + known).sum())
+    targets = truths.memory(data, ids, pixels, natural) if truths is not None else np.zeros_like(pixels)
+    return int((pixels * preprocessing.channels + targets).sum())
 
 
 def statistics(images: Images, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel of the training images, from at most 10,000 of them chosen by hash."""
+    """Mean and standard deviation of each channel, from at most 10,000 training images chosen by hash."""
     gathered = PixelStatistics(channels)
     for places in torch.from_numpy(choose(np.arange(len(images)), 10_000)).split(256):
         gathered.add(images(places, places).image)
@@ -91,7 +91,7 @@ def statistics(images: Images, channels: int) -> tuple[tuple[float, ...], tuple[
 
 
 def choose(ids: Int[np.ndarray, "n"], limit: int) -> Int[np.ndarray, "m"]:
-    """At most `limit` of the ids, by hash of the id: the same ones whatever the seed; in ascending order."""
+    """At most `limit` of the ids in ascending order, chosen by hash: the same ones for every seed."""
     if len(ids) <= limit:
         return ids
     order = keys(0, "subset", torch.from_numpy(ids.astype(np.int64))).numpy().argsort(kind="stable")

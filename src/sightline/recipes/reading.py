@@ -1,4 +1,4 @@
-"""YAML and `dotted.key=value` → a draft recipe, or one line that says which key is wrong and which one is close."""
+"""YAML and `dotted.key=value` → a draft recipe, or an error that names the wrong key and the nearest right one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from sightline.errors import UsageError, nearest
 
 from .recipe import TASKS, Draft, Recipe, TaskSection
 
+# Names of these keys in other programs.
+_FOREIGN = {
+    "imgsz": "input.size", "img_size": "input.size", "image_size": "input.size", "batch_size": "fit.batch",
+    "lr0": "optim.lr", "learning_rate": "optim.lr", "optimizer": "optim.name", "scheduler": "schedule.name",
+    "pretrained": "model.weights", "num_workers": "data.workers", "num_epochs": "fit.epochs",
+}  # fmt: skip
+
 SHIPPED = resources.files("sightline.recipes") / "shipped"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as a string and `off` as false; this one reads a number and a word, as YAML 1.2 does."""
+    """As YAML 1.2: 1e-3 is a number and `off` a word. YAML 1.1, which PyYAML reads, has a string and false."""
 
 
 _RULES = {
@@ -35,7 +42,7 @@ for _tag, (_rule, _first) in _RULES.items():
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what the loader would not read as a word."""
+    """Quotes words that the loader would not read as words."""
 
 
 _Dumper.yaml_implicit_resolvers = {
@@ -51,7 +58,7 @@ def parse_yaml(text: str, what: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
         why = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageError(f"{what}{where} is not YAML: {why}") from error
+        raise UsageError(f"{what}{where} is not valid YAML: {why}") from error
 
 
 def shipped_recipes() -> list[str]:
@@ -67,33 +74,35 @@ def read_values(what: str) -> dict[str, Any]:
         try:
             text = Path(what).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is no text in UTF-8"
-            raise UsageError(f"cannot read the recipe {what!r}: {why}", "give a YAML file, or a name") from error
+            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UsageError(
+                f"cannot read the recipe {what!r}: {why}", "pass a YAML file, or the name of a built-in recipe"
+            ) from error
     values = parse_yaml(text, what)
     if not isinstance(values, dict):
-        raise UsageError(f"recipe {what!r} is not a mapping of sections")
+        raise UsageError(f"recipe {what!r} has no sections", "write for example fit: {epochs: 5}")
     return values
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """`["fit.epochs=5", "model.options.hidden=64,32"]` → {"fit.epochs": 5, …}; a key given twice with two values is refused."""
+    """`["fit.epochs=5", "model.options.hidden=64,32"]` → {"fit.epochs": 5, …}; a key with two values is refused."""
     found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"{pair!r} is not key=value", "for example fit.epochs=5")
+            raise UsageError(f"{pair!r} is not key=value", "write for example fit.epochs=5")
         merge(found, {key: parse_yaml(text, f"value of {key}")})
     return found
 
 
 def merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add dotted keys; the same key with another value is a contradiction. A whole section is its keys."""
+    """Add dotted keys to `found`. UsageError for a key with two values. A section counts as its keys."""
     for key, value in more.items():
         if key in Draft.model_fields and isinstance(value, Mapping):
             merge(found, {f"{key}.{inner}": each for inner, each in value.items()})
             continue
         if key in found and found[key] != value:
-            raise UsageError(f"{key} is given twice: {found[key]!r} and {value!r}", "give it once")
+            raise UsageError(f"{key} is set twice: {found[key]!r} and {value!r}", "set it once")
         found[key] = value
 
 
@@ -105,7 +114,7 @@ def make_draft(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         place: Any = nested
         for part in path:
             if not isinstance(place.get(part, {}), Mapping):
-                raise UsageError(f"{key}: {part} holds a value, not a section")
+                raise UsageError(f"{key}: {part} is a value, not a section")
             place[part] = dict(place.get(part, {}))
             place = place[part]
         place[last] = value
@@ -118,7 +127,7 @@ def make_draft(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
 
 
 def make_recipe(values: Mapping[str, Any]) -> Recipe:
-    """The complete recipe that a run saved. Raises UsageError naming a key that is wrong or missing."""
+    """The complete recipe that a run saved. UsageError naming a key that is wrong or missing."""
     draft = make_draft(values)
     try:
         return Recipe.model_validate(
@@ -131,7 +140,7 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
 
 
 def _task_section(values: Mapping[str, Any]) -> TaskSection:
-    """`task.` as the section of its kind; the usual kind where it names none."""
+    """`task.` as the section of its kind; without task.kind, of the default kind."""
     kind = values.get("kind", next(iter(TASKS)))
     if kind not in TASKS:
         raise UsageError(f"unknown kind of task {kind!r} (task.kind)", nearest(str(kind), TASKS))
@@ -143,7 +152,7 @@ def _task_section(values: Mapping[str, Any]) -> TaskSection:
 
 
 def _explain(error: ValidationError) -> tuple[str, str]:
-    """The first fault in words: which key, what is wrong, what was probably meant."""
+    """The first error in words: which key, what is wrong, what was probably meant."""
     fault = error.errors()[0]
     path = [str(p) for p in fault["loc"]]
     key = ".".join(path)
@@ -157,18 +166,19 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         section = _section(path[:-1])
         known = [".".join([*path[:-1], name]) for name in section.model_fields] if section else []
         everywhere = [k for k in all_keys() if k.rsplit(".", 1)[-1] == path[-1]]
+        everywhere = everywhere or [k for k in (_FOREIGN.get(path[-1].lower()),) if k]
         return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]!r}?" if everywhere else nearest(key, known)
     return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
 
 
 def _about_task(kind: str, path: list[str], fault: Any) -> tuple[str, str]:
-    """A fault in the task's section, whose keys are those of its kind."""
+    """An error in the task's section, whose keys are those of its kind."""
     key = ".".join(["task", *path])
     if fault["type"] != "extra_forbidden":
         return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
     others = [name for name, section in TASKS.items() if path[-1] in section.model_fields]
     if others:
-        return f"{key} does not belong to {kind}", f"with task.kind={others[0]} it does"
+        return f"{key} is not a key of {kind}", f"set task.kind={others[0]}, or leave it out"
     return f"unknown recipe key {key!r}", nearest(key, [f"task.{name}" for name in TASKS[kind].model_fields])
 
 

@@ -1,8 +1,8 @@
-"""A recipe: everything that decides a training, typed, closed and flat.
+"""A recipe: everything that determines a training, typed and flat; unknown keys are errors.
 
-A `Draft` is what a person wrote: it may leave keys open. A `Recipe` is complete: the kind of task filled what was open by
-its rules, so the recipe that a run saves says it all. YAML gives the values, `dotted.key=value` overrides them; nothing
-is built from strings but the names of the model and of the data set.
+A `Draft` is what the user wrote and may leave keys open. A `Recipe` is complete: the kind of task has filled the open
+keys by its rules, so the recipe that a run saves is self-contained. Values come from YAML and `dotted.key=value`
+overrides. Nothing is constructed from strings except the model and the data set, by name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    """Frozen, and a key that does not exist is an error."""
+    """Frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -67,16 +67,16 @@ class DraftAugment(Section):
 
 
 class TaskSection(Section):
-    """`task.`: the keys of one kind of task. Each kind has a section of its own."""
+    """`task.`: the keys of a kind of task. Each kind has its own section."""
 
     kind: str
 
 
-TASKS: dict[str, type[TaskSection]] = {}  # by kind, the usual one first; `sightline.kinds` fills it
+TASKS: dict[str, type[TaskSection]] = {}  # by kind, the default first; `sightline.kinds` fills it
 
 
 def _task_section(value: Any) -> Any:
-    """A mapping as the section of its kind; the usual kind where it names none."""
+    """A mapping as the section of its kind; without `kind`, of the default kind."""
     if value is None or isinstance(value, TaskSection):
         return value
     kind = value.get("kind", next(iter(TASKS), None)) if isinstance(value, dict) else None
@@ -128,7 +128,7 @@ class DraftFit(Section):
 
 
 class Draft(Section):
-    """A recipe that may leave keys open (None). `seed` keys every draw of the training."""
+    """A recipe that may leave keys open (None). `seed` keys every random draw of the training."""
 
     seed: NonNegativeInt = 0
     data: DataSection = DataSection()
@@ -172,7 +172,7 @@ class FitSection(DraftFit):
 
 
 class Recipe(Draft):
-    """A complete recipe: the training that it describes is the same wherever it runs."""
+    """A complete recipe, which describes the same training on every machine."""
 
     model: ModelSection
     input: InputSection
@@ -183,7 +183,7 @@ class Recipe(Draft):
 
 
 def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
-    """The draft with these sections, or these keys of its sections, filled. Raises ValidationError where a gap remains."""
+    """The draft with these sections, or these keys of sections, filled. ValidationError if a key is still open."""
     values: dict[str, Any] = {name: getattr(draft, name) for name in Draft.model_fields}
     for name, given in sections.items():
         values[name] = given if isinstance(given, Section) else values[name].model_copy(update=dict(given))
@@ -191,12 +191,12 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
     return Recipe.model_validate(values | {name: values[name].model_dump() for name in gaps})
 
 
-# What may differ between two starts of one run without changing its result.
+# Keys that may differ between two starts of a run without changing its result.
 INCIDENTAL = {"data": {"cache", "workers"}, "model": {"allow_network"}, "fit": {"commit_every", "device"}}
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without what cannot change its result: equal for two starts of the same run."""
+    """The recipe without keys that cannot change the result: equal for two starts of the same run."""
     whole = recipe.model_dump(mode="json")
     return {
         name: {k: v for k, v in part.items() if k not in INCIDENTAL.get(name, ())} if isinstance(part, dict) else part

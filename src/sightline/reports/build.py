@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from sightline.version import __version__
 
-from .content import Content
+from .content import RunContent
 from .facts import facts_of
 from .page import page_values
 from .parts.figures import Pictures
@@ -22,7 +22,7 @@ from .template import HERE, environment
 from .verdict import verdict
 
 
-def render(content: Content, *, picture: Pictures) -> str:
+def render(content: RunContent, *, picture: Pictures) -> str:
     """The page of what was read. `picture(name)` gives the uint8 (h, w, c) image of that name in the data, None when it
     is gone."""
     css = (HERE / "style.css").read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from sightline.drawing.svg import shortened
 from sightline.storage.text import shown
 
-from .content import Content
+from .content import RunContent
 from .facts import facts_of
-from .finding import Facts
+from .finding import VerdictFacts
 from .page import data_values, environment, model_facts
 from .parts.tables import metrics_table
 from .verdict import Verdict, verdict
@@ -29,7 +29,7 @@ _ADDRESS = re.compile(r"(:)(//)|(www)(\.)", re.IGNORECASE)  # what a renderer ma
 MOST_CLASSES = 30
 
 
-def render_card(content: Content) -> str:
+def render_card(content: RunContent) -> str:
     """The card of what was read."""
     facts = facts_of(content)
     conclusion = verdict(facts, content.chapter)
@@ -60,7 +60,7 @@ def code(value: str) -> str:
     return f"    {shown(value)}"
 
 
-def _opening(content: Content, judged: Verdict) -> str:
+def _opening(content: RunContent, judged: Verdict) -> str:
     lines = [text(judged.headline)]
     if judged.limit:
         lines.append(text(judged.limit))
@@ -81,7 +81,7 @@ def _findings(judged: Verdict) -> str:
     return "## Verdict\n\n" + "\n".join(items) if items else ""
 
 
-def _figures(content: Content, facts: Facts) -> str:
+def _figures(content: RunContent, facts: VerdictFacts) -> str:
     table = metrics_table(content, facts)
     if table is None:
         return ""
@@ -90,7 +90,7 @@ def _figures(content: Content, facts: Facts) -> str:
     return f"## Measured\n\n{_table(head, rows)}\n\n{text(table['note'])}"
 
 
-def _classes(content: Content, facts: Facts) -> str:
+def _classes(content: RunContent, facts: VerdictFacts) -> str:
     chapter = content.chapter
     if content.judged is None or chapter.class_table is None:
         return ""
@@ -99,13 +99,13 @@ def _classes(content: Content, facts: Facts) -> str:
     return f"## Class by class\n\n{_table(head, cells[:MOST_CLASSES])}{more}"
 
 
-def _mistakes(content: Content, facts: Facts) -> str:
+def _mistakes(content: RunContent, facts: VerdictFacts) -> str:
     """Which mistakes there are."""
     table = content.chapter.mistakes(facts)
     return f"## Mistakes\n\n{_table(*table)}" if table is not None else ""
 
 
-def _data(content: Content) -> str:
+def _data(content: RunContent) -> str:
     values = data_values(content.data)
     if values is None:
         return ""
@@ -113,11 +113,11 @@ def _data(content: Content) -> str:
     return "\n".join(["## Data", "", *_pairs(values["facts"]), *notes])
 
 
-def _model(content: Content) -> str:
+def _model(content: RunContent) -> str:
     return "\n".join(["## Model", "", *_pairs(model_facts(content.model))]) if content.model is not None else ""
 
 
-def _again(content: Content, facts: Facts) -> str:
+def _again(content: RunContent, facts: VerdictFacts) -> str:
     lines = ["## Run it again", "", code(facts.command), "", *_pairs(environment(content))]
     return "\n".join(lines).rstrip()
 

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from .finding import ClassFact, Facts, Finding, ObjectFacts, PixelFacts
+from .finding import ClassFact, Finding, ObjectFacts, PixelFacts, VerdictFacts
 from .headline import Headline
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from .content import Content
-    from .judged import Judged
+    from .content import RunContent
+    from .judged import JudgedSplit
     from .parts.figures import Pictures
 
-Rule = Callable[[Facts, Thresholds], Finding | None]
+Rule = Callable[[VerdictFacts, Thresholds], Finding | None]
 Table = tuple[list[str], list[list[str]]]  # head and rows in words and numbers
 
 
 @dataclass(frozen=True)
 class RowFacts:
-    """What the rows of a split say, for the verdict; see `Facts` for the fields."""
+    """What the rows of a split say, for the verdict; see `VerdictFacts` for the fields."""
 
     majority: tuple[str, float] | None = None
     classes: tuple[ClassFact, ...] = ()
@@ -42,14 +42,14 @@ class RowFacts:
 class Scene:
     """Everything that a section may draw from."""
 
-    content: Content
-    facts: Facts
+    content: RunContent
+    facts: VerdictFacts
     limits: Thresholds
     picture: Pictures
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A section of the page: its anchor, its name among the contents, its markup."""
 
     place: str
@@ -60,11 +60,11 @@ class Section:
 _LIMITS = Thresholds()
 
 
-def _no_sections(scene: Scene) -> list[Section]:
+def _no_sections(scene: Scene) -> list[PageSection]:
     return []
 
 
-def _no_result(facts: Facts, limits: Thresholds) -> Finding | None:
+def _no_result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     return None
 
 
@@ -87,12 +87,12 @@ class Chapter:
 
     headline: Headline | None = None
     metric_names: Mapping[str, str] = field(default_factory=dict)
-    row_facts: Callable[[Judged, Headline, Thresholds], RowFacts] = lambda judged, headline, limits: RowFacts()
+    row_facts: Callable[[JudgedSplit, Headline, Thresholds], RowFacts] = lambda judged, headline, limits: RowFacts()
     result: Rule = _no_result
     rules: tuple[Rule, ...] = ()
-    sections: Callable[[Scene], list[Section]] = _no_sections
-    class_table: Callable[[Judged, Facts, Thresholds], Table] | None = None
-    mistakes: Callable[[Facts], Table | None] = lambda facts: None
+    sections: Callable[[Scene], list[PageSection]] = _no_sections
+    class_table: Callable[[JudgedSplit, VerdictFacts, Thresholds], Table] | None = None
+    mistakes: Callable[[VerdictFacts], Table | None] = lambda facts: None
     limits: Thresholds = _LIMITS
     lines: Callable[[Thresholds, Headline], list[tuple[str, str, str]]] = lambda limits, headline: []
     in_per_cent: Callable[[str], bool] = lambda name: False
@@ -100,4 +100,4 @@ class Chapter:
     resamples: int = 1_000
     examples: bool = False
     batch_note: str = ""
-    batch_legend: Callable[[Content], list[tuple[Any, str]]] = lambda content: []
+    batch_legend: Callable[[RunContent], list[tuple[Any, str]]] = lambda content: []

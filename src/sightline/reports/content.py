@@ -18,8 +18,8 @@ import pyarrow.parquet
 from sightline.runs.run import Run
 
 from .chapter import Chapter
-from .judged import Judged, RowsFormat, read_judged
-from .reading import Folder, mapping, real, sequence, whole, words
+from .judged import JudgedSplit, RowsFormat, read_judged_split
+from .reading import RunFiles, mapping, real, sequence, whole, words
 from .samples import BatchSheet, Examples, read_batch, read_examples
 
 SPLITS = ("train", "val", "test")
@@ -43,7 +43,7 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
-class Problem:
+class DataProblem:
     """A file or line of the data that could not be used as it was."""
 
     file: str
@@ -69,7 +69,7 @@ class DataFacts:
     duplicates: int
     conflicts: int
     leaks: int
-    problems: tuple[Problem, ...]
+    problems: tuple[DataProblem, ...]
     notes: tuple[str, ...]
     hash: str
     unit: str = ""
@@ -100,7 +100,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Content:
+class RunContent:
     """Everything that the report tells. `chapter` is what it says of this kind of task only; `sizes` counts the images
     that each split's figures were measured on."""
 
@@ -114,21 +114,21 @@ class Content:
     data: DataFacts | None
     model: ModelFacts | None
     sizes: Mapping[str, int]
-    judged: Judged | None
+    judged: JudgedSplit | None
     batch: BatchSheet | None
     examples: Examples | None
     problems: tuple[str, ...]
 
 
 def read_content(
-    path: Path, chapter: Chapter, rows_format: RowsFormat | None, *, judged: Judged | None = None
-) -> Content:
+    path: Path, chapter: Chapter, rows_format: RowsFormat | None, *, judged: JudgedSplit | None = None
+) -> RunContent:
     """Read a run folder; `judged` spares reading and judging the rows again. Raises DamagedError where it is none;
     anything else that is wrong is named in `problems`."""
-    folder = Folder(path)
+    folder = RunFiles(path)
     folder.require()
     metrics = mapping(folder.json("metrics.json"))
-    return Content(
+    return RunContent(
         chapter=chapter,
         run=_run(path, mapping(folder.json("run.json")), folder),
         recipe=mapping(folder.yaml("recipe.yaml")),
@@ -139,14 +139,14 @@ def read_content(
         data=_data(mapping(folder.json("data.json"))),
         model=_model(mapping(folder.json("model/config.json"))),
         sizes=_sizes(folder, metrics),
-        judged=judged or read_judged(folder, rows_format),
+        judged=judged or read_judged_split(folder, rows_format),
         batch=read_batch(folder),
         examples=read_examples(folder),
         problems=tuple(folder.problems),
     )
 
 
-def _sizes(folder: Folder, metrics: Mapping[str, Any]) -> dict[str, int]:
+def _sizes(folder: RunFiles, metrics: Mapping[str, Any]) -> dict[str, int]:
     """How many images each split's figures were measured on: as metrics.json has it; in runs of before, whose
     metrics.json does not, as many as there are rows."""
     counted = {split: whole(n) for split, n in mapping(metrics.get("images")).items()}
@@ -156,7 +156,7 @@ def _sizes(folder: Folder, metrics: Mapping[str, Any]) -> dict[str, int]:
     return counted
 
 
-def _run(path: Path, raw: Mapping[str, Any], folder: Folder) -> RunFacts:
+def _run(path: Path, raw: Mapping[str, Any], folder: RunFiles) -> RunFacts:
     seconds, rate = _timing(folder)
     return RunFacts(
         place=_place(path),
@@ -179,7 +179,7 @@ def _place(path: Path) -> str:
     return f"runs/{path.name}" if path.parent.name == "runs" else path.name
 
 
-def _timing(folder: Folder) -> tuple[float | None, float | None]:
+def _timing(folder: RunFiles) -> tuple[float | None, float | None]:
     """Seconds of training and images per second over all segments that timing.jsonl holds."""
     try:
         seconds, rate = Run(folder.path).timing()
@@ -230,8 +230,8 @@ def _amount(value: object) -> int:
     return len(value) if isinstance(value, list) else whole(value)
 
 
-def _problem(raw: Mapping[str, Any]) -> Problem:
-    return Problem(*(words(raw.get(key)) for key in ("file", "line", "reason", "fix", "action")))
+def _problem(raw: Mapping[str, Any]) -> DataProblem:
+    return DataProblem(*(words(raw.get(key)) for key in ("file", "line", "reason", "fix", "action")))
 
 
 def _model(raw: Mapping[str, Any]) -> ModelFacts | None:

@@ -1,4 +1,4 @@
-"""Content → Facts: what the verdict is told, taken from the run folder."""
+"""RunContent → VerdictFacts: what the verdict is told, taken from the run folder."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Mapping
 
 from .chapter import RowFacts
-from .content import Content, DataFacts
-from .finding import Facts, share_interval
+from .content import DataFacts, RunContent
+from .finding import VerdictFacts, share_interval
 from .headline import NOT_MEASURED, Headline
 from .thresholds import Thresholds
 
 
-def facts_of(content: Content) -> Facts:
+def facts_of(content: RunContent) -> VerdictFacts:
     """The facts of a run; what is not known stays at its default."""
     judged, data, chapter = content.judged, content.data, content.chapter
     headline = chapter.headline or NOT_MEASURED
@@ -21,7 +21,7 @@ def facts_of(content: Content) -> Facts:
     if judged is not None:
         metrics[split] = {**metrics.get(split, {}), **judged.judgement.metrics}
     rows = chapter.row_facts(judged, headline, chapter.limits) if judged is not None else RowFacts()
-    return Facts(
+    return VerdictFacts(
         status=content.run.status,
         smoke=content.run.smoke,
         reason=content.run.reason,
@@ -51,7 +51,7 @@ def facts_of(content: Content) -> Facts:
     )
 
 
-def _judged_split(content: Content, headline: Headline) -> tuple[str, int, tuple[float, float] | None]:
+def _judged_split(content: RunContent, headline: Headline) -> tuple[str, int, tuple[float, float] | None]:
     """The split that the report speaks of, its size, and the judged interval of its headline."""
     judged = content.judged
     if judged is not None:

@@ -1,4 +1,4 @@
-"""What the verdict is told (Facts) and what it answers (Findings): plain values, so that rules are pure functions."""
+"""What the verdict is told (VerdictFacts) and what it answers (Findings): plain values, so that rules are pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightline.evaluation.intervals import wilson
 from .headline import ACCURACY, Headline
 
 Severity = Literal["serious", "warning", "good", "note"]
-Kind = Literal["run", "result", "bias", "variance", "data", "noise", "time", "confidence"]
+Topic = Literal["run", "result", "bias", "variance", "data", "noise", "time", "confidence"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Finding:
     """One thing that a person should know: a title, a sentence, the figures behind it, what to try."""
 
     severity: Severity
-    kind: Kind
+    kind: Topic
     title: str
     sentence: str
     evidence: str = ""
@@ -50,7 +50,7 @@ class ClassFact:
 
 
 @dataclass(frozen=True)
-class Taken:
+class PixelConfusion:
     """Pixels of one class that were taken for another: `of_class` of the true class's pixels, `of_wrong` of all wrong."""
 
     target: str
@@ -63,7 +63,7 @@ class Taken:
 class PixelFacts:
     """What only a segmentation has. `taken` begins with the largest share of all wrong pixels."""
 
-    taken: tuple[Taken, ...] = ()
+    taken: tuple[PixelConfusion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ObjectFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class VerdictFacts:
     """Everything that a verdict may depend on. What is unknown is None, empty or 0.
 
     `split` is the judged one, `n` its size, `interval` that of its headline; `metrics` and `sizes` are by split

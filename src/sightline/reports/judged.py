@@ -9,7 +9,7 @@ from typing import Any
 
 from sightline.errors import SightlineError
 
-from .reading import Folder
+from .reading import RunFiles
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class RowsFormat:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedSplit:
     """The rows of one split and their judgement; `names[i]` is the file of row i."""
 
     split: str
@@ -33,7 +33,7 @@ class Judged:
     judgement: Any
 
 
-def read_judged(folder: Folder, rows_format: RowsFormat | None) -> Judged | None:
+def read_judged_split(folder: RunFiles, rows_format: RowsFormat | None) -> JudgedSplit | None:
     """The test predictions where there are any, else those of validation."""
     if rows_format is None:
         return None
@@ -47,5 +47,5 @@ def read_judged(folder: Folder, rows_format: RowsFormat | None) -> Judged | None
         except (SightlineError, ValueError, OSError):
             folder.problems.append(f"predictions/{split}.parquet could not be used.")
             continue
-        return Judged(split, rows, tuple(names), tuple(classes), judgement)
+        return JudgedSplit(split, rows, tuple(names), tuple(classes), judgement)
     return None

@@ -1,4 +1,4 @@
-"""Content, facts and verdict → the values that the page's template fills in. No markup here but that of drawings."""
+"""RunContent, facts and verdict → the values that the page's template fills in. No markup here but that of drawings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from markupsafe import Markup, escape
 
 from sightline.drawing.png import data_uri, png_size
 from sightline.drawing.svg import seen
-from sightline.reports.content import Content, DataFacts, ModelFacts
-from sightline.reports.finding import Facts
+from sightline.reports.content import DataFacts, ModelFacts, RunContent
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.reading import mapping, words
 from sightline.reports.rules.learning import headline_interval, split_word
 from sightline.reports.thresholds import Thresholds
@@ -29,7 +29,7 @@ MOST_PROBLEMS = 200
 Pair = tuple[str, object]
 
 
-def page_values(content: Content, facts: Facts, verdict: Verdict, *, picture: Pictures) -> dict[str, Any]:
+def page_values(content: RunContent, facts: VerdictFacts, verdict: Verdict, *, picture: Pictures) -> dict[str, Any]:
     """Everything that `page.html` names; None or empty is a section that is left out."""
     chapter, limits = content.chapter, content.chapter.limits
     sections = chapter.sections(Scene(content, facts, limits, picture))
@@ -68,7 +68,7 @@ def page_values(content: Content, facts: Facts, verdict: Verdict, *, picture: Pi
     return values
 
 
-def chips(content: Content) -> list[dict[str, str]]:
+def chips(content: RunContent) -> list[dict[str, str]]:
     """The run in a line: state, data, model, time."""
     run, data, model = content.run, content.data, content.model
     tone = {"finished": "good", "diverged": "serious"}.get(run.status, "warning")
@@ -88,7 +88,7 @@ def chips(content: Content) -> list[dict[str, str]]:
     return found + [{"text": text, "tone": "plain"} for text in texts]
 
 
-def _key(facts: Facts, limits: Thresholds) -> dict[str, Any] | None:
+def _key(facts: VerdictFacts, limits: Thresholds) -> dict[str, Any] | None:
     """The one number, large."""
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     strip = headline_chart(facts, limits)
@@ -99,7 +99,7 @@ def _key(facts: Facts, limits: Thresholds) -> dict[str, Any] | None:
     return {"number": headline.figure(value, facts.n), "under": under, "strip": strip}
 
 
-def _absent(content: Content) -> list[str]:
+def _absent(content: RunContent) -> list[str]:
     """What a finished run would have and this one has not."""
     measured = content.chapter.headline is not None
     parts = {
@@ -169,14 +169,14 @@ def model_facts(model: ModelFacts | None) -> list[Pair]:
     ]
 
 
-def again(content: Content, facts: Facts) -> dict[str, str]:
+def again(content: RunContent, facts: VerdictFacts) -> dict[str, str]:
     """The command that makes this run again, and what it needs to come out the same."""
     folder = content.run.place.split("/")[0]
     same = "On the same data, torch, processor kind and number of threads it ends in the same bits."
     return {"intro": f"In the folder that holds {quoted(folder)}. {same}", "command": facts.command}
 
 
-def environment(content: Content) -> list[Pair]:
+def environment(content: RunContent) -> list[Pair]:
     """Where it ran: every plain value of environment.json, the familiar ones first."""
     order = (
         "device",

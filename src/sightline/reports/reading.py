@@ -20,7 +20,7 @@ from sightline.recipes.reading import parse_yaml
 
 
 @dataclass
-class Folder:
+class RunFiles:
     """A run folder to read from; `problems` gathers a sentence for each file that is there and cannot be used."""
 
     path: Path

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.drawing.png import reencoded
-from sightline.reports.reading import Folder, mapping, real, sequence, whole, words
+from sightline.reports.reading import RunFiles, mapping, real, sequence, whole, words
 
 MOST_EXAMPLES = 18
 _OWN = re.compile(r"samples/examples/[a-z]+-\d+\.png")
@@ -45,7 +45,7 @@ class Examples:
     items: tuple[Example, ...]
 
 
-def read_batch(folder: Folder) -> BatchSheet | None:
+def read_batch(folder: RunFiles) -> BatchSheet | None:
     """The first training batch, None where there is none that can be shown."""
     png = _picture(folder, "samples/batch.png")
     if png is None:
@@ -55,7 +55,7 @@ def read_batch(folder: Folder) -> BatchSheet | None:
     return BatchSheet(png, names, labels)
 
 
-def read_examples(folder: Folder) -> Examples | None:
+def read_examples(folder: RunFiles) -> Examples | None:
     """The worst and some typical images, None where there is none that can be shown."""
     about = mapping(folder.json("samples/examples.json"))
     found = [_example(folder, mapping(item)) for item in sequence(about.get("items"))[:MOST_EXAMPLES]]
@@ -63,7 +63,7 @@ def read_examples(folder: Folder) -> Examples | None:
     return Examples(words(about.get("split")), real(about.get("threshold")), items) if items else None
 
 
-def _example(folder: Folder, item: Mapping[str, Any]) -> Example | None:
+def _example(folder: RunFiles, item: Mapping[str, Any]) -> Example | None:
     file = words(item.get("file"))
     if not _OWN.fullmatch(file):
         folder.problems.append("samples/examples.json names a file that is none of its own; it was left out.")
@@ -74,7 +74,7 @@ def _example(folder: Folder, item: Mapping[str, Any]) -> Example | None:
     return Example(whole(item.get("id")), words(item.get("name")), item.get("worst") is True, png)
 
 
-def _picture(folder: Folder, name: str) -> bytes | None:
+def _picture(folder: RunFiles, name: str) -> bytes | None:
     """A PNG of the folder, encoded anew."""
     png = folder.data(name)
     if png is None:

@@ -1,8 +1,7 @@
-"""Facts → the verdict in words: one headline, what limits it, and findings in the order to read them.
+"""VerdictFacts → the verdict in words: a headline, the limiting factor, and findings in reading order.
 
-A pure function of `Facts`; the lines that it draws are in `thresholds.py`. The order: unusable files above the
-threshold first, whatever else is true; then a run that is not what it was meant to be; how good it is; then what is
-serious, what deserves attention, what is good and what is only worth knowing.
+A pure function of `VerdictFacts`; its thresholds are in `thresholds.py`. The order: too many unusable files; a run that
+did not finish normally; how good the model is; then serious findings, warnings, good news and notes.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from sightline.reports.rules import (
 from sightline.reports.rules.learning import headline_interval, split_word
 
 from .chapter import Chapter
-from .finding import Facts, Finding
+from .finding import Finding, VerdictFacts
 from .thresholds import Thresholds
 from .wording import counted, percent, percent_range
 
 _RANK = {"serious": 0, "warning": 1, "good": 2, "note": 3}
 _LIMITING = {
-    "bias": "bias: it does not yet fit the images that it learned from",
-    "variance": "variance: what it learned does not all carry over",
+    "bias": "bias: it does not yet fit the training images",
+    "variance": "variance: not all that it learned generalises",
     "data": "the data",
     "noise": "noise",
     "time": "time",
@@ -37,15 +36,15 @@ _LIMITING = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """`headline` says how good, `limit` what stands in the way ("" when nothing stands out)."""
+    """`headline` says how good the model is, `limit` what limits it ("" if nothing stands out)."""
 
     headline: str
     limit: str
     findings: tuple[Finding, ...]
 
 
-def verdict(facts: Facts, chapter: Chapter) -> Verdict:
-    """The verdict on a run, by its facts and the rules of its kind of task."""
+def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
+    """The verdict on a run, from its facts and the rules of its kind of task."""
     limits = chapter.limits
     rules = (data_rules.quarantine, data_rules.completion, data_rules.leaks)
     opening = [rule(facts, limits) for rule in rules]
@@ -60,8 +59,8 @@ def verdict(facts: Facts, chapter: Chapter) -> Verdict:
     return Verdict(_headline(facts, limits), _limit(findings), findings)
 
 
-def _learned(facts: Facts, chapter: Chapter) -> list[Finding]:
-    """What the rules say that only a real run can answer."""
+def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
+    """Findings of the rules that need a real run, not a rehearsal."""
     limits = chapter.limits
     rules = (
         course_rules.course,
@@ -76,17 +75,17 @@ def _learned(facts: Facts, chapter: Chapter) -> list[Finding]:
     )
     found = [f for rule in rules if (f := rule(facts, limits)) is not None]
     fits = learning_rules.fit_quality(facts, limits)
-    if any(f.title == course_rules.PLATEAU for f in found):  # one finding must not advise what another says is in vain
+    if any(f.title == course_rules.PLATEAU for f in found):  # one finding must not suggest what another calls useless
         fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what != learning_rules.LONGER)) for f in fits]
     return fits + found
 
 
-def _headline(facts: Facts, limits: Thresholds) -> str:
+def _headline(facts: VerdictFacts, limits: Thresholds) -> str:
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if facts.smoke:
-        return "A rehearsal: every stage ran, nothing was learned yet."
+        return "A rehearsal: every stage ran, nothing was learned."
     if not headline.metric:
-        return "It was trained. This kind of task has no score: look at what it makes."
+        return "Training finished. This kind of task has no score: look at its results."
     if value is None or (interval is None and headline.of_images):
         name = headline.name
         return f"There is no measured {name} yet." if facts.status != "finished" else f"No {name} was measured."
@@ -103,10 +102,10 @@ def _headline(facts: Facts, limits: Thresholds) -> str:
 
 
 def _limit(findings: tuple[Finding, ...]) -> str:
-    """What the first finding that asks for work blames, in words."""
+    """The limiting factor: the cause behind the first finding that calls for action."""
     blamed = [f for f in findings if f.severity in ("serious", "warning") and f.kind in _LIMITING]
     if not blamed:
         return ""
     kind, title = _LIMITING[blamed[0].kind], blamed[0].title
     why = "" if ":" in kind else f": {title[0].lower()}{title[1:]}"
-    return f"What limits it is {kind}{why}."
+    return f"Limited by {kind}{why}."

@@ -1,4 +1,4 @@
-"""The run folder's beginning: where it goes, whether it may, and what is in it before the first step."""
+"""Starting a run folder: its place, whether it is free, and its files before the first step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from sightline.version import __version__
 from sightline.data.dataset import Dataset
 from sightline.data.summary import data_hash, data_json
 from sightline.errors import DamagedError, SightlineError, UsageError
@@ -23,6 +22,7 @@ from sightline.runs.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, sync_folder
 from sightline.storage.folders import sweep
 from sightline.storage.text import shown
+from sightline.version import __version__
 
 from .console import Console
 
@@ -63,9 +63,9 @@ def _require_unfinished(run: Run) -> None:
         raise UsageError(f"{run.folder} holds a finished run", "choose another --out")
 
 
-def as_begun(recipe: Draft, out: str | Path | None) -> Draft:
-    """Threads and precision that the user left open are those with which the run in `out` began: the same command goes on
-    with it, whatever the machine would choose today. What is wrong with that run `place` says."""
+def with_run_settings(recipe: Draft, out: str | Path | None) -> Draft:
+    """The recipe with threads and precision, if left open, taken from the run in `out`: the same command then resumes it,
+    whatever this machine would choose. Errors about that run are left to `place`."""
     try:
         begun = open_run(out).recipe.fit if out is not None and (Path(out) / "run.json").exists() else None
     except SightlineError:
@@ -89,11 +89,11 @@ def _same(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
         raise UsageError(f"{run.folder} holds {what}", "choose another --out")
     if status.get("recipe") != recipe_hash(recipe):
         differs = ", ".join(_differences(run, recipe)[:3]) or "its recipe.yaml was edited since it began"
-        raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "train anew into another --out")
+        raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "start a new run with another --out")
     if status.get("data") != data_hash(data):
         raise UsageError(
             f"{run.folder} holds a run on other data: the images or labels changed",
-            "put them back, or train anew into another --out",
+            "restore them, or start a new run with another --out",
         )
 
 
@@ -145,7 +145,7 @@ def begin(run: Run, recipe: Recipe, data: Dataset, question: str, *, smoke: bool
         sweep(folder)
     run.write_json("environment.json", environment())
     if begun:
-        console.say(f"going on with {run.folder}")
+        console.say(f"resuming {run.folder}")
         return
     replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())
     run.write_json("data.json", data_json(data, question))

@@ -1,6 +1,6 @@
-"""A run: the folder that trained, measured and explains itself. Verbs are functions over it.
+"""A run folder. Verbs are functions on it.
 
-Everything that is needed to run it again is in it; only `timing.jsonl` and `log.txt` hold clocks and paths.
+It holds everything that is needed to repeat the run; only `timing.jsonl` and `log.txt` contain times and paths.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.version import __version__
 from sightline.errors import DamagedError, UsageError
 from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.reading import make_recipe, parse_yaml
+from sightline.recipes.recipe import Recipe
 from sightline.storage.files import replace_file
 from sightline.storage.folders import digest
 from sightline.storage.text import json_text
-
-from sightline.recipes.reading import make_recipe, parse_yaml
-from sightline.recipes.recipe import Recipe
+from sightline.version import __version__
 
 FORMAT = 1
 TIMING = "timing.jsonl"
 _INCOMPLETE = "is the run complete? see `sightline verify`"
-SEALED_INPUTS = {"data.json", "preprocessing.json"}  # what an answer depends on, beside the recipe and the weights
-SEAL = "manifest.json"  # of the files that do not change any more; written last
+SEALED_INPUTS = {"data.json", "preprocessing.json"}  # predictions depend on these, besides the recipe and the weights
+SEAL = "manifest.json"  # hashes of the final files; written last
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class Run:
         }
 
     def sealed_bytes(self, name: str) -> bytes:
-        """A file's bytes. Raises DamagedError where they are not those that the run was sealed with."""
+        """A file's bytes. DamagedError if they differ from those that the run was sealed with."""
         path = self.folder / name
         try:
             data = path.read_bytes()
@@ -136,7 +135,9 @@ class Run:
             if not isinstance(files, dict):
                 raise DamagedError(f"{self.folder / SEAL} names no files", _INCOMPLETE)
             if files.get(name) != {"bytes": len(data), "sha256": digest(data)}:
-                raise DamagedError(f"{path} is not as it was written", "restore it; see `sightline verify`")
+                raise DamagedError(
+                    f"{path} has been modified since it was written", "restore it; see `sightline verify`"
+                )
         return data
 
 
@@ -144,7 +145,7 @@ def open_run(path: str | Path) -> Run:
     """The run in the folder `path`. Raises UsageError where there is none, DamagedError where it is newer or broken."""
     folder = Path(path)
     if not (folder / "run.json").is_file():
-        raise UsageError(f"{folder} is not a run", "a run is a folder that `sightline train` wrote, with a run.json")
+        raise UsageError(f"{folder} is not a run", "name a folder that `sightline train` wrote, with a run.json")
     run = Run(folder)
     status = run.status
     if not isinstance(status, dict) or status.get("format") != FORMAT:

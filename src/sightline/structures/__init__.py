@@ -1,1 +1,1 @@
-"""What flows: samples, batches, targets, predictions, rows."""
+"""The data structures of the package: samples, batches, targets, predictions, rows."""

@@ -1,7 +1,7 @@
-"""What flows through the house: one sample, and a batch of them on a device.
+"""One sample, and a batch of samples on a device.
 
-Images are uint8 in the network's frame until the network's own normalisation turns them into floats. Nothing here
-assumes that there are images: a batch carries the inputs that its kind of task needs, by name.
+Images are uint8 in the network's frame until the network's own normalisation converts them to floats. Nothing here
+assumes images: a batch holds the inputs that its kind of task needs, by name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ IMAGE = "image"  # the name of a batch's images where each sample is one image
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample: `inputs` of one by name, `id` its row in the data manifest, `target` a target of one."""
+    """One sample: inputs and target of batch size 1, and `id`, its row in the data manifest."""
 
     inputs: Mapping[str, Input]
     id: int
@@ -45,11 +45,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples that were joined, with what is known about them.
+    """Samples that were joined, with their targets.
 
     inputs    by name, each of b samples: Pixels, Clips, Tokens
     id        (b,) rows of the data manifest
-    position  (b,) places in the endless training stream: they key each sample's augmentation
+    position  (b,) positions in the endless training stream, which key each sample's augmentation
     target    Labels, Boxes, Outlines, Masks, Pairs, or Several of them by name
 
     Where a sample is one image, `image`, `size`, `frame` and `natural` are those of `Pixels`.
@@ -62,7 +62,9 @@ class Batch:
 
     def __post_init__(self) -> None:
         if not isinstance(self.target, Target):
-            raise TypeError(f"Batch.target is a {type(self.target).__name__}; wrap it in Labels, Boxes, Masks …")
+            raise TypeError(
+                f"Batch.target is a {type(self.target).__name__}; wrap it in Labels, Boxes, Masks or another Target"
+            )
 
     @classmethod
     def of_images(
@@ -86,10 +88,10 @@ class Batch:
 
     @property
     def pixels(self) -> Pixels:
-        """The images of a batch in which each sample is one. Raises TypeError for other batches."""
+        """The images of a batch in which each sample is one image. TypeError for other batches."""
         pixels = self.inputs.get(IMAGE)
         if not isinstance(pixels, Pixels):
-            raise TypeError(f"this batch has no images, but {', '.join(self.inputs)}")
+            raise TypeError(f"this batch has no images but {', '.join(self.inputs)}")
         return pixels
 
     @property
@@ -109,13 +111,13 @@ class Batch:
         return self.pixels.natural
 
     def with_pixels(self, target: Target | None = None, **changes: Any) -> Batch:
-        """The same batch with other images (`image=`, `frame=` …) and, where it is given, another target."""
+        """The same batch with other images (`image=`, `frame=` …) and, if given, another target."""
         inputs = {**self.inputs, IMAGE: replace(self.pixels, **changes)}
         return replace(self, inputs=inputs, target=self.target if target is None else target)
 
 
 def collate(samples: Sequence[Sample], positions: Sequence[int]) -> Batch:
-    """Join samples; images are padded with zeros on the right and below to the largest height and width."""
+    """Join samples. Images are padded with zeros on the right and at the bottom to the largest height and width."""
     first = samples[0]
     return Batch(
         inputs={name: type(one).join([s.inputs[name] for s in samples]) for name, one in first.inputs.items()},

@@ -1,10 +1,10 @@
-"""What boxes measure: areas, overlaps, clipping.
+"""Areas, overlaps and clipping of boxes.
 
     iou     Jaccard 1912: intersection over union
     giou    Rezatofighi et al. 2019, arXiv:1902.09630: IoU lowered by the empty part of the hull, in (-1, 1]
 
-Edges are half-open pixel coordinates, xyxy: a box is x2 - x1 wide, never one more. A box turned inside out has area 0.
-Where nothing is shared the answer is 0, also for two boxes without area (a plain division answers NaN).
+Edges are half-open pixel coordinates, xyxy: a box is x2 - x1 wide, without the + 1 of older code. An inverted box has
+area 0. Boxes that share nothing have IoU 0, also two boxes without area (a plain division gives NaN).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor
 
 
 def area(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n"]:
-    """Square pixels of each box (*n, 4); float32 at least, as 256 x 256 does not fit in a half."""
+    """Square pixels of each box (*n, 4); at least float32, because 256 · 256 overflows float16."""
     low, high = _corners(boxes)
     return (high - low).clamp(min=0).prod(-1)
 
 
 def intersection(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
-    """Square pixels that each box of `a` (n, 4) shares with each of `b` (m, 4)."""
+    """Square pixels that each box of `a` (n, 4) shares with each box of `b` (m, 4)."""
     return _shared(a[:, None], b[None])
 
 
@@ -31,7 +31,7 @@ def iou(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"
 
 
 def giou(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
-    """Generalised IoU of every pair: tells apart boxes that share nothing by how far apart they lie."""
+    """Generalised IoU of every pair. Unlike IoU it also depends on the distance of boxes that share nothing."""
     return _generalised(a[:, None], b[None])
 
 
@@ -51,7 +51,7 @@ def coverage(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, 
 
 
 def clipped(boxes: Float[Tensor, "n 4"], size: tuple[int, int] | Int[Tensor, "n 2"]) -> Float[Tensor, "n 4"]:
-    """Boxes cut at the image's edges; `size` is (height, width), one for all or one a box (n, 2)."""
+    """Boxes clipped to their image; `size` is (height, width), one for all or one per box (n, 2)."""
     if isinstance(size, Tensor):
         edges = size.to(boxes.dtype).flip(-1).repeat(1, 2)  # (n, 4): w, h, w, h
         return boxes.clamp(min=0).minimum(edges)
@@ -61,7 +61,7 @@ def clipped(boxes: Float[Tensor, "n 4"], size: tuple[int, int] | Int[Tensor, "n 
 
 
 def _corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """(..., 2) x and y of the upper left and of the lower right corners."""
+    """(..., 2) x and y of the upper left and the lower right corners."""
     boxes = boxes if boxes.dtype == torch.float64 else boxes.float()
     return boxes[..., :2], boxes[..., 2:]
 
@@ -86,5 +86,6 @@ def _generalised(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _over(part: Tensor, whole: Tensor) -> Tensor:
-    """part / whole, 0 where there is no whole; `where` before the division keeps gradients finite too."""
+    """part / whole, 0 where whole is 0. Masking before the division keeps the gradients finite as well: a `where` after it
+    multiplies the infinite gradient of 0 / 0 by 0, which is NaN."""
     return torch.where(whole > 0, part, 0) / torch.where(whole > 0, whole, 1)

@@ -1,6 +1,6 @@
-"""What remains of found objects on the host: one row an image, boxes packed beside it, found and true.
+"""Rows of detections: one per image, with the predicted and the true boxes of all images packed beside them.
 
-As with every kind of rows, all metrics, slices, intervals and comparisons are pure functions of them. Everything is in
+As with all rows, every metric, slice, interval and comparison is a pure function of them. Everything is in
 the original frame: boxes as half-open pixel edges, masks as COCO's compressed run lengths (Lin et al. 2014,
 arXiv:1405.0312), whose height and width are the image's `size`.
 """
@@ -15,12 +15,12 @@ from jaxtyping import Bool, Float, Int
 
 @dataclass(frozen=True)
 class DetectionRows:
-    """n images with p found and t true objects.
+    """n images with p predicted and t true objects.
 
     id           (n,) row of the data manifest; size (n, 2) height and width of the original
-    boxes        (p, 4) xyxy float64, label (p,), score (p,) and image (p,): the row (0..n-1) each was found in
-    true_boxes   (t, 4), true_label (t,), true_image (t,), and true_ignore (t,): neither to be found nor background
-    found_rle    COCO's compressed counts, one a found object; true_rle one a true object; empty where only boxes are asked
+    boxes        (p, 4) xyxy float64, label (p,), score (p,) and image (p,), the row (0..n-1) of each
+    true_boxes   (t, 4), true_label (t,), true_image (t,), and true_ignore (t,): neither objects nor background
+    found_rle    COCO's compressed counts, one per predicted object; true_rle one per true object; empty without masks
     """
 
     id: Int[np.ndarray, "n"]
@@ -40,7 +40,8 @@ class DetectionRows:
         return len(self.id)
 
     def take(self, which: np.ndarray) -> DetectionRows:
-        """The images that an index array (repeats allowed: each is an image of its own) or a boolean mask selects."""
+        """The images that an index array or a boolean mask selects. Repeated indexes, as a bootstrap draws, become images of
+        their own."""
         index = np.arange(len(self))[which]
         found, image = _gathered(self.image, index, len(self))
         true, true_image = _gathered(self.true_image, index, len(self))
@@ -62,7 +63,7 @@ class DetectionRows:
     @classmethod
     def join(cls, parts: list[DetectionRows]) -> DetectionRows:
         """All images of the parts, in order."""
-        firsts = np.cumsum([0] + [len(p) for p in parts[:-1]])  # the row that each part's image 0 becomes
+        firsts = np.cumsum([0] + [len(p) for p in parts[:-1]])  # the new row of image 0 of each part
         plain = ("id", "size", "boxes", "label", "score", "true_boxes", "true_label", "true_ignore")
         return cls(
             **{name: np.concatenate([getattr(p, name) for p in parts]) for name in plain},
@@ -74,10 +75,13 @@ class DetectionRows:
 
 
 def _gathered(image: np.ndarray, index: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The objects of the images in `index`, image by image, and the place in `index` each then belongs to."""
+    """The objects of the images in `index`, image by image, and the position in `index` of the image of each.
+
+    image = [0, 0, 1], index = [1, 0, 0] → objects [2, 0, 1, 0, 1] of the images [0, 1, 1, 2, 2]
+    """
     order = np.argsort(image, kind="stable")
     counts = np.bincount(image, minlength=n)
     starts = np.cumsum(counts) - counts
     taken = counts[index]
-    within = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)  # 0, 1, … inside each image
+    within = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)  # 0, 1, … within each image
     return order[np.repeat(starts[index], taken) + within], np.repeat(np.arange(len(index)), taken)

@@ -1,4 +1,4 @@
-"""What a network is given besides the answer, one frozen dataclass a kind of input.
+"""The inputs of networks, one frozen dataclass for each kind of input.
 
 A batch holds inputs by name: {"image": Pixels}, {"first": Pixels, "second": Pixels}, {"image": Pixels, "text": Tokens},
 {"clip": Clips}. Collating, moving to a device, random draws and resuming are the same for all of them.
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Input(ABC):
-    """Any input of a batch. `join` stacks the inputs of single samples in order."""
+    """An input of a batch. `join` stacks the inputs of single samples in order."""
 
     @classmethod
     @abstractmethod
@@ -32,7 +32,7 @@ class Input(ABC):
 
 @dataclass(frozen=True)
 class Pixels(Input):
-    """Images padded on the right and below to a common size.
+    """Images padded on the right and at the bottom to a common size.
 
     image     (b, c, h, w) uint8; size (b, 2) the true height and width of each
     frame     (b, 3, 3) maps a point (x, y, 1) of the original, EXIF-oriented image to the batch's pixels
@@ -78,7 +78,7 @@ class Clips(Input):
 
 @dataclass(frozen=True)
 class Tokens(Input):
-    """Words or patches as numbers: `index` (b, n), and `mask` (b, n), true where there is one; padded at the end."""
+    """Words or patches as indexes: `index` (b, n), padded at the end, and `mask` (b, n), true for real tokens."""
 
     index: Int[Tensor, "b n"]
     mask: Bool[Tensor, "b n"]

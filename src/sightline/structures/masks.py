@@ -1,4 +1,4 @@
-"""What the pixels of an object say about its box."""
+"""From the mask of an object to its box."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def extents(mask: Bool[Tensor, "n h w"]) -> Int[Tensor, "n 4"]:
-    """The smallest boxes, half-open xyxy, around the pixels of each mask; all zeros where there are none."""
+    """The smallest box around the pixels of each mask, half-open xyxy; all zeros for an empty mask."""
     if not mask.numel():
         return torch.zeros(len(mask), 4, dtype=torch.int64, device=mask.device)
     (left, right), (top, bottom) = _span(mask.any(1)), _span(mask.any(2))
@@ -16,6 +16,6 @@ def extents(mask: Bool[Tensor, "n h w"]) -> Int[Tensor, "n 4"]:
 
 
 def _span(hit: Bool[Tensor, "n s"]) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
-    """First place that is hit, and the place behind the last; 0 and 0 without any."""
+    """The first true position and the one behind the last; 0 and 0 if there is none."""
     count, some = hit.shape[1], hit.any(1).long()
     return hit.int().argmax(1) * some, (count - hit.flip(1).int().argmax(1)) * some

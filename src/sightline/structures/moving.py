@@ -1,4 +1,4 @@
-"""Moving a frozen dataclass of tensors to a device: every tensor inside goes, everything else stays."""
+"""Moving a frozen dataclass to a device: all its tensors, however nested; everything else is kept."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a network says about a batch, one frozen dataclass a kind of answer; and the rows that remain of it.
+"""Predictions for a batch, one frozen dataclass for each kind; and the rows of a classifier.
 
-Rows are what every metric, slice, interval and comparison is computed from: one per sample, on the host, so that
-any of these is a pure function that needs neither network nor images.
+Every metric, slice, interval and comparison is computed from rows: one per sample, on the host. Each is therefore a
+pure function that needs neither network nor images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Classes:
 
 @dataclass(frozen=True)
 class Detections:
-    """Packed boxes (n, 4) xyxy in the batch's frame, `label` (n,), `score` (n,), and `sample` (n,) they belong to."""
+    """Boxes of all images, packed: `boxes` (n, 4) xyxy in the batch's frame, `label` (n,), `score` (n,), and the image of
+    each, `sample` (n,)."""
 
     boxes: Float[Tensor, "n 4"]
     label: Int[Tensor, "n"]
@@ -32,7 +33,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Instances:
-    """Detections with the pixels of each: `mask` (n, m, m) probabilities on a grid spread over the box."""
+    """Detections with a mask each: `mask` (n, m, m) probabilities on a grid spread over the box."""
 
     found: Detections
     mask: Float[Tensor, "n m m"]
@@ -40,7 +41,7 @@ class Instances:
 
 @dataclass(frozen=True)
 class Segments:
-    """`score` (b, k, h, w) of each class at each pixel of the batch's frame, any scale; the largest is the answer."""
+    """`score` (b, k, h, w) of each class at each pixel of the batch's frame, on any scale; the largest wins."""
 
     score: Float[Tensor, "b k h w"]
 
@@ -64,7 +65,7 @@ Prediction = Classes | Segments | Detections | Instances | Images | Embeddings
 
 @dataclass(frozen=True)
 class ClassRows:
-    """One row a sample: `id` (n,) row of the data manifest, `target` (n,) true class or -1 where unknown,
+    """One row per sample: `id` (n,) row of the data manifest, `target` (n,) true class or -1 if unknown,
     `probability` (n, k) float64."""
 
     id: Int[np.ndarray, "n"]

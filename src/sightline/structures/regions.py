@@ -1,8 +1,8 @@
-"""What goes into a region network beside images, and what comes out: tensors only, so any wrapper can carry them.
+"""What goes into a region network besides images, and what comes out: only tensors, so any wrapper can pass them on.
 
 Region networks (Girshick 2015, arXiv:1504.08083; Ren et al. 2015, arXiv:1506.01497; He et al. 2017, arXiv:1703.06870)
-are the one kind that needs the truth while it computes: it decides which anchors and regions are looked at. What they
-looked at comes out, so the losses can stay outside.
+need the targets in their forward pass, where these decide which anchors and regions are sampled. The samples are
+returned, so that the losses can be computed outside.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-BOX_UNITS = (10.0, 10.0, 5.0, 5.0)  # shifts that the box head gives are this much larger than those of anchors
+BOX_UNITS = (10.0, 10.0, 5.0, 5.0)  # the box head predicts deltas this much larger than those of the anchors
 
 
 class RegionTargets(NamedTuple):
     """The true objects of a batch: `boxes` (t, 4) xyxy in its frame, `label` (t,) 0..k-1, `sample` (t,) their image, `ignore`
-    (t,) neither objects nor background, `mask` (t, h, w) or None. `key` (b,) names each image: it decides what is drawn."""
+    (t,) neither objects nor background, `mask` (t, h, w) or None. `key` (b,) identifies each image and keys the sampling."""
 
     boxes: Float[Tensor, "t 4"]
     label: Int[Tensor, "t"]
@@ -27,17 +27,17 @@ class RegionTargets(NamedTuple):
     mask: Bool[Tensor, "t h w"] | None = None
 
 
-class Kept(NamedTuple):
-    """Which found objects remain: scores above `score`, of two boxes of a class that overlap by more than `overlap` (IoU) the
-    better one, and the best `limit` of an image."""
+class SelectionRule(NamedTuple):
+    """Which detections are kept: scores above `score`; of two boxes of a class that overlap by more than `overlap` (IoU), the
+    better one; and the best `limit` of an image."""
 
     score: float = 0.05
     overlap: float = 0.5
     limit: int = 100
 
 
-class Found(NamedTuple):
-    """Found objects: `boxes` (d, 4), `label` (d,) 0..k-1, `score` (d,), `sample` (d,); image by image, best first."""
+class Selection(NamedTuple):
+    """Selection objects: `boxes` (d, 4), `label` (d,) 0..k-1, `score` (d,), `sample` (d,); image by image, best first."""
 
     boxes: Float[Tensor, "d 4"]
     label: Int[Tensor, "d"]
@@ -45,9 +45,9 @@ class Found(NamedTuple):
     sample: Int[Tensor, "d"]
 
 
-class Drawn(NamedTuple):
-    """Some anchors or regions drawn to learn from. `place` (s,) among all of them (anchors: of b·a), `sample` (s,) their
-    image, `truth` (s,) the row of RegionTargets that each shall find, -1 for background."""
+class RegionSamples(NamedTuple):
+    """Anchors or regions sampled for the loss: `place` (s,) their index among all (anchors: of b·a), `sample` (s,) their image,
+    `truth` (s,) the row of RegionTargets that each is matched with, -1 for background."""
 
     place: Int[Tensor, "s"]
     sample: Int[Tensor, "s"]
@@ -58,11 +58,11 @@ class RegionOutputs(NamedTuple):
     """Everything a region network computed about b images with `a` anchors each and r regions in all.
 
     logits, deltas        (b, a) objectness and (b, a, 4) shift of each anchor; anchors (a, 4)
-    proposals, sample     (r, 4) the regions that the heads judged, in pixels, and (r,) their images
+    proposals, sample     (r, 4) the regions that the heads classified, in pixels, and (r,) their images
     class_logits          (r, k + 1), background first; box_deltas (r, k + 1, 4) for each class
-    anchor_draw           anchors drawn to learn from; region_draw says what the r regions shall find (both with targets)
-    found                 what remains of the regions, where the network goes on to ask for masks (without targets)
-    mask_logits           (m, k + 1, s, s) of the regions with an object to find (with targets) or of `found`
+    anchor_draw           sampled anchors; region_draw: the targets of the r regions (both only with targets)
+    found                 the detections that are kept (only without targets)
+    mask_logits           (m, k + 1, s, s) of the regions with an object (with targets) or of `found`
     """
 
     logits: Float[Tensor, "b a"]
@@ -72,7 +72,7 @@ class RegionOutputs(NamedTuple):
     sample: Int[Tensor, "r"]
     class_logits: Float[Tensor, "r c"]
     box_deltas: Float[Tensor, "r c 4"]
-    anchor_draw: Drawn | None = None
-    region_draw: Drawn | None = None
-    found: Found | None = None
+    anchor_draw: RegionSamples | None = None
+    region_draw: RegionSamples | None = None
+    found: Selection | None = None
     mask_logits: Float[Tensor, "m c s s"] | None = None

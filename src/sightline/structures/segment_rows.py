@@ -1,6 +1,6 @@
-"""What remains of a segmented image: counts, from which every metric, slice, interval and comparison follows.
+"""Rows of segmentations: counts for each image, from which every metric, slice, interval and comparison follows.
 
-Counts of images add up, so any set of images, drawn in any way, is judged by the sums of its rows.
+Counts add up, so any set of images, such as a bootstrap resample, is measured by the sum of its rows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from jaxtyping import Float, Int
 
 @dataclass(frozen=True)
 class SegmentRows:
-    """One row an image.
+    """One row per image.
 
     id          (n,) row of the data manifest
-    confusion   (n, k, k) pixels, row: true class, column: predicted class; ignored pixels are in none
-    boundary    (n, 4) pixels: of the true boundary, those of them met by a predicted one, of the predicted boundary,
-                those of them met by a true one (`metrics.segmentation.boundary_counts`)
-    loss_sum    (n,) cross-entropy in nats, summed over the `pixels` (n,) that are known in the batch's frame
+    confusion   (n, k, k) pixels, row: true class, column: predicted class; without ignored pixels
+    boundary    (n, 4) pixels: true boundary, those of it matched by a predicted one, predicted boundary, those of it
+                matched by a true one (`metrics.segmentation.boundary_counts`)
+    loss_sum    (n,) cross-entropy in nats, summed over the `pixels` (n,) that are labelled in the batch's frame
     """
 
     id: Int[np.ndarray, "n"]

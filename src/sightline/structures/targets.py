@@ -1,7 +1,7 @@
-"""What is known about the images of a batch, one frozen dataclass a kind of knowledge.
+"""The targets of a batch, one frozen dataclass for each kind.
 
-Boxes are half-open pixel edges, xyxy, float, in the batch's frame. What is unknown has loss weight 0: it is marked
-(`known`, ignore value), never guessed.
+Boxes are half-open pixel edges, xyxy, float, in the batch's frame. What is unknown is marked (`known`, IGNORE) and has
+loss weight 0; it is never guessed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-IGNORE = 255  # the value of a mask pixel that belongs to no class and counts nowhere
+IGNORE = 255  # mask value of pixels that belong to no class and are left out of losses and metrics
 
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """Any knowledge about a batch. `join` stacks the targets of single samples in order."""
+    """The target of a batch. `join` stacks the targets of single samples in order."""
 
     @classmethod
     @abstractmethod
@@ -30,7 +30,7 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class Labels(Target):
-    """A class for each image: `index` (b,), `known` (b,); `soft` (b, k) replaces the one-hot where labels were mixed."""
+    """A class for each image: `index` (b,), `known` (b,); `soft` (b, k) replaces the one-hot labels where images were mixed."""
 
     index: Int[Tensor, "b"]
     known: Bool[Tensor, "b"]
@@ -38,7 +38,7 @@ class Labels(Target):
 
     @classmethod
     def of(cls, index: Int[Tensor, "b"]) -> Labels:
-        """Labels of which a negative index means unknown."""
+        """Labels from indexes; a negative one means unknown."""
         return cls(index=index.clamp(min=0), known=index >= 0)
 
     @classmethod
@@ -49,8 +49,8 @@ class Labels(Target):
 
 @dataclass(frozen=True)
 class Boxes(Target):
-    """All boxes of a batch, packed: `boxes` (n, 4) xyxy, `label` (n,), `sample` (n,) the image each belongs to. `ignore`
-    (n,) marks regions that are neither objects to find nor background (crowds, difficult ones); none where omitted."""
+    """All boxes of a batch, packed: `boxes` (n, 4) xyxy, `label` (n,), `sample` (n,) the image of each. `ignore` (n,)
+    marks regions that count neither as objects nor as background (crowds, difficult ones); none if omitted."""
 
     boxes: Float[Tensor, "n 4"]
     label: Int[Tensor, "n"]
@@ -75,15 +75,15 @@ class Boxes(Target):
 
 @dataclass(frozen=True)
 class Outlines(Target):
-    """Boxes with the pixels of each: `mask` (n, h, w) in the batch's frame, row i that of box i. `natural` holds each image's
-    masks (n_i, H, W) in the original frame, as `Masks.natural` does; there no box has been dropped."""
+    """Boxes with a mask each: `mask` (n, h, w) in the batch's frame, row i for box i. `natural` holds each image's masks
+    (n_i, H, W) in the original frame, as `Masks.natural` does; there no box has been dropped."""
 
     boxes: Boxes
     mask: Bool[Tensor, "n h w"]
     natural: tuple[Tensor, ...] = ()
 
     def take(self, which: Tensor) -> Outlines:
-        """Those that an index or a boolean mask selects; nothing is left to judge by."""
+        """Those that an index or a boolean mask selects, without the original masks."""
         return Outlines(self.boxes.take(which), self.mask[which])
 
     @classmethod
@@ -97,8 +97,8 @@ class Outlines(Target):
 
 @dataclass(frozen=True)
 class Masks(Target):
-    """A class for each pixel: `index` (b, h, w); IGNORE (255) counts nowhere. `natural` holds each image's mask (H, W) as it
-    was given, in the original frame: what is judged is judged there. Empty where nothing will be judged."""
+    """A class for each pixel: `index` (b, h, w), with IGNORE (255) for pixels without one. `natural` holds each image's
+    original mask (H, W), in whose frame metrics are computed; it is empty in training."""
 
     index: Int[Tensor, "b h w"]
     natural: tuple[Tensor, ...] = ()
@@ -115,7 +115,8 @@ class Masks(Target):
 
 @dataclass(frozen=True)
 class Pairs(Target):
-    """Who each image shows (`identity` (b,)). Images 2i and 2i+1 of a batch are a pair: the same where these agree."""
+    """The identity that each image shows, `identity` (b,). Images 2i and 2i + 1 of a batch are a pair, positive if their
+    identities agree."""
 
     identity: Int[Tensor, "b"]
 
@@ -126,7 +127,7 @@ class Pairs(Target):
 
 @dataclass(frozen=True)
 class Several(Target):
-    """Targets by name, for a network that is asked more than one thing; each marks its own unknowns."""
+    """Targets by name, for a network with several outputs; each marks its own unknowns."""
 
     by_name: Mapping[str, Target]
 

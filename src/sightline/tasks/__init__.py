@@ -1,1 +1,1 @@
-"""What a network is asked: loss, prediction, rows, metrics, pictures."""
+"""Tasks: the loss, prediction, rows and metrics of networks."""

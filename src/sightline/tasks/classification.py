@@ -18,12 +18,12 @@ from .task import Loss, Task
 
 
 class Classification(Task):
-    """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k). While it trains it may answer with a NamedTuple
-    instead: the scores, then those of auxiliary heads, each judged alike and counted `aux_weight` times (Szegedy et al.
-    2014, arXiv:1409.4842: 0.3).
+    """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k). In training it may return a NamedTuple instead: the
+    scores, followed by those of auxiliary heads, whose losses are added with weight `aux_weight` (Szegedy et al. 2014,
+    arXiv:1409.4842: 0.3).
 
-    What it tells as its loss is the plain cross-entropy, which validations measure, whatever it descends.
-    With the hinge, probabilities are the softmax of the scores: ordered rightly, calibrated by nothing.
+    The reported loss is always plain cross-entropy, so it can be compared with validation, whatever loss is minimised.
+    With the hinge loss, probabilities are the softmax of the scores: their order is right, but they are not calibrated.
     """
 
     class_weight: Tensor | None
@@ -46,16 +46,16 @@ class Classification(Task):
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         labels = _labels(batch)
-        answer = self.model(batch.image)
-        scores, *auxiliary = answer if isinstance(answer, tuple) else (answer,)  # (b, k) each
-        mean, weight = self._judged(scores, labels)
-        total = mean + sum(self.aux_weight * self._judged(extra, labels)[0] for extra in auxiliary)
+        outputs = self.model(batch.image)
+        scores, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)  # (b, k) each
+        mean, weight = self._criterion(scores, labels)
+        total = mean + sum(self.aux_weight * self._criterion(extra, labels)[0] for extra in auxiliary)
         with torch.no_grad():
             right = ((scores.argmax(1) == labels.index) & labels.known).float().sum()
             known = labels.known.sum()
-            usual = self.kind == "cross_entropy" and not self.label_smoothing and self.class_weight is None
-            shown = (mean.detach(), weight.detach()) if usual else cross_entropy(scores, labels)
-        return Loss(total, weight, {"loss": shown, "accuracy": (right / known.clamp(min=1), known)})
+            plain = self.kind == "cross_entropy" and not self.label_smoothing and self.class_weight is None
+            reported = (mean.detach(), weight.detach()) if plain else cross_entropy(scores, labels)
+        return Loss(total, weight, {"loss": reported, "accuracy": (right / known.clamp(min=1), known)})
 
     def predict(self, batch: Batch) -> Classes:
         return Classes(self.model(batch.image).float().softmax(-1))
@@ -69,7 +69,7 @@ class Classification(Task):
     def metrics(self, rows: ClassRows) -> dict[str, float | None]:
         return classification_metrics(rows.target, rows.probability)
 
-    def _judged(self, scores: Float[Tensor, "b k"], labels: Labels) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    def _criterion(self, scores: Float[Tensor, "b k"], labels: Labels) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """(mean, weight) of the loss."""
         if self.kind == "hinge":
             return multiclass_hinge(scores, labels, class_weight=self.class_weight)
@@ -78,5 +78,5 @@ class Classification(Task):
 
 def _labels(batch: Batch) -> Labels:
     if not isinstance(batch.target, Labels):
-        raise TypeError(f"Classification needs Labels, this batch has {type(batch.target).__name__}")
+        raise TypeError(f"Classification needs Labels, but the batch has {type(batch.target).__name__}")
     return batch.target

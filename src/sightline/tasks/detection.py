@@ -1,4 +1,4 @@
-"""Objects as boxes: where they are, of which class, how sure. By regions: Ren et al. 2015, arXiv:1506.01497."""
+"""Objects as boxes with a class and a score, by a region network (Ren et al. 2015, arXiv:1506.01497)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import Detections, Prediction
-from sightline.structures.regions import Kept
+from sightline.structures.regions import SelectionRule
 
 from .regions import detection_rows, region_loss, region_targets
 from .task import Loss, Task
 
 
 class Detection(Task):
-    """`model` is a region network: (images in 0-255 units, sizes, RegionTargets | None, Kept) → RegionOutputs.
+    """`model` is a region network: (images in 0-255 units, sizes, RegionTargets | None, SelectionRule) → RegionOutputs.
 
-    A prediction keeps the best `limit` boxes of an image that score above `score_threshold`; of two of one class with an IoU
-    above `nms_threshold` the better one. What is judged needs the unsure ones too: show people fewer.
+    A prediction keeps the best `limit` boxes of an image that score above `score_threshold`; of two boxes of a class with an
+    IoU above `nms_threshold`, the better one. AP needs boxes with low scores, too; show people fewer.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class Detection(Task):
         super().__init__()
         self.model = model
         self.classes = classes
-        self.kept = Kept(score_threshold, nms_threshold, limit)
+        self.selection_rule = SelectionRule(score_threshold, nms_threshold, limit)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         targets = region_targets(batch)._replace(mask=None)
         return region_loss(self.model(batch.image, batch.size, targets), targets, masks=False)
 
     def predict(self, batch: Batch) -> Detections:
-        return Detections(*self.model(batch.image, batch.size, None, self.kept).found)
+        return Detections(*self.model(batch.image, batch.size, None, self.selection_rule).found)
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Detections)

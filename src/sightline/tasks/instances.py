@@ -1,4 +1,4 @@
-"""Objects as boxes and the pixels of each: He et al. 2017, Mask R-CNN, arXiv:1703.06870."""
+"""Objects as boxes with a mask each: Mask R-CNN (He et al. 2017, arXiv:1703.06870)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import Detections, Instances, Prediction
-from sightline.structures.regions import Kept
+from sightline.structures.regions import SelectionRule
 from sightline.structures.targets import Outlines
 
 from .regions import detection_rows, region_loss, region_targets
@@ -23,7 +23,7 @@ from .task import Loss, Task
 
 
 class InstanceSegmentation(Task):
-    """`model` is a region network with a mask head: (images in 0-255 units, sizes, RegionTargets | None, Kept) →
+    """`model` is a region network with a mask head: (images in 0-255 units, sizes, RegionTargets | None, SelectionRule) →
     RegionOutputs. The thresholds are those of `Detection`."""
 
     def __init__(
@@ -38,20 +38,20 @@ class InstanceSegmentation(Task):
         super().__init__()
         self.model = model
         self.classes = classes
-        self.kept = Kept(score_threshold, nms_threshold, limit)
+        self.selection_rule = SelectionRule(score_threshold, nms_threshold, limit)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         targets = region_targets(batch)
         return region_loss(self.model(batch.image, batch.size, targets), targets, masks=True)
 
     def predict(self, batch: Batch) -> Instances:
-        outputs = self.model(batch.image, batch.size, None, self.kept)
-        found = Detections(*outputs.found)
+        outputs = self.model(batch.image, batch.size, None, self.selection_rule)
+        detections = Detections(*outputs.found)
         own = (
-            torch.arange(len(found.label), device=found.label.device),
-            found.label + 1,
-        )  # background's mask comes first
-        return Instances(found, outputs.mask_logits[own].float().sigmoid())
+            torch.arange(len(detections.label), device=detections.label.device),
+            detections.label + 1,
+        )  # mask 0 is that of the background
+        return Instances(detections, outputs.mask_logits[own].float().sigmoid())
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Instances)
@@ -61,10 +61,10 @@ class InstanceSegmentation(Task):
         found_rle = [
             run_lengths(pasted(mask[i : i + 1], boxes[i : i + 1], sizes[image]).numpy())[0]
             for i, image in enumerate(rows.image)
-        ]  # one at a time: all masks of large images together are gigabytes
+        ]  # one at a time: the masks of large images together take gigabytes
         true_rle = _true_rle(batch)
         if len(true_rle) != len(rows.true_label):
-            return rows  # without the true masks only boxes can be judged
+            return rows  # without true masks only the boxes can be evaluated
         return replace(rows, found_rle=tuple(found_rle), true_rle=true_rle)
 
     def metrics(self, rows: Any) -> dict[str, float | None]:
@@ -72,7 +72,7 @@ class InstanceSegmentation(Task):
 
 
 def _true_rle(batch: Batch) -> tuple[bytes, ...]:
-    """The masks as they were given, in the order of the boxes; none where the batch does not carry them."""
+    """The original masks in the order of the boxes; none if the batch has none."""
     target = batch.target
     if not isinstance(target, Outlines) or not target.natural:
         return ()
@@ -83,7 +83,7 @@ def _true_rle(batch: Batch) -> tuple[bytes, ...]:
         if len(masks) != count:
             raise DataError(
                 f"image {int(batch.id[image])} has {len(masks)} masks but {count} boxes in the network's frame",
-                "judge with a geometry that keeps the whole image (letterbox, stretch)",
+                "use letterbox or stretch, which keep the whole image",
             )
         packed += run_lengths(masks.cpu().numpy())
     return tuple(packed[i] for i in np.argsort(order, kind="stable"))

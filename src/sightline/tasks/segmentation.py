@@ -1,4 +1,4 @@
-"""A class for each pixel: cross-entropy, Dice, their sum, or the focal loss; judged in the original image."""
+"""A class for each pixel: cross-entropy, Dice, their sum, or the focal loss; evaluated in the original image."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from sightline.structures.targets import IGNORE, Masks
 
 from .task import Loss, Task
 
-Kind = Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"]
+LossName = Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"]
 
 
 class Segmentation(Task):
-    """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k, h, w). While it trains it may answer with a
-    NamedTuple instead: the scores, then those of auxiliary heads, each judged alike and counted `aux_weight` times.
-    What it tells as its loss is the plain cross-entropy, which validations measure, whatever it descends.
+    """`model` maps images (b, c, h, w) in 0-255 units to scores (b, k, h, w). In training it may return a NamedTuple instead:
+    the scores, followed by those of auxiliary heads, whose losses are added with weight `aux_weight`. The reported loss is
+    always plain cross-entropy, so it can be compared with validation, whatever loss is minimised.
 
     classes         k
-    class_weight    (k,) weighs each class's pixels, see `losses.segmentation`
+    class_weight    (k,) weight of the pixels of each class, see `losses.segmentation`
     """
 
     class_weight: Tensor | None
@@ -39,7 +39,7 @@ class Segmentation(Task):
         model: nn.Module,
         *,
         classes: int,
-        loss: Kind = "cross_entropy",
+        loss: LossName = "cross_entropy",
         class_weight: Float[Tensor, "k"] | None = None,
         aux_weight: float = 0.4,
     ) -> None:
@@ -52,25 +52,25 @@ class Segmentation(Task):
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         index = _masks(batch).index
-        answer = self.model(batch.image)
-        scores, *auxiliary = answer if isinstance(answer, tuple) else (answer,)  # (b, k, h, w) each
-        parts = self._judged(scores, index)
+        outputs = self.model(batch.image)
+        scores, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)  # (b, k, h, w) each
+        parts = self._criterion(scores, index)
         weight = parts[0].weight
         mean = _total(parts)
-        total = mean + sum(self.aux_weight * _total(self._judged(extra, index)) for extra in auxiliary)
+        total = mean + sum(self.aux_weight * _total(self._criterion(extra, index)) for extra in auxiliary)
         with torch.no_grad():
             known = (index != IGNORE).sum()
             right = ((scores.argmax(1) == index) & (index != IGNORE)).sum() / known.clamp(min=1)
-            usual = parts[0].name == "cross_entropy" and self.class_weight is None
-            shown = parts[0].mean if usual else pixel_cross_entropy(scores, index)[0]
-        told = {"loss": (shown.detach(), known), "pixel_accuracy": (right, known)}
-        return Loss(total, weight, told | {p.name: p.mean.detach() for p in parts if p.name != "cross_entropy"})
+            plain = parts[0].name == "cross_entropy" and self.class_weight is None
+            reported = parts[0].mean if plain else pixel_cross_entropy(scores, index)[0]
+        shown = {"loss": (reported.detach(), known), "pixel_accuracy": (right, known)}
+        return Loss(total, weight, shown | {p.name: p.mean.detach() for p in parts if p.name != "cross_entropy"})
 
     def predict(self, batch: Batch) -> Segments:
         return Segments(self.model(batch.image).float())
 
     def rows(self, batch: Batch, prediction: Prediction) -> SegmentRows:
-        """One row an image, counted against `Masks.natural` in the original frame; in the batch's where that is empty."""
+        """One row per image, counted against `Masks.natural` in the original frame, else in the batch's."""
         assert isinstance(prediction, Segments)
         masks, score = _masks(batch), prediction.score.detach()
         loss_sum, pixels = summed_cross_entropy(score, masks.index)
@@ -86,7 +86,7 @@ class Segmentation(Task):
     def metrics(self, rows: SegmentRows) -> dict[str, float | None]:
         return segmentation_metrics(rows)
 
-    def _judged(self, scores: Float[Tensor, "b k h w"], index: Int[Tensor, "b h w"]) -> list[_Part]:
+    def _criterion(self, scores: Float[Tensor, "b k h w"], index: Int[Tensor, "b h w"]) -> list[_Part]:
         functions = {"cross_entropy": pixel_cross_entropy, "dice": soft_dice, "focal": focal}
         weight = self.class_weight
         return [_Part(name, *functions[name](scores, index, class_weight=weight)) for name in self.kind.split("+")]
@@ -96,17 +96,17 @@ class Segmentation(Task):
     ) -> tuple[Int[np.ndarray, "height width"], Int[np.ndarray, "height width"]]:
         """True and predicted class of each pixel of one image."""
         height, width = batch.size[row].tolist()
-        score = score[:, :height, :width]  # without the padding
+        score = score[:, :height, :width]  # cut off the padding
         if masks.natural:
             truth = masks.natural[row].cpu().long()
             guess = restored(score, batch.frame[row], (truth.shape[0], truth.shape[1]))
         else:
             truth, guess = masks.index[row, :height, :width].cpu().long(), score.argmax(0)
-        strange = truth[(truth != IGNORE) & ((truth < 0) | (truth >= self.classes))]
-        if len(strange):
+        invalid = truth[(truth != IGNORE) & ((truth < 0) | (truth >= self.classes))]
+        if len(invalid):
             raise DataError(
-                f"a mask has class {int(strange[0])}, there are {self.classes} classes",
-                f"classes are 0 to {self.classes - 1}, {IGNORE} is ignored",
+                f"a mask has the class index {int(invalid[0])}, but there are {self.classes} classes",
+                f"use 0 to {self.classes - 1}, or {IGNORE} for pixels to ignore",
             )
         return truth.numpy(), guess.cpu().numpy()
 
@@ -123,5 +123,5 @@ def _total(parts: list[_Part]) -> Tensor:
 
 def _masks(batch: Batch) -> Masks:
     if not isinstance(batch.target, Masks):
-        raise TypeError(f"Segmentation needs Masks, this batch has {type(batch.target).__name__}")
+        raise TypeError(f"Segmentation needs Masks, but the batch has {type(batch.target).__name__}")
     return batch.target

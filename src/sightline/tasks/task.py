@@ -1,7 +1,7 @@
-"""What a network is being asked to do: the loss that trains it, the prediction it gives, how both are judged.
+"""The contract of a task: the loss that trains its networks, their prediction, and the metrics of it.
 
 A task owns its networks and knows nothing of devices, steps or files; the engine knows those and nothing of losses.
-Tasks do not inherit from each other: each is one final class below this contract.
+Tasks do not inherit from each other: each one implements this contract directly.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sightline.structures.predictions import Prediction
 
 @dataclass(frozen=True)
 class Loss:
-    """The number to descend.
+    """The loss of a micro-batch.
 
-    `total` is a mean over `weight` terms, so that Σ w·L / Σ w over micro-batches and ranks is exactly the loss of the
-    whole batch. Terms that nothing is known about count neither above nor below; with weight 0, total is 0.
-    `parts` are what a person wants to see of it, detached: means over the same weight, or (mean, weight) over another, as
-    an accuracy is where classes weigh unequally.
+    total    a mean over `weight` terms, so that Σ w·L / Σ w over micro-batches and ranks is exactly the loss of the whole
+             batch. Unlabelled terms count neither in the sum nor in the weight; with weight 0, total is 0
+    parts    detached values to report: means over the same weight, or (mean, weight) with their own, such as an accuracy,
+             in which all images weigh the same although the loss weighs classes
     """
 
     total: Float[Tensor, ""]
@@ -35,17 +35,17 @@ class Loss:
 
 @dataclass(frozen=True)
 class Turn:
-    """A move within one step: the children named in `learns` take one optimiser step on micro-batches of their own."""
+    """A part of a step: the networks named in `learns` take one optimiser step on micro-batches of their own."""
 
     name: str
     learns: tuple[str, ...]
 
 
 class Task(nn.Module):
-    """Owns networks; every child module is one. Children that no turn learns are frozen teachers and stay in eval."""
+    """Owns networks: every child module is one. A network that no turn trains is frozen and stays in eval mode."""
 
     turns: tuple[Turn, ...] = (Turn("model", ("model",)),)
-    coupled = False  # True where the loss ties the samples of a batch together: accumulation would change it
+    coupled = False  # True if the loss compares the samples of a batch, so that accumulation would change it
 
     @abstractmethod
     def loss(self, batch: Batch, turn: str) -> Loss:
@@ -53,18 +53,18 @@ class Task(nn.Module):
 
     @abstractmethod
     def predict(self, batch: Batch) -> Prediction:
-        """What the task's networks say about the batch."""
+        """The prediction for the batch."""
 
     @abstractmethod
     def rows(self, batch: Batch, prediction: Prediction) -> Any:
-        """What remains of a batch on the host: one row a sample."""
+        """The predictions of a batch on the host: one row per sample."""
 
     @abstractmethod
     def metrics(self, rows: Any) -> dict[str, float | None]:
-        """Every metric, as a pure function of rows; undefined is None."""
+        """All metrics as a pure function of rows; None if undefined."""
 
     def learned(self) -> tuple[str, ...]:
-        """The children that some turn learns, in order of first mention."""
+        """The networks that some turn trains, in order of first mention."""
         return tuple(dict.fromkeys(name for turn in self.turns for name in turn.learns))
 
     def train(self, mode: bool = True) -> Task:

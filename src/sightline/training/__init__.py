@@ -1,1 +1,1 @@
-"""One training in its folder: what happens beside the steps, and after the last one."""
+"""A training in its folder: preparation, actions during the loop, and what follows the last step."""

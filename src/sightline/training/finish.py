@@ -1,4 +1,4 @@
-"""After the last step: the kept weights, every split measured with them, the report, the seal."""
+"""After the last step: restore the best weights, measure every split, write the report and the seal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightline.evaluation.splits import rows_of
 from sightline.kinds.kind import Scoring
 from sightline.kinds.networks import save_networks
 from sightline.recipes.loading import choose
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.runs.seal import seal
 
 from .pictures import write_examples
@@ -22,7 +22,7 @@ SPLITS = ("train", "val", "test")
 
 
 def finish(training: Training, state: State) -> None:
-    """Keep the best weights, measure every split with them, write the networks, the predictions, the report."""
+    """Load the best weights, measure every split with them, and write networks, predictions and report."""
     run, task, scoring = training.run, training.task, training.kind.scoring
     load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
     save_networks(run, task, task.state_dict(), training.networks)
@@ -42,9 +42,9 @@ def finish(training: Training, state: State) -> None:
     training.console.say(f"{split} {scoring.headline.replace('_', ' ')} {figure}; {page}")
 
 
-def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> Judged | None:
+def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> JudgedSplit | None:
     """Fill `metrics`, with the number of images behind each split's, and write predictions/<split>.parquet. Returns the
-    judgement of the split that the report speaks of: test, else val."""
+    judgement of the split that the report shows: test, else val."""
     run, data, recipe, kind = training.run, training.data, training.recipe, training.kind
     images = dict(training.images)
     ids = choose(images["train"].id.numpy(), max(len(images.get("val", ())), scoring.train_images))
@@ -58,7 +58,7 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> J
         scoring.rows.write(run.folder / "predictions" / f"{split}.parquet", rows, names=names, classes=data.classes)
         metrics[split] = training.task.metrics(rows)
         if split == reported:
-            judged = Judged(split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes))
+            judged = JudgedSplit(split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes))
             write_examples(training, scoring, judged, some)
     metrics["images"] = {split: len(some) for split, some in images.items()}
     return judged

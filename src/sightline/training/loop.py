@@ -1,4 +1,4 @@
-"""One training from where its folder stands to its end: the loop with everything that belongs to it."""
+"""A training from the state of its folder to its end: the loop with its actions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sightline.data.stream import Stream
 from sightline.engine.checkpoints import Checkpoints
 from sightline.engine.devices import fingerprint, make_fabric, set_up
 from sightline.engine.ema import Ema
-from sightline.engine.fit import Plan, fit
-from sightline.engine.signals import listening
+from sightline.engine.fit import TrainingPlan, fit
+from sightline.engine.signals import catch_signals
 from sightline.engine.state import State
 from sightline.errors import Stopped
 from sightline.recipes.assembly import build_augment, build_optimizers, build_order
@@ -21,7 +21,7 @@ from .progress import LOG_EVERY, Training, span
 
 
 def run_training(training: Training) -> None:
-    """Train, keep, measure, report, seal. Raises Stopped after a signal, when everything so far is committed."""
+    """Train, measure, report, seal. Raises Stopped after a signal, once everything so far is committed."""
     run, recipe, task, console = training.run, training.recipe, training.task, training.console
     fabric = make_fabric(training.device, recipe.fit.precision)
     optimizers = set_up(fabric, task, build_optimizers(recipe, task, training.device), compiled=recipe.fit.compile)
@@ -38,18 +38,21 @@ def run_training(training: Training) -> None:
     stream = Stream(
         images, order or build_order(recipe, images.index.numpy(), training.data.counts()[:, 0]), len(images),
         recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
-        workers=0 if isinstance(images, Memory) else recipe.data.workers,  # a gather is quicker than handing it over
+        workers=0 if isinstance(images, Memory) else recipe.data.workers,  # indexing is faster than a thread
     )  # fmt: skip
-    plan = Plan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
+    plan = TrainingPlan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
     augment = build_augment(recipe)
     first = augment(stream.batch(0))
     write_batch(run, training.kind, first, training.data)
     if state.step == 0 and training.device == "cpu":
-        console.say(f"about {span(training.estimate(first))} of training")
+        console.say(f"training will take about {span(training.estimate(first))}")
     every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
-    with listening() as asked, console.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar:
-        training.asked = asked
+    with (
+        catch_signals() as request,
+        console.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar,
+    ):
+        training.stop_requested = request
         training.clock.start(training.seen(state))
 
         def rescue(state: State) -> None:
@@ -59,12 +62,12 @@ def run_training(training: Training) -> None:
 
         if state.owed:
             training.validate(state)
-        if not asked.signal:
+        if not request.signal:
             fit(
                 fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
-                every=every, watch=bar.at, stop=asked, rescue=rescue,
+                every=every, watch=bar.at, stop=request, rescue=rescue,
             )  # fmt: skip
-        if asked.signal:
+        if request.signal:
             training.clock.stop(state.step, training.seen(state))
             keeper.commit(state)
             run.note(status="stopped", step=state.step, stopped=None)
@@ -72,18 +75,18 @@ def run_training(training: Training) -> None:
             raise Stopped(
                 f"stopped at step {state.step} of {training.steps}; "
                 f"{'everything so far' if keeper.kept == state.step else kept} is kept",
-                f"go on with: sightline train --resume {run.folder}",
-                signal=asked.signal,
+                f"resume with: sightline train --resume {run.folder}",
+                signal=request.signal,
             )
     finish(training, state)
 
 
 def _state_of(keeper: Checkpoints, training: Training) -> State:
-    """The newest good state, or the start; logs and history cut back to it."""
+    """The newest valid state, or a new one; logs and history are cut back to it."""
     state = keeper.resume()
     if state is None:
         if training.run.status["step"]:
-            training.console.warn(f"{training.run.folder} holds no checkpoint: training starts anew")
+            training.console.warn(f"{training.run.folder} has no checkpoint: training starts from the beginning")
         state = State()
         training.metrics_log.restart()
     else:

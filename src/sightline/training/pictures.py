@@ -1,4 +1,4 @@
-"""Pictures that a run keeps: its first batch, and answers beside what is true on the worst and some other images."""
+"""Pictures in the run folder: the first batch, and predictions next to the truth for the worst and some typical images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.drawing.png import grid, png_bytes
 from sightline.engine.predicting import predictions
 from sightline.kinds.kind import Kind, Scoring, plain
 from sightline.recipes.loading import choose
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.runs.run import Run
 from sightline.storage.files import replace_file
 from sightline.structures.batch import Batch
@@ -39,7 +39,7 @@ def write_batch(run: Run, kind: Kind, batch: Batch, data: Dataset) -> None:
     run.write_json("samples/batch.json", rows)
 
 
-def write_examples(training: Training, scoring: Scoring, judged: Judged, images: Images) -> None:
+def write_examples(training: Training, scoring: Scoring, judged: JudgedSplit, images: Images) -> None:
     """samples/examples/*.png (image, truth, answer side by side) and samples/examples.json, which says what they are; for
     kinds of task whose answers can be drawn. A classifier's mistakes are drawn by the report, from its rows."""
     run, drawings = training.run, training.kind.drawings

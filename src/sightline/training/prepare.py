@@ -1,4 +1,4 @@
-"""Before the first step: the recipe without gaps, the networks, the images, and what describes them in the run folder."""
+"""Before the first step: the complete recipe, the networks, the images, and the files that describe them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMOKE_IMAGES, SMOKE_STEPS = 64, 2  # images a split, and steps, of a rehearsal
 
 
 def resolve(draft: Draft, kind: Kind, data: Dataset) -> Recipe:
-    """The recipe with nothing left open: gaps filled by the rules, precision and threads chosen."""
+    """The complete recipe, with precision and threads chosen for this machine."""
     recipe = complete(draft, kind, traits_of(data))
     check_recipe(recipe, kind)
     require_validations(recipe, kind, data)
@@ -43,7 +43,7 @@ def resolve(draft: Draft, kind: Kind, data: Dataset) -> Recipe:
 
 @dataclass(frozen=True)
 class Start:
-    """The networks that a training begins with; where their weights are from, and what to say of that."""
+    """The networks that a training starts with, the record of their weights, and notes for the user."""
 
     networks: Networks
     weights: dict[str, Any] | None = None
@@ -51,20 +51,22 @@ class Start:
 
 
 def start_of(recipe: Recipe, kind: Kind, data: Dataset, out: str | Path | None, console: Console) -> Start:
-    """Weights from elsewhere are read before there is a folder, and not again once a checkpoint has the network's own."""
+    """The networks with their starting weights. These are read before the run folder is made, so that an error leaves none
+    behind, and not again once there is a checkpoint."""
     networks = kind.networks(recipe, len(data.classes))
     if recipe.model.weights is None:
         return Start(networks)
     if MAIN not in networks or kind.output is None:
         raise UsageError(
-            f"model.weights starts one network, and {kind.name} has {', '.join(networks)}", "leave model.weights out"
+            f"model.weights needs a single network, and {kind.name} has {', '.join(networks)}",
+            "leave model.weights out",
         )
     run = Run(Path(out or "."))
     if out is not None and (run.folder / config_file(MAIN)).exists() and any(run.folder.glob("checkpoints/step-*")):
         return Start(networks, run.read_json(config_file(MAIN)).get("weights"))
-    console.say(f"reading the weights {recipe.model.weights}")
+    console.say(f"loading the weights {recipe.model.weights}")
     fit = load_start(recipe, networks[MAIN], len(data.classes), kind.output)
-    return Start(networks, fit.record(), fit.said())
+    return Start(networks, fit.record(), fit.lines())
 
 
 def prepare(

@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: logging, validating, keeping the best, telling how long it will take."""
+"""Actions during training: logging, validating, keeping the best weights, estimating the time left."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Training:
     per_epoch: int
     schedule: Callable[[State], float]
     ema: Ema | None = None
-    asked: Callable[[], bool] = lambda: False  # whether to stop
+    stop_requested: Callable[[], bool] = lambda: False
     metrics_log: Log = field(init=False)
     clock: Clock = field(init=False)
 
@@ -65,7 +65,7 @@ class Training:
         self.clock = Clock(self.run.folder)
 
     def estimate(self, batch: Batch) -> float:
-        """Seconds that the training steps will take, from three on a copy of the task, every turn included."""
+        """Seconds that the training steps will take, measured on three steps of a copy of the task, all turns included."""
         with unwrapped(self.task) as bare:
             copied, took = copy.deepcopy(bare).train(), []
         with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
@@ -77,19 +77,19 @@ class Training:
         return min(took) * self.recipe.fit.accumulate * self.steps
 
     def seen(self, state: State) -> int:
-        """Images that the steps so far have drawn."""
+        """Images that the steps so far have used."""
         return state.step * self.recipe.fit.batch
 
     def log(self, state: State) -> None:
-        """A line of metrics.jsonl: what the steps since the last line were like."""
+        """Write a line of metrics.jsonl: means over the steps since the last line."""
         row = {"step": state.step, **state.logged.means(), "skipped": len(state.skipped)}
         state.logged.clear()
         if problem := try_append(self.metrics_log, json_text(row, indent=None) + "\n"):
             self.console.warn(problem)
 
     def validate(self, state: State) -> None:
-        """Judge on `val` what would be kept, add a row of history, keep the best, end what has been stale too long. Where
-        somebody asks to stop meanwhile, it is owed."""
+        """Evaluate the weights that would be kept on `val`, add a row of history, keep the best weights, and stop early if
+        there was no progress for too long. If a stop is requested meanwhile, the validation stays owed."""
         rate = self.clock.stop(state.step, self.seen(state))
         row: dict[str, Any] = {"epoch": round(self.seen(state) / len(self.images["train"]), 6), "step": state.step}
         row["lr"] = self.recipe.optim.lr * self.schedule(dataclasses.replace(state, step=state.step - 1))
@@ -100,9 +100,9 @@ class Training:
             batches = in_order(self.images["val"], scoring.batch)
             try:
                 with self.ema.applied() if self.ema else contextlib.nullcontext():
-                    rows = rows_of(self.task, batches, self.device, stop=self.asked)
+                    rows = rows_of(self.task, batches, self.device, stop=self.stop_requested)
             except Interrupted:
-                return  # it stays owed
+                return  # still owed
             row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
         state.owed = False
         state.epoch.clear()
@@ -110,12 +110,12 @@ class Training:
         self._keep_best(state)
         if state.ended == "early" and state.logged.sums():
             self.log(state)
-        self._tell(state, row, rate)
+        self._report(state, row, rate)
         self.write_history(state)
         self.clock.start(self.seen(state))
 
     def _keep_best(self, state: State) -> None:
-        """Keep the weights of the best validation by the monitored metric; until one has a value, the latest."""
+        """Keep the weights of the best validation by the monitored metric; while it is undefined, the latest."""
         scores = [self._score(row) for row in state.history]
         if best_index(scores) == len(scores) - 1 or max(scores) == UNDEFINED:
             state.best_weights = kept_weights(self.task, self.ema)
@@ -125,24 +125,24 @@ class Training:
             state.ended = "early"
 
     def _score(self, row: Mapping[str, Any]) -> tuple[float, float]:
-        """Higher is better; ties of the monitored metric go to the lower loss. One that is undefined, as the MCC of a
-        network that says one class only, is worse than any."""
+        """Higher is better; ties of the monitored metric go to the lower loss. An undefined one, such as the MCC of a
+        network that predicts a single class, is the worst."""
         monitor = self.recipe.fit.monitor
         value, loss = row.get(f"val_{monitor}"), row.get("val_loss")
         if value is None:
             return UNDEFINED
         return (-value if monitor == "loss" else value), -(math.inf if loss is None else loss)
 
-    def _tell(self, state: State, row: Mapping[str, Any], rate: float) -> None:
+    def _report(self, state: State, row: Mapping[str, Any], rate: float) -> None:
         left = (self.steps * self.recipe.fit.batch - self.seen(state)) / max(rate, 1e-9)
         names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
         where = f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}"
-        pace = f"  {rate:,.0f} images/s, {span(left)} left" if rate else ""  # one that was owed has none
+        pace = f"  {rate:,.0f} images/s, {span(left)} left" if rate else ""  # an owed validation has no rate
         self.console.say(f"{where}  {figures}{pace}")
 
     def write_history(self, state: State) -> None:
-        """history.csv from the state, which is the truth of it."""
+        """Write history.csv from the state. It is rewritten, never appended to, so it cannot disagree with the weights."""
         names = list(dict.fromkeys(name for row in state.history for name in row))
         text = csv_text(names, ([row.get(name) for name in names] for row in state.history))
         try:
@@ -152,12 +152,12 @@ class Training:
 
 
 def _number(value: float | None) -> float | None:
-    """None where it is not finite: so it comes back from a checkpoint, and so it is before."""
+    """None if it is not finite: JSON would turn NaN into null, and a resumed history must equal an uninterrupted one."""
     return value if value is None or math.isfinite(value) else None
 
 
 def span(seconds: float) -> str:
-    """A duration as a person says it."""
+    """A duration in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Writing a run's report and model card, with the pictures that its data can give."""
+"""Write a run's report and model card, with pictures from its data if they are available."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sightline.errors import SightlineError
 from sightline.kinds.reporting import content_of
 from sightline.reports.build import render
 from sightline.reports.card import render_card
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.runs.run import Run
 from sightline.storage.files import replace_file
 
 
-def write_report(run: Run, data: Dataset | None, *, judged: Judged | None = None) -> None:
+def write_report(run: Run, data: Dataset | None, *, judged: JudgedSplit | None = None) -> None:
     """report.html and README.md; `judged` spares judging the predictions again."""
     places = {record.name: id for id, record in enumerate(data.records)} if data is not None else {}
 
@@ -24,7 +24,7 @@ def write_report(run: Run, data: Dataset | None, *, judged: Judged | None = None
             return None
         try:
             return data.pixels(places[name])
-        except SightlineError:  # the file went, or changed, since the audit
+        except SightlineError:  # the file has been removed or changed since the audit
             return None
 
     content = content_of(run.folder, judged=judged)

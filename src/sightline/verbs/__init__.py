@@ -1,1 +1,1 @@
-"""One file a verb: build → fit → judge → tell."""
+"""The verbs of the command line and of `api`, one file each."""

@@ -1,4 +1,4 @@
-"""data: look at a data set as training would, without training: what it is, what is wrong with it, how it splits."""
+"""data: audit a data set as training would: its format, classes, splits and problems."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SAMPLES = 64
 
 
 def audit(what: str | Path, *, show: str | Path | None = None, console: Console | None = None) -> dict[str, Any]:
-    """The audit of WHAT as `data.json` has it, and what training would refuse it for; `show` is a PNG to draw some of its
-    images into."""
+    """The audit of WHAT, as in `data.json`, with the reasons why training would refuse the data. `show` is a PNG file to
+    write a sheet of sample images to."""
     if show is not None:
         if Path(show).suffix.lower() != ".png":
-            raise UsageError(f"--show {shown(str(show))}: the pictures are drawn as a PNG", "name a file.png")
+            raise UsageError(f"--show {shown(str(show))} is not a .png file", "name a .png file")
         require_place(Path(show))
-    recipe: Draft = draft(what, (), {"data.leaks": "keep"})  # an audit names what would stop a training
+    recipe: Draft = draft(what, (), {"data.leaks": "keep"})  # an audit lists what would stop training
     console = console or Console()
     data = open_dataset(recipe, console, whole=True)
     if show is not None:
-        replace_file(Path(show), _drawn(data))
+        replace_file(Path(show), _sheet(data))
     refused = [f"training would refuse this: {why}" for why in obstacles(data, draft(what, (), {}).data.leaks)]
     for why in refused:
         console.warn(why)
@@ -38,6 +38,6 @@ def audit(what: str | Path, *, show: str | Path | None = None, console: Console 
     return found | {"notes": [*found["notes"], *refused]}
 
 
-def _drawn(data: Dataset) -> bytes:
+def _sheet(data: Dataset) -> bytes:
     ids = choose(data.ids("train") if len(data.ids("train")) else data.ids(), SAMPLES)
     return png_bytes(grid([data.pixels(int(i)) for i in ids], columns=8))

@@ -1,4 +1,4 @@
-"""doctor: is this machine fit to train on, and what will training use?"""
+"""doctor: can this machine train, and what will training use?"""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _check(name: str, value: Any, good: bool = True, hint: str = "") -> dict[str
 def _versions() -> list[dict[str, Any]]:
     rows = [_check("sightline", __version__), _check("python", sys.version.split()[0], sys.version_info >= (3, 11))]
     for name, floor in FLOORS.items():
-        found = importlib.metadata.version(name)
-        numbers = tuple(int(p) for p in found.split("+")[0].split(".")[:2] if p.isdigit())
-        rows.append(_check(name, found, numbers >= floor, f"pip install '{name}>={'.'.join(map(str, floor))}'"))
+        installed = importlib.metadata.version(name)
+        numbers = tuple(int(p) for p in installed.split("+")[0].split(".")[:2] if p.isdigit())
+        rows.append(_check(name, installed, numbers >= floor, f"pip install '{name}>={'.'.join(map(str, floor))}'"))
     return rows
 
 
@@ -52,7 +52,7 @@ def _memory() -> dict[str, Any]:
     except (ValueError, OSError, AttributeError):
         return _check("free memory", "unknown")
     return _check(
-        "free memory", f"{pages / 2**30:.1f} GiB", pages > 2**29, "close other programs: 0.5 GiB is the least"
+        "free memory", f"{pages / 2**30:.1f} GiB", pages > 2**29, "close other programs: at least 0.5 GiB is needed"
     )
 
 

@@ -1,4 +1,4 @@
-"""evaluate: how good is a run's model, on its own splits or on other data; with intervals, class by class."""
+"""evaluate: measure a run's model on its own splits or on other data, with intervals, overall and for each class."""
 
 from __future__ import annotations
 
@@ -42,41 +42,41 @@ def evaluate(
     device: str = "auto",
     console: Console | None = None,
 ) -> Evaluation:
-    """Judge a run's kept weights on one of its splits (test, else val), or on other data whose classes it knows.
+    """Evaluate a run's kept weights on one of its splits (test, else val), or on other data with the same classes.
 
-    Where these are the data that it was trained on, grown meanwhile, the images that it did not learn from are judged:
-    splits do not move. `tta` averages each prediction with that of the mirrored image.
+    If these are the data that it was trained on, possibly grown since, its test split is evaluated: images do not change
+    splits when others are added. `tta` averages each prediction with that of the mirrored image.
 
-    Raises UsageError for a split that is not there, DataError for classes that the run never saw, or without any label.
+    UsageError for a split that does not exist; DataError for unknown classes, or if there are no labels.
     """
     run, console = run if isinstance(run, Run) else open_run(run), console or Console()
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", nearest(split, SPLITS))
     recipe, kind = run.recipe, kind_of(run)
     if (scoring := kind.scoring) is None:
-        raise UsageError(f"{run.folder} has nothing to evaluate: {kind.name} has no metrics", "look at its report")
+        raise UsageError(f"{run.folder} cannot be evaluated: {kind.name} has no metrics", "see its report.html")
     data = None if data is None else str(data)
     if data is None:
-        require_there(recipe, "give the data: evaluate RUN DATA")
+        require_there(recipe, "name the data: sightline evaluate RUN DATA")
         found = open_dataset(recipe, console)
         same_data(run, found)
         split = split or ("test" if len(found.ids("test")) else "val")
         ids = found.ids(split)
         if not len(ids):
-            raise UsageError(f"the run's data has no {split} split", "choose another --split")
+            raise UsageError(f"the run's data have no {split} split", "choose another --split")
     else:
         section = recipe.data.model_copy(update={"path": data, "name": None, "leaks": "keep"})
         found = open_dataset(recipe.model_copy(update={"data": section}), console, whole=True)
         found = with_classes(found, run.classes)
         if split is None and _its_own(recipe, data):
             split = next((s for s in ("test", "val", "train") if len(found.ids(s))), None)
-            console.warn(f"{data} is what the run was trained on; evaluating its {split} split (see --split)")
+            console.warn(f"the run was trained on {data}: evaluating the {split} split (see --split)")
         split = split or "all"
         ids = found.ids(None if split == "all" else split)
         if not len(ids):
             raise UsageError(f"{data} has no {split} split", "choose another --split")
     if tta and scoring.mirrored is None:
-        raise UsageError("--tta averages class probabilities", f"leave it out for {kind.name}")
+        raise UsageError(f"--tta does not work for {kind.name}", "leave it out")
     images = kind.load(found, ids, run.preprocessing, recipe, truths=kind.truths, judging=True)
     device, task = choose_device(device), load_task(run)
     with compute_threads(recipe.fit.threads), repeatable(device):
@@ -87,7 +87,8 @@ def evaluate(
     judgement = scoring.rows.judge(rows, run.classes)
     if not judgement.n:
         raise DataError(
-            f"no image of {data or 'this split'} has a label", "a folder for each class, or a table of labels"
+            f"no image of {data or 'this split'} has a label",
+            "sort the images into a folder for each class, or add a table of labels",
         )
     return Evaluation(run, split, judgement)
 

@@ -1,4 +1,4 @@
-"""models, describe: what networks there are, and what one of them is made of."""
+"""models, describe: the list of networks, and the layers of one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from torch import nn
 
 from sightline.errors import UsageError
 from sightline.models import MODELS
-from sightline.models.create import list_models, outline
+from sightline.models.create import outline
 from sightline.models.describe import describe as describe_network
+from sightline.recipes.arguments import require_match, require_model
 from sightline.recipes.reading import parse_overrides
 
 
 def models(pattern: str = "*") -> dict[str, Any]:
-    """Every network whose name matches the shell pattern: name, family, parameters at its usual input."""
+    """Every network whose name matches the shell pattern: name, family, parameters at its usual input. UsageError if none
+    does."""
     found = []
-    for name in list_models(pattern):
+    for name in require_match(pattern):
         network = outline(name)
         parameters = sum(p.numel() for p in network.parameters())
         family = MODELS[name].__module__.rsplit(".", 1)[-1]
@@ -43,6 +45,8 @@ def describe(
         if num_classes is not None:
             raise UsageError("num_classes is given twice", "leave out classes, its older spelling")
         num_classes = classes
+    if isinstance(model, str):
+        require_model(model)
     given = dict(options) if isinstance(options, Mapping) else parse_overrides(options)
     shape = parse_shape(input) if isinstance(input, str) else input
     return describe_network(model, input=shape, num_classes=num_classes, options=given)

@@ -1,4 +1,4 @@
-"""predict: what the network says of every image that is named: a class, a mask, objects."""
+"""predict: the class, the mask or the objects of every image that is named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sightline.storage.text import csv_text, json_text, shown
 
 @dataclass(frozen=True)
 class Predictions:
-    """A row for every image asked for, in order: what the network says of it, or the error that stood in the way."""
+    """A row for every image, in the given order: the prediction, or the error."""
 
     run: Run
     rows: tuple[dict[str, Any], ...]
@@ -42,14 +42,25 @@ class Predictions:
         return {"run": str(self.run.folder), "n": len(self.rows), "failed": self.failed, "predictions": list(self.rows)}
 
     def table(self) -> list[tuple[str, ...]]:
-        """A row an image for a person, heads first."""
+        """The table for a terminal: a head, then a row for each image. Errors, if there are any, have their own column."""
         answers = kind_of(self.run).answers
-        cells = [(row["error"], "") if "error" in row else answers.cells(row) for row in self.rows]
-        return [("path", *answers.heads), *((row["path"], *two) for row, two in zip(self.rows, cells, strict=True))]
+        empty = ("",) * len(answers.heads)
+        rows = [
+            (row["path"], *(empty if "error" in row else answers.cells(row)), row.get("error", "")) for row in self.rows
+        ]
+        table = [("path", *answers.heads, "error"), *rows]
+        return table if self.failed else [row[:-1] for row in table]
+
+    def failure_note(self) -> str:
+        """How many images failed, and the first of them with its error; "" if none did."""
+        first = next((row for row in self.rows if "error" in row), None)
+        if first is None:
+            return ""
+        return f"{self.failed:,} of {len(self.rows):,} images failed; first: {first['path']}: {first['error']}"
 
     def write(self, path: Path) -> None:
-        """As .csv (a line an image, or an object; cells that a spreadsheet would run are quoted) or as .jsonl (lossless).
-        Into a folder: .jsonl beside the masks that were written while predicting."""
+        """Write a .csv (one line per image or object; cells that a spreadsheet would execute are quoted) or a .jsonl
+        (lossless). In a folder, predictions.jsonl next to the masks that were written while predicting."""
         if path.suffix.lower() == ".csv":
             answers = kind_of(self.run).answers
             columns = ("path", *answers.columns, "error")
@@ -72,11 +83,13 @@ def predict(
     device: str = "auto",
     console: Console | None = None,
 ) -> Predictions:
-    """Predict every image among `paths`, or the one that it is: files, folders (searched through), or .txt lists of paths,
-    one a line. In a folder, files without an image's suffix are passed over, and that is said.
+    """Predict every image of `paths`: files, folders (searched recursively), or .txt lists with one path per line. In a
+    folder, files without an image suffix are skipped and reported.
 
-    `out`: a .csv or .jsonl file; for segmentation a folder, which also takes a PNG of class indexes for each image. An
-    image that cannot be read gets a row with its error; the others go on. Raises DataError when nothing is there.
+    out    a .csv or .jsonl file; for segmentation a .jsonl file, or a folder, which also gets a PNG for each image whose
+           pixel values are class indexes
+
+    An image that cannot be read gets a row with its error. Raises DataError if there are no images at all.
     """
     run, console = run if isinstance(run, Run) else open_run(run), console or Console()
     answers = kind_of(run).answers
@@ -98,7 +111,7 @@ def predict(
         return Reading(pixels, frame, (height, width), nothing)
 
     def keep(i: int, mask: np.ndarray) -> str | None:
-        """Write a mask as PNG; images of one name get numbers."""
+        """Write a mask as PNG. The number keeps apart images with the same name."""
         if place is None or place.suffix or i in errors:
             return None
         file = place / f"{i:05d}-{_safe(files[i].stem)}.png"
@@ -113,18 +126,20 @@ def predict(
             found = answers.of(task, batch, prediction, run.classes, keep)
             for i, answer in zip(batch.id.tolist(), found, strict=True):
                 rows.append({"path": str(files[i]), **({"error": errors[i]} if i in errors else answer)})
-    made = Predictions(run, tuple(rows))
+    result = Predictions(run, tuple(rows))
     if place is not None:
-        made.write(place)
-        console.say(f"{len(rows)} predictions, {made.failed} failed, in {out}")
-    return made
+        result.write(place)
+        console.say(f"{len(rows)} predictions, {result.failed} failed, in {out}")
+    if note := result.failure_note():
+        console.warn(note)
+    return result
 
 
 def _checked(out: Path, answers: Answers) -> Path:
-    """A place that these predictions can be written to; a folder is made."""
+    """The path to write to; a folder is created. Raises UsageError for a format that these predictions do not have."""
     if answers.folder and not out.suffix:
         if out.exists() and not out.is_dir():
-            raise UsageError(f"{out} is a file", "masks go into a folder")
+            raise UsageError(f"--out {out} is a file", "name a folder for the masks")
         make_folder(out)
         return out
     if out.suffix.lower() not in ((".jsonl",) if answers.folder else (".csv", ".jsonl")):
@@ -139,7 +154,7 @@ def _safe(stem: str) -> str:
 
 
 def _found(paths: Sequence[Path], console: Console) -> list[Path]:
-    """Every file to predict. Raises DataError, with what is there instead, when there is none."""
+    """Every file to predict. Raises DataError if there is none, saying what there is instead."""
     files: list[Path] = []
     others: list[str] = []
     for path in paths:
@@ -150,11 +165,11 @@ def _found(paths: Sequence[Path], console: Console) -> list[Path]:
         else:
             files += _listed(path) if path.suffix == ".txt" and path.is_file() else [path]
     if not files:
-        there = f"there are files of other kinds: {kinds(others)}; " if others else ""
+        there = f"there are only other files ({kinds(others)}): " if others else ""
         where = ", ".join(shown(str(path)) for path in paths[:3])
-        raise DataError(f"no images in {where}", f"{there}give image files, folders of them, or a .txt list")
+        raise DataError(f"no images in {where}", f"{there}pass image files, folders of images, or a .txt list of paths")
     if others:
-        console.say(f"files without an image's suffix, passed over: {kinds(others)}")
+        console.say(f"files without an image suffix, skipped: {kinds(others)}")
     return files
 
 
@@ -163,6 +178,6 @@ def _litter(file: Path, root: Path) -> bool:
 
 
 def _listed(table: Path) -> list[Path]:
-    """The paths in a .txt list; relative ones from where the list stands."""
+    """The paths in a .txt list; relative ones start from the folder of the list."""
     lines = table.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    return [table.parent / line for line in lines if line.strip()]  # an absolute one stays what it is
+    return [table.parent / line for line in lines if line.strip()]  # joining leaves an absolute path as it is

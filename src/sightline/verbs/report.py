@@ -1,4 +1,4 @@
-"""report: write a run's one HTML page and its model card anew, from what is in its folder."""
+"""report: write a run's HTML report and model card again from the files in its folder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sightline.training.reporting import write_report
 
 
 def report(run: Run | str | Path, *, console: Console | None = None) -> Path:
-    """Write `report.html` and `README.md`; returns the page's path. Where the data is gone, pictures are left out."""
+    """Write `report.html` and `README.md`; returns the page's path. If the data are gone, pictures are left out."""
     run, console = run if isinstance(run, Run) else open_run(run), console or Console()
     data: Dataset | None = None
     try:
         data = open_dataset(run.recipe, console)
         same_data(run, data)
     except SightlineError as error:
-        console.warn(f"the report has no pictures of mistakes: {error}")
+        console.warn(f"the report will have no pictures of mistakes: {error}")
         data = None
     write_report(run, data)
     return run.folder / "report.html"

@@ -1,4 +1,4 @@
-"""train: images in; a run folder with a trained, measured, reported model out."""
+"""train: from images to a run folder with a trained model, its metrics and a report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.kinds.opening import choose_kind, draft, open_dataset, require_th
 from sightline.recipes.arguments import require_options
 from sightline.recipes.recipe import Draft
 from sightline.runs.console import Console
-from sightline.runs.folder import as_begun, begin, place, require_free
+from sightline.runs.folder import begin, place, require_free, with_run_settings
 from sightline.runs.run import Run, open_run
 from sightline.storage.locks import locked
 from sightline.training.loop import run_training
@@ -39,8 +39,8 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
 ) -> Run:
     """Train on WHAT (a built-in data set, a recipe, a folder or file of your own) and return the finished run.
 
-    `overrides` are recipe keys (`["fit.epochs=5"]` or `{"fit.epochs": 5}`); the named arguments are the commonest of
-    them. `out` is the run folder; `resume` goes on with an unfinished one. Raises UsageError, DataError, DivergedError,
+    `overrides` are recipe keys (`["fit.epochs=5"]` or `{"fit.epochs": 5}`); the named arguments are shortcuts for common
+    ones. `out` is the run folder; `resume` continues an unfinished run. Raises UsageError, DataError, DivergedError,
     ResourceError, and Stopped after a signal, when everything so far is committed.
     """
     console = console or Console()
@@ -54,7 +54,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     require_free(out)
     data = open_dataset(given, console)
     kind = choose_kind(given, data.audit.source)
-    recipe = resolve(as_begun(given, out), kind, data)
+    recipe = resolve(with_run_settings(given, out), kind, data)
     start = start_of(recipe, kind, data, out, console)
     run = place(recipe, data, out, smoke=smoke)
     device = choose_device(recipe.fit.device)
@@ -62,20 +62,20 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     with compute_threads(recipe.fit.threads), repeatable(device), compiling, locked(run.folder):
         begin(run, recipe, data, usual_kind(data.audit.source).name, smoke=smoke, console=console)
         console.keep(run.folder / "log.txt")
-        with _failure_recorded(run, console):
+        with _record_failure(run, console):
             run_training(prepare(run, recipe, kind, data, start, console, smoke=bool(run.status["smoke"])))
     return run
 
 
 @contextmanager
-def _failure_recorded(run: Run, console: Console) -> Iterator[None]:
-    """The kind of error that ends a training goes into run.json, its words, which may name paths, into the log."""
+def _record_failure(run: Run, console: Console) -> Iterator[None]:
+    """Record an error that ends training: its kind in run.json, its message, which may contain paths, in the log only."""
     try:
         yield
     except Stopped:
         raise
     except Exception as error:
-        with suppress(SightlineError):  # a full disk, which may be the error itself
+        with suppress(SightlineError):  # the disk may be full, which may be the error itself
             code = error.code if isinstance(error, SightlineError) else type(error).__name__
             diverged = isinstance(error, DivergedError)
             run.note(status="diverged" if diverged else "failed", stopped=str(error) if diverged else code)
@@ -92,15 +92,15 @@ def _request(
     resume: Run | str | Path | None,
     smoke: bool,
 ) -> tuple[Draft, str | Path | None, bool]:
-    """Recipe, folder and smoke as the user asked for them, or as the run to resume has them."""
+    """Recipe, folder and smoke from the arguments, or from the run to resume."""
     if resume is None:
         if what is None:
-            raise UsageError("nothing to train on", "for example: sightline train digits")
+            raise UsageError("no data to train on", "name the data, for example: sightline train digits")
         return draft(what, overrides, flags), out, smoke
     if what is not None or overrides or out is not None or any(v is not None for v in flags.values()):
-        raise UsageError("--resume takes a run and nothing else", "its recipe is in the run")
+        raise UsageError("--resume cannot be combined with other settings", "leave them out: the recipe is in the run")
     run = resume if isinstance(resume, Run) else open_run(resume)
     if run.finished:
-        raise UsageError(f"{run.folder} is finished", "train again with another --out")
-    require_there(run.recipe, "put them back")
+        raise UsageError(f"{run.folder} is already finished", "start a new run with another --out")
+    require_there(run.recipe, "restore them")
     return run.recipe, run.folder, bool(run.status.get("smoke"))

@@ -1,4 +1,4 @@
-"""verify: hash a run again and say, file by file, what is as it was written."""
+"""verify: compare the files of a run with the hashes that were recorded when they were written."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sightline.runs.run import SEAL, Run, open_run
 from sightline.runs.seal import file_entry
 from sightline.storage.folders import verify_folder
 
-_ANEW = "sightline train --resume {run} measures, reports and seals again where it is missing"
+_ANEW = "if it is missing, sightline train --resume {run} writes it again"
 
 
 def verify(run: Run | str | Path) -> dict[str, Any]:
-    """{run, ok, files: [{file, state, reason}]}, checkpoints among the files. Raises CheckError when anything is damaged.
+    """{run, ok, files: [{file, state, reason}]}, including checkpoints. CheckError if anything is damaged.
 
-    Not among them is what may be written anew: run.json, report.html, README.md, log.txt, timing.jsonl, samples/.
+    Files that may be written again are not checked: run.json, report.html, README.md, log.txt, timing.jsonl, samples/.
     """
     run = run if isinstance(run, Run) else open_run(run)
     rows = []

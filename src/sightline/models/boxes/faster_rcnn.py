@@ -88,13 +88,13 @@ class RegionNetwork(nn.Module):
         image: Float[Tensor, "b c h w"],
         size: Int[Tensor, "b 2"] | None = None,
         targets: RegionTargets | None = None,
-        kept: SelectionRule = SelectionRule(),
+        rule: SelectionRule = SelectionRule(),
         given: tuple[Float[Tensor, "r 4"], Int[Tensor, "r"]] | None = None,
     ) -> RegionOutputs:
         """Propose regions and classify them.
 
         size       height and width of each image without padding; None: no image is padded
-        targets    with targets, sampled regions are classified, for the loss; without, all proposals, and `kept` decides
+        targets    with targets, sampled regions are classified, for the loss; without, all proposals, and `rule` decides
                    which detections remain
         given      regions from elsewhere in place of the proposals: boxes, and the image index of each, in order
         """
@@ -116,7 +116,7 @@ class RegionNetwork(nn.Module):
             masks = self._masks(pyramid, proposals[positive], sample[positive], image)
             return RegionOutputs(*common, proposals, sample, *classified, anchor_draw, region_draw, mask_logits=masks)
         classified = self._classify(pyramid, proposals, sample, image)
-        found = _select(*classified, proposals, sample, size, kept)
+        found = _select(*classified, proposals, sample, size, rule)
         masks = self._masks(pyramid, found.boxes, found.sample, image)
         return RegionOutputs(*common, proposals, sample, *classified, found=found, mask_logits=masks)
 
@@ -156,14 +156,14 @@ def _select(
     proposals: Float[Tensor, "r 4"],
     sample: Int[Tensor, "r"],
     size: Int[Tensor, "b 2"],
-    kept: SelectionRule,
+    rule: SelectionRule,
 ) -> Selection:
     """The detections that remain of the classified regions."""
     boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4): background has no box
     edges = size[sample].repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
     boxes = clipped(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
     score = class_logits.float().softmax(1)[:, 1:]  # (r, k)
-    return detections(boxes, score, sample, kept)
+    return detections(boxes, score, sample, rule)
 
 
 def _pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:

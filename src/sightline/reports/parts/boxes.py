@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from sightline.reports.chapter import Chapter, RowFacts, Scene, Section, Table
-from sightline.reports.finding import Facts
+from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene, Table
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import BOX_AP50, MASK_AP50, Headline
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules import dense
 from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_lines
@@ -42,28 +42,28 @@ MASK_METRICS = {
 MAIN = ("ap50", "ap75", "ap", "ar100")  # of a detector's metrics those that stand first; the others are folded away
 
 
-def _row_facts(judged: Judged, headline: Headline, limits: Thresholds) -> RowFacts:
+def _row_facts(judged: JudgedSplit, headline: Headline, limits: Thresholds) -> RowFacts:
     return RowFacts(classes=object_classes(judged, headline), objects=object_facts(judged))
 
 
-def _sections(scene: Scene, *, masks: bool) -> list[Section]:
+def _sections(scene: Scene, *, masks: bool) -> list[PageSection]:
     judged, facts = scene.content.judged, scene.facts
     found = []
     if judged is not None:
         if (objects := object_values(judged, facts)) is not None:
-            found.append(Section("objects", "Mistakes by kind", section("objects_section", objects)))
-        found.append(Section("classes", "Classes", section("classes_section", object_table(judged, facts))))
+            found.append(PageSection("objects", "Mistakes by kind", section("objects_section", objects)))
+        found.append(PageSection("classes", "Classes", section("classes_section", object_table(judged, facts))))
     threshold = scene.content.examples.threshold if scene.content.examples is not None else None
     sure = f" with a score of at least {threshold:.2f}" if threshold is not None else ""
     intro = f"the image as the network gets it, the objects that are there, what the model finds{sure}"
     if (examples := example_values(scene, object_notes, intro)) is not None:
         legend = [] if masks else class_legend(scene.content)  # outlines have a colour an object
         answers = answer_legend("outline" if masks else "box")
-        found.append(Section("examples", "Pictures", section("examples_section", examples, legend, answers)))
+        found.append(PageSection("examples", "Pictures", section("examples_section", examples, legend, answers)))
     return found
 
 
-def _mistakes(facts: Facts) -> Table | None:
+def _mistakes(facts: VerdictFacts) -> Table | None:
     if facts.objects is None:
         return None
     errors = sorted(facts.objects.errors.items(), key=lambda item: -item[1])

@@ -9,11 +9,11 @@ from sightline.evaluation.judgement import Judgement
 from sightline.reports.chapter import RowFacts
 from sightline.reports.finding import ClassFact, share_interval
 from sightline.reports.headline import Headline
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.thresholds import Thresholds
 
 
-def row_facts(judged: Judged, headline: Headline, limits: Thresholds) -> RowFacts:
+def row_facts(judged: JudgedSplit, headline: Headline, limits: Thresholds) -> RowFacts:
     """Everything at once."""
     judgement = judged.judgement
     return RowFacts(majority(judgement), class_facts(judgement, limits), *_confidence(judged, limits))
@@ -43,7 +43,7 @@ def majority(judgement: Judgement) -> tuple[str, float] | None:
     return judgement.classes[most], float(support[most] / judgement.n)
 
 
-def _confidence(judged: Judged, limits: Thresholds) -> tuple[float | None, int, int, float | None]:
+def _confidence(judged: JudgedSplit, limits: Thresholds) -> tuple[float | None, int, int, float | None]:
     """Mean probability of what was said; mistakes; mistakes made with at least the probability `limits.sure`; the
     calibration error that chance may make of such probabilities."""
     rows = judged.rows.take(judged.rows.target >= 0)

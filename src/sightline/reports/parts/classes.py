@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sightline.reports.chapter import Chapter, Scene, Section, Table
-from sightline.reports.finding import Facts
+from sightline.reports.chapter import Chapter, PageSection, Scene, Table
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import ACCURACY
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules import learning
 from sightline.reports.rules.learning import split_word
 from sightline.reports.template import section
@@ -29,25 +29,25 @@ METRICS = {
 }
 
 
-def _sections(scene: Scene) -> list[Section]:
+def _sections(scene: Scene) -> list[PageSection]:
     judged, facts = scene.content.judged, scene.facts
     if judged is None:
         return []
     trust = [*filter(None, [reliability_chart(facts, judged.judgement)]), *ranking_charts(judged.judgement)]
     classes, wrong = class_table(judged, facts, scene.limits), mistakes(judged, scene.picture)
     confusion = section("confusion_section", confusion_values(judged))
-    found = [Section("confusions", "Confusions", confusion)]
+    found = [PageSection("confusions", "Confusions", confusion)]
     if classes:
-        found.append(Section("classes", "Classes", section("recall_section", classes, split_word(facts.split))))
+        found.append(PageSection("classes", "Classes", section("recall_section", classes, split_word(facts.split))))
     if wrong:
         html = section("mistakes_section", wrong, _mistakes_intro(facts, len(wrong)))
-        found.append(Section("mistakes", "Mistakes", html))
+        found.append(PageSection("mistakes", "Mistakes", html))
     if trust:
-        found.append(Section("trust", "Probabilities", section("trust_section", trust)))
+        found.append(PageSection("trust", "Probabilities", section("trust_section", trust)))
     return found
 
 
-def _mistakes_intro(facts: Facts, shown_here: int) -> str:
+def _mistakes_intro(facts: VerdictFacts, shown_here: int) -> str:
     which = "All of them" if shown_here == facts.mistakes else f"The {min(shown_here, MOST_MISTAKES)} worst of them"
     return (
         f"{counted(facts.mistakes, 'image')} of {facts.n:,} {'is' if facts.mistakes == 1 else 'are'} taken for another "
@@ -56,7 +56,7 @@ def _mistakes_intro(facts: Facts, shown_here: int) -> str:
     )
 
 
-def _class_rows(judged: Judged, facts: Facts, limits: Thresholds) -> Table:
+def _class_rows(judged: JudgedSplit, facts: VerdictFacts, limits: Thresholds) -> Table:
     keys = ("name", "train", "n", "recall", "interval", "precision", "f1")
     head = ["class", "train", split_word(facts.split), "recall", "95 % interval", "precision", "F1"]
     return head, [[row[key] for key in keys] for row in class_table(judged, facts, limits)]

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from sightline.evaluation.segments import SegmentJudgement
 from sightline.metrics.counts import mean_defined, one_vs_rest
 from sightline.metrics.segmentation import intersection_over_union
-from sightline.reports.finding import ClassFact, ObjectFacts, PixelFacts, Taken
+from sightline.reports.finding import ClassFact, ObjectFacts, PixelConfusion, PixelFacts
 from sightline.reports.headline import Headline
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 
 MOST_TAKEN = 10
 
@@ -31,7 +31,7 @@ def segment_classes(judgement: SegmentJudgement) -> tuple[ClassFact, ...]:
     return tuple(facts)
 
 
-def object_classes(judged: Judged, headline: Headline) -> tuple[ClassFact, ...]:
+def object_classes(judged: JudgedSplit, headline: Headline) -> tuple[ClassFact, ...]:
     """Each class that occurs, with its AP50 (by masks where the headline is) and the interval."""
     facts = []
     for row in judged.judgement.per_class:
@@ -52,7 +52,9 @@ def pixel_facts(judgement: SegmentJudgement) -> PixelFacts:
     pairs = [divmod(int(cell), len(names)) for cell in order]
     return PixelFacts(
         tuple(
-            Taken(names[true], names[said], float(between[true, said] / of[true]), float(between[true, said] / wrong))
+            PixelConfusion(
+                names[true], names[said], float(between[true, said] / of[true]), float(between[true, said] / wrong)
+            )
             for true, said in pairs
             if between[true, said]
         )
@@ -69,7 +71,7 @@ def commonest(judgement: SegmentJudgement) -> tuple[str, float] | None:
     return judgement.classes[most], float(support[most] / total / present)
 
 
-def object_facts(judged: Judged) -> ObjectFacts:
+def object_facts(judged: JudgedSplit) -> ObjectFacts:
     """What only a detector has to tell."""
     judgement = judged.judgement
     errors = judgement.errors
@@ -84,6 +86,6 @@ def object_facts(judged: Judged) -> ObjectFacts:
     )
 
 
-def image_ious(judged: Judged) -> Float[np.ndarray, "n"]:
+def image_ious(judged: JudgedSplit) -> Float[np.ndarray, "n"]:
     """The mean IoU of each image's own classes, NaN without a known pixel."""
     return mean_defined(intersection_over_union(one_vs_rest(judged.rows.confusion)))

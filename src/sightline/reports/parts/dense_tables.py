@@ -10,8 +10,8 @@ from markupsafe import Markup
 from sightline.drawing.bars import interval_strip
 from sightline.drawing.overlay import colour
 from sightline.drawing.swatch import swatch
-from sightline.reports.finding import ClassFact, Facts
-from sightline.reports.judged import Judged
+from sightline.reports.finding import ClassFact, VerdictFacts
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import split_word
 from sightline.reports.wording import NOTHING, percent, percent_range, quantity
 
@@ -45,7 +45,7 @@ class ClassTable:
         return [self.heads[i][0] for i in kept], rows
 
 
-def pixel_classes(judged: Judged, facts: Facts) -> ClassTable:
+def pixel_classes(judged: JudgedSplit, facts: VerdictFacts) -> ClassTable:
     """A segmentation class by class, weakest first."""
     rates = {row["class"]: row for row in judged.judgement.per_class}
     place = {name: i for i, name in enumerate(judged.classes)}
@@ -76,7 +76,7 @@ def pixel_classes(judged: Judged, facts: Facts) -> ClassTable:
     return ClassTable(tuple(heads), tuple(rows), aside)
 
 
-def object_table(judged: Judged, facts: Facts) -> ClassTable:
+def object_table(judged: JudgedSplit, facts: VerdictFacts) -> ClassTable:
     """A detector class by class, weakest first."""
     rates = {row["class"]: row for row in judged.judgement.per_class}
     place = {name: i for i, name in enumerate(judged.classes)}
@@ -120,7 +120,7 @@ def _interval_heads(name: str) -> list[tuple[str, str]]:
     return [(name, "num"), ("0 – 100 %", "strip"), ("95 % interval", "num")]
 
 
-def _count(facts: Facts, name: str) -> str:
+def _count(facts: VerdictFacts, name: str) -> str:
     return f"{facts.train_counts[name]:,}" if name in facts.train_counts else NOTHING
 
 

@@ -13,8 +13,8 @@ from sightline.drawing.png import data_uri, png_size
 from sightline.drawing.shrunk import shrunk
 from sightline.drawing.swatch import swatch
 from sightline.reports.chapter import Scene
-from sightline.reports.content import Content
-from sightline.reports.judged import Judged
+from sightline.reports.content import RunContent
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import split_word
 from sightline.reports.samples import Example
 from sightline.reports.wording import counted, percent
@@ -37,7 +37,7 @@ class ExampleView:
     said: str
 
 
-def example_values(scene: Scene, notes: Callable[[Judged], dict[int, str]], intro: str) -> dict[str, Any] | None:
+def example_values(scene: Scene, notes: Callable[[JudgedSplit], dict[int, str]], intro: str) -> dict[str, Any] | None:
     """The section of pictures; `notes` says of each id how well that image went, `intro` what stands side by side."""
     examples, judged = scene.content.examples, scene.content.judged
     if examples is None:
@@ -56,13 +56,13 @@ def _view(example: Example, said: str) -> ExampleView:
     return ExampleView(data_uri(png), width, height, example.name, said)
 
 
-def pixel_notes(judged: Judged) -> dict[int, str]:
+def pixel_notes(judged: JudgedSplit) -> dict[int, str]:
     """id → mean IoU of that image."""
     pairs = zip(judged.rows.id.tolist(), image_ious(judged).tolist(), strict=True)
     return {i: f"mean IoU {percent(value)}" for i, value in pairs if np.isfinite(value)}
 
 
-def object_notes(judged: Judged) -> dict[int, str]:
+def object_notes(judged: JudgedSplit) -> dict[int, str]:
     """id → the mistakes in that image."""
     errors = judged.judgement.errors
     rows = zip(judged.rows.id.tolist(), errors.missed.tolist(), errors.false.tolist(), strict=True)
@@ -75,7 +75,7 @@ def _mistakes(missed: int, false: int) -> str:
     return ", ".join(parts) or "all right"
 
 
-def class_legend(content: Content) -> list[tuple[Any, str]]:
+def class_legend(content: RunContent) -> list[tuple[Any, str]]:
     """The colour of each class."""
     classes = content.judged.classes if content.judged else content.data.classes if content.data else ()
     return [(swatch(colour(i)), name) for i, name in enumerate(classes[:MOST_NAMED])]

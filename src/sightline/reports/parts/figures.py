@@ -1,4 +1,4 @@
-"""Content → charts and pictures: which numbers are drawn, under which words. `drawing` knows how."""
+"""RunContent → charts and pictures: which numbers are drawn, under which words. `drawing` knows how."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sightline.drawing.matrix import Folded, confusion_table, fold
 from sightline.drawing.png import data_uri, fitted, png_bytes
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.judgement import Judgement
-from sightline.reports.content import Content
-from sightline.reports.finding import Facts
+from sightline.reports.content import RunContent
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import Headline
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import headline_interval, split_word
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import counted, decimal, percent, quoted
@@ -52,7 +52,7 @@ class MistakeView:
     true: str
 
 
-def headline_chart(facts: Facts, limits: Thresholds) -> Markup | None:
+def headline_chart(facts: VerdictFacts, limits: Thresholds) -> Markup | None:
     """The headline on the scale from 0 to 1, with guessing and training beside it."""
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if value is None or facts.smoke:
@@ -69,7 +69,7 @@ def headline_chart(facts: Facts, limits: Thresholds) -> Markup | None:
     return headline_strip(value, low, high, others=others, title=title)
 
 
-def split_chart(facts: Facts, limits: Thresholds) -> Chart | None:
+def split_chart(facts: VerdictFacts, limits: Thresholds) -> Chart | None:
     """The headline of each split with its interval, on one axis: what is left to learn, what does not carry over."""
     rows = []
     headline = facts.headline
@@ -91,7 +91,7 @@ def split_chart(facts: Facts, limits: Thresholds) -> Chart | None:
     return Chart(interval_rows(rows, title=f"{headline.title} by split", description=f"{told}."), caption)
 
 
-def learning_curves(content: Content, headline: Headline) -> list[Chart]:
+def learning_curves(content: RunContent, headline: Headline) -> list[Chart]:
     """Loss and headline over the epochs, and the learning rate where it changed."""
     metric, name = headline.metric, headline.name
     charts = [
@@ -102,7 +102,7 @@ def learning_curves(content: Content, headline: Headline) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def _curve(content: Content, what: str, columns: dict[str, str]) -> Chart | None:
+def _curve(content: RunContent, what: str, columns: dict[str, str]) -> Chart | None:
     rows = content.history
     clock = "epoch" if rows and all(row.get("epoch") is not None for row in rows) else "step"
     x = [row.get(clock) for row in rows]
@@ -151,7 +151,7 @@ def confusion(judgement: Judgement, split: str) -> tuple[Markup, Folded]:
     return confusion_table(folded, caption=caption), folded
 
 
-def reliability_chart(facts: Facts, judgement: Judgement) -> Chart | None:
+def reliability_chart(facts: VerdictFacts, judgement: Judgement) -> Chart | None:
     """Promised against held: one dot a bin of confidence, its area the number of images."""
     _, _, count, confidence, accuracy = judgement.reliability
     filled = count > 0
@@ -210,7 +210,7 @@ def _which(judgement: Judgement, drawn: int, named: int) -> str:
     return f"Named: the {named} classes of lowest F1; thin: {counted(drawn - named, 'other')}." if drawn > named else ""
 
 
-def mistakes(judged: Judged, picture: Pictures) -> list[MistakeView]:
+def mistakes(judged: JudgedSplit, picture: Pictures) -> list[MistakeView]:
     """The most confident mistakes, with their pictures where those are at hand."""
     place = {int(i): row for row, i in enumerate(judged.rows.id)}
     views = []

@@ -7,8 +7,8 @@ from typing import Any
 from sightline.drawing.bars import interval_strip
 from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.drawing.swatch import share_bar
-from sightline.reports.finding import Facts
-from sightline.reports.judged import Judged
+from sightline.reports.finding import VerdictFacts
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.dense import ERRORS
 from sightline.reports.rules.learning import split_word
 from sightline.reports.wording import counted, percent
@@ -23,7 +23,7 @@ _SIZES = {
 }
 
 
-def object_values(judged: Judged, facts: Facts) -> dict[str, Any] | None:
+def object_values(judged: JudgedSplit, facts: VerdictFacts) -> dict[str, Any] | None:
     """The section on mistakes, sizes and curves; None where nothing was to be found and nothing was."""
     if facts.objects is None:
         return None
@@ -38,7 +38,7 @@ def object_values(judged: Judged, facts: Facts) -> dict[str, Any] | None:
     }
 
 
-def _intro(judged: Judged, facts: Facts) -> str:
+def _intro(judged: JudgedSplit, facts: VerdictFacts) -> str:
     objects = facts.objects
     assert objects is not None
     images = counted(judged.judgement.n, split_word(judged.split) + " image")
@@ -52,7 +52,7 @@ def _intro(judged: Judged, facts: Facts) -> str:
     )
 
 
-def _errors(facts: Facts) -> list[dict[str, Any]]:
+def _errors(facts: VerdictFacts) -> list[dict[str, Any]]:
     """A row a kind of mistake, most frequent first."""
     assert facts.objects is not None
     errors, total = facts.objects.errors, sum(facts.objects.errors.values())
@@ -66,7 +66,7 @@ def _errors(facts: Facts) -> list[dict[str, Any]]:
     return rows
 
 
-def _sizes(judged: Judged, facts: Facts) -> list[dict[str, Any]]:
+def _sizes(judged: JudgedSplit, facts: VerdictFacts) -> list[dict[str, Any]]:
     """A row a size of objects."""
     masks = facts.headline.metric.startswith("mask_")
     rows = []
@@ -79,7 +79,7 @@ def _sizes(judged: Judged, facts: Facts) -> list[dict[str, Any]]:
     return rows
 
 
-def precision_recall(judged: Judged, facts: Facts) -> Chart | None:
+def precision_recall(judged: JudgedSplit, facts: VerdictFacts) -> Chart | None:
     """The weakest classes by name, the others thin; by boxes at an overlap of half."""
     curves = [c for c in judged.judgement.curves if len(c.precision_recall.recall)]
     if not curves:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sightline.reports.chapter import Chapter, RowFacts, Scene, Section, Table
-from sightline.reports.finding import Facts
+from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene, Table
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import MEAN_IOU, Headline
-from sightline.reports.judged import Judged
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules import dense
 from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_lines
@@ -27,26 +27,26 @@ SEGMENT_METRICS = {
 }
 
 
-def _row_facts(judged: Judged, headline: Headline, limits: Thresholds) -> RowFacts:
+def _row_facts(judged: JudgedSplit, headline: Headline, limits: Thresholds) -> RowFacts:
     own = judged.judgement
     return RowFacts(majority=commonest(own), classes=segment_classes(own), pixels=pixel_facts(own))
 
 
-def _sections(scene: Scene) -> list[Section]:
+def _sections(scene: Scene) -> list[PageSection]:
     judged, facts = scene.content.judged, scene.facts
     found = []
     if judged is not None:
         confusion = section("confusion_section", confusion_of_pixels(judged, facts))
-        found.append(Section("confusions", "Confusions", confusion))
-        found.append(Section("classes", "Classes", section("classes_section", pixel_classes(judged, facts))))
+        found.append(PageSection("confusions", "Confusions", confusion))
+        found.append(PageSection("classes", "Classes", section("classes_section", pixel_classes(judged, facts))))
     intro = "the image as the network gets it, what is true, what the model says"
     if (examples := example_values(scene, pixel_notes, intro)) is not None:
         legend = [*class_legend(scene.content), *ignored_legend()]
-        found.append(Section("examples", "Pictures", section("examples_section", examples, legend, [])))
+        found.append(PageSection("examples", "Pictures", section("examples_section", examples, legend, [])))
     return found
 
 
-def _mistakes(facts: Facts) -> Table | None:
+def _mistakes(facts: VerdictFacts) -> Table | None:
     if facts.pixels is None or not facts.pixels.taken:
         return None
     rows = [[t.target, t.predicted, percent(t.of_class), percent(t.of_wrong)] for t in facts.pixels.taken]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from sightline.drawing.matrix import confusion_table, fold
-from sightline.reports.finding import Facts
-from sightline.reports.judged import Judged
+from sightline.reports.finding import VerdictFacts
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import split_word
 from sightline.reports.wording import counted, percent, quantity
 
 
-def confusion_of_pixels(judged: Judged, facts: Facts) -> dict[str, Any]:
+def confusion_of_pixels(judged: JudgedSplit, facts: VerdictFacts) -> dict[str, Any]:
     """The confusion matrix in per cent of each true class, and the pairs with most wrong pixels."""
     judgement = judged.judgement
     folded = fold(judgement.confusion, judgement.classes)

@@ -6,9 +6,9 @@ from typing import Any
 
 from sightline.drawing.bars import interval_strip
 from sightline.reports.chapter import Chapter
-from sightline.reports.content import Content
-from sightline.reports.finding import Facts, share_interval
-from sightline.reports.judged import Judged
+from sightline.reports.content import RunContent
+from sightline.reports.finding import VerdictFacts, share_interval
+from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import split_word
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import NOTHING, fixed, percent, percent_range
@@ -19,7 +19,7 @@ from .figures import confusion
 MOST_PAIRS = 10
 
 
-def metrics_table(content: Content, facts: Facts) -> dict[str, Any] | None:
+def metrics_table(content: RunContent, facts: VerdictFacts) -> dict[str, Any] | None:
     """A row a metric, a column a split; `more` are those that a detector has too many of."""
     chapter = content.chapter
     known_names, z = chapter.metric_names, chapter.limits.z
@@ -74,7 +74,7 @@ def _of_images(chapter: Chapter) -> bool:
     return chapter.headline is not None and chapter.headline.of_images
 
 
-def confusion_values(judged: Judged) -> dict[str, Any]:
+def confusion_values(judged: JudgedSplit) -> dict[str, Any]:
     judgement = judged.judgement
     table, folded = confusion(judgement, judged.split)
     names = judgement.classes
@@ -93,11 +93,11 @@ def confusion_values(judged: Judged) -> dict[str, Any]:
     return {"table": table, "pairs": pairs, "folded": told if folded.folded else ""}
 
 
-def _support(judged: Judged, index: int) -> int:
+def _support(judged: JudgedSplit, index: int) -> int:
     return int(judged.judgement.per_class[index]["support"])
 
 
-def class_table(judged: Judged, facts: Facts, limits: Thresholds) -> list[dict[str, Any]]:
+def class_table(judged: JudgedSplit, facts: VerdictFacts, limits: Thresholds) -> list[dict[str, Any]]:
     """The rows of the class table, weakest recall first."""
     rates = {row["class"]: row for row in judged.judgement.per_class}
     rows = []

@@ -1,11 +1,11 @@
-"""Rules about the course of training: too short, too long, over-fitting with time? From one value a validation."""
+"""Rules about the course of training, from one value per validation: too short, too long, overfitting with time?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from sightline.reports.finding import Facts, Finding, Try
+from sightline.reports.finding import Finding, Try, VerdictFacts
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal
 
@@ -15,43 +15,43 @@ Row = Mapping[str, float | None]
 PLATEAU = "It had reached a plateau"
 
 
-def course(facts: Facts, limits: Thresholds) -> Finding | None:
-    """Was training too short, too long, or did it over-fit with time?"""
+def course(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
+    """Was training too short, too long, or did it overfit with time?"""
     return _by_loss(facts, limits) if facts.headline.of_images else _by_headline(facts, limits)
 
 
-def _by_loss(facts: Facts, limits: Thresholds) -> Finding | None:
+def _by_loss(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     rows = [r for r in facts.history if _finite(r.get("val_loss")) is not None]
     losses = [float(r["val_loss"] or 0.0) for r in rows]
     if facts.status != "finished" or len(losses) < limits.validations:
         return None
     best = min(range(len(losses)), key=losses.__getitem__)
     if _gain(facts, rows, best + 1) >= limits.late_points:
-        return _by_headline(facts, limits)  # it grew surer than it is right, and more often right
+        return _by_headline(facts, limits)  # overconfident, but still more often right
     share = (best + 1) / len(losses)
     where, whole = _epoch(rows, best), _epoch(rows, len(rows) - 1)
     evidence = f"Validation loss: best {decimal(losses[best])} at {where}, {decimal(losses[-1])} at {whole}."
     rise = max(losses[best] * limits.loss_rise, limits.loss_floor)
     if losses[-1] > losses[best] + rise and share < limits.late:
         text = (
-            "After its best point the validation loss rose again: from there on the network learned the training images "
-            "and not the task."
+            "After its best point the validation loss rose again: from there on, the network memorised the training images "
+            "instead of learning the task."
         )
         return _rising(facts, rows, best, text, evidence)
     if share >= limits.late and _still_gaining(facts, rows, losses, limits):
         longer = scaled(facts, "fit.epochs", 2)
         tries = (Try(LONGER, facts.again(longer)),) if longer else ()
-        text = "The validation loss was still falling when training ended: this is not yet what the network can do."
+        text = "The validation loss was still falling when training ended: the network can do better."
         return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
     if share < limits.early:
-        text = f"Nothing after {where} made the validation loss lower; a longer run of the same kind will not either."
+        text = f"The validation loss did not improve after {where}; a longer run will not improve it either."
         return _plateau(facts, rows, best, text, evidence)
     return None
 
 
-def _by_headline(facts: Facts, limits: Thresholds) -> Finding | None:
-    """Of pixels and objects the loss says little (a detector has none in validation): the headline of validation tells.
-    So it does where the loss rises and the headline too."""
+def _by_headline(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
+    """By the validation headline: for pixels and objects, where the loss says little (a detector has none in validation),
+    and for classes if the loss rises although the headline does, too."""
     name, column = facts.headline.name, f"val_{facts.headline.metric}"
     rows = [r for r in facts.history if _finite(r.get(column)) is not None]
     values = [float(r[column] or 0.0) for r in rows]
@@ -69,43 +69,41 @@ def _by_headline(facts: Facts, limits: Thresholds) -> Finding | None:
     if share >= limits.late and max(values[cut:]) - max(values[:cut]) >= limits.late_points:
         longer = scaled(facts, "fit.epochs", 2)
         tries = (Try(LONGER, facts.again(longer)),) if longer else ()
-        text = f"The validation {name} was still rising when training ended: this is not yet what the network can do."
+        text = f"The validation {name} was still rising when training ended: the network can do better."
         return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
     if share < limits.early:
-        text = (
-            f"Nothing after {where} made the validation {name} higher; a longer run of the same kind will not either."
-        )
+        text = f"The validation {name} did not improve after {where}; a longer run will not improve it either."
         return _plateau(facts, rows, best, text, evidence)
     return None
 
 
-def _plateau(facts: Facts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
+def _plateau(facts: VerdictFacts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
     shorter = _epochs_until(facts, rows, best)
-    tries = (Try("The same result in less time.", facts.again(shorter)),) if shorter else ()
+    tries = (Try("Get the same result in less time.", facts.again(shorter)),) if shorter else ()
     return Finding("note", "run", PLATEAU, text, evidence, tries)
 
 
-def _still_gaining(facts: Facts, rows: Sequence[Row], losses: Sequence[float], limits: Thresholds) -> bool:
-    """Did the last quarter lower the loss, and raise the headline where that is known? The loss alone falls at the end
-    of every schedule that ends low."""
+def _still_gaining(facts: VerdictFacts, rows: Sequence[Row], losses: Sequence[float], limits: Thresholds) -> bool:
+    """Did the last quarter lower the loss and, if known, raise the headline? The loss alone is no sign: it falls at the end
+    of every schedule that ends at a low rate."""
     cut = max(1, math.floor(len(rows) * 0.75))
     known = all(_finite(row.get(f"val_{facts.headline.metric}")) is not None for row in rows)
     gained = not known or _gain(facts, rows, cut) >= limits.late_points
     return min(losses[cut:]) < min(losses[:cut]) * (1 - limits.late_gain) and gained
 
 
-def _gain(facts: Facts, rows: Sequence[Row], cut: int) -> float:
-    """How much higher the headline rose from row `cut` on than before; 0 where nobody knows."""
+def _gain(facts: VerdictFacts, rows: Sequence[Row], cut: int) -> float:
+    """By how much the best headline from row `cut` on exceeds the best before; 0 if unknown."""
     right = [known for row in rows if (known := _finite(row.get(f"val_{facts.headline.metric}"))) is not None]
     return max(right[cut:]) - max(right[:cut]) if len(right) == len(rows) and 0 < cut < len(rows) else 0.0
 
 
-def _rising(facts: Facts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
+def _rising(facts: VerdictFacts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
     shorter = _epochs_until(facts, rows, best)
     tries = [Try("Stop near the best validation.", facts.again(shorter))] if shorter else []
     slower = scaled(facts, "optim.lr", 1 / 3)
-    tries += [Try("Or take smaller steps.", facts.again(slower))] if slower else []
-    return Finding("warning", "variance", "It over-fits with time", text, evidence, tuple(tries))
+    tries += [Try("Or lower the learning rate.", facts.again(slower))] if slower else []
+    return Finding("warning", "variance", "It overfits with time", text, evidence, tuple(tries))
 
 
 def _finite(value: float | None) -> float | None:
@@ -117,8 +115,8 @@ def _epoch(rows: Sequence[Row], index: int) -> str:
     return f"epoch {round(epoch, 1):g}" if epoch is not None else f"validation {index + 1}"
 
 
-def _epochs_until(facts: Facts, rows: Sequence[Row], best: int) -> str:
-    """`fit.epochs` that ends a little after the best validation, or "" when that is no shorter."""
+def _epochs_until(facts: VerdictFacts, rows: Sequence[Row], best: int) -> str:
+    """`fit.epochs` that ends shortly after the best validation, or "" if that is no shorter."""
     epochs = facts.number("fit.epochs")
     if not epochs:
         return ""

@@ -1,27 +1,27 @@
-"""Rules that only pixels or objects can break: what is taken for what, which mistakes dominate, are small objects lost?"""
+"""Rules for pixels and objects only: which classes are confused, which mistakes dominate, are small objects missed?"""
 
 from __future__ import annotations
 
-from sightline.reports.finding import Facts, Finding, Severity, Try
+from sightline.reports.finding import Finding, Severity, Try, VerdictFacts
 from sightline.reports.thresholds import DenseThresholds, Thresholds
 from sightline.reports.wording import counted, listed, percent, points, quoted
 
 from .data import weak_of
-from .learning import by_heart, headline_interval, larger_input, split_word
+from .learning import headline_interval, if_nothing_learned, larger_input, split_word
 
 _LINES = DenseThresholds()
 ERRORS = {
-    "class": ("wrong class", "right place, another class"),
+    "class": ("wrong class", "on an object of another class"),
     "localisation": ("badly placed", "right class, overlaps its object by 10 to 50 %"),
-    "both": ("wrong class, badly placed", "another class, and loosely placed"),
-    "duplicate": ("duplicate", "a surer box already has the object"),
+    "both": ("wrong class, badly placed", "overlaps an object of another class loosely"),
+    "duplicate": ("duplicate", "another box with a higher score has the object"),
     "background": ("nothing there", "overlaps no object by more than 10 %"),
     "missed": ("missed", "an object without any box"),
 }
 
 
-def result(facts: Facts, limits: Thresholds) -> Finding | None:
-    """How good, in words that need no metric."""
+def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
+    """How good it is, in words that need no knowledge of the metric."""
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if value is None:
         return None
@@ -31,72 +31,71 @@ def result(facts: Facts, limits: Thresholds) -> Finding | None:
     if facts.majority is not None:
         name, share = facts.majority
         if share == 1.0:
-            text = f"All its pixels are {quoted(name)}: calling them so would be right too."
-            return Finding("warning", "result", "It was judged on one class only", text, figures)
-        against = f"Calling every pixel {quoted(name)} would reach {headline.figure(share)}."
+            text = f"All pixels are {quoted(name)}: always predicting it would be right, too."
+            return Finding("warning", "result", "It was evaluated on one class only", text, figures)
+        against = f"Predicting {quoted(name)} for every pixel would reach {headline.figure(share)}."
         if (interval[0] if interval is not None else value) <= share:
             text = f"{against} It reaches {headline.figure(value)}: no more than chance explains."
-            return Finding("serious", "result", "No better than guessing", text, figures, by_heart(facts))
+            return Finding("serious", "result", "No better than guessing", text, figures, if_nothing_learned(facts))
         right = facts.metric(facts.split, "pixel_accuracy")
-        pixels = f"Of all pixels {percent(right)} are right. " if right is not None else ""
+        pixels = f"{percent(right)} of all pixels are right. " if right is not None else ""
         return Finding("good", "result", "It has learned", f"{pixels}{against}", figures)
     if value < _LINES.nothing:
-        return Finding("serious", "result", "It finds as good as nothing", _found(facts), figures, by_heart(facts))
+        return Finding(
+            "serious", "result", "It finds almost nothing", _found(facts), figures, if_nothing_learned(facts)
+        )
     return Finding("good", "result", "It has learned", _found(facts), figures)
 
 
-def _found(facts: Facts) -> str:
-    """Objects found and boxes right, where boxes are shown from the best threshold on."""
+def _found(facts: VerdictFacts) -> str:
+    """Recall and precision in words, at the best score threshold."""
     objects = facts.objects
     if objects is None or objects.threshold is None or not objects.objects or not objects.shown:
-        return "Not one of its boxes is on an object."
+        return "None of its boxes is on an object."
     return (
-        f"Shown from a score of {objects.threshold:.2f} on, it finds {percent(objects.found / objects.objects)} of "
+        f"With boxes from a score of {objects.threshold:.2f} up, it finds {percent(objects.found / objects.objects)} of "
         f"{counted(objects.objects, 'object')}, and {percent(objects.found / objects.shown)} of its "
         f"{counted(objects.shown, 'box', 'boxes')} are right."
     )
 
 
-def taken_pixels(facts: Facts, _: Thresholds) -> Finding | None:
-    """The class that loses most to another one."""
+def taken_pixels(facts: VerdictFacts, _: Thresholds) -> Finding | None:
+    """Classes that lose many pixels to another class."""
     if facts.pixels is None or not facts.pixels.taken:
         return None
     large = [t for t in facts.pixels.taken if t.of_class >= _LINES.taken]
     if not large:
         return None
-    said = [f"{percent(t.of_class)} of {quoted(t.target)} is taken for {quoted(t.predicted)}" for t in large[:3]]
+    shares = [f"{percent(t.of_class)} of {quoted(t.target)} is predicted as {quoted(t.predicted)}" for t in large[:3]]
     worst = large[0]
-    sentence = f"{listed(said)}."
+    sentence = f"{listed(shares)}."
     evidence = (
-        f"{quoted(worst.target)} for {quoted(worst.predicted)} makes up {percent(worst.of_wrong)} of all wrong pixels."
+        f"{quoted(worst.target)} as {quoted(worst.predicted)} makes up {percent(worst.of_wrong)} of all wrong pixels."
     )
     names = quoted(worst.target), quoted(worst.predicted)
     tries = (
-        Try(
-            f"See in the pictures below whether the masks draw the line between {names[0]} and {names[1]} the same way."
-        ),
-        Try("Let every class weigh the same in the loss.", facts.again("task.class_weight=balanced")),
+        Try(f"Check in the pictures below whether the masks separate {names[0]} and {names[1]} consistently."),
+        Try("Weigh every class equally in the loss.", facts.again("task.class_weight=balanced")),
     )
     balanced = facts.setting("task.class_weight") == "balanced"
-    return Finding("warning", "data", "Classes are mixed up", sentence, evidence, tries[:1] if balanced else tries)
+    return Finding("warning", "data", "Classes are confused", sentence, evidence, tries[:1] if balanced else tries)
 
 
-def edges(facts: Facts, _: Thresholds) -> Finding | None:
-    """Regions that are right with edges that are not."""
+def edges(facts: VerdictFacts, _: Thresholds) -> Finding | None:
+    """Regions that are right, but with wrong edges."""
     met, iou = facts.metric(facts.split, "boundary_f"), facts.metric(facts.split, "mean_iou")
     if met is None or iou is None or iou - met <= _LINES.boundary:
         return None
     sentence = (
-        f"Its regions are better than their edges: mean IoU {percent(iou)}, but only {percent(met)} of the boundary lies "
-        "where it should (F1)."
+        f"Its regions are better than their edges: mean IoU {percent(iou)}, but a boundary F1 of only {percent(met)}."
     )
     larger = larger_input(facts)
-    tries = (Try("Show it larger images.", facts.again(larger)),) if larger else ()
+    tries = (Try("Use larger images.", facts.again(larger)),) if larger else ()
     return Finding("note", "bias", "Edges are coarse", sentence, try_next=tries)
 
 
-def dominating(facts: Facts, _: Thresholds) -> Finding | None:
-    """One kind of mistake that makes up most of them, and what helps against that kind."""
+def dominating(facts: VerdictFacts, _: Thresholds) -> Finding | None:
+    """A kind of mistake that dominates, and what helps against it."""
     if facts.objects is None:
         return None
     errors, total = facts.objects.errors, sum(facts.objects.errors.values())
@@ -115,7 +114,7 @@ def dominating(facts: Facts, _: Thresholds) -> Finding | None:
 
 
 _TITLES = {
-    "class": "It finds objects and mistakes their class",
+    "class": "It finds objects but confuses their classes",
     "localisation": "Its boxes are badly placed",
     "both": "Its boxes are of the wrong class and badly placed",
     "duplicate": "It finds objects twice",
@@ -124,16 +123,16 @@ _TITLES = {
 }
 
 
-def _against(facts: Facts, kind: str) -> tuple[Try, ...]:
+def _against(facts: VerdictFacts, kind: str) -> tuple[Try, ...]:
     larger = larger_input(facts)
-    sharper = (Try("Show it larger images.", facts.again(larger)),) if larger else ()
+    sharper = (Try("Use larger images.", facts.again(larger)),) if larger else ()
     if kind == "duplicate":
         now = facts.number("task.nms_threshold") or 0.5
         lower = f"task.nms_threshold={max(now - 0.15, 0.2):.2g}"
-        return (Try("Drop more of two overlapping boxes.", facts.again(lower)),) if now > 0.2 else ()
+        return (Try("Suppress more overlapping boxes.", facts.again(lower)),) if now > 0.2 else ()
     if kind == "background":
-        look = Try("See in the pictures below whether these are objects that nobody marked; if so, mark them.")
-        return (look, Try("Add training images that show none of the objects but what is mistaken for them."))
+        look = Try("Check in the pictures below whether these are objects without an annotation; if so, annotate them.")
+        return (look, Try("Add training images without objects that show what is mistaken for them."))
     if kind in ("class", "both"):
         return (
             Try("Check the labels of the classes that it confuses; collect more images of the rarer one."),
@@ -141,12 +140,12 @@ def _against(facts: Facts, kind: str) -> tuple[Try, ...]:
         )
     return (
         *sharper,
-        Try("See in the pictures below whether what it misses is small, cut off or hidden behind others."),
+        Try("Check in the pictures below whether the missed objects are small, cut off or hidden behind others."),
     )
 
 
-def small_objects(facts: Facts, _: Thresholds) -> Finding | None:
-    """Small objects found worse than large ones."""
+def small_objects(facts: VerdictFacts, _: Thresholds) -> Finding | None:
+    """Small objects that are found less well than large ones."""
     if facts.objects is None:
         return None
     enough = {name: ap for name, (n, ap) in facts.objects.sizes.items() if n >= _LINES.objects and ap is not None}
@@ -159,34 +158,34 @@ def small_objects(facts: Facts, _: Thresholds) -> Finding | None:
         f"({percent(enough[small])} against {percent(enough[large])})."
     )
     larger = larger_input(facts)
-    tries = (Try("Show it larger images.", facts.again(larger)),) if larger else ()
-    return Finding("warning", "bias", f"{small.capitalize()} objects are lost", sentence, try_next=tries)
+    tries = (Try("Use larger images.", facts.again(larger)),) if larger else ()
+    return Finding("warning", "bias", f"{small.capitalize()} objects are missed", sentence, try_next=tries)
 
 
-def scarce(facts: Facts, limits: Thresholds) -> Finding | None:
-    """Classes with few training images: a warning where they are weak, else a note."""
+def scarce(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
+    """Classes with few training images: a warning if they do worse, else a note."""
     rare = {name: n for name, n in facts.train_counts.items() if 0 < n < _LINES.scarce}
     if facts.headline.of_images or not rare:
         return None
     weak = {c.name for c in weak_of(facts, limits)} & set(rare)
     named = sorted(weak or rare, key=lambda name: rare[name])[:3]
-    said = listed([f"{quoted(name)} ({counted(rare[name], 'image')})" for name in named])
+    shown = listed([f"{quoted(name)} ({counted(rare[name], 'image')})" for name in named])
     severity: Severity = "warning" if weak else "note"
-    title = "Rare classes pay for their rarity" if weak else "Some classes are rare"
-    sentence = f"Few training images show {said}."
+    title = "Rare classes do worse" if weak else "Some classes are rare"
+    sentence = f"Few training images show {shown}."
     tries: tuple[Try, ...] = (Try(f"Collect more images that show {listed([quoted(name) for name in named])}."),)
     if facts.pixels is not None and facts.setting("task.class_weight") != "balanced":
         again = facts.again("task.class_weight=balanced")
-        tries = (*tries, Try("Let every class weigh the same in the loss.", again))
+        tries = (*tries, Try("Weigh every class equally in the loss.", again))
     return Finding(severity, "data", title, sentence, try_next=tries if weak else ())
 
 
-def unjudged(facts: Facts, _: Thresholds) -> Finding | None:
-    """Boxes of classes that do not occur in the judged images: no metric sees them."""
+def unjudged(facts: VerdictFacts, _: Thresholds) -> Finding | None:
+    """Boxes of classes that do not occur in the evaluated images, so that no metric counts them."""
     if facts.objects is None or not facts.objects.unjudged:
         return None
     sentence = (
-        f"{counted(facts.objects.unjudged, 'box is', 'boxes are')} of classes that occur in none of these images; AP leaves "
-        "such classes out, so no figure here knows of them."
+        f"{counted(facts.objects.unjudged, 'box is', 'boxes are')} of classes that occur in none of these images. AP leaves "
+        "such classes out, so no figure here counts these boxes."
     )
-    return Finding("note", "result", "Some boxes are judged by nothing", sentence)
+    return Finding("note", "result", "Some boxes count in no metric", sentence)

@@ -1,4 +1,4 @@
-"""A judgement as `evaluate --json` says it: the keys that all tasks share."""
+"""The JSON form of a judgement (`evaluate --json`): the keys that all kinds of task share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .intervals import Interval
 
 
-def said(
+def judgement_json(
     n: int,
     metrics: Mapping[str, float | None],
     intervals: Mapping[str, Interval],

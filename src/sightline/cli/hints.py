@@ -1,0 +1,132 @@
+"""What to type instead: hints for verbs and options that other programs have and this one spells differently.
+
+Only the words of the command line are looked at, so a hint costs nothing until something was mistyped.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+USAGE = {
+    "train": "sightline train DATA",
+    "evaluate": "sightline evaluate RUN",
+    "predict": "sightline predict RUN PATH",
+    "report": "sightline report RUN",
+    "models": "sightline models",
+    "describe": "sightline describe MODEL",
+    "data": "sightline data DATA",
+    "verify": "sightline verify RUN",
+    "doctor": "sightline doctor",
+}
+_VERBS = {
+    "train": ("fit", "finetune", "fine-tune", "run", "learn"),
+    "evaluate": ("val", "validate", "test", "eval", "score", "benchmark"),
+    "predict": ("infer", "inference", "detect", "classify", "segment", "track"),
+    "models": ("list", "zoo", "list-models"),
+    "describe": ("summary", "info", "model"),
+    "data": ("dataset", "audit", "inspect"),
+    "doctor": ("checks", "check", "env", "version"),
+}
+_RECIPE_KEYS = {
+    "input.size": ("imgsz", "img", "img-size", "image-size", "input-size", "size", "resolution"),
+    "fit.batch": ("batch-size", "bs"),
+    "fit.epochs": ("num-epochs", "n-epochs", "max-epochs"),
+    "fit.patience": ("patience",),
+    "fit.clip": ("clip-grad", "grad-clip", "gradient-clip-val"),
+    "fit.ema": ("ema", "model-ema"),
+    "fit.compile": ("compile", "torchcompile"),
+    "optim.lr": ("learning-rate", "lr0"),
+    "optim.name": ("optimizer", "opt"),
+    "optim.momentum": ("momentum",),
+    "optim.weight_decay": ("weight-decay", "wd"),
+    "schedule.name": ("scheduler", "sched", "lr-scheduler"),
+    "data.workers": ("workers", "num-workers"),
+    "data.val": ("val-split", "val-fraction"),
+    "model.weights": ("weights", "pretrained", "checkpoint"),
+    "task.label_smoothing": ("label-smoothing", "smoothing"),
+}
+_OPTIONS = {
+    "--out": ("output", "output-dir", "out-dir", "project", "name", "save-dir", "save"),
+    "--device": ("gpu", "gpus", "accelerator"),
+    "--precision": ("amp", "half", "fp16", "bf16"),
+    "--resume": ("continue",),
+    "--smoke": ("dry-run", "fast-dev-run", "debug"),
+}
+_KEY_OF = {name: key for key, names in _RECIPE_KEYS.items() for name in names}
+_OPTION_OF = {name: option for option, names in _OPTIONS.items() for name in names}
+
+
+def hint_for(message: str, words: Sequence[str]) -> str:
+    """A hint for an error of the option parser; `words` are those of the command line, without the program's name."""
+    if match := re.search(r"No such command '([^']*)'", message):
+        return _verb_hint(match[1])
+    if match := re.search(r"No such option:? '?(-[^\s']*)", message):
+        verb = next((word for word in words if word in USAGE), "")
+        return _option_hint(verb, match[1], words)
+    return ""
+
+
+def _verb_hint(word: str) -> str:
+    known = {name: verb for verb, names in _VERBS.items() for name in names}
+    if (verb := known.get(word.lower())) is not None:
+        return f"use {USAGE[verb]}"
+    near = difflib.get_close_matches(word.lower(), USAGE, n=1)
+    return f"did you mean {USAGE[near[0]]}?" if near else f"use one of {', '.join(USAGE)}"
+
+
+def _option_hint(verb: str, option: str, words: Sequence[str]) -> str:
+    name, value = _plain(option.partition("=")[0]), _value_of(option, words)
+    if name in ("data", "dataset", "source"):
+        return _data_hint(verb, value)
+    if verb not in ("", "train"):
+        return f"see sightline {verb} --help"
+    if name in _KEY_OF:
+        return f"use {_KEY_OF[name]}={value or _EXAMPLES.get(_KEY_OF[name], '…')}"
+    if name in _OPTION_OF:
+        return f"use {_OPTION_OF[name]}{_OPTION_EXAMPLES.get(_OPTION_OF[name], '')}"
+    return "see sightline train --help, or set a recipe key such as fit.clip=1"
+
+
+_EXAMPLES: Mapping[str, str] = {
+    "input.size": "640",
+    "fit.batch": "64",
+    "optim.lr": "0.01",
+    "model.weights": "torchvision",
+}
+_OPTION_EXAMPLES: Mapping[str, str] = {
+    "--out": " FOLDER",
+    "--device": " cuda",
+    "--precision": " bf16",
+    "--resume": " RUN",
+}
+
+
+def _data_hint(verb: str, value: str) -> str:
+    """Data are an argument of every verb, never an option."""
+    where = {
+        "evaluate": "sightline evaluate RUN {}",
+        "predict": "sightline predict RUN {}",
+        "data": "sightline data {}",
+    }
+    pattern = where.get(verb, "sightline train {}")
+    order = "name the data first" if verb in ("", "train", "data") else "name the data after the run"
+    return f"{order}: {pattern.format(value or 'DATA')}"
+
+
+def _value_of(option: str, words: Sequence[str]) -> str:
+    """What was given for an option: after `=`, or as the next word."""
+    name, equals, value = option.partition("=")
+    if equals:
+        return value
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+        if word == name and not following.startswith("-"):
+            return following
+    return ""
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("-").lower().replace("_", "-")

@@ -1,0 +1,58 @@
+"""What newcomers type who know another program: each mistake is answered with the right command."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.cli.hints import hint_for
+from sightline.errors import UsageError
+from sightline.recipes.arguments import require_match, require_model
+from sightline.runs.run import Run
+from sightline.verbs.predict import Predictions
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "hint"),
+    [
+        ("No such command 'val'.", "val runs/x", "use sightline evaluate RUN"),
+        ("No such command 'test'.", "test runs/x", "use sightline evaluate RUN"),
+        ("No such command 'infer'.", "infer runs/x a.jpg", "use sightline predict RUN PATH"),
+        ("No such command 'detect'.", "detect runs/x a.jpg", "use sightline predict RUN PATH"),
+        ("No such command 'fit'.", "fit digits", "use sightline train DATA"),
+        ("No such command 'trian'.", "trian digits", "did you mean sightline train DATA?"),
+        ("No such option: --imgsz", "train digits --imgsz 640", "use input.size=640"),
+        ("No such option: --img", "train digits --img=320", "use input.size=320"),
+        ("No such option: --image-size", "train digits --image-size 96", "use input.size=96"),
+        ("No such option: --batch-size", "train digits --batch-size", "use fit.batch=64"),
+        ("No such option: --data (Possible options: --batch)", "train --data photos", "sightline train photos"),
+        ("No such option: --data", "evaluate runs/x --data photos", "sightline evaluate RUN photos"),
+        ("No such option: --project", "train digits --project a", "use --out FOLDER"),
+        ("Missing argument 'RUN'.", "evaluate", ""),
+    ],
+)
+def test_hints(message: str, words: str, hint: str) -> None:
+    answer = hint_for(message, words.split())
+    assert hint in answer
+    assert bool(answer) == bool(hint)
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "rtdetr-l", "ssd300"])
+def test_other_detectors_lead_to_those_here(name: str) -> None:
+    with pytest.raises(UsageError) as error:
+        require_model(name)
+    assert "faster_rcnn_resnet18_fpn" in error.value.hint
+
+
+def test_a_pattern_without_a_match_gets_the_nearest_names() -> None:
+    with pytest.raises(UsageError, match="no model matches 'resent") as error:
+        require_match("resent*")
+    assert "resnet" in error.value.hint
+    assert require_match("lenet5") == ["lenet5"]
+
+
+def test_failed_predictions_are_counted_and_named(tmp_path) -> None:
+    good = {"path": "a.png", "label": "cat", "probability": 0.9, "top": []}
+    bad = [{"path": f"{name}.png", "error": "damaged: no image data"} for name in "bc"]
+    assert Predictions(Run(tmp_path), (good,)).failure_note() == ""
+    note = Predictions(Run(tmp_path), (good, *bad)).failure_note()
+    assert note == "2 of 3 images failed; first: b.png: damaged: no image data"
