@@ -211,7 +211,7 @@ def test_what_is_no_mask_is_refused() -> None:
     task = Segmentation(Answering(scores), classes=3).eval()
     for strange in (3, -1):
         natural = (index, torch.full_like(index, strange))
-        with pytest.raises(DataError, match=rf"class {strange}, there are 3 classes.*0 to 2, 255"):
+        with pytest.raises(DataError, match=rf"class index {strange}, but there are 3 classes.*0 to 2, or 255"):
             task.rows(batch(index, tuple(mask[1] for mask in natural)), Segments(scores))
     labels = Labels.of(torch.zeros(2, dtype=torch.int64))
     with pytest.raises(TypeError, match="needs Masks, but the batch has Labels"):
