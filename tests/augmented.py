@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -48,7 +46,7 @@ def batch_of(positions: list[int], *, channels: int = 3, target: Target | None =
             "box": Boxes(torch.tensor(boxes), torch.tensor(label), torch.tensor(sample)),
         }
     )
-    return Batch(
+    return Batch.of_images(
         image=x.permute(0, 3, 1, 2),
         size=size,
         frame=torch.tensor([[1.5, 0, 2], [0, 0.5, -1], [0, 0, 1]]).repeat(n, 1, 1),
@@ -65,4 +63,4 @@ def marker(positions: list[int], y: int, x: int, radius: float = 0.0) -> Batch:
     spot = 250 * (far == 0) if radius == 0 else 250 * torch.exp(-far / (2 * radius**2))
     pixels = spot.to(torch.uint8)[None, :, :, None].repeat(len(positions), 1, 1, 3)
     plain = batch_of(positions, full=True, target=Labels.of(torch.zeros(len(positions), dtype=torch.int64)))
-    return replace(plain, image=pixels.permute(0, 3, 1, 2), frame=torch.eye(3).repeat(len(positions), 1, 1))
+    return plain.with_pixels(image=pixels.permute(0, 3, 1, 2), frame=torch.eye(3).repeat(len(positions), 1, 1))

@@ -15,7 +15,7 @@ import yaml
 from sightline.decoding.detections import run_lengths
 from sightline.drawing.overlay import colour, framed, tinted
 from sightline.drawing.png import grid, png_bytes
-from sightline.evaluation.judging import Rows, write_any
+from sightline.kinds.catalogue import KINDS
 from sightline.metrics.detection import detection_metrics
 from sightline.metrics.segmentation import boundary_counts, pixel_confusion, segmentation_metrics
 from sightline.structures.detection_rows import DetectionRows
@@ -26,6 +26,7 @@ SIZES = {"train": 40, "val": 24, "test": 24}
 CLASSES = ("sky", "road", "tree", "pole")
 SIDE = 160  # of an image
 HEADS = {"segmentation": "mean_iou", "detection": "ap50", "instances": "mask_ap50"}
+Rows = SegmentRows | DetectionRows
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _filled(boxes: np.ndarray) -> tuple[bytes, ...]:
 
 def write_dense(folder: Path, fake: DenseFake, rows: Mapping[str, Rows] | None = None) -> Path:
     """Write the whole run folder and return it."""
-    rows = rows or scenes(fake.kind)
+    rows, scoring = rows or scenes(fake.kind), KINDS[fake.kind].scoring
+    assert scoring is not None
     for place in ("model", "samples/examples", "predictions"):
         (folder / place).mkdir(parents=True, exist_ok=True)
     run = {"format": "sightline-run", "version": 1, "status": "finished", "task": fake.kind, "step": 400}
@@ -127,12 +129,13 @@ def write_dense(folder: Path, fake: DenseFake, rows: Mapping[str, Rows] | None =
     _json(folder / "data.json", {**_data(fake), **fake.data})
     measured = {s: _metrics(r) for s, r in rows.items()} if rows is not scenes(fake.kind) else _measured(fake.kind)
     measured = {s: measured[s] for s in fake.splits}
-    _json(folder / "metrics.json", {"train": None, "val": None, "test": None} | measured)
+    images = {s: len(rows[s]) for s in fake.splits}
+    _json(folder / "metrics.json", {"train": None, "val": None, "test": None} | measured | {"images": images})
     (folder / "history.csv").write_text(_history(fake.kind, measured["val"]))
     for split in fake.splits[1:]:
         part = rows[split]
         names = [fake.file or f"images/{i:03d}.jpg" for i in part.id.tolist()]
-        write_any(folder / f"predictions/{split}.parquet", part, names=names, classes=fake.classes)
+        scoring.rows.write(folder / f"predictions/{split}.parquet", part, names=names, classes=fake.classes)
     _samples(folder, fake, rows[fake.splits[-1]])
     return folder
 

@@ -90,7 +90,8 @@ def write_run(folder: Path, fake: Fake, digits: Trained) -> Path:
     _json(folder / "environment.json", ENVIRONMENT)
     _json(folder / "data.json", _data(fake, digits))
     measured = {s: classification_metrics(digits.rows[s].target, digits.rows[s].probability) for s in fake.splits}
-    _json(folder / "metrics.json", {"train": None, "val": None, "test": None} | measured)
+    images = {s: len(digits.rows[s]) for s in fake.splits}
+    _json(folder / "metrics.json", {"train": None, "val": None, "test": None} | measured | {"images": images})
     columns = list(digits.history[0])
     lines = [",".join(columns)] + [",".join(str(row[c]) for c in columns) for row in digits.history]
     (folder / "history.csv").write_text("\n".join(lines) + "\n")

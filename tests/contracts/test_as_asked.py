@@ -24,7 +24,7 @@ from sightline.kinds.kind import Setting
 from sightline.kinds.opening import check_recipe
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.saved import Preprocessing
-from sightline.recipes.assembly import build_model, build_optimizers, build_order, build_schedule
+from sightline.recipes.assembly import build_optimizers, build_order, build_schedule
 from sightline.recipes.defaults import Traits
 from sightline.recipes.loading import Reader, memory_needed
 from sightline.recipes.reading import make_draft
@@ -215,7 +215,7 @@ def test_gradients_are_clipped_at_the_norm_that_is_asked_for(tmp_path: Path) -> 
     for clip in (None, 0, 1e-3):
         out = tmp_path / f"run-{clip}"
         run = train(data, keys | ({} if clip is None else {"fit.clip": clip}), model="linear", out=out)
-        before = build_model(run.recipe, 2, "classification").state_dict()
+        before = KINDS["classification"].networks(run.recipe, 2)["model"].state_dict()
         after = load_file(out / "model" / "model.safetensors")
         names = {name: next(n for n in after if n.endswith(name)) for name in before}
         moved[clip] = torch.cat([(after[names[n]] - before[n]).flatten() for n in before]).norm().item()

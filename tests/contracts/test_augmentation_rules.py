@@ -32,8 +32,8 @@ def test_shifts_are_uniform_and_black_comes_in() -> None:
 
 
 def test_what_a_shift_brings_in_is_black() -> None:
-    batch = replace(batch_of(list(range(9)), full=True), frame=torch.eye(3).repeat(9, 1, 1))
-    white = Shift(5)(replace(batch, image=torch.full_like(batch.image, 255)), 1)
+    batch = batch_of(list(range(9)), full=True).with_pixels(frame=torch.eye(3).repeat(9, 1, 1))
+    white = Shift(5)(batch.with_pixels(image=torch.full_like(batch.image, 255)), 1)
     place, some = torch.arange(SIDE), False
     for row, frame in enumerate(white.frame):
         dx, dy = frame[:2, 2].int().tolist()
@@ -58,7 +58,7 @@ def test_affine_without_motion_changes_no_bit() -> None:
 
 def test_affine_is_torchs_grid_sample() -> None:
     batch = batch_of(list(range(12)), full=True, target=Labels.of(torch.zeros(12, dtype=torch.int64)))
-    batch = replace(batch, frame=torch.eye(3).repeat(12, 1, 1))
+    batch = batch.with_pixels(frame=torch.eye(3).repeat(12, 1, 1))
     out = Affine(25.0, 0.2, 10.0, 0.1)(batch, 1)
     unit = torch.tensor([[2 / SIDE, 0, -1], [0, 2 / SIDE, -1], [0, 0, 1]])  # pixel edges → [-1, 1]
     theta = unit @ torch.linalg.inv(out.frame) @ torch.linalg.inv(unit)

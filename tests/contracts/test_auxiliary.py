@@ -36,7 +36,7 @@ def batch(index: list[int], image: Tensor | None = None) -> Batch:
     b = len(index)
     image = torch.zeros(b, 3, 4, 4, dtype=torch.uint8) if image is None else image
     size, frame = torch.tensor([image.shape[2:]]).expand(b, 2), torch.eye(3).expand(b, 3, 3)
-    return Batch(image, size, frame, size, torch.arange(b), torch.arange(b), Labels.of(torch.tensor(index)))
+    return Batch.of_images(image, size, frame, size, torch.arange(b), torch.arange(b), Labels.of(torch.tensor(index)))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "digits", "epochs"], ["epochs", "key=value"]),
         (["train", "digits", "model.options.hiden=3", "-m", "mlp"], ["hiden", "hidden"]),
         (["train", "digits", "input.size=28"], ["lenet5", "32"]),
-        (["train", "digits", "optim.name=adam", "optim.nesterov=true"], ["Nesterov", "sgd"]),
+        (["train", "digits", "optim.name=adam", "optim.nesterov=true"], ["optim.nesterov", "sgd"]),
         (["train", "digits", "fit.precision=fp16"], ["fit.precision='fp16'", "bf16"]),
         (["train", "digits", "--device", "tpu"], ["fit.device='tpu'", "cuda"]),
         (["train", "missing.yaml"], ["missing.yaml"]),

@@ -51,7 +51,7 @@ def test_hostile_classes_keep_their_images(tmp_path: Path) -> None:
         label, content = wanted[os.fsencode(record.name)]
         assert record.label == label == dataset.classes[dataset.index[record.id]]
         assert dataset.audit.source.load(record).read_bytes() == content
-    text = json_text(data_json(dataset))
+    text = json_text(data_json(dataset, "classification"))
     assert text.isascii()
     assert json.loads(text)["classes"] == list(dataset.classes)
     for name in dataset.classes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sightline.errors import UsageError
-from sightline.recipes.defaults import Facts, complete
-from sightline.recipes.reading import make_recipe
+from sightline.recipes.defaults import Traits
+from sightline.recipes.reading import make_draft
+from tests.complete_recipes import completed
 
 
 @pytest.mark.parametrize(
@@ -15,9 +16,9 @@ from sightline.recipes.reading import make_recipe
 )
 def test_what_is_no_option_of_a_network(key: str, hint: str) -> None:
     """It would win over the data's classes, or be read where nobody records it."""
-    facts = Facts(n=100, height=8, width=8, grey=True, one_aspect=True, classes=5)
-    with pytest.raises(UsageError, match=f"model.options.{key} is no option of a network here.*{hint}"):
-        complete(make_recipe({}, {"model.name": "resnet8", f"model.options.{key}": "3"}), facts)
+    traits = Traits(n=100, height=8, width=8, grey=True, one_aspect=True, classes=5)
+    with pytest.raises(UsageError, match=f"model.options.{key} cannot be set.*{hint}"):
+        completed(make_draft({}, {"model.name": "resnet8", f"model.options.{key}": "3"}), traits)
 
 
 @pytest.mark.parametrize(
@@ -36,15 +37,15 @@ def test_what_is_no_option_of_a_network(key: str, hint: str) -> None:
     ],
 )
 def test_defaults_follow_the_network(name: str, side: int, size: int, rate: float) -> None:
-    facts = Facts(n=20_000, height=side, width=side, grey=False, one_aspect=True, classes=5)
-    got = complete(make_recipe({}, {"model.name": name}), facts)
+    traits = Traits(n=20_000, height=side, width=side, grey=False, one_aspect=True, classes=5)
+    got = completed(make_draft({}, {"model.name": name}), traits)
     assert (got.input.size, got.optim.lr) == (size, rate)
 
 
 def test_defaults_with_weights() -> None:
-    facts = Facts(n=300, height=64, width=64, grey=False, one_aspect=True, classes=5)
-    fresh = complete(make_recipe({}, {"model.name": "resnet18", "input.size": 224}), facts)
-    tuned = complete(make_recipe({}, {"model.name": "resnet18", "model.weights": "torchvision"}), facts)
+    traits = Traits(n=300, height=64, width=64, grey=False, one_aspect=True, classes=5)
+    fresh = completed(make_draft({}, {"model.name": "resnet18", "input.size": 224}), traits)
+    tuned = completed(make_draft({}, {"model.name": "resnet18", "model.weights": "torchvision"}), traits)
     assert tuned.input.size == 224
     assert tuned.optim.lr == pytest.approx(0.1 * fresh.optim.lr)
     assert tuned.fit.epochs == fresh.fit.epochs / 3

@@ -59,9 +59,9 @@ def status(run: str) -> dict[str, Any]:
 
 def interrupting(call: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """SIGTERM when the validation with this number has judged its first batch; returns how to stop doing so."""
-    whole, calls = actions.judge_split, []
+    whole, calls = actions.rows_of, []
 
-    def judge(task: Any, images: Any, device: str, *, stop: Callable[[], bool]) -> Any:
+    def judge(task: Any, batches: Any, device: str, *, stop: Callable[[], bool]) -> Any:
         calls.append(1)
 
         def asked() -> bool:
@@ -69,10 +69,10 @@ def interrupting(call: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Non
                 os.kill(os.getpid(), signal.SIGTERM)
             return stop()
 
-        return whole(task, images, device, stop=asked)
+        return whole(task, batches, device, stop=asked)
 
-    monkeypatch.setattr(actions, "judge_split", judge)
-    return lambda: monkeypatch.setattr(actions, "judge_split", whole)
+    monkeypatch.setattr(actions, "rows_of", judge)
+    return lambda: monkeypatch.setattr(actions, "rows_of", whole)
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
@@ -138,7 +138,7 @@ def test_a_run_that_ends_in_no_numbers_says_so(photos: str, monkeypatch: pytest.
     def diverged(*_: Any, **__: Any) -> None:
         raise DivergedError("not finite")
 
-    monkeypatch.setattr("sightline.verbs.train.finish", diverged)
+    monkeypatch.setattr("sightline.training.loop.finish", diverged)
     with pytest.raises(DivergedError):
         train(photos, KEYS, model="linear", out="run")
     assert (status("run")["status"], status("run")["stopped"]) == ("diverged", "not finite")
@@ -150,13 +150,15 @@ def test_the_same_command_goes_on_whatever_the_machine_would_choose(
     """Threads and precision that nobody asked for are the machine's choice once, not each time."""
     keys = {name: value for name, value in KEYS.items() if name != "fit.threads"}
     before = torch.get_num_threads()
-    monkeypatch.setattr("sightline.verbs.train.choose_threads", lambda threads, work: threads or 2)
+    monkeypatch.setattr("sightline.training.prepare.choose_threads", lambda threads, work: threads or 2)
     undo = interrupting(1, monkeypatch)
     with pytest.raises(Stopped):
         train(photos, keys, model="linear", out="run")
     undo()
-    monkeypatch.setattr("sightline.verbs.train.choose_threads", lambda threads, work: threads or 1)
-    monkeypatch.setattr("sightline.verbs.train.choose_precision", lambda name, *_: "bf16" if name == "auto" else name)
+    monkeypatch.setattr("sightline.training.prepare.choose_threads", lambda threads, work: threads or 1)
+    monkeypatch.setattr(
+        "sightline.training.prepare.choose_precision", lambda name, *_: "bf16" if name == "auto" else name
+    )
     run = train(photos, keys, model="linear", out="run")
     assert (run.recipe.fit.threads, run.recipe.fit.precision) == (2, "fp32")
     assert torch.get_num_threads() == before
@@ -203,7 +205,7 @@ def test_what_ended_a_run_once_is_forgotten_when_it_goes_on(photos: str, monkeyp
         raise DivergedError("not finite")
 
     with monkeypatch.context() as once:
-        once.setattr("sightline.verbs.train.fit", diverged)
+        once.setattr("sightline.training.loop.fit", diverged)
         with pytest.raises(DivergedError):
             train(photos, KEYS, model="linear", out="run")
     assert status("run")["stopped"] == "not finite"
@@ -215,7 +217,7 @@ def test_what_ended_a_run_once_is_forgotten_when_it_goes_on(photos: str, monkeyp
     environment = Path("run/environment.json").read_bytes()
     run = train(resume="run")
     with pytest.raises(UsageError):
-        folders.begin(run, run.recipe, None, smoke=False, teller=None)  # type: ignore[arg-type]
+        folders.begin(run, run.recipe, None, "classification", smoke=False, console=None)  # type: ignore[arg-type]
     assert Path("run/environment.json").read_bytes() == environment
 
 

@@ -17,13 +17,15 @@ import sightline
 from sightline.engine.checkpoints import Checkpoints
 from sightline.engine.state import State
 from sightline.errors import UsageError
+from sightline.kinds.networks import load_task
 from sightline.layers.normalisation import FrozenBatchNorm
 from sightline.models import published
 from sightline.models.create import create_model
 from sightline.models.published import Source
-from sightline.recipes.recipe import ModelSection, Recipe, identity
+from sightline.recipes.recipe import completed, identity
 from sightline.runs.folder import recipe_hash
 from sightline.runs.run import Run
+from tests.complete_recipes import recipe_of
 from tests.distinct import fill_distinct
 from tests.faults.runs import TASKS, outcome
 
@@ -150,9 +152,10 @@ def test_published_weights_keep_the_normalisation_that_they_learned_with(
 
 
 def test_whether_the_network_may_be_used_is_no_part_of_a_run() -> None:
-    asked = [Recipe(model=ModelSection(weights="torchvision", allow_network=allowed)) for allowed in (False, True)]
+    plain = recipe_of({"model": {"name": "resnet18"}})
+    asked = [completed(plain, model={"weights": "torchvision", "allow_network": allowed}) for allowed in (False, True)]
     assert recipe_hash(asked[0]) == recipe_hash(asked[1])
-    assert recipe_hash(asked[0]) != recipe_hash(Recipe())
+    assert recipe_hash(asked[0]) != recipe_hash(plain)
     assert identity(asked[1])["model"]["weights"] == "torchvision"
 
 
@@ -166,7 +169,7 @@ def test_the_norms_of_a_detector_that_starts_from_weights_stay_frozen(
     overrides = [*own, "model.options.norm=batch", f"model.weights={file}", "fit.threads=1", "fit.precision=fp32"]
     arguments: dict[str, Any] = {"what": str(tmp_path / "data"), "overrides": overrides, "model": name, "smoke": True}
     whole = sightline.train(**arguments, out=tmp_path / "whole")
-    norms = [m for m in whole.task().modules() if isinstance(m, nn.BatchNorm2d | FrozenBatchNorm)]
+    norms = [m for m in load_task(whole).modules() if isinstance(m, nn.BatchNorm2d | FrozenBatchNorm)]
     assert {type(norm) for norm in norms} == {FrozenBatchNorm}
     assert len(norms) == 20
     after = kept(whole)

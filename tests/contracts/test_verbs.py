@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,14 @@ from typer.testing import CliRunner
 
 import sightline
 from sightline.cli.main import app
-from sightline.runs.console import Teller
+from sightline.data.loaders import in_order
+from sightline.evaluation.splits import mirrored, rows_of
+from sightline.kinds.catalogue import kind_of
+from sightline.kinds.networks import load_task
+from sightline.kinds.opening import open_dataset
+from sightline.recipes.loading import load
+from sightline.runs.console import Console
 from sightline.runs.run import open_run
-from sightline.verbs.evaluate import judge_split
-from sightline.verbs.preparing import load, open_dataset
 from tests.tiny_data import write_folder
 
 SUMMARY = {"run", "task", "model", "steps", "seconds", "images_per_second", "stopped", "smoke", "val", "test"}
@@ -124,16 +127,21 @@ def test_evaluate_says_what_training_measured(digits: Path) -> None:
 
 def test_tta_is_the_mean_of_the_image_and_its_mirror(digits: Path) -> None:
     run = open_run(digits)
-    task = run.task().eval()
-    data = open_dataset(run.recipe, Teller(-1))
+    task, scoring = load_task(run), kind_of(run).scoring
+    assert scoring is not None
+    assert scoring.mirrored is not None
+    data = open_dataset(run.recipe, Console(-1))
     images = load(data, data.ids("test"), run.preprocessing, run.recipe, judging=True)
-    judged = judge_split(task, images, "cpu", tta=True)
+    plain = rows_of(task, in_order(images, scoring.batch), "cpu")
+    judged = scoring.mirrored(plain, rows_of(task, map(mirrored, in_order(images, scoring.batch)), "cpu"))
     with torch.inference_mode():
         batch = images(torch.arange(len(images)), torch.arange(len(images)))
-        mirrored = replace(batch, image=batch.image.flip(3))
-        each = [task.predict(b).probability.double().numpy() for b in (batch, mirrored)]
+        flipped = batch.with_pixels(image=batch.image.flip(3))
+        each = [task.predict(b).probability.double().numpy() for b in (batch, flipped)]
     assert np.abs(each[0] - each[1]).max() > 0.1
     np.testing.assert_allclose(judged.probability, (each[0] + each[1]) / 2, rtol=0, atol=1e-6)
+    expected = scoring.rows.judge(judged, run.classes).metrics
+    assert sightline.evaluate(run, tta=True).judgement.metrics == pytest.approx(expected)
 
 
 def test_other_data_is_judged_by_class_name(digits: Path, place: Path) -> None:

@@ -40,7 +40,7 @@ def variants(inputs: dict[str, Any]) -> dict[str, Any]:
     """Distinct outcomes for one image over 2,000 positions; each of 50 is missed with probability (49/50)^2000 < 1e-17."""
     n = 2000
     image = torch.from_numpy(np.random.default_rng(0).integers(1, 256, (1, 3, 32, 32), dtype=np.uint8))
-    batch = Batch(
+    batch = Batch.of_images(
         image=image.expand(n, -1, -1, -1).contiguous(memory_format=torch.channels_last),
         size=torch.tensor([[32, 32]]).expand(n, 2),
         frame=torch.eye(3).expand(n, 3, 3),
