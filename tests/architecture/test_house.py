@@ -76,7 +76,10 @@ def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
 
     `segmentation` is also a key of COCO's files, and `instances` how their names begin."""
     names = {kind.name for kind in KINDS.values()}
-    foreign = {("data/formats/annotated/cocoentries.py", "segmentation"), ("data/formats/annotated/coco.py", "instances")}
+    foreign = {
+        ("data/formats/annotated/cocoentries.py", "segmentation"),
+        ("data/formats/annotated/coco.py", "instances"),
+    }
     foreign.add(("metrics/detection.py", "segmentation"))
     found = set()
     for path in FILES:

@@ -82,7 +82,7 @@ def test_what_a_folder_holds_beside_images_is_said(run: Run, tmp_path: Path, cap
     (tmp_path / "new/note.txt").write_text("x")
     (tmp_path / "new/Thumbs.db").write_text("x")
     assert len(sightline.predict(run, tmp_path / "new", console=Console()).rows) == 1
-    assert "files without an image's suffix, passed over: no suffix ×1, .txt ×1" in capsys.readouterr().err
+    assert "files without an image suffix, skipped: no suffix ×1, .txt ×1" in capsys.readouterr().err
     with pytest.raises(DataError, match=r"no images in .*none") as caught:
         sightline.predict(run, tmp_path / "none")
     assert "there are files of other kinds: no suffix ×1" in caught.value.hint

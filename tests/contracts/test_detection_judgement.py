@@ -132,7 +132,7 @@ def test_rows_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         detection_metrics(rows_of([(0, 0, np.nan, A)], [], n=1))
     rows, k = drawn(1003, masks=True)
-    with pytest.raises(ValueError, match="masks of some"):
+    with pytest.raises(ValueError, match="some objects have masks"):
         detection_metrics(DetectionRows(**(vars(rows) | {"found_rle": rows.found_rle[1:]})), k)
     with pytest.raises(ValueError, match="1 different class names for 2"):
         judge_detections(SCENE, ["a", "a"])

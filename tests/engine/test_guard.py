@@ -31,7 +31,9 @@ N, STEPS = 24, 6
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """As on a CPU, which asks; and as on a GPU, which masks the turn and hears of it later: fused optimisers can, anywhere."""
     if request.param == "masked":
-        monkeypatch.setattr(guard_module, "_decides_on_host", lambda good, optimizer: not _masks_itself(_bare(optimizer)))
+        monkeypatch.setattr(
+            guard_module, "_decides_on_host", lambda good, optimizer: not _masks_itself(_bare(optimizer))
+        )
     return str(request.param)
 
 

@@ -39,7 +39,11 @@ def region_class(logits: Float[Tensor, "r c"], samples: RegionSamples, label: In
 
 
 def shifts(
-    predicted: Float[Tensor, "p 4"], target: Float[Tensor, "p 4"], sample: Int[Tensor, "p"], samples: RegionSamples, images: int
+    predicted: Float[Tensor, "p 4"],
+    target: Float[Tensor, "p 4"],
+    sample: Int[Tensor, "p"],
+    samples: RegionSamples,
+    images: int,
 ) -> Mean:
     """Smooth L1 of the deltas of samples with objects, summed over the four coordinates, divided by the number of samples."""
     terms = F.smooth_l1_loss(in_32_bits(predicted), target, beta=_BETA, reduction="none").sum(1)

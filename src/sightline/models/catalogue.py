@@ -6,5 +6,8 @@ from sightline.registry import Registry
 
 # A heading says what a network outputs. A kind of task names the one that it needs; others may be added anywhere.
 CLASS_SCORES = "class scores"
-PROPOSING = ("boxes", "boxes and masks")  # networks that choose by numbers where to look next: shapes alone do not run them
+PROPOSING = (
+    "boxes",
+    "boxes and masks",
+)  # networks that choose by numbers where to look next: shapes alone do not run them
 MODELS = Registry("model", CLASS_SCORES)

@@ -13,6 +13,8 @@ from markupsafe import Markup
 
 from .finding import ClassFact, Finding, ObjectFacts, PixelFacts, VerdictFacts
 from .headline import Headline
+from .rules import data
+from .rules.course import course
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -58,6 +60,16 @@ class PageSection:
 
 
 _LIMITS = Thresholds()
+RULES: tuple[Rule, ...] = (
+    course,
+    data.labels,
+    data.weak_classes,
+    data.imbalance,
+    data.test_size,
+    data.untested,
+    data.calibration,
+    data.near_perfect,
+)
 
 
 def _no_sections(scene: Scene) -> list[PageSection]:
@@ -73,7 +85,7 @@ class Chapter:
     """headline       the one number; None where the kind of task has none
     metric_names   its metrics in the order to read them, and what they are called
     row_facts      what the rows say, for the verdict
-    result         the rule that says how good it is; `rules` those that only this kind can break
+    result         the rule that says how good it is; `rules` all others that apply, in the order of their findings
     sections       of the page, between the learning curves and the first batch
     class_table    class by class, for the model card
     mistakes       which mistakes there are, for the model card
@@ -89,7 +101,7 @@ class Chapter:
     metric_names: Mapping[str, str] = field(default_factory=dict)
     row_facts: Callable[[JudgedSplit, Headline, Thresholds], RowFacts] = lambda judged, headline, limits: RowFacts()
     result: Rule = _no_result
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = RULES
     sections: Callable[[Scene], list[PageSection]] = _no_sections
     class_table: Callable[[JudgedSplit, VerdictFacts, Thresholds], Table] | None = None
     mistakes: Callable[[VerdictFacts], Table | None] = lambda facts: None

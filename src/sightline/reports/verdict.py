@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sightline.reports.rules import (
-    course as course_rules,
-)
-from sightline.reports.rules import (
-    data as data_rules,
-)
-from sightline.reports.rules import (
-    learning as learning_rules,
-)
+from sightline.reports.rules import course as course_rules
+from sightline.reports.rules import data as data_rules
+from sightline.reports.rules import learning as learning_rules
 from sightline.reports.rules.learning import headline_interval, split_word
 
 from .chapter import Chapter
@@ -62,18 +56,7 @@ def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
 def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
     """Findings of the rules that need a real run, not a rehearsal."""
     limits = chapter.limits
-    rules = (
-        course_rules.course,
-        *chapter.rules,
-        data_rules.labels,
-        data_rules.weak_classes,
-        data_rules.imbalance,
-        data_rules.test_size,
-        data_rules.untested,
-        data_rules.calibration,
-        data_rules.near_perfect,
-    )
-    found = [f for rule in rules if (f := rule(facts, limits)) is not None]
+    found = [f for rule in chapter.rules if (f := rule(facts, limits)) is not None]
     fits = learning_rules.fit_quality(facts, limits)
     if any(f.title == course_rules.PLATEAU for f in found):  # one finding must not suggest what another calls useless
         fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what != learning_rules.LONGER)) for f in fits]

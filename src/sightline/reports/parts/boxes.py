@@ -9,7 +9,8 @@ from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene, Tab
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import BOX_AP50, MASK_AP50, Headline
 from sightline.reports.judged import JudgedSplit
-from sightline.reports.rules import dense
+from sightline.reports.rules import data, dense
+from sightline.reports.rules.course import course
 from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_lines
 
@@ -76,7 +77,18 @@ BOXES = Chapter(
     metric_names=BOX_METRICS,
     row_facts=_row_facts,
     result=dense.result,
-    rules=(dense.dominating, dense.small_objects, dense.scarce, dense.unjudged),
+    rules=(
+        course,
+        dense.dominating,
+        dense.small_objects,
+        data.labels,
+        data.weak_classes,
+        dense.scarce,
+        dense.unjudged,
+        data.test_size,
+        data.untested,
+        data.near_perfect,
+    ),
     sections=partial(_sections, masks=False),
     class_table=lambda judged, facts, limits: object_table(judged, facts).plain(),
     mistakes=_mistakes,

@@ -6,7 +6,8 @@ from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene, Tab
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import MEAN_IOU, Headline
 from sightline.reports.judged import JudgedSplit
-from sightline.reports.rules import dense
+from sightline.reports.rules import data, dense
+from sightline.reports.rules.course import course
 from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_lines
 from sightline.reports.wording import percent
@@ -58,7 +59,17 @@ PIXELS = Chapter(
     metric_names=SEGMENT_METRICS,
     row_facts=_row_facts,
     result=dense.result,
-    rules=(dense.taken_pixels, dense.scarce, dense.edges),
+    rules=(
+        course,
+        dense.taken_pixels,
+        data.labels,
+        data.weak_classes,
+        dense.scarce,
+        dense.edges,
+        data.test_size,
+        data.untested,
+        data.near_perfect,
+    ),
     sections=_sections,
     class_table=lambda judged, facts, limits: pixel_classes(judged, facts).plain(),
     mistakes=_mistakes,
