@@ -85,8 +85,14 @@ def test_what_a_folder_holds_beside_images_is_said(run: Run, tmp_path: Path, cap
     assert "files without an image suffix, skipped: no suffix ×1, .txt ×1" in capsys.readouterr().err
     with pytest.raises(DataError, match=r"no images in .*none") as caught:
         sightline.predict(run, tmp_path / "none")
-    assert "there are files of other kinds: no suffix ×1" in caught.value.hint
+    assert "there are only other files (no suffix ×1)" in caught.value.hint
     assert len(sightline.predict(run, tmp_path / "none" / "c").rows) == 1
+
+
+def test_an_address_is_named_whole_and_not_taken_for_a_file(run: Run) -> None:
+    with pytest.raises(UsageError, match=r"https://example\.org/a\.png is an address") as caught:
+        sightline.predict(run, ["https://example.org/a.png"])
+    assert caught.value.hint.startswith("download")
 
 
 def test_a_suffix_is_one_in_capitals_too(run: Run, photos: Path, tmp_path: Path) -> None:

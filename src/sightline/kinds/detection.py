@@ -6,20 +6,17 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from sightline.data.dataset import Dataset
-from sightline.data.targets import target_of
 from sightline.evaluation.detections import judge_detections
 from sightline.evaluation.stored_rows import read_detection_rows, write_detection_rows
-from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.loading import Truths
 from sightline.reports.judged import RowsFormat
 from sightline.reports.parts.boxes import BOXES
-from sightline.structures.targets import Target
 from sightline.tasks.detection import Detection
 
 from . import regions
+from .annotated import annotated_target
 from .kind import Answers, Drawings, Kind, Networks, Scoring, Setting
 
 NAME = "detection"
@@ -44,17 +41,6 @@ def _task(networks: Networks, setting: Setting) -> Detection:
     )
 
 
-def _target(
-    data: Dataset,
-    id: int,
-    preprocessing: Preprocessing,
-    natural: tuple[int, int],
-    frame: Float[np.ndarray, "3 3"],
-    judging: bool,
-) -> Target:
-    return target_of(data.truth(id), preprocessing.geometry, natural, frame, outlines=False, judging=judging)
-
-
 def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
     return np.zeros_like(pixels)  # boxes are small beside images
 
@@ -68,7 +54,7 @@ DETECTION = Kind(
     networks=partial(regions.region_networks, output=OUTPUT),
     task=_task,
     output=OUTPUT,
-    truths=Truths(_target, _memory),
+    truths=Truths(annotated_target, _memory),
     scoring=Scoring(
         rows=RowsFormat(write_detection_rows, read_detection_rows, judge_detections),
         monitors=("ap", "ap50"),

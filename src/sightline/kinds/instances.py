@@ -7,17 +7,14 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from sightline.data.dataset import Dataset
-from sightline.data.targets import target_of
-from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.loading import Truths
 from sightline.reports.parts.boxes import MASKS
-from sightline.structures.targets import Target
 from sightline.tasks.instances import InstanceSegmentation
 
 from . import regions
+from .annotated import annotated_target
 from .detection import DETECTION
 from .kind import Networks, Setting
 
@@ -42,17 +39,6 @@ def _task(networks: Networks, setting: Setting) -> InstanceSegmentation:
     )
 
 
-def _target(
-    data: Dataset,
-    id: int,
-    preprocessing: Preprocessing,
-    natural: tuple[int, int],
-    frame: Float[np.ndarray, "3 3"],
-    judging: bool,
-) -> Target:
-    return target_of(data.truth(id), preprocessing.geometry, natural, frame, outlines=True, judging=judging)
-
-
 def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
     """A plane for each object, in the network's frame and in the original."""
     objects = data.amounts_of(ids).sum(axis=1)
@@ -69,7 +55,7 @@ INSTANCES = replace(
     networks=partial(regions.region_networks, output=OUTPUT),
     task=_task,
     output=OUTPUT,
-    truths=Truths(_target, _memory),
+    truths=Truths(partial(annotated_target, outlines=True), _memory),
     scoring=replace(DETECTION.scoring, monitors=("mask_ap", "mask_ap50", "ap", "ap50"), headline="mask_ap50"),
     answers=replace(DETECTION.answers, unknown=regions.no_outlines),
     drawings=replace(DETECTION.drawings, truth=regions.draw_outlines),

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
-from sightline.data.targets import target_of
 from sightline.decoding.segments import restored
 from sightline.drawing.overlay import tinted
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
-from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.loading import Truths
@@ -24,10 +21,11 @@ from sightline.reports.judged import RowsFormat
 from sightline.reports.parts.pixels import PIXELS
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction, Segments
-from sightline.structures.targets import Masks, Target
+from sightline.structures.targets import Masks
 from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
 
+from .annotated import annotated_target
 from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting, plain
 from .weights import ClassWeight
 
@@ -57,17 +55,6 @@ def _task(networks: Networks, setting: Setting) -> Segmentation:
     weight = class_weight(section.class_weight, setting.amounts)
     model = setting.normalised(networks["model"])
     return Segmentation(model, classes=len(setting.amounts), loss=section.loss, class_weight=weight)
-
-
-def _target(
-    data: Dataset,
-    id: int,
-    preprocessing: Preprocessing,
-    natural: tuple[int, int],
-    frame: Float[np.ndarray, "3 3"],
-    judging: bool,
-) -> Target:
-    return target_of(data.truth(id), preprocessing.geometry, natural, frame, outlines=False, judging=judging)
 
 
 def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
@@ -118,7 +105,7 @@ SEGMENTATION = Kind(
     networks=_networks,
     task=_task,
     output=OUTPUT,
-    truths=Truths(_target, _memory),
+    truths=Truths(annotated_target, _memory),
     scoring=Scoring(
         rows=RowsFormat(write_segment_rows, read_segment_rows, judge_segments),
         monitors=("mean_iou", "pixel_accuracy", "mean_dice"),

@@ -94,8 +94,7 @@ def predict(
     run, console = run if isinstance(run, Run) else open_run(run), console or Console()
     answers = kind_of(run).answers
     place = _checked(Path(out), answers) if out is not None else None
-    several = [paths] if isinstance(paths, str | Path) else paths
-    files = _found([Path(path) for path in several], console)
+    files = _collect_files([paths] if isinstance(paths, str | Path) else paths, console)
     preprocessing, errors = run.preprocessing, {}
     geometry = preprocessing.geometry
 
@@ -153,11 +152,11 @@ def _safe(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"
 
 
-def _found(paths: Sequence[Path], console: Console) -> list[Path]:
+def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
     """Every file to predict. Raises DataError if there is none, saying what there is instead."""
     files: list[Path] = []
     others: list[str] = []
-    for path in paths:
+    for path in map(_local, paths):
         if path.is_dir():
             inside = [file for file in sorted(path.rglob("*")) if not file.is_dir() and not _litter(file, path)]
             files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
@@ -171,6 +170,13 @@ def _found(paths: Sequence[Path], console: Console) -> list[Path]:
     if others:
         console.say(f"files without an image suffix, skipped: {kinds(others)}")
     return files
+
+
+def _local(path: str | Path) -> Path:
+    """The path as a Path, in which an address would lose a slash."""
+    if "://" in str(path):
+        raise UsageError(f"{shown(str(path))} is an address, not a file", "download the image and pass its path")
+    return Path(path)
 
 
 def _litter(file: Path, root: Path) -> bool:
