@@ -160,5 +160,7 @@ def test_nms_takes_lists_and_whole_numbers() -> None:
 
 def test_momentum_knows_its_forms() -> None:
     w, g = torch.ones(2), torch.ones(2)
-    for form in ("average", "sum", "alexnet", "nesterov"):
-        updates.momentum(w, g, {}, lr=0.1, form=form)
+    first = {"average": 0.99, "sum": 0.9, "alexnet": 0.9, "nesterov": 0.81}  # of weight 1 and gradient 1, β = 0.9
+    for form, expected in first.items():
+        moved, _ = updates.momentum(w, g, {}, lr=0.1, form=form)
+        assert moved.tolist() == pytest.approx([expected] * 2)
