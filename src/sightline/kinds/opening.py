@@ -18,6 +18,7 @@ from sightline.data.records.source import Source
 from sightline.data.splits import Fractions
 from sightline.data.summary import data_hash
 from sightline.errors import DataError, UsageError, nearest
+from sightline.recipes.arguments import require_options
 from sightline.recipes.assembly import check
 from sightline.recipes.defaults import Traits
 from sightline.recipes.loading import choose
@@ -74,6 +75,13 @@ def _values(what: str) -> dict[str, Any]:
     if os.sep in what or path.suffix or path.exists():
         return {"data": {"path": what}}
     raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, {*DATASETS, *shipped_recipes()}))
+
+
+def require_known_network(recipe: Draft) -> None:
+    """UsageError for a network or an option that does not exist, before any data are read. A kind that builds its networks
+    itself takes any name."""
+    if recipe.task is None or kind_named(recipe.task.kind).output is not None:
+        require_options(recipe)
 
 
 def choose_kind(recipe: Draft, source: Source) -> Kind:

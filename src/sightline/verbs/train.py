@@ -9,9 +9,7 @@ from typing import Any
 
 from sightline.engine.devices import choose_device, compute_threads, deep_graphs, repeatable
 from sightline.errors import DivergedError, SightlineError, Stopped, UsageError
-from sightline.kinds.catalogue import kind_named
-from sightline.kinds.opening import choose_kind, draft, open_dataset, require_there, usual_kind
-from sightline.recipes.arguments import require_options
+from sightline.kinds.opening import choose_kind, draft, open_dataset, require_known_network, require_there, usual_kind
 from sightline.recipes.recipe import Draft
 from sightline.runs.console import Console
 from sightline.runs.folder import begin, place, require_free, with_run_settings
@@ -49,8 +47,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
         "fit.device": device, "fit.precision": precision,
     }  # fmt: skip
     given, out, smoke = _request(what, overrides, flags, out, resume, smoke)
-    if given.task is None or kind_named(given.task.kind).output is not None:
-        require_options(given)
+    require_known_network(given)
     require_free(out)
     data = open_dataset(given, console)
     kind = choose_kind(given, data.audit.source)
