@@ -34,7 +34,7 @@ def test_a_file_answers_alike(number: int, tmp_path: Path) -> None:
     ours = create_model(f"efficientnet_b{number}", num_classes=10, weights=tmp_path / "b.safetensors").eval()
     notes = " ".join(ours.origin.notes)
     assert "its tf_… do not" in notes
-    assert ("ε of 1e-5" in notes) == (number == 5)
+    assert ("ε of their norms, 1e-5" in notes) == (number == 5)
     x = picture(2, 3, 77, 93)
     expected = theirs(x)
     assert farthest(expected[:1], expected[1:]) > 0.1
