@@ -18,7 +18,7 @@ from sightline.evaluation.predictions import write_rows
 from sightline.evaluation.stored_rows import read_detection_rows, read_segment_rows, write_detection_rows
 from sightline.metrics.average_precision import best_point
 from sightline.metrics.detection import NAMES, detection_metrics
-from sightline.metrics.matching import FALSE, HIT, IGNORED, THRESHOLDS, match, matched
+from sightline.metrics.matching import FALSE, HIT, IGNORED, THRESHOLDS, match, match_rows
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import ClassRows
 from tests.found_objects import drawn, rows_of
@@ -54,7 +54,7 @@ def test_each_kind_of_mistake_is_told_apart() -> None:
     j = judge_detections(SCENE, names(3))
     assert j.score_threshold == 0.9
     assert j.errors.counts == dict.fromkeys(j.errors.counts, 0) | {"missed": 3}
-    lowest = box_errors(SCENE, matched(SCENE, 3), None)
+    lowest = box_errors(SCENE, match_rows(SCENE, 3), None)
     want = {"class": 1, "localisation": 1, "both": 1, "duplicate": 1, "background": 2, "missed": 1}
     assert lowest.counts == want
     assert lowest.missed.tolist() == [2, 1, 0, 0, 0]
@@ -160,7 +160,7 @@ def test_a_judgement_adds_up() -> None:
         assert (size["ap"], size["ar"]) == (j.metrics[f"ap_{name}"], j.metrics[f"ar_{name}"])
     shown = rows.score >= j.score_threshold
     wrong = sum(count for kind, count in j.errors.counts.items() if kind != "missed")
-    m = matched(rows, k)
+    m = match_rows(rows, k)
     outcome = np.concatenate([c.outcome[0][c.score >= j.score_threshold] for c in m.classes])
     assert wrong == (outcome == FALSE).sum() == sum(w.false for w in j.worst)
     assert shown.sum() == wrong + (outcome == HIT).sum() + (outcome == IGNORED).sum()
@@ -206,7 +206,7 @@ def test_curves_are_short_and_true() -> None:
     (curve,) = judge_detections(rows, names(1)).curves
     points = curve.precision_recall
     assert len(points.recall) == 200
-    c = matched(rows, 1).classes[0]
+    c = match_rows(rows, 1).classes[0]
     for precision, recall, threshold in zip(*points, strict=True):
         shown = c.outcome[0][c.score >= threshold] == HIT
         assert (precision, recall) == (shown.mean(), shown.sum() / n)
@@ -276,7 +276,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match="newer"):
         read_detection_rows(path)
     rewritten(table, about)
-    with pytest.raises(DamagedError, match="its rows are of detections"):
+    with pytest.raises(DamagedError, match="it holds rows of detections"):
         read_segment_rows(path)
     write_rows(path, ClassRows(np.arange(2), np.arange(2), np.eye(2)), names=names(2), classes=names(2))
     with pytest.raises(DamagedError, match="does not hold rows of detections"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.decoding.detections import from_run_lengths, pasted, run_lengths
+from sightline.decoding.detections import from_run_lengths, paste_masks, run_lengths
 from sightline.errors import DataError
 from sightline.structures.batch import Batch
 from sightline.structures.regions import RegionOutputs, RegionTargets, Selection, SelectionRule
@@ -104,18 +104,18 @@ def test_crop_is_the_inverse_of_pasting() -> None:
     mask = (((x - 40.3) / 20) ** 2 + ((y - 35.8) / 13) ** 2 < 1)[None]
     for box in ([20.3, 22.8, 60.3, 48.8], [15.0, 20, 70, 52], [-5.5, 10.25, 80, 60]):
         boxes = torch.tensor([box])
-        again = pasted(cropped(mask, boxes, torch.tensor([0]), 28), boxes, (80, 90))
+        again = paste_masks(cropped(mask, boxes, torch.tensor([0]), 28), boxes, (80, 90))
         assert (again & mask).sum() / (again | mask).sum() >= 0.97, box
 
 
 def test_whole_boxes_paste_whole() -> None:
     """All on: every pixel whose centre lies in the box is on, and none outside; partly outside the image too."""
     boxes = torch.tensor([[2.0, 3, 7, 9], [-4, 5, 4, 30], [2.4, 3.6, 7.4, 9.6]])
-    on = pasted(torch.ones(3, 14, 14), boxes, (12, 10))
+    on = paste_masks(torch.ones(3, 14, 14), boxes, (12, 10))
     for mask, (left, top, right, bottom) in zip(on, boxes.tolist(), strict=True):
         y, x = torch.arange(12) + 0.5, torch.arange(10) + 0.5
         assert torch.equal(mask, ((y > top) & (y < bottom))[:, None] & ((x > left) & (x < right))[None])
-    assert pasted(torch.zeros(0, 14, 14), torch.zeros(0, 4), (12, 10)).shape == (0, 12, 10)
+    assert paste_masks(torch.zeros(0, 14, 14), torch.zeros(0, 4), (12, 10)).shape == (0, 12, 10)
 
 
 def test_pasting_is_torchvisions_up_to_its_rounding() -> None:
@@ -126,7 +126,7 @@ def test_pasting_is_torchvisions_up_to_its_rounding() -> None:
     mask = (x**2 + y**2 < 11**2).float().expand(20, 28, 28)
     corner, extent = torch.rand(2, 20, 2, generator=generator)
     boxes = torch.cat((corner * 200 - 20, corner * 200 + 40 + extent * 150), 1)
-    ours = pasted(mask, boxes, (240, 320))
+    ours = paste_masks(mask, boxes, (240, 320))
     theirs = roi_heads.paste_masks_in_image(mask[:, None], boxes, (240, 320))[:, 0] > 0.5
 
     def shrunk(m: Tensor, by: int) -> Tensor:

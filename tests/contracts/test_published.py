@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sightline.errors import DamagedError, ResourceError, UsageError
 from sightline.models import MODELS, published, weights
 from sightline.models.create import create_model
-from sightline.models.published import Source
+from sightline.models.published import PublishedWeights
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)
@@ -25,7 +25,7 @@ ROWS = [source for of in published.published().values() for source in of.values(
 
 
 @pytest.mark.parametrize("source", ROWS, ids=lambda s: f"{s.model} {s.name}")
-def test_a_row_of_the_table(source: Source) -> None:
+def test_a_row_of_the_table(source: PublishedWeights) -> None:
     assert source.model in MODELS
     assert source.url.startswith("https://")
     assert re.fullmatch("[0-9a-f]{8}", source.sha256)
@@ -94,7 +94,9 @@ def state(tmp_path: Path) -> Mapping[str, Tensor]:
 
 
 @pytest.fixture
-def source(server: Server, state: Mapping[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+def source(
+    server: Server, state: Mapping[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PublishedWeights:
     """The server's weights of resnet8 in the table, and an empty cache."""
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -118,7 +120,7 @@ def left(tmp_path: Path) -> list[str]:
 
 
 def test_fetched_once_when_allowed(
-    source: Source,
+    source: PublishedWeights,
     server: Server,
     state: Mapping[str, Tensor],
     tmp_path: Path,
@@ -150,7 +152,7 @@ def test_fetched_once_when_allowed(
 
 
 def test_a_file_that_is_published_is_recognised(
-    source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: PublishedWeights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = create_model("resnet8", weights=tmp_path / "there.pth")
     assert network.origin.source == source
@@ -159,7 +161,7 @@ def test_a_file_that_is_published_is_recognised(
 
 
 def test_published_weights_in_another_network_are_said_to_be(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    source: PublishedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where every shape fits, nothing else would tell: an activation, a stride, an edition of the same size."""
     path = tmp_path / "there.pth"
@@ -177,7 +179,7 @@ def test_published_weights_in_another_network_are_said_to_be(
 
 
 def test_norms_that_learned_with_another_epsilon(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: PublishedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = source._replace(norm_eps=0.0)
     monkeypatch.setattr(published, "published", lambda: {"resnet8": {"here/V1": other}})
@@ -193,14 +195,14 @@ def test_norms_that_learned_with_another_epsilon(
         assert (network(x) - exact(x)).abs().max() <= 1e-6 * exact(x).abs().max()
 
 
-def test_another_file_than_announced_is_refused(source: Source, server: Server, tmp_path: Path) -> None:
+def test_another_file_than_announced_is_refused(source: PublishedWeights, server: Server, tmp_path: Path) -> None:
     server.body += b"x"
     with pytest.raises(DamagedError, match=rf"gave a file of SHA-256 .*, not {source.sha256}"):
         create_model("resnet8", weights="here", allow_network=True)
     assert left(tmp_path) == []
 
 
-def test_a_download_that_breaks_off(source: Source, server: Server, tmp_path: Path) -> None:
+def test_a_download_that_breaks_off(source: PublishedWeights, server: Server, tmp_path: Path) -> None:
     server.told = len(server.body) + 1
     with pytest.raises(DamagedError, match=f"gave {len(server.body):,} bytes, not {server.told:,}"):
         create_model("resnet8", weights="here", allow_network=True)
@@ -209,7 +211,7 @@ def test_a_download_that_breaks_off(source: Source, server: Server, tmp_path: Pa
 
 @pytest.mark.parametrize("told", [-1, 0])
 def test_a_download_without_end(
-    told: int, source: Source, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    told: int, source: PublishedWeights, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(published, "MAX_BYTES", 1000)
     monkeypatch.setattr(published, "_PIECE", 512)
@@ -220,7 +222,7 @@ def test_a_download_without_end(
 
 
 def test_no_such_page_and_no_such_machine(
-    source: Source, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: PublishedWeights, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.status = 404
     with pytest.raises(ResourceError, match=r"cannot fetch .*: Not Found \(.*pass the file's path"):
@@ -238,14 +240,14 @@ def test_no_such_page_and_no_such_machine(
     assert left(tmp_path) == []
 
 
-def test_only_by_https(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_by_https(source: PublishedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published, "SCHEMES", ("https",))
     with pytest.raises(UsageError, match="is no https address"):
         create_model("resnet8", weights="here", allow_network=True)
     assert left(tmp_path) == []
 
 
-def test_a_file_of_ones_own_is_not_served_under_a_published_name(source: Source, tmp_path: Path) -> None:
+def test_a_file_of_ones_own_is_not_served_under_a_published_name(source: PublishedWeights, tmp_path: Path) -> None:
     """Hashes in the table have 32 bits: a file may be made to begin alike."""
     create_model("resnet8", weights=tmp_path / "there.pth")  # into the cache, by its path
     with pytest.raises(UsageError, match=r"here/V1 of resnet8 is not in .*; it is at"):

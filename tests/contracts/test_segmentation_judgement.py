@@ -118,7 +118,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path, n: int) -> None:
         ours = getattr(back, name)
         assert (ours.dtype, ours.shape) == (value.dtype, value.shape)
         np.testing.assert_array_equal(ours, value)
-    with pytest.raises(DamagedError, match="its rows are of segments"):
+    with pytest.raises(DamagedError, match="it holds rows of segments"):
         read_detection_rows(tmp_path / "x.parquet")
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.decoding.segments import restored
+from sightline.decoding.segments import class_map
 from sightline.engine.state import Meter, weighted
 from sightline.errors import DataError
 from sightline.losses.segmentation import class_planes
@@ -59,7 +59,7 @@ def test_scores_at_the_centres_of_the_original(name: str) -> None:
     top = np.sort(expected, axis=0)
     clear = top[-1] - top[-2] > 1e-4
     assert clear.mean() > 0.95
-    assert (restored(score, frame, natural).numpy() == expected.argmax(0))[clear].all()
+    assert (class_map(score, frame, natural).numpy() == expected.argmax(0))[clear].all()
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "shortest", "longest", "crop"])
@@ -73,7 +73,7 @@ def test_a_mask_comes_back_from_every_fit(fit: str, natural: tuple[int, int]) ->
     inside = torch.from_numpy(geometry.apply_mask(mask, IGNORE).astype(np.int64))
     score = class_planes(inside[None], 5)[0].float()
     score[4] = 0.9 * (inside == IGNORE)  # bars claim a class of their own
-    back = restored(score, torch.from_numpy(frame).float(), natural).numpy()
+    back = class_map(score, torch.from_numpy(frame).float(), natural).numpy()
     wrong = back != mask
     place = geometry.placement(*natural)
     if fit == "crop":  # what was cut away is not known
@@ -87,7 +87,7 @@ def test_a_mask_comes_back_from_every_fit(fit: str, natural: tuple[int, int]) ->
 def test_ties_go_to_the_lowest_class() -> None:
     score = torch.zeros(3, 4, 4)
     score[1:] = 1.0
-    assert (restored(score, torch.eye(3), (4, 4)) == 1).all()
+    assert (class_map(score, torch.eye(3), (4, 4)) == 1).all()
 
 
 # --------------------------------------------------------------------------------------------------------------- task

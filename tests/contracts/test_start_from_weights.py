@@ -21,7 +21,7 @@ from sightline.kinds.networks import load_task
 from sightline.layers.normalisation import FrozenBatchNorm
 from sightline.models import published
 from sightline.models.create import create_model
-from sightline.models.published import Source
+from sightline.models.published import PublishedWeights
 from sightline.recipes.recipe import completed, identity
 from sightline.runs.folder import recipe_hash
 from sightline.runs.run import Run
@@ -142,7 +142,7 @@ def test_published_weights_keep_the_normalisation_that_they_learned_with(
     keys = {**KEYS, "model.weights": str(file), "fit.epochs": 2, "fit.batch": 512, "input.channels": 3}
     interrupted(monkeypatch, 1, what="digits", overrides=keys, model="resnet8", out=tmp_path / "run")
     run = Run(tmp_path / "run")
-    expected = [255 * value for value in Source(*source).mean]
+    expected = [255 * value for value in PublishedWeights(*source).mean]
     assert run.preprocessing.mean == pytest.approx(expected)
     file.unlink()
     monkeypatch.setattr(published, "published", dict)

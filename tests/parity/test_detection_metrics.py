@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from sightline.metrics.average_precision import average_precisions, ranking_ap
 from sightline.metrics.detection import NAMES, coco_results, coco_truth, detection_metrics
-from sightline.metrics.matching import HIT, IGNORED, THRESHOLDS, Matched, box_overlap, mask_overlap, matched
+from sightline.metrics.matching import HIT, IGNORED, THRESHOLDS, Matches, box_overlap, mask_overlap, match_rows
 from sightline.structures.detection_rows import DetectionRows
 from tests.found_objects import drawn
 
@@ -60,7 +60,7 @@ def without_unjudged(metrics: dict[str, float | None]) -> dict[str, float | None
     return {name: value for name, value in metrics.items() if name != "unjudged"}
 
 
-def means(m: Matched, weights: np.ndarray | None = None) -> list[float | None]:
+def means(m: Matches, weights: np.ndarray | None = None) -> list[float | None]:
     """Our own ap, ap50, ap75 of the first resample."""
     ap = average_precisions(m, weights)[0]
     parts = [part[~np.isnan(part)] for part in (ap, ap[:, 0], ap[:, 5])]
@@ -73,7 +73,7 @@ def test_the_cases_hold_what_they_should() -> None:
     for seed in BOXES:
         rows, k = drawn(seed)
         real = ~rows.true_ignore
-        m = matched(rows, k)
+        m = match_rows(rows, k)
         seen["swallowed"] += any((c.outcome == IGNORED).any() for c in m.classes)
         seen["hits"] += any((c.outcome == HIT).any() for c in m.classes)
         seen["ties"] += len(np.unique(rows.score)) < len(rows.score)
@@ -111,7 +111,7 @@ def test_our_own_average_precision_is_the_same() -> None:
         rows, k = drawn(seed, masks=seed in MASKS)
         metrics = ours(seed)
         for prefix in ("", "mask_") if rows.true_rle else ("",):
-            got = dict(zip(("ap", "ap50", "ap75"), means(matched(rows, k, masks=bool(prefix))), strict=True))
+            got = dict(zip(("ap", "ap50", "ap75"), means(match_rows(rows, k, masks=bool(prefix))), strict=True))
             assert_equal(got, {name: metrics[prefix + name] for name in got}, (seed, prefix))
 
 
@@ -122,13 +122,13 @@ def test_a_weighted_average_precision_is_that_of_repeated_images() -> None:
         times = np.random.default_rng(seed).integers(0, 4, len(rows))
         again = rows.take(np.repeat(np.arange(len(rows)), times))
         metrics = detection_metrics(again, k)
-        got = dict(zip(("ap", "ap50", "ap75"), means(matched(rows, k), times[None]), strict=True))
+        got = dict(zip(("ap", "ap50", "ap75"), means(match_rows(rows, k), times[None]), strict=True))
         assert_equal(got, {name: metrics[name] for name in got}, seed)
 
 
 def test_resamples_are_independent_of_one_another() -> None:
     rows, k = drawn(3)
-    m, weights = matched(rows, k), np.random.default_rng(0).integers(0, 3, (7, len(rows)))
+    m, weights = match_rows(rows, k), np.random.default_rng(0).integers(0, 3, (7, len(rows)))
     together = average_precisions(m, weights)
     for r in range(7):
         np.testing.assert_array_equal(together[r], average_precisions(m, weights[r : r + 1])[0])
@@ -154,8 +154,8 @@ def test_more_than_a_hundred_boxes_in_an_image() -> None:
     )
     got = without_unjudged(detection_metrics(rows, 2))
     assert_equal(got, reference(rows, 2), "many")
-    assert means(matched(rows, 2))[0] == pytest.approx(got["ap"], rel=0, abs=TOLERANCE)
-    assert len(matched(rows, 2).classes[0].found) == 100
+    assert means(match_rows(rows, 2))[0] == pytest.approx(got["ap"], rel=0, abs=TOLERANCE)
+    assert len(match_rows(rows, 2).classes[0].found) == 100
 
 
 def test_overlaps_equal_pycocotools_to_the_bit() -> None:

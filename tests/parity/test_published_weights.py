@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline.models import MODELS, published
 from sightline.models.create import create_model, outline
-from sightline.models.published import Source
+from sightline.models.published import PublishedWeights
 from sightline.models.renaming import candidates
 from tests.distinct import fill_distinct
 
@@ -34,14 +34,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
 
 
-def enum_of(source: Source) -> Any:
+def enum_of(source: PublishedWeights) -> Any:
     weights = torchvision.models.get_model_weights(THEIR_NAMES.get(source.model, source.model))
     return weights[source.name.split("/")[1]]
 
 
 # ---------------------------------------------------------------------------------------------------------- the table
 @pytest.mark.parametrize("source", THEIRS, ids=lambda s: f"{s.model} {s.name}")
-def test_facts_are_torchvisions(source: Source) -> None:
+def test_facts_are_torchvisions(source: PublishedWeights) -> None:
     weights = enum_of(source)
     assert source.url == weights.url
     assert ("CC-BY-NC" in source.licence) == ("SWAG" in weights.meta.get("license", ""))
@@ -92,7 +92,7 @@ def test_detectors_normalise_as_torchvisions_do() -> None:
 
 
 @pytest.mark.parametrize("source", [s for s in ROWS if s.name.startswith("timm/")], ids=lambda s: f"{s.model} {s.name}")
-def test_facts_are_timms_and_its_names_are_understood(source: Source) -> None:
+def test_facts_are_timms_and_its_names_are_understood(source: PublishedWeights) -> None:
     timm = pytest.importorskip("timm")
     tag = source.name.split("/")[1]
     named = {"se_resnet50": "seresnet50", "vit_ti_16": "deit_tiny_patch16_224", "vit_s_16": "deit_small_patch16_224"}
@@ -112,7 +112,7 @@ def test_facts_are_timms_and_its_names_are_understood(source: Source) -> None:
 
 
 @pytest.mark.parametrize("source", THEIRS, ids=lambda s: f"{s.model} {s.name}")
-def test_every_network_of_the_table_takes_torchvisions_names(source: Source) -> None:
+def test_every_network_of_the_table_takes_torchvisions_names(source: PublishedWeights) -> None:
     """Shapes without numbers. Files may also have auxiliary heads that the network has not."""
     size: dict[str, Any] = {}
     if source.model.startswith("vit") and source.crop not in (224, None):

@@ -10,7 +10,7 @@ from typing import Any
 
 from sightline.errors import SightlineError
 from sightline.runs.console import Console
-from sightline.storage.text import json_text, shown
+from sightline.storage.text import json_text, printable
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ def _is_about_memory(error: Exception) -> bool:
 
 
 def failed(code: str, exit: int, message: str, hint: str, *, json: bool) -> None:
-    print(shown(f"error: {message}"), file=sys.stderr)
+    print(printable(f"error: {message}"), file=sys.stderr)
     if hint:
-        print(shown(f"  hint: {hint}"), file=sys.stderr)
+        print(printable(f"  hint: {hint}"), file=sys.stderr)
     if json:
         print(
             json_text({"error": {"code": code, "exit": exit, "message": message, "hint": hint}}, indent=None),

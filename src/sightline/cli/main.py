@@ -13,7 +13,7 @@ import typer
 from typer import Argument, Option
 
 from sightline.runs.console import Console
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .answering import Answer, answer, failed
@@ -180,7 +180,7 @@ def report(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
         from sightline import api
 
         page = str(api.report(run, console=console))
-        return Answer({"run": run, "report": page}, lambda found: shown(str(found["report"])))
+        return Answer({"run": run, "report": page}, lambda found: printable(str(found["report"])))
 
     answer(work, json=json, level=verbose - quiet)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 # of all tasks, in the order in which they are shown
 _SUMMARY = ("accuracy", "mean_iou", "mask_ap50", "ap50", "loss", "macro_f1", "pixel_accuracy", "mask_ap", "ap")
@@ -20,7 +20,7 @@ def summary_text(found: Mapping[str, Any]) -> str:
     lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in names][:_NAMED]
     rate = f", {found['images_per_second']:,.0f} images/s" if found["images_per_second"] else ""
     result = f"{split} {', '.join(lines)}" if metrics else "not evaluated: there are no val or test images"
-    return f"{shown(found['run'])}: {result} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"
+    return f"{printable(found['run'])}: {result} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"
 
 
 def evaluation_text(found: Mapping[str, Any]) -> str:
@@ -31,12 +31,12 @@ def evaluation_text(found: Mapping[str, Any]) -> str:
     first: Mapping[str, Any] = next(iter(found["per_class"].values()), {})
     columns = [name for name in _PER_CLASS if name in first]
     classes: list[tuple[str, ...]] = [("class", *columns)]
-    classes += [(shown(name), *(_figure(row[k]) for k in columns)) for name, row in found["per_class"].items()]
-    return f"{shown(found['run'])}, {found['split']}, n = {found['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
+    classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in found["per_class"].items()]
+    return f"{printable(found['run'])}, {found['split']}, n = {found['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
 
 
 def predictions_text(rows: Sequence[Sequence[str]]) -> str:
-    return _table([rows[0], *(tuple(map(shown, row)) for row in rows[1:])])
+    return _table([rows[0], *(tuple(map(printable, row)) for row in rows[1:])])
 
 
 def models_text(found: Mapping[str, Any]) -> str:
@@ -99,7 +99,7 @@ def data_text(found: Mapping[str, Any]) -> str:
 
 
 def checks_text(rows: Sequence[Mapping[str, Any]], name: str, value: str) -> str:
-    return _table([(shown(str(row[name])), shown(str(row[value]))) for row in rows])
+    return _table([(printable(str(row[name])), printable(str(row[value]))) for row in rows])
 
 
 def _figure(value: float | None) -> str:

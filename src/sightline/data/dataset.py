@@ -15,15 +15,15 @@ from jaxtyping import Bool, Int, UInt8
 
 from sightline.data.audit.audit import Audit, Keep, Progress, audit
 from sightline.data.audit.duplicates import Leaks, contradictions, same_pixels, settle_leaks
-from sightline.data.audit.truths import conflicts, look, refuse_unlearnable
+from sightline.data.audit.truths import conflicts, inspect_annotations, refuse_unlearnable
 from sightline.data.formats.sniff import open_data
-from sightline.data.records.annotations import Renamed, Truth
+from sightline.data.records.annotations import RemappedAnnotations, Truth
 from sightline.data.records.names import SPLITS
 from sightline.data.records.records import QUARANTINED, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .splits import Assignment, Fractions, assign, refuse_emptied_splits
 
@@ -74,7 +74,9 @@ class Dataset:
         Objects. Raises DataError where it has changed or gone since the audit; UsageError where only labels are known."""
         annotations = self.audit.source.annotations
         if annotations is None:
-            raise UsageError(f"{shown(self.name)} has one class an image, no boxes or masks", "ask for classification")
+            raise UsageError(
+                f"{printable(self.name)} has one class an image, no boxes or masks", "ask for classification"
+            )
         return annotations.truth(self.records[id])
 
     def amounts(self) -> Int[np.ndarray, "k 3"]:
@@ -121,7 +123,7 @@ def build_dataset(
     """
     source = open_data(what) if isinstance(what, str) else what
     found = audit(source, channels=channels, workers=workers, cache_dir=cache_dir, keep=keep, progress=progress)
-    found = look(found, workers=workers, cache_dir=cache_dir)
+    found = inspect_annotations(found, workers=workers, cache_dir=cache_dir)
     groups = same_pixels(found)
     found = replace(found, problems=(*found.problems, *contradictions(found, groups), *conflicts(found, groups)))
     found = settle_leaks(found, leaks)
@@ -158,18 +160,18 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
         raise DataError(f"the data have classes that are not known: {_list(unknown)}", f"known: {_list(classes)}")
     place: dict[str | None, int] = {name: row for row, name in enumerate(classes)}
     index = np.array([place.get(r.label, -1) for r in dataset.records], dtype=np.int64)
-    return replace(dataset, classes=tuple(classes), index=index, audit=_renamed(dataset.audit, classes))
+    return replace(dataset, classes=tuple(classes), index=index, audit=_remap_annotations(dataset.audit, classes))
 
 
-def _renamed(audit: Audit, classes: tuple[str, ...]) -> Audit:
+def _remap_annotations(audit: Audit, classes: tuple[str, ...]) -> Audit:
     """The annotations under other class indexes."""
     source = audit.source
     if source.annotations is None or audit.amount is None:
         return audit
     place = np.array([classes.index(name) if name in classes else -1 for name in source.classes], dtype=np.int64)
-    renamed = Renamed(source.annotations, place, len(classes))
-    source = replace(source, classes=tuple(classes), annotations=renamed)
-    return replace(audit, source=source, amount=renamed.moved(audit.amount))
+    remapped = RemappedAnnotations(source.annotations, place, len(classes))
+    source = replace(source, classes=tuple(classes), annotations=remapped)
+    return replace(audit, source=source, amount=remapped.remap_counts(audit.amount))
 
 
 def _put_together(found: Audit, assignment: Assignment, groups: list[list[int]]) -> Dataset:
@@ -236,7 +238,7 @@ def _refuse_emptied(found: Audit) -> None:
         refuse_unlearnable(found)
         return
     if not source.classes:
-        raise DataError(f"{shown(source.name)} has no labels", "one folder a class, or a table with path,label")
+        raise DataError(f"{printable(source.name)} has no labels", "one folder a class, or a table with path,label")
     before = {r.label for r in source.records}
     after = {r.label for r in found.records()}
     if gone := sorted({*source.emptied, *(str(name) for name in before - after - {None})}):
@@ -245,7 +247,7 @@ def _refuse_emptied(found: Audit) -> None:
             "repair the images, or remove the classes",
         )
     if len(after - {None}) < 2:
-        raise DataError(f"only one class in {shown(source.name)}: {_list(source.classes)}", _inner(source.records))
+        raise DataError(f"only one class in {printable(source.name)}: {_list(source.classes)}", _inner(source.records))
 
 
 def _inner(records: tuple[Record, ...]) -> str:
@@ -253,7 +255,7 @@ def _inner(records: tuple[Record, ...]) -> str:
     parts = [r.name.split("/") for r in records]
     deeper = {p[1] for p in parts if len(p) > 2}
     if len(deeper) > 1 and all(r.split is None for r in records):
-        return f"it holds {len(deeper)} folders: did you mean {shown(parts[0][0])}/ inside it?"
+        return f"it holds {len(deeper)} folders: did you mean {printable(parts[0][0])}/ inside it?"
     return "two classes are the least that can be told apart: one folder a class"
 
 
@@ -282,4 +284,4 @@ def _in_use(dataset: Dataset) -> list[str]:
 
 
 def _list(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(shown(name) for name in names[:20]) + (f" … ({len(names)})" if len(names) > 20 else "")
+    return ", ".join(printable(name) for name in names[:20]) + (f" … ({len(names)})" if len(names) > 20 else "")

@@ -23,7 +23,7 @@ from sightline.data.audit.audit import Audit
 from sightline.data.audit.duplicates import Units, units_of
 from sightline.data.records.names import SPLITS
 from sightline.errors import DataError, UsageError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 TRAIN, VAL, TEST, NONE = 0, 1, 2, -1
 CARVED = 0.10  # share of a given train split that validates if no validation split is given
@@ -206,4 +206,4 @@ class _Deal:
 
 def _list_some(classes: Sequence[int], names: Sequence[str]) -> str:
     rest = f" and {len(classes) - 5} more" if len(classes) > 5 else ""
-    return ", ".join(shown(names[c]) for c in classes[:5]) + rest
+    return ", ".join(printable(names[c]) for c in classes[:5]) + rest

@@ -12,7 +12,7 @@ from typing import Any
 
 from sightline.data.records.names import SPLITS
 from sightline.data.records.records import QUARANTINED
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .dataset import Dataset
 
@@ -37,7 +37,7 @@ def data_json(dataset: Dataset, question: str) -> dict[str, Any]:
         "splits": {name: size or None for name, size in sizes.items()},
         "amounts": _amounts(dataset),
         "imbalance": imbalance(dataset),
-        "duplicates": [[shown(dataset.records[i].name) for i in ids] for ids in dataset.duplicates],
+        "duplicates": [[printable(dataset.records[i].name) for i in ids] for ids in dataset.duplicates],
         "problems": [problem.row() for problem in dataset.problems],
         "notes": list(dataset.notes),
         "hash": data_hash(dataset),

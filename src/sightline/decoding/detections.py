@@ -40,7 +40,7 @@ def detections(
     return Selection(boxes[index], label[index], score[index], sample[index])
 
 
-def pasted(
+def paste_masks(
     mask: Float[Tensor, "n m m"], boxes: Float[Tensor, "n 4"], size: tuple[int, int]
 ) -> Bool[Tensor, "n height width"]:
     """Masks (n, m, m) of probabilities, each resampled over its box (n, 4), as pixels of an image of `size` (h, w)."""

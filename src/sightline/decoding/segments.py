@@ -15,7 +15,7 @@ from torch.nn import functional as F
 _WHOLE = 0.01  # pixels of tolerance: frames are float32
 
 
-def restored(
+def class_map(
     score: Float[Tensor, "k h w"], frame: Float[Tensor, "3 3"], natural: tuple[int, int]
 ) -> Int[Tensor, "height width"]:
     """The class of each pixel of the original image, (H, W) = `natural`; of equal scores the lowest class.

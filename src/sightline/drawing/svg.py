@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 Attribute = str | int | float
 
@@ -20,7 +20,7 @@ Attribute = str | int | float
 def seen(text: object) -> str:
     """Text with hidden characters written out. Most text has none, and `isprintable` says so quickly."""
     plain = str(text)
-    return plain if plain.isprintable() else shown(plain)
+    return plain if plain.isprintable() else printable(plain)
 
 
 def shortened(text: object, length: int) -> str:

@@ -1,1 +1,1 @@
-"""Is it good? Metrics of rows with intervals, per class and calibrated."""
+"""Rows of predictions → metrics with intervals, overall and by class."""

@@ -1,11 +1,11 @@
-"""Is the detector good, how sure is that, and where does it fail? A pure function of the rows that it left behind.
+"""The evaluation of a detector, as a pure function of its rows.
 
-COCO's numbers with their intervals, each class by itself, objects by size, what kinds of mistakes there are, the curves
-and the images with the most mistakes. Mistakes are those at one score threshold, that of the largest F1 over all classes
-together at an IoU of 0.5; a detector shown with another threshold makes others.
+COCO's metrics with intervals, metrics by class and by object size, the kinds of mistakes, precision-recall curves, and
+the images with the most mistakes. Mistakes are counted at one score threshold: the one with the largest F1 over all
+classes together at an IoU of 0.5. Other thresholds give other mistakes.
 
-Intervals are the bootstrap's over images (`intervals`), 200 resamples, each measured from matches made once. Where all
-agree, as those of one image do, or where too many lose a class that has objects, there is none.
+Intervals are bootstrapped over images (`intervals`) with 200 resamples of matches that are computed once. There is none
+if all resamples agree, as with one image, or if too many of them lack a class that has objects.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from jaxtyping import Bool, Float
 
 from sightline.metrics.average_precision import average_precisions, best_point, curve
 from sightline.metrics.counts import or_none
-from sightline.metrics.detection import checked, detection_metrics, has_masks, true_areas
-from sightline.metrics.matching import HIT, IGNORED, Matched, matched
+from sightline.metrics.detection import class_count, detection_metrics, has_masks, true_areas
+from sightline.metrics.matching import HIT, IGNORED, Matches, match_rows
 from sightline.metrics.ranking import PrecisionRecall
 from sightline.structures.detection_rows import DetectionRows
 
 from .errors_of_boxes import BoxErrors, box_errors
-from .intervals import Interval, interval, resample_weights, telling
+from .intervals import Interval, drop_degenerate, interval, resample_weights
 from .json_form import judgement_json
 
 RESAMPLES = 200
-WORST = 50
+WORST = 50  # images
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
 _BLOCK = 1 << 21  # weights at a time
 
@@ -44,7 +44,7 @@ class BoxCurve:
 
 @dataclass(frozen=True)
 class WorstImage:
-    """An image with objects that have no box (`missed`) or boxes that have no object (`false`)."""
+    """An image and how many of its objects have no box (`missed`), how many of its boxes no object (`false`)."""
 
     id: int
     missed: int
@@ -55,13 +55,13 @@ class WorstImage:
 class DetectionJudgement:
     """n                images
     metrics, intervals  by name, None where undefined; intervals hold 95 %, of ap, ap50, ap75 (and mask_...)
-    per_class       a dictionary a class, in order: class, support (objects to be found), found (boxes), ap, ap50, and at
-                    the score threshold of its largest F1 at an IoU of 0.5: threshold, precision, recall, f1; mask_ap and
-                    mask_ap50 where there are masks; intervals {ap, ap50}
+    per_class       a dictionary a class, in order: class, support (true objects), found (boxes), ap, ap50, and at the
+                    score threshold of its largest F1 at an IoU of 0.5: threshold, precision, recall, f1; mask_ap and
+                    mask_ap50 if there are masks; intervals {ap, ap50}
     sizes           small, medium, large → support, ap, ar
     errors          the mistakes (`errors_of_boxes`) at `score_threshold`, by kind and by image
-    score_threshold of the largest F1 over all classes together; None (every box is shown) without a single hit
-    curves          of every class that has objects
+    score_threshold the one with the largest F1 over all classes together; None (all boxes count) without a single hit
+    curves          one for every class that has objects
     worst           the 50 images with the most mistakes, most first
     """
 
@@ -77,8 +77,7 @@ class DetectionJudgement:
     worst: tuple[WorstImage, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name, score_threshold,
-        errors."""
+        """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name, score_threshold, errors."""
         return {
             **judgement_json(self.n, self.metrics, self.intervals, self.per_class),
             "score_threshold": self.score_threshold,
@@ -87,18 +86,18 @@ class DetectionJudgement:
 
 
 def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int = 0) -> DetectionJudgement:
-    """Everything that the rows say about a detector; the same rows and seed give the same judgement.
+    """Evaluate a detector from its rows; the same rows and seed give the same judgement.
 
-    `classes` are the names of the classes 0, 1 ..., all different.
+    `classes` are the names of the classes 0, 1 …; they must differ.
     """
     if len(set(classes)) != len(classes):
         raise ValueError(f"{len(set(classes))} different class names for {len(classes)} classes")
-    k = checked(rows, len(classes))
+    k = class_count(rows, len(classes))
     metrics = detection_metrics(rows, k)
-    boxes = matched(rows, k)
+    boxes = match_rows(rows, k)
     kinds = {"": boxes}
     if has_masks(rows):
-        kinds["mask_"] = matched(rows, k, masks=True)
+        kinds["mask_"] = match_rows(rows, k, masks=True)
     values = {prefix: average_precisions(m)[0] for prefix, m in kinds.items()}  # (k, thresholds) each
     drawn = {prefix: _resampled(m, seed) for prefix, m in kinds.items()}  # (r, k, thresholds) each
     threshold = _threshold(boxes)
@@ -121,7 +120,7 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
     )
 
 
-def _resampled(m: Matched, seed: int) -> Float[np.ndarray, "r k thresholds"]:
+def _resampled(m: Matches, seed: int) -> Float[np.ndarray, "r k thresholds"]:
     """The AP of each class and threshold in each resample of the images."""
     width = max([m.n, *(len(c.found) for c in m.classes)])
     block = max(1, _BLOCK // max(width, 1))
@@ -131,26 +130,27 @@ def _resampled(m: Matched, seed: int) -> Float[np.ndarray, "r k thresholds"]:
 
 
 def _intervals(ap: Float[np.ndarray, "r k thresholds"], occurs: Bool[np.ndarray, "k"]) -> dict[str, Interval]:
-    """Of the means over the classes that occur; a resample that lost one says nothing: of the rest it would be another."""
-    lost = np.isnan(ap[:, occurs]).all(2).any(1)  # (r,)
-    ap = np.where(lost[:, None, None], np.nan, ap)
+    """The intervals of means over the classes that occur. Resamples that lack one of them are left out, because a mean over
+    the rest is another quantity."""
+    incomplete = np.isnan(ap[:, occurs]).all(2).any(1)  # (r,)
+    ap = np.where(incomplete[:, None, None], np.nan, ap)
     return {
-        "ap": telling(interval(_means(ap))),
-        "ap50": telling(interval(_means(ap[:, :, :1]))),
-        "ap75": telling(interval(_means(ap[:, :, 5:6]))),
+        "ap": drop_degenerate(interval(_means(ap))),
+        "ap50": drop_degenerate(interval(_means(ap[:, :, :1]))),
+        "ap75": drop_degenerate(interval(_means(ap[:, :, 5:6]))),
     }
 
 
 def _means(ap: Float[np.ndarray, "r k thresholds"]) -> Float[np.ndarray, "r"]:
-    """Over the classes that occur; NaN where none does."""
+    """The mean over the classes that occur; NaN if none does."""
     defined = ~np.isnan(ap)
     number = defined.sum((1, 2))
     total = np.where(defined, ap, 0.0).sum((1, 2))
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
-def _threshold(boxes: Matched) -> float | None:
-    """The score of the largest F1 over all classes together."""
+def _threshold(boxes: Matches) -> float | None:
+    """The score with the largest F1 over all classes together."""
     outcome = np.concatenate([np.zeros(0, dtype=int), *(c.outcome[0] for c in boxes.classes)])
     score = np.concatenate([np.zeros(0), *(c.score for c in boxes.classes)])
     order = np.argsort(-score, kind="stable")
@@ -161,7 +161,7 @@ def _threshold(boxes: Matched) -> float | None:
 
 def _per_class(
     classes: Sequence[str],
-    boxes: Matched,
+    boxes: Matches,
     values: dict[str, Float[np.ndarray, "k thresholds"]],
     drawn: dict[str, Float[np.ndarray, "r k thresholds"]],
 ) -> tuple[dict[str, Any], ...]:
@@ -174,14 +174,14 @@ def _per_class(
         for prefix, ap in values.items():
             row[f"{prefix}ap"] = or_none(float(ap[i].mean()))
             row[f"{prefix}ap50"] = or_none(float(ap[i, 0]))
-            row["intervals"][f"{prefix}ap"] = telling(interval(drawn[prefix][:, i].mean(1)))
-            row["intervals"][f"{prefix}ap50"] = telling(interval(drawn[prefix][:, i, 0]))
+            row["intervals"][f"{prefix}ap"] = drop_degenerate(interval(drawn[prefix][:, i].mean(1)))
+            row["intervals"][f"{prefix}ap50"] = drop_degenerate(interval(drawn[prefix][:, i, 0]))
         rows.append(row)
     return tuple(rows)
 
 
 def _sizes(rows: DetectionRows, metrics: dict[str, float | None]) -> dict[str, dict[str, float | int | None]]:
-    """COCO's: an object of exactly 32² or 96² belongs to both sizes."""
+    """COCO's sizes: an object of exactly 32² or 96² pixels belongs to both."""
     area = true_areas(rows)[~rows.true_ignore]
     return {
         name: {

@@ -1,21 +1,21 @@
 """How sure is a metric? Percentile intervals from the bootstrap (Efron 1979; Efron & Tibshirani 1993, ch. 13).
 
-Images are drawn with replacement, n of n, and every metric is measured again; the interval holds the middle 95 % of
-what comes out. The draws are hash(seed, "bootstrap", resample, place): an interval is a function of rows and seed, and
-two classifiers judged on the same images with the same seed meet the same resamples. What it does not know: images that
-are not independent (frames of one video) make it too narrow, and so does a test set of a few dozen.
+Each resample draws n of the n images with replacement and every metric is computed again; the interval spans the
+middle 95 % of the values. The draws are hash(seed, "bootstrap", resample, place): an interval is a function of rows and
+seed, and two classifiers evaluated on the same images with the same seed get the same resamples. The bootstrap assumes
+independent images: frames of one video make the interval too narrow, and so does a test set of a few dozen images.
 
-ECE is never negative, so noise raises it, and a resample, having the noise twice, raises it again: the plain interval
-lies too high. Its interval is therefore turned round the value, 2 · value - quantiles, and cut at 0; where it then
-misses the value, it is stretched to it. Simulated, 5 classes, true ECE 0.10: with 200 images the plain one covers 72
-times in 100, the turned one 90; with 2,000 both 95. A classifier without any calibration error is never covered by the
-plain one and half the time by the turned one.
+ECE is biased upwards: it is never negative, so noise raises it, and resampling adds noise a second time. The percentile
+interval lies too high. ECE therefore gets the reverse percentile ("basic") interval, 2 · value - quantiles, clipped at 0
+and extended to the value where it would miss it. Coverage in a simulation with 5 classes and a true ECE of 0.10: with
+200 images 72 % (percentile) and 90 % (reverse); with 2,000 images 95 % both. If the true ECE is 0, the percentile
+interval never covers it, the reverse one half the time.
 
-A resample in which a metric is undefined (a class is missing) says nothing about it and is left out. Where the metric
-itself is undefined, or more than a tenth of the resamples are left out, there is no interval (None) rather than one
-that describes a selection. Where all were right, or all wrong, every resample agrees and says nothing either: there is
-none then but for shares of images (accuracy, top-5, a class's precision and recall), which get Wilson's. AUC gets none
-beyond n · k = 5,000,000: its cost grows with that product.
+A resample in which a metric is undefined (a class is missing) is left out. If the metric itself is undefined, or more
+than a tenth of the resamples are left out, there is no interval (None): it would describe a selection. If all answers
+are right, or all wrong, the resamples do not vary and there is no interval either, except for proportions of images
+(accuracy, top-5, a class's precision and recall), which get Wilson's. AUC has no interval beyond n · k = 5,000,000,
+because its cost grows with that product.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import torch
 from jaxtyping import Float
 
 from sightline.metrics.calibration import BINS, confidence_bin
-from sightline.metrics.classification import Measured, Prepared, Resampled, measure, measure_weighted
-from sightline.metrics.counts import Counts, rate
+from sightline.metrics.classification import Measurement, PreparedRows, measure, measure_weighted
+from sightline.metrics.counts import Counts, WeightedMetrics, rate
 from sightline.randomness.keyed import integers, uniform
 
 Interval = tuple[float, float] | None
@@ -38,11 +38,11 @@ Interval = tuple[float, float] | None
 RESAMPLES = 1000
 LEVEL = 0.95
 LARGEST_RANKED = 5_000_000  # n · k up to which AUC is resampled
-_OVER_CLASSES = ("balanced_accuracy", "macro_f1", "auc")  # means over the classes that are there
-_TURNED = ("ece",)  # biased upwards
-_SHARES = ("accuracy", "top5")  # of images
-_BLOCK = 1 << 17  # weights at a time: what a cache holds
-_TOLERATED = 0.1  # share of undefined resamples
+_CLASS_MEANS = ("balanced_accuracy", "macro_f1", "auc")  # means over the classes that occur
+_REVERSED = ("ece",)  # biased upwards: reverse percentile intervals
+_PROPORTIONS = ("accuracy", "top5")  # of images
+_BLOCK = 1 << 17  # weights at a time: they fit into a cache
+_MAX_UNDEFINED = 0.1  # share of the resamples
 
 
 class Intervals(NamedTuple):
@@ -53,7 +53,7 @@ class Intervals(NamedTuple):
 
 
 def wilson(share: float, n: int, z: float) -> tuple[float, float]:
-    """Interval of a share of n (Wilson 1927), which stays inside [0, 1] and honest near both ends."""
+    """The score interval of a proportion of n (Wilson 1927): it stays inside [0, 1] and keeps its coverage near both ends."""
     if n == 0:
         return 0.0, 1.0
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -70,15 +70,15 @@ def resample_weights(n: int, seed: int, resamples: range) -> Float[np.ndarray, "
 
 
 def interval(values: Float[np.ndarray, "r"], level: float = LEVEL) -> Interval:
-    """The middle `level` of the resampled values; None when more than a tenth of them are undefined (NaN)."""
+    """The middle `level` of the resampled values; None if more than a tenth of them are undefined (NaN)."""
     defined = values[~np.isnan(values)]
-    if len(defined) < (1 - _TOLERATED) * len(values) or not len(defined):
+    if len(defined) < (1 - _MAX_UNDEFINED) * len(values) or not len(defined):
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL) -> Intervals:
+def bootstrap(prepared: PreparedRows, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL) -> Intervals:
     """Intervals of all metrics and of each class's precision, recall and F1.
 
     10,000 samples of 10 classes and 1,000 resamples take about half a second on one core.
@@ -86,36 +86,38 @@ def bootstrap(prepared: Prepared, *, seed: int = 0, resamples: int = RESAMPLES, 
     value, n = measure(prepared), len(prepared)
     block = max(1, _BLOCK // max(n, 1))
     blocks = [range(r, min(r + block, resamples)) for r in range(0, resamples if n else 0, block)]
-    drawn = [_without_lost(measure_weighted(prepared, resample_weights(n, seed, b)), value) for b in blocks]
+    drawn = [_mask_incomplete(measure_weighted(prepared, resample_weights(n, seed, b)), value) for b in blocks]
     metrics = {
-        name: _around(point, _joined([d.metrics[name] for d in drawn]), level, turned=name in _TURNED)
+        name: _interval_around(point, _concatenate([d.metrics[name] for d in drawn]), level, reverse=name in _REVERSED)
         for name, point in value.metrics.items()
     }
     z = NormalDist().inv_cdf((1 + level) / 2)
-    metrics |= {name: _of_share(value.metrics[name], metrics[name], n, z) for name in _SHARES if name in metrics}
-    counts = Counts(*(_joined([d.counts[i] for d in drawn], prepared.classes) for i in range(4)))  # (r, k) each
+    metrics |= {name: _or_wilson(value.metrics[name], metrics[name], n, z) for name in _PROPORTIONS if name in metrics}
+    counts = Counts(*(_concatenate([d.counts[i] for d in drawn], prepared.classes) for i in range(4)))  # (r, k) each
     per_class = {}
     for name, formula in {"precision": "precision", "recall": "recall", "f1": "f_beta"}.items():
         points, values = rate(formula, value.counts), rate(formula, counts)  # (k,), (r, k)
-        per_class[name] = [_around(float(point), values[:, c], level) for c, point in enumerate(points)]
-    for name, of in {
-        "precision": value.counts.tp + value.counts.fp,
-        "recall": value.counts.tp + value.counts.fn,
-    }.items():
+        per_class[name] = [_interval_around(float(point), values[:, c], level) for c, point in enumerate(points)]
+    denominators = {"precision": value.counts.tp + value.counts.fp, "recall": value.counts.tp + value.counts.fn}
+    for name, denominator in denominators.items():
         points = rate(name, value.counts)
         per_class[name] = [
-            _of_share(float(point), known, int(m), z)
-            for point, known, m in zip(points, per_class[name], of, strict=True)
+            _or_wilson(float(point), known, int(m), z)
+            for point, known, m in zip(points, per_class[name], denominator, strict=True)
         ]
-    told = {name: [telling(known) for known in row] for name, row in per_class.items()}
-    return Intervals({name: telling(known) for name, known in metrics.items()}, told)
+    return Intervals(
+        {name: drop_degenerate(known) for name, known in metrics.items()},
+        {name: [drop_degenerate(known) for known in row] for name, row in per_class.items()},
+    )
 
 
 def ece_by_chance(confidence: Float[np.ndarray, "n"], *, seed: int = 0, draws: int = 400) -> float | None:
-    """The calibration error that a classifier which is right exactly as often as it says exceeds once in twenty, with
-    these confidences (n,); None without any. Consistency resampling (Bröcker & Smith 2007, "Increasing the reliability of
-    reliability diagrams"): whether each answer is right is drawn anew from its own confidence. Of more than 20,000 some
-    10,000 stand for all, evenly taken: chance does less with more, so the error is rather too large, and below 0.02."""
+    """The 95th percentile of the ECE of a perfectly calibrated classifier with these confidences (n,); None without any.
+
+    Consistency resampling (Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams"): whether each
+    answer is right is drawn from its own confidence. Of more than 20,000 confidences about 10,000 are used, evenly
+    spaced: fewer samples can only raise the result, which is then below 0.02 anyway.
+    """
     confidence = confidence[:: max(1, len(confidence) // 10_000)]
     n = len(confidence)
     if not n:
@@ -130,29 +132,31 @@ def ece_by_chance(confidence: Float[np.ndarray, "n"], *, seed: int = 0, draws: i
     return float(np.quantile(np.concatenate(errors), 0.95))
 
 
-def _without_lost(drawn: Resampled, value: Measured) -> Resampled:
-    """Means over classes are undefined where a resample lost one of them: of the rest it would be another mean."""
+def _mask_incomplete(drawn: WeightedMetrics, value: Measurement) -> WeightedMetrics:
+    """Means over classes become NaN in resamples that lack one of the classes: a mean over the rest is another quantity."""
     present = (value.counts.tp + value.counts.fn) > 0  # (k,)
-    lost = ((drawn.counts.tp + drawn.counts.fn) == 0)[:, present].any(1)  # (r,)
-    means = {name: np.where(lost, np.nan, drawn.metrics[name]) for name in _OVER_CLASSES if name in drawn.metrics}
-    return Resampled({**drawn.metrics, **means}, drawn.counts)
+    missing = ((drawn.counts.tp + drawn.counts.fn) == 0)[:, present].any(1)  # (r,)
+    means = {name: np.where(missing, np.nan, drawn.metrics[name]) for name in _CLASS_MEANS if name in drawn.metrics}
+    return WeightedMetrics({**drawn.metrics, **means}, drawn.counts)
 
 
-def _of_share(share: float, known: Interval, n: int, z: float) -> Interval:
-    """Wilson's interval where resampling says nothing."""
+def _or_wilson(share: float, known: Interval, n: int, z: float) -> Interval:
+    """Wilson's interval where all answers are right or all wrong, so that resamples do not vary."""
     return wilson(share, n, z) if known is not None and known[0] == known[1] and share in (0.0, 1.0) else known
 
 
-def _joined(parts: list[np.ndarray], *shape: int) -> np.ndarray:
+def _concatenate(parts: list[np.ndarray], *shape: int) -> np.ndarray:
     return np.concatenate([np.zeros((0, *shape)), *parts])
 
 
-def _around(point: float, values: np.ndarray, level: float, *, turned: bool = False) -> Interval:
-    """One that was turned still holds its point."""
-    found = interval(np.maximum(2 * point - values, 0.0) if turned else values, level)
-    return (min(found[0], point), max(found[1], point)) if turned and found is not None else found
+def _interval_around(point: float, values: np.ndarray, level: float, *, reverse: bool = False) -> Interval:
+    """The percentile interval, or the reverse percentile one, extended to contain its point."""
+    if not reverse:
+        return interval(values, level)
+    bounds = interval(np.maximum(2 * point - values, 0.0), level)
+    return None if bounds is None else (min(bounds[0], point), max(bounds[1], point))
 
 
-def telling(known: Interval) -> Interval:
-    """None where all resamples agree: that tells nothing of other images."""
+def drop_degenerate(known: Interval) -> Interval:
+    """None if all resamples agree: the width of 0 says nothing about other images."""
     return None if known is None or known[0] == known[1] else known

@@ -18,17 +18,17 @@ def judgement_json(
     return {
         "n": n,
         "metrics": dict(metrics),
-        "intervals": {name: _listed(value) for name, value in intervals.items()},
+        "intervals": {name: _as_list(value) for name, value in intervals.items()},
         "per_class": {
             row["class"]: {
                 **{name: value for name, value in row.items() if name not in ("class", "intervals")},
-                "intervals": {name: _listed(value) for name, value in row["intervals"].items()},
+                "intervals": {name: _as_list(value) for name, value in row["intervals"].items()},
             }
             for row in per_class
         },
     }
 
 
-def _listed(value: Interval) -> list[float] | None:
-    """An interval as JSON has it."""
+def _as_list(value: Interval) -> list[float] | None:
+    """An interval as JSON stores it."""
     return None if value is None else list(value)

@@ -1,8 +1,7 @@
-"""Is the classifier good, how sure is that, and where does it fail? A pure function of the rows that it left behind.
+"""The evaluation of a classifier, as a pure function of its rows.
 
-The metrics with their intervals, each class by itself, the confusion matrix, the curves, whether probabilities can be
-believed, the worst mistakes, and the pairs of classes that are taken for one another. Rows of unknown class count
-nowhere.
+Metrics with intervals, metrics by class, the confusion matrix, ROC and precision-recall curves, calibration, the most
+confident mistakes, and the pairs of classes that are confused most often. Rows of unknown class are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sightline.metrics.calibration import Reliability, brier_score, reliability
-from sightline.metrics.classification import Measured, Prepared, measure, prepare
+from sightline.metrics.classification import Measurement, PreparedRows, measure, prepare
 from sightline.metrics.counts import confusion_matrix, or_none, rate
 from sightline.metrics.ranking import (
     PrecisionRecall,
@@ -31,14 +30,14 @@ from .intervals import LARGEST_RANKED, Interval, Intervals, bootstrap
 from .json_form import judgement_json
 
 MISTAKES = 50
-CONFUSED = 20
-CURVES = 20
-POINTS = 200
+CONFUSED = 20  # pairs of classes
+CURVES = 20  # classes
+POINTS = 200  # of a curve
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that was taken for another class: `margin` = probability of that class minus that of the true one."""
+    """A misclassified image; `margin` is the probability of the predicted class minus that of the true one."""
 
     id: int
     target: int
@@ -48,7 +47,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """How many images of class `target` were taken for class `predicted`."""
+    """The number of images of class `target` that were classified as `predicted`."""
 
     target: int
     predicted: int
@@ -57,7 +56,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class ClassCurves:
-    """The curves of one class against the rest, at most 200 points each."""
+    """The one-vs-rest curves of a class, at most 200 points each."""
 
     index: int
     roc: RocCurve
@@ -66,13 +65,13 @@ class ClassCurves:
 
 @dataclass(frozen=True)
 class Judgement:
-    """n               labelled samples, all that is counted; `unlabelled` the others
+    """n               labelled samples, the only ones that count; `unlabelled` the others
     metrics, intervals  by name, None where undefined; intervals hold 95 %
     per_class       a dictionary a class, in order: class, support, predicted (how often), precision, recall, f1, auc,
                     ap (at_tp), intervals {precision, recall, f1}
     confusion       (k, k) row true, column predicted
-    curves          of every class that has both positives and negatives; with more than 20 of them, of the 20 with
-                    the lowest F1
+    curves          of every class that has both positives and negatives; of more than 20 such classes, the 20 with the
+                    lowest F1
     reliability     15 bins of confidence; `brier` the Brier score, 0 to 2
     mistakes        the 50 most confident ones, most confident first
     confused        the 20 most frequent ordered pairs of classes
@@ -92,14 +91,14 @@ class Judgement:
     confused: tuple[ConfusedPair, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
+        """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name."""
         return judgement_json(self.n, self.metrics, self.intervals, self.per_class)
 
 
 def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgement:
-    """Everything that the rows say about a classifier; the same rows and seed give the same judgement.
+    """Evaluate a classifier from its rows; the same rows and seed give the same judgement.
 
-    `classes` are the names of the k classes, all different.
+    `classes` are the names of the k classes; they must differ.
     """
     k = rows.probability.shape[1]
     if len(classes) != k or len(set(classes)) != k:
@@ -108,8 +107,8 @@ def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgemen
     prepared = prepare(known.target, known.probability)
     value = measure(prepared)
     ranked = len(known) * k <= LARGEST_RANKED
-    resampled = prepared if ranked else prepare(known.target, known.probability, ranks=False)
-    intervals = bootstrap(resampled, seed=seed)
+    for_bootstrap = prepared if ranked else prepare(known.target, known.probability, ranks=False)
+    intervals = bootstrap(for_bootstrap, seed=seed)
     confusion = confusion_matrix(prepared.target, prepared.predicted, k).astype(np.int64)
     return Judgement(
         n=len(known),
@@ -128,7 +127,7 @@ def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgemen
 
 
 def _per_class(
-    rows: ClassRows, classes: Sequence[str], value: Measured, intervals: Intervals
+    rows: ClassRows, classes: Sequence[str], value: Measurement, intervals: Intervals
 ) -> tuple[dict[str, Any], ...]:
     counts = value.counts
     columns = {name: rate(name, counts) for name in ("precision", "recall")}
@@ -147,32 +146,32 @@ def _per_class(
     )
 
 
-def _curves(rows: ClassRows, value: Measured) -> tuple[ClassCurves, ...]:
+def _curves(rows: ClassRows, value: Measurement) -> tuple[ClassCurves, ...]:
     support = value.counts.tp + value.counts.fn
-    whole = np.flatnonzero((support > 0) & (support < len(rows)))
+    two_sided = np.flatnonzero((support > 0) & (support < len(rows)))
     f1 = rate("f_beta", value.counts)
-    weakest = sorted(whole, key=lambda c: f1[c])[:CURVES]
+    weakest = sorted(two_sided, key=lambda c: f1[c])[:CURVES]
     curves = []
     for c in sorted(weakest):
         positive, score = rows.target == c, rows.probability[:, c]
         roc, points = roc_curve(positive, score), precision_recall_curve(positive, score)
         if roc is not None and points is not None:
-            roc = RocCurve(*(x[_thinned(roc.fpr, roc.tpr)] for x in roc))
-            points = PrecisionRecall(*(x[_thinned(points.recall, points.precision)] for x in points))
+            roc = RocCurve(*(x[_thin(roc.fpr, roc.tpr)] for x in roc))
+            points = PrecisionRecall(*(x[_thin(points.recall, points.precision)] for x in points))
             curves.append(ClassCurves(int(c), roc, points))
     return tuple(curves)
 
 
-def _thinned(x: Float[np.ndarray, "p"], y: Float[np.ndarray, "p"]) -> Int[np.ndarray, "q"]:
-    """At most 200 of the points, evenly along the curve (|dx| + |dy|), both ends kept."""
+def _thin(x: Float[np.ndarray, "p"], y: Float[np.ndarray, "p"]) -> Int[np.ndarray, "q"]:
+    """Indices of at most 200 points, evenly spaced along the curve by |dx| + |dy|, both ends among them."""
     if len(x) <= POINTS:
         return np.arange(len(x))
-    walked = np.r_[0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
-    places = np.searchsorted(walked, np.linspace(0, walked[-1], POINTS)[:-1])
+    length = np.r_[0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
+    places = np.searchsorted(length, np.linspace(0, length[-1], POINTS)[:-1])
     return np.unique(np.r_[places, len(x) - 1])
 
 
-def _mistakes(rows: ClassRows, prepared: Prepared) -> tuple[Mistake, ...]:
+def _mistakes(rows: ClassRows, prepared: PreparedRows) -> tuple[Mistake, ...]:
     wrong = np.flatnonzero(~prepared.correct)
     true = rows.probability[wrong, prepared.target[wrong]]
     margin = prepared.confidence[wrong] - true

@@ -1,9 +1,9 @@
-"""`predictions/<split>.parquet`: the rows of a classifier on disk, for us and for any program that reads Parquet.
+"""`predictions/<split>.parquet`: the rows of a classifier, for this package and any other reader of Parquet.
 
 Columns: id int64, name string (the file of the image), target int32 (-1: unknown), probability fixed list of k doubles.
 The schema's metadata holds the key `sightline`: JSON with the format's version, the class names and a SHA-256 of all
-contents. The same rows give the same bytes (for one version of pyarrow); a file that does not hold what its hash says
-is damaged.
+contents. The same rows give the same bytes (for one version of pyarrow); a file whose contents do not match its hash is
+damaged.
 
 Names are data and may be anything a file system holds. Parquet's strings are UTF-8, which has no lone surrogates
 (Python's form of undecodable bytes), so in file and class names a backslash is doubled and a surrogate becomes a
@@ -41,7 +41,7 @@ def write_rows(path: Path, rows: ClassRows, *, names: Sequence[str], classes: Se
         )
     ids, target = rows.id.astype(np.int64), rows.target.astype(np.int32)
     probability = np.ascontiguousarray(rows.probability, dtype=np.float64)  # (n, k)
-    escaped_names, escaped_classes = [escaped(name) for name in names], [escaped(name) for name in classes]
+    escaped_names, escaped_classes = [escape_name(name) for name in names], [escape_name(name) for name in classes]
     about = {
         "version": VERSION,
         "classes": escaped_classes,
@@ -61,13 +61,13 @@ def write_rows(path: Path, rows: ClassRows, *, names: Sequence[str], classes: Se
 
 
 def read_rows(path: Path) -> tuple[ClassRows, list[str], list[str]]:
-    """The rows, the name of each, and the class names. Raises DamagedError for a file that is not what was written."""
+    """The rows, the name of each, and the class names. Raises DamagedError if the file was changed or is something else."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DamagedError(f"cannot read {path}: {error.strerror}", _HINT) from error
     try:
-        contents = _parsed(data)
+        contents = _parse(data)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(f"{path} does not hold prediction rows: {reason}", _HINT) from error
@@ -85,7 +85,7 @@ def _fields(k: int) -> list[Any]:
     ]
 
 
-def _parsed(data: bytes) -> tuple[ClassRows, list[str], list[str]] | None:
+def _parse(data: bytes) -> tuple[ClassRows, list[str], list[str]] | None:
     """The contents of a file; None for a newer version. Raises what pyarrow and Python raise on anything else."""
     table = pyarrow.parquet.read_table(BytesIO(data), use_threads=False)
     about = json.loads((table.schema.metadata or {})[_KEY])
@@ -100,9 +100,9 @@ def _parsed(data: bytes) -> tuple[ClassRows, list[str], list[str]] | None:
     names = name_column.to_pylist()
     numbers = probability.flatten().to_numpy().reshape(len(table), len(classes))  # (n, k)
     if _digest(ids.to_numpy(), names, target.to_numpy(), numbers, classes) != about["sha256"]:
-        raise ValueError("the contents are not what their hash says")
+        raise ValueError("the contents do not match their hash")
     rows = ClassRows(id=ids.to_numpy(), target=target.to_numpy().astype(np.int64), probability=numbers)
-    return rows, [unescaped(name) for name in names], [unescaped(name) for name in classes]
+    return rows, [unescape_name(name) for name in names], [unescape_name(name) for name in classes]
 
 
 def _digest(
@@ -115,9 +115,11 @@ def _digest(
     return digest.hexdigest()
 
 
-def escaped(name: str) -> str:
+def escape_name(name: str) -> str:
+    """Any Python string as valid UTF-8; see above."""
     return name.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
 
 
-def unescaped(name: str) -> str:
-    return re.sub(r"\\(\\|u([0-9a-f]{4}))", lambda found: chr(int(found[2], 16)) if found[2] else "\\", name)
+def unescape_name(name: str) -> str:
+    """The inverse of `escape_name`."""
+    return re.sub(r"\\(\\|u([0-9a-f]{4}))", lambda match: chr(int(match[2], 16)) if match[2] else "\\", name)

@@ -1,8 +1,8 @@
-"""Is the segmentation good, how sure is that, and where does it fail? A pure function of the rows that it left behind.
+"""The evaluation of a segmentation, as a pure function of its rows.
 
-Intervals are the bootstrap's over images (`intervals`): pixels of one image are not independent, images are what is
-drawn. Metrics are those of added-up counts; an image's own mean IoU only ranks the images. Where all resamples agree, as
-those of one image do, or where too many lose a class that a mean is over, there is no interval.
+Intervals are bootstrapped over images (`intervals`), not pixels, because pixels of one image are not independent.
+Metrics are computed from counts summed over images; the mean IoU of one image only ranks the images. There is no interval
+if all resamples agree, as with one image, or if too many of them lack a class that the mean is taken over.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sightline.metrics.counts import Counts, mean_defined, one_vs_rest, or_none,
 from sightline.metrics.segmentation import dice, intersection_over_union, measure_weighted
 from sightline.structures.segment_rows import SegmentRows
 
-from .intervals import RESAMPLES, Interval, interval, resample_weights, telling
+from .intervals import RESAMPLES, Interval, drop_degenerate, interval, resample_weights
 from .json_form import judgement_json
 
-WORST = 50
+WORST = 50  # images
 _BLOCK = 1 << 17  # weights at a time
 _RATES = {
     "iou": intersection_over_union,
@@ -34,7 +34,7 @@ _MEANS = {"mean_iou": _RATES["iou"], "mean_dice": _RATES["dice"], "mean_class_ac
 
 @dataclass(frozen=True)
 class WorstSegments:
-    """An image and the mean IoU of the classes that are in it or were seen in it."""
+    """An image and its mean IoU, over the classes that are true or predicted in it."""
 
     id: int
     mean_iou: float
@@ -48,7 +48,7 @@ class SegmentJudgement:
                     recall, intervals of these four
     confusion       (k, k) pixels of all images, row true class, column predicted
     worst           the 50 images with the lowest mean IoU of their own, lowest first; images without a known pixel are
-                    not among them
+                    left out
     """
 
     n: int
@@ -60,14 +60,14 @@ class SegmentJudgement:
     worst: tuple[WorstSegments, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """What `evaluate --json` says of the rows: n, metrics, intervals, per_class by class name."""
+        """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name."""
         return judgement_json(self.n, self.metrics, self.intervals, self.per_class)
 
 
 def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) -> SegmentJudgement:
-    """Everything that the rows say about a segmentation; the same rows and seed give the same judgement.
+    """Evaluate a segmentation from its rows; the same rows and seed give the same judgement.
 
-    `classes` are the names of the k classes, all different.
+    `classes` are the names of the k classes; they must differ.
     """
     k = rows.confusion.shape[1]
     if len(classes) != k or len(set(classes)) != k:
@@ -76,15 +76,17 @@ def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) 
     metrics = {name: or_none(x[0]) for name, x in value.metrics.items()}
     drawn, counts = _resampled(rows, seed)
     own = Counts(*(x[0] for x in value.counts))
-    for name, formula in _MEANS.items():  # of the rest it would be another mean
-        lost = np.isnan(formula(counts))[:, ~np.isnan(formula(own))].any(1)  # (r,)
-        drawn[name] = np.where(lost, np.nan, drawn[name])
+    for name, formula in _MEANS.items():  # a mean over the remaining classes is another quantity
+        missing = np.isnan(formula(counts))[:, ~np.isnan(formula(own))].any(1)  # (r,)
+        drawn[name] = np.where(missing, np.nan, drawn[name])
     confusion = rows.confusion.astype(np.int64).sum(0)
     return SegmentJudgement(
         n=len(rows),
         classes=tuple(classes),
         metrics=metrics,
-        intervals={name: telling(interval(x)) if metrics[name] is not None else None for name, x in drawn.items()},
+        intervals={
+            name: drop_degenerate(interval(x)) if metrics[name] is not None else None for name, x in drawn.items()
+        },
         per_class=_per_class(classes, own, counts),
         confusion=confusion,
         worst=_worst(rows),
@@ -112,7 +114,7 @@ def _per_class(classes: Sequence[str], counts: Counts, resampled: Counts) -> tup
             "predicted": int(counts.tp[c] + counts.fp[c]),
             **{column: or_none(float(x[c])) for column, x in values.items()},
             "intervals": {
-                column: None if np.isnan(values[column][c]) else telling(interval(x[:, c]))
+                column: None if np.isnan(values[column][c]) else drop_degenerate(interval(x[:, c]))
                 for column, x in drawn.items()
             },
         }

@@ -1,4 +1,4 @@
-"""The rows of a whole split, without keeping more than a batch of predictions."""
+"""The rows of a whole split, with one batch of predictions in memory at a time."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def _until(stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch
         yield batch
 
 
-def mirrored(batch: Batch) -> Batch:
+def mirror(batch: Batch) -> Batch:
     """The batch with its images mirrored left to right."""
     return batch.with_pixels(image=batch.image.flip(3))

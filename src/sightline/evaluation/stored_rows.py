@@ -1,13 +1,13 @@
-"""`predictions/<split>.parquet` of segmentations and detections: one row an image, for us and any reader of Parquet.
+"""`predictions/<split>.parquet` of segmentations and detections: one row an image, for any reader of Parquet.
 
 Segments: id int64, name string (the file of the image), confusion list of k · k int64 (row by row; row: true class),
 boundary list of 4 int64, loss_sum double, pixels int64. Detections: id, name, height, width int64; then one list an image of
 boxes (4 doubles each), label, score, found_rle and of true_boxes, true_label, true_ignore, true_rle; the masks (COCO's
-compressed counts) are empty lists where only boxes are asked.
+compressed counts) are empty lists if there are only boxes.
 
 As in `predictions`, the schema's metadata holds the key `sightline`: JSON with the format's version, the kind of rows, the
-class names and a SHA-256 of all contents; names are escaped as there. Within an image objects keep their order; rows in
-which the objects are not image by image come back with their images in order (what is measured is the same).
+class names and a SHA-256 of all contents; names are escaped as there. Within an image objects keep their order; rows whose
+objects are not grouped by image come back grouped (the metrics are the same).
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from sightline.storage.files import replace_file
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.segment_rows import SegmentRows
 
-from .predictions import escaped, unescaped
+from .predictions import escape_name, unescape_name
 
 VERSION = 1
 _KEY = b"sightline"
 _HINT = "write it again with `sightline evaluate`"
 _INT, _REAL = pyarrow.int64(), pyarrow.float64()
 _BOX = pyarrow.list_(_REAL, 4)
-_FOUND = {"boxes": _BOX, "label": _INT, "score": _REAL, "found_rle": pyarrow.binary()}
+_PREDICTED = {"boxes": _BOX, "label": _INT, "score": _REAL, "found_rle": pyarrow.binary()}
 _TRUE = {"true_boxes": _BOX, "true_label": _INT, "true_ignore": pyarrow.bool_(), "true_rle": pyarrow.binary()}
 
 
 def write_segment_rows(path: Path, rows: SegmentRows, *, names: Sequence[str], classes: Sequence[str]) -> None:
     """Replace the file atomically. `names`: one an image; `classes`: one a class of the confusion counts."""
     n, k = len(rows), rows.confusion.shape[1]
-    _fit(names, n, classes, k)
+    _require_lengths(names, n, classes, k)
     columns = {
         "id": pyarrow.array(rows.id, _INT),
         "confusion": _fixed(rows.confusion, k * k, _INT),
@@ -54,7 +54,7 @@ def write_segment_rows(path: Path, rows: SegmentRows, *, names: Sequence[str], c
 
 
 def read_segment_rows(path: Path) -> tuple[SegmentRows, list[str], list[str]]:
-    """The rows, the name of each, and the class names. Raises DamagedError for a file that is not what was written."""
+    """The rows, the name of each, and the class names. Raises DamagedError if the file was changed or is something else."""
     table, names, classes = _read(path, "segments")
     n, k = len(names), len(classes)
     rows = SegmentRows(
@@ -68,15 +68,15 @@ def read_segment_rows(path: Path) -> tuple[SegmentRows, list[str], list[str]]:
 
 
 def write_detection_rows(path: Path, rows: DetectionRows, *, names: Sequence[str], classes: Sequence[str]) -> None:
-    """Replace the file atomically. `names`: one an image; `classes`: one a class, at least as many as the labels say."""
+    """Replace the file atomically. `names`: one an image; `classes`: one a class, more than the highest label."""
     highest = max(rows.label.max(initial=-1), rows.true_label.max(initial=-1))
-    _fit(names, len(rows), classes, max(len(classes), int(highest) + 1))
+    _require_lengths(names, len(rows), classes, max(len(classes), int(highest) + 1))
     columns = {
         "id": pyarrow.array(rows.id, _INT),
         "height": pyarrow.array(rows.size[:, 0], _INT),
         "width": pyarrow.array(rows.size[:, 1], _INT),
     }
-    for image, kinds in ((rows.image, _FOUND), (rows.true_image, _TRUE)):
+    for image, kinds in ((rows.image, _PREDICTED), (rows.true_image, _TRUE)):
         order = np.argsort(image, kind="stable")
         counts = np.bincount(image, minlength=len(rows))
         for name, kind in kinds.items():
@@ -85,22 +85,22 @@ def write_detection_rows(path: Path, rows: DetectionRows, *, names: Sequence[str
 
 
 def read_detection_rows(path: Path) -> tuple[DetectionRows, list[str], list[str]]:
-    """The rows, the name of each, and the class names. Raises DamagedError for a file that is not what was written."""
+    """The rows, the name of each, and the class names. Raises DamagedError if the file was changed or is something else."""
     table, names, classes = _read(path, "detections")
-    of = {name: column.flatten() for name, column in table.items() if name in _FOUND or name in _TRUE}
-    found, true = (
+    of = {name: column.flatten() for name, column in table.items() if name in _PREDICTED or name in _TRUE}
+    image, true_image = (
         np.repeat(np.arange(len(names)), _numbers(table[x].value_lengths())) for x in ("label", "true_label")
     )
     rows = DetectionRows(
         id=_numbers(table["id"]),
         size=np.stack([_numbers(table["height"]), _numbers(table["width"])], axis=1),
-        boxes=_numbers(of["boxes"]).reshape(len(found), 4),  # (p * 4,) → (p, 4)
+        boxes=_numbers(of["boxes"]).reshape(len(image), 4),  # (p * 4,) → (p, 4)
         label=_numbers(of["label"]),
         score=_numbers(of["score"]),
-        image=found,
-        true_boxes=_numbers(of["true_boxes"]).reshape(len(true), 4),  # (t * 4,) → (t, 4)
+        image=image,
+        true_boxes=_numbers(of["true_boxes"]).reshape(len(true_image), 4),  # (t * 4,) → (t, 4)
         true_label=_numbers(of["true_label"]),
-        true_image=true,
+        true_image=true_image,
         true_ignore=_numbers(of["true_ignore"]),
         found_rle=tuple(of["found_rle"].to_pylist()),
         true_rle=tuple(of["true_rle"].to_pylist()),
@@ -108,7 +108,7 @@ def read_detection_rows(path: Path) -> tuple[DetectionRows, list[str], list[str]
     return rows, names, classes
 
 
-def _fit(names: Sequence[str], n: int, classes: Sequence[str], k: int) -> None:
+def _require_lengths(names: Sequence[str], n: int, classes: Sequence[str], k: int) -> None:
     if len(names) != n or len(classes) != k:
         raise ValueError(f"{len(names)} names for {n} rows, {len(classes)} classes for {k}")
 
@@ -116,9 +116,9 @@ def _fit(names: Sequence[str], n: int, classes: Sequence[str], k: int) -> None:
 def _write(
     path: Path, kind: str, columns: dict[str, pyarrow.Array], names: Sequence[str], classes: Sequence[str]
 ) -> None:
-    name = pyarrow.array([escaped(name) for name in names], pyarrow.string())
+    name = pyarrow.array([escape_name(name) for name in names], pyarrow.string())
     columns = {"id": columns["id"], "name": name, **columns}
-    about = {"version": VERSION, "kind": kind, "classes": [escaped(name) for name in classes]}
+    about = {"version": VERSION, "kind": kind, "classes": [escape_name(name) for name in classes]}
     about["sha256"] = _digest(about, columns)
     schema = pyarrow.schema(_fields(kind, len(classes)), metadata={_KEY: json.dumps(about).encode()})
     buffer = BytesIO()
@@ -134,7 +134,7 @@ def _read(path: Path, kind: str) -> tuple[dict[str, pyarrow.Array], list[str], l
     except OSError as error:
         raise DamagedError(f"cannot read {path}: {error.strerror}", _HINT) from error
     try:
-        contents = _parsed(data, kind)
+        contents = _parse(data, kind)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(f"{path} does not hold rows of {kind}: {reason}", _HINT) from error
@@ -143,24 +143,24 @@ def _read(path: Path, kind: str) -> tuple[dict[str, pyarrow.Array], list[str], l
     return contents
 
 
-def _parsed(data: bytes, kind: str) -> tuple[dict[str, pyarrow.Array], list[str], list[str]] | None:
+def _parse(data: bytes, kind: str) -> tuple[dict[str, pyarrow.Array], list[str], list[str]] | None:
     """The contents of a file; None for a newer version. Raises what pyarrow and Python raise on anything else."""
     table = pyarrow.parquet.read_table(BytesIO(data), use_threads=False)
     about = json.loads((table.schema.metadata or {})[_KEY])
     if about["version"] > VERSION:
         return None
     if about["kind"] != kind:
-        raise ValueError(f"its rows are of {about['kind']}")
-    wanted = [(f.name, f.type) for f in _fields(kind, len(about["classes"]))]
-    if [(f.name, f.type) for f in table.schema] != wanted:
+        raise ValueError(f"it holds rows of {about['kind']}")
+    fields = [(f.name, f.type) for f in _fields(kind, len(about["classes"]))]
+    if [(f.name, f.type) for f in table.schema] != fields:
         raise ValueError(f"columns {', '.join(table.column_names)}")
     table.validate(full=True)
     columns = {name: column.combine_chunks() for name, column in zip(table.column_names, table.columns, strict=True)}
-    told = about.pop("sha256")
-    if _digest(about, columns) != told:
-        raise ValueError("the contents are not what their hash says")
-    names = [unescaped(name) for name in columns["name"].to_pylist()]
-    return columns, names, [unescaped(name) for name in about["classes"]]
+    sha256 = about.pop("sha256")
+    if _digest(about, columns) != sha256:
+        raise ValueError("the contents do not match their hash")
+    names = [unescape_name(name) for name in columns["name"].to_pylist()]
+    return columns, names, [unescape_name(name) for name in about["classes"]]
 
 
 def _fields(kind: str, k: int) -> list[pyarrow.Field]:
@@ -170,7 +170,7 @@ def _fields(kind: str, k: int) -> list[pyarrow.Field]:
         kinds |= {"loss_sum": _REAL, "pixels": _INT}
     else:
         kinds |= {"height": _INT, "width": _INT}
-        kinds |= {name: pyarrow.list_(inner) for name, inner in (_FOUND | _TRUE).items()}
+        kinds |= {name: pyarrow.list_(inner) for name, inner in (_PREDICTED | _TRUE).items()}
     return [pyarrow.field(name, type_, nullable=False) for name, type_ in kinds.items()]
 
 
@@ -181,10 +181,10 @@ def _fixed(array: np.ndarray, width: int, kind: pyarrow.DataType) -> pyarrow.Arr
 def _lists(
     values: np.ndarray | tuple[bytes, ...], order: np.ndarray, counts: np.ndarray, kind: pyarrow.DataType
 ) -> pyarrow.Array:
-    """One list an image. Masks that were not asked for are empty lists."""
+    """One list an image; empty lists if there are no masks."""
     if isinstance(values, tuple):
         if len(values) not in (0, len(order)):
-            raise ValueError(f"{len(values)} masks of {len(order)} objects")
+            raise ValueError(f"{len(values)} masks for {len(order)} objects")
         counts = counts if values else np.zeros_like(counts)
         inner = pyarrow.array([values[i] for i in order] if values else [], kind)
     elif kind == _BOX:
@@ -196,7 +196,7 @@ def _lists(
 
 
 def _numbers(column: pyarrow.Array) -> np.ndarray:
-    """The values of a column, lists one after the other."""
+    """The values of a column, its lists concatenated."""
     flat = column.flatten() if pyarrow.types.is_fixed_size_list(column.type) else column
     return flat.to_numpy(zero_copy_only=False)
 

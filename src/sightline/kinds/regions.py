@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from sightline.decoding.detections import pasted
+from sightline.decoding.detections import paste_masks
 from sightline.drawing.overlay import MISSED, RIGHT, WRONG, colour, framed, outlined
 from sightline.errors import UsageError
 from sightline.layers.normalisation import freeze_batchnorm
@@ -156,7 +156,7 @@ def draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float
     left[met[met >= 0]] = False
     missed = true.boxes.cpu().numpy()[left]
     if isinstance(prediction, Instances):
-        masks = pasted(prediction.mask[which], boxes, picture.shape[:2])
+        masks = paste_masks(prediction.mask[which], boxes, picture.shape[:2])
         picture = outlined(picture, masks.cpu().numpy(), hues)
     else:
         picture = framed(picture, boxes.cpu().numpy(), hues, thick=_thick(picture))

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
-from sightline.decoding.segments import restored
+from sightline.decoding.segments import class_map
 from sightline.drawing.overlay import tinted
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
@@ -72,7 +72,7 @@ def _answers(
 def _answer(batch: Batch, row: int, score: Tensor, classes: Sequence[str], keep: Keep) -> dict[str, Any]:
     height, width = batch.size[row].tolist()
     high, wide = batch.natural[row].tolist()
-    index = restored(score[:, :height, :width], batch.frame[row], (high, wide)).cpu().numpy()
+    index = class_map(score[:, :height, :width], batch.frame[row], (high, wide)).cpu().numpy()
     shares = np.bincount(index.ravel(), minlength=len(classes)) / index.size
     present = {classes[c]: float(shares[c]) for c in np.argsort(-shares, kind="stable").tolist() if shares[c]}
     return {"mask": keep(int(batch.id[row]), index.astype(np.uint8)), "shares": present}

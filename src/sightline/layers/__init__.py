@@ -96,15 +96,11 @@ from .normalisation import (
     window_channels,
 )
 
-__all__ = [
-    "ACTIVATIONS",
-    "CBAM",
-    "INITIALISERS",
-    "KERNELS",
-    "POSITIONS",
+__all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "AdditiveAttention",
     "Attended",
     "BatchNormStep",
+    "CBAM",
     "ChannelAttention",
     "EncoderBlock",
     "FeaturePyramid",
@@ -208,4 +204,8 @@ __all__ = [
     "xavier",
     "zero_pad",
     "zeros",
+    "ACTIVATIONS",
+    "INITIALISERS",
+    "KERNELS",
+    "POSITIONS",
 ]

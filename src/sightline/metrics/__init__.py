@@ -15,7 +15,7 @@ from .calibration import (
     log_losses,
     reliability,
 )
-from .classification import Measured, Prepared, classification_metrics, measure, prepare
+from .classification import Measurement, PreparedRows, classification_metrics, measure, prepare
 from .counts import (
     RATES,
     Counts,
@@ -30,7 +30,7 @@ from .counts import (
     rate,
 )
 from .detection import coco_results, coco_truth, detection_metrics
-from .matching import ClassMatches, Match, Matched, box_overlap, mask_overlap, match, matched
+from .matching import ClassMatches, Match, Matches, box_overlap, mask_overlap, match, match_rows
 from .ranking import (
     PrecisionRecall,
     Ranks,
@@ -55,16 +55,15 @@ from .segmentation import (
     segmentation_metrics,
 )
 
-__all__ = [
-    "RATES",
+__all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "ClassMatches",
     "Counts",
     "Match",
-    "Matched",
-    "Measured",
+    "Matches",
+    "Measurement",
     "OperatingPoint",
     "PrecisionRecall",
-    "Prepared",
+    "PreparedRows",
     "Ranks",
     "Reliability",
     "RocCurve",
@@ -97,7 +96,7 @@ __all__ = [
     "log_losses",
     "mask_overlap",
     "match",
-    "matched",
+    "match_rows",
     "matthews",
     "mean_defined",
     "measure",
@@ -113,4 +112,5 @@ __all__ = [
     "segmentation_metrics",
     "top_k_accuracy",
     "true_rank",
+    "RATES",
 ]

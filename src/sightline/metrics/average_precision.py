@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Real
 
-from .matching import HIT, IGNORED, ClassMatches, Matched
+from .matching import HIT, IGNORED, ClassMatches, Matches
 from .ranking import Interpolation, PrecisionRecall, area_under, at_ranks
 
 LEVELS = np.linspace(0.0, 1.0, 101)
@@ -40,7 +40,7 @@ def ranking_ap(
 
 
 def average_precisions(
-    matched: Matched, weights: Real[np.ndarray, "r n"] | None = None
+    matched: Matches, weights: Real[np.ndarray, "r n"] | None = None
 ) -> Float[np.ndarray, "r k thresholds"]:
     """COCO's AP of each class at each IoU threshold, NaN for a class without truth.
 

@@ -28,6 +28,7 @@ from .arrays import Classes, Probabilities, probability_rows
 from .calibration import BINS, confidence_bin, log_losses
 from .counts import (
     Counts,
+    WeightedMetrics,
     accuracy,
     averaged,
     balanced_accuracy,
@@ -40,8 +41,8 @@ from .ranking import auc_of_sums, code_length, rank_code, true_rank
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What the metrics need from n samples of known class; `codes` has the rank code of each class in the AUC."""
+class PreparedRows:
+    """What the metrics need of n samples of known class; `codes` holds the rank code of each class in the AUC."""
 
     classes: int
     target: Int[np.ndarray, "n"]
@@ -57,21 +58,14 @@ class Prepared:
         return len(self.target)
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """Metrics by name, NaN where undefined, and the counts (k,) of each class against the rest."""
 
     metrics: dict[str, float]
     counts: Counts
 
 
-class Resampled(NamedTuple):
-    """Metrics under r sets of weights, (r,) each, and counts (r, k)."""
-
-    metrics: dict[str, Float[np.ndarray, "r"]]
-    counts: Counts
-
-
-def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) -> Prepared:
+def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) -> PreparedRows:
     """Everything that does not depend on the weights of samples. Samples with target -1 are left out.
 
     `ranks=False` skips the AUC, whose cost grows with n · k. DivergedError where a probability is not finite, because no
@@ -93,7 +87,7 @@ def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) 
     confidence = probability[np.arange(len(target)), predicted]
     # an absent class has no AUC under any weights; of two classes, class 1 has the AUC of both
     ranked = [1] if k == 2 else list(np.unique(target)) if k > 2 else []
-    return Prepared(
+    return PreparedRows(
         classes=k,
         target=target,
         predicted=predicted,
@@ -106,13 +100,13 @@ def prepare(target: Classes, probability: Probabilities, *, ranks: bool = True) 
     )
 
 
-def measure(prepared: Prepared) -> Measured:
+def measure(prepared: PreparedRows) -> Measurement:
     """Metrics of the samples, each counted once; NaN without samples."""
     metrics, counts = measure_weighted(prepared, np.ones((1, len(prepared))))
-    return Measured({name: float(value[0]) for name, value in metrics.items()}, Counts(*(x[0] for x in counts)))
+    return Measurement({name: float(value[0]) for name, value in metrics.items()}, Counts(*(x[0] for x in counts)))
 
 
-def measure_weighted(prepared: Prepared, weights: Float[np.ndarray, "r n"]) -> Resampled:
+def measure_weighted(prepared: PreparedRows, weights: Float[np.ndarray, "r n"]) -> WeightedMetrics:
     """Metrics under r sets of weights: weight 2 counts a sample twice, 0 leaves it out.
 
     Sums are numpy's own, not those of a matrix product, so the number of threads does not change them.
@@ -138,7 +132,7 @@ def measure_weighted(prepared: Prepared, weights: Float[np.ndarray, "r n"]) -> R
     }
     if p.top5 is not None:
         metrics["top5"] = (weights * p.top5).sum(-1) / total
-    return Resampled(metrics, counts)
+    return WeightedMetrics(metrics, counts)
 
 
 def classification_metrics(target: Classes, probability: Probabilities) -> dict[str, float | None]:
@@ -155,9 +149,8 @@ def _histograms(
     """The total weight of each code, for each set of weights."""
     rows = np.arange(len(weights))[:, None] * length
     flat = np.bincount((rows + code).ravel(), weights.ravel(), len(weights) * length)  # (r * length,)
-    return flat.astype(np.float64).reshape(
-        len(weights), length
-    )  # (r, length); float64 also without samples, where numpy returns integers
+    # without samples numpy returns integers
+    return flat.astype(np.float64).reshape(len(weights), length)  # (r * length,) → (r, length)
 
 
 def _areas(code: Int[np.ndarray, "n"], weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:

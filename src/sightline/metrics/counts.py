@@ -36,6 +36,13 @@ class Counts(NamedTuple):
     tn: Float[np.ndarray, "... k"]
 
 
+class WeightedMetrics(NamedTuple):
+    """Metrics by name under r sets of weights, (r,) each, NaN where undefined; and the counts (r, k) that they come from."""
+
+    metrics: dict[str, Float[np.ndarray, "r"]]
+    counts: Counts
+
+
 def confusion_matrix(
     target: Classes,
     predicted: Classes,

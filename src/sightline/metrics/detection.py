@@ -28,24 +28,24 @@ def detection_metrics(rows: DetectionRows, classes: int | None = None) -> dict[s
     `classes` is the number of classes (labels 0..classes-1), None to infer it from the labels. ValueError for inconsistent
     rows.
     """
-    k = checked(rows, classes)
+    k = class_count(rows, classes)
     metrics = _twelve(rows, k, masks=False)
     if has_masks(rows):
         metrics |= {f"mask_{name}": value for name, value in _twelve(rows, k, masks=True).items()}
-    return metrics | {"unjudged": float(unjudged(rows))}
+    return metrics | {"unjudged": float(count_unjudged(rows))}
 
 
-def unjudged(rows: DetectionRows) -> int:
+def count_unjudged(rows: DetectionRows) -> int:
     """The number of detections of classes without any true object."""
     return int((~np.isin(rows.label, rows.true_label[~rows.true_ignore])).sum())
 
 
 def has_masks(rows: DetectionRows) -> bool:
-    """Whether the rows have masks: those of all detections and true objects, or of none (see `checked`)."""
+    """Whether the rows have masks: those of all detections and true objects, or of none (see `class_count`)."""
     return bool(rows.found_rle or rows.true_rle)
 
 
-def checked(rows: DetectionRows, classes: int | None) -> int:
+def class_count(rows: DetectionRows, classes: int | None) -> int:
     """The number of classes. ValueError unless labels are in range, numbers finite, and all objects or none have masks."""
     highest = int(max(rows.label.max(initial=-1), rows.true_label.max(initial=-1)))
     k = max(highest + 1, 1) if classes is None else classes

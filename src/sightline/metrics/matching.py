@@ -44,7 +44,7 @@ class ClassMatches:
 
 
 @dataclass(frozen=True)
-class Matched:
+class Matches:
     """The matches of n images at each IoU threshold, one entry for each class."""
 
     n: int
@@ -111,13 +111,13 @@ def match(
     return Match(np.where(truth < 0, FALSE, np.where(on_ignored, IGNORED, HIT)), truth)
 
 
-def matched(
+def match_rows(
     rows: DetectionRows,
     classes: int,
     thresholds: Float[np.ndarray, "thresholds"] = THRESHOLDS,
     *,
     masks: bool = False,
-) -> Matched:
+) -> Matches:
     """Match every image and class once, by boxes or by masks; resamples and curves are computed from the result."""
     kept, groups = _groups(rows)
     outcome = np.full((len(thresholds), len(rows.label)), FALSE)
@@ -140,7 +140,7 @@ def matched(
         by_class.append(
             ClassMatches(mine, rows.image[mine], rows.score[mine], outcome[:, mine], truth[:, mine], support)
         )
-    return Matched(len(rows), thresholds, tuple(by_class))
+    return Matches(len(rows), thresholds, tuple(by_class))
 
 
 def mask_overlap(

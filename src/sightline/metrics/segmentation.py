@@ -21,7 +21,6 @@ boundary weigh more, and an image without any needs no special case.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -29,26 +28,29 @@ from jaxtyping import Bool, Float, Int
 from sightline.structures.segment_rows import SegmentRows
 from sightline.structures.targets import IGNORE
 
-from .counts import Counts, accuracy, averaged, counts_from_sums, mean_defined, one_vs_rest, or_none, rate
+from .counts import (
+    Counts,
+    WeightedMetrics,
+    accuracy,
+    averaged,
+    counts_from_sums,
+    mean_defined,
+    one_vs_rest,
+    or_none,
+    rate,
+)
 
 TOLERANCE = 0.0075  # of the image's diagonal: Csurka et al.
 _NEAR = 100  # offsets tried one by one, about a disc of radius 5, before a tree is built
 
 
-class Resampled(NamedTuple):
-    """Metrics by name (r,), NaN where undefined, and the counts (r, k) of each class's pixels against the rest."""
-
-    metrics: dict[str, Float[np.ndarray, "r"]]
-    counts: Counts
-
-
 def segmentation_metrics(rows: SegmentRows) -> dict[str, float | None]:
     """The metrics by name, None where undefined."""
-    measured = measure_weighted(rows, np.ones((1, len(rows))))
-    return {name: or_none(value[0]) for name, value in measured.metrics.items()}
+    weighted = measure_weighted(rows, np.ones((1, len(rows))))
+    return {name: or_none(value[0]) for name, value in weighted.metrics.items()}
 
 
-def measure_weighted(rows: SegmentRows, weights: Float[np.ndarray, "r n"]) -> Resampled:
+def measure_weighted(rows: SegmentRows, weights: Float[np.ndarray, "r n"]) -> WeightedMetrics:
     """Metrics under r sets of weights: weight 2 counts an image twice, 0 leaves it out."""
     each = one_vs_rest(rows.confusion)  # (n, k) each
     tp, support, predicted = (weights @ x for x in (each.tp, each.tp + each.fn, each.tp + each.fp))  # (r, k)
@@ -65,7 +67,7 @@ def measure_weighted(rows: SegmentRows, weights: Float[np.ndarray, "r n"]) -> Re
         "frequency_weighted_iou": mean_defined(iou, support),
         "boundary_f": boundary_f(boundary),
     }
-    return Resampled(metrics, counts)
+    return WeightedMetrics(metrics, counts)
 
 
 def intersection_over_union(counts: Counts) -> Float[np.ndarray, "... k"]:

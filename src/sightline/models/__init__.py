@@ -55,11 +55,10 @@ from .describe import describe
 from .folding import fold_batchnorm
 from .options import Option, model_options
 from .trace import trace
-from .weights import Fit
+from .weights import LoadReport
 
-__all__ = [
-    "MODELS",
-    "Fit",
+__all__ = [  # noqa: RUF022 (classes, functions, then registries)
+    "LoadReport",
     "Option",
     "alexnet",
     "backbones",
@@ -97,4 +96,5 @@ __all__ = [
     "vgg",
     "vit",
     "zfnet",
+    "MODELS",
 ]

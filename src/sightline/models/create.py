@@ -15,7 +15,7 @@ from sightline.randomness.keyed import torch_seeded
 
 from .catalogue import MODELS
 from .options import model_options, parse_option
-from .weights import Fit, load
+from .weights import LoadReport, load
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -38,7 +38,7 @@ def create_model(
     num_classes      None: as published (1000 for ImageNet, 10 for digits); 0: no head, the output is the feature vector
     in_channels      None: as published
     weights          a file, or published weights by name, such as "torchvision". What was loaded is printed to stderr and
-                     kept as `network.origin`, a `weights.Fit`. None: random initialisation from `seed`
+                     kept as `network.origin`, a `weights.LoadReport`. None: random initialisation from `seed`
     allow_network    download published weights that are not in the cache
     options          of this network, see `model_options`; text such as "64,32" is parsed
     UsageError       for an unknown model, option or value, with the nearest known one; or for weights of another network
@@ -59,7 +59,7 @@ def create_model(
 
 def load_into(
     network: nn.Module, name: str, weights: str | Path, *, allow_network: bool = False, **options: Any
-) -> Fit:
+) -> LoadReport:
     """Load weights into a network built by `name` with `options`, and return the report. See `weights.load`."""
     defaults = model_options(name)
     changed = {

@@ -29,7 +29,7 @@ _SECONDS = 60  # timeout of a connection without data
 _PIECE = 1 << 20
 
 
-class Source(NamedTuple):
+class PublishedWeights(NamedTuple):
     """A published file.
 
     mean, std       for pixels from 0 to 1
@@ -57,15 +57,15 @@ class Source(NamedTuple):
 
 
 @cache
-def published() -> dict[str, dict[str, Source]]:
+def published() -> dict[str, dict[str, PublishedWeights]]:
     """Model → name of the weights → source; the first name of a publisher is its default."""
     table = yaml.safe_load((resources.files("sightline.models") / "published.yaml").read_text(encoding="utf-8"))
     defaults = table["defaults"]
 
-    def source(model: str, name: str, own: dict[str, Any]) -> Source:
+    def source(model: str, name: str, own: dict[str, Any]) -> PublishedWeights:
         facts = defaults["all"] | defaults[name.split("/")[0]] | own
         pair = {key: tuple(facts[key]) for key in ("mean", "std")}
-        return Source(name=name, model=model, **{**facts, **pair})
+        return PublishedWeights(name=name, model=model, **{**facts, **pair})
 
     return {
         model: {name: source(model, name, own) for name, own in files.items()}
@@ -73,7 +73,7 @@ def published() -> dict[str, dict[str, Source]]:
     }
 
 
-def find(model: str, name: str) -> Source:
+def find(model: str, name: str) -> PublishedWeights:
     """The published weights of a network by name; "torchvision" alone means its default. UsageError where none match."""
     known = published().get(model, {})
     for full, source in known.items():
@@ -84,13 +84,13 @@ def find(model: str, name: str) -> Source:
     raise UsageError(f"{name!r} is neither a file nor published weights of {model}", nearest(name, known))
 
 
-def find_by_hash(model: str, sha256: str) -> Source | None:
+def find_by_hash(model: str, sha256: str) -> PublishedWeights | None:
     """The source of a published file by its hash; this network's, where several networks share the file."""
     every = [*published().get(model, {}).values(), *(s for files in published().values() for s in files.values())]
     return next((source for source in every if sha256.startswith(source.sha256)), None)
 
 
-def fetch(source: Source, folder: Path) -> Path:
+def fetch(source: PublishedWeights, folder: Path) -> Path:
     """Download the file under a temporary name in `folder`; the caller moves or removes it.
 
     ResourceError where the network or the disk fails, DamagedError where the content is not the published one.

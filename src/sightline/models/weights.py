@@ -23,7 +23,7 @@ from sightline.storage.caching import cache_folder
 from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickled
 from sightline.storage.tensors import unpack
 
-from .published import Source, fetch, find, find_by_hash
+from .published import PublishedWeights, fetch, find, find_by_hash
 from .renaming import candidates, unlike
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
@@ -31,7 +31,7 @@ _COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
-class Fit:
+class LoadReport:
     """How a file's weights fitted a network. Names are the network's, those of `unexpected` the file's.
 
     loaded        copied from the file
@@ -48,7 +48,7 @@ class Fit:
     head: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
-    source: Source | None = None
+    source: PublishedWeights | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -99,7 +99,7 @@ class Content(NamedTuple):
     name: str
     tensors: dict[str, Tensor]
     sha256: str
-    source: Source | None
+    source: PublishedWeights | None
     notes: tuple[str, ...] = ()
 
 
@@ -111,7 +111,7 @@ def load(
     heads: Callable[[], Iterable[str]],
     changed: Mapping[str, Any] | None = None,
     allow_network: bool = False,
-) -> Fit:
+) -> LoadReport:
     """Copy weights into a network that is registered as `model`, and report what fitted.
 
     weights          a file, or a published name: "torchvision", "torchvision/IMAGENET1K_V2", "timm/a1_in1k"
@@ -162,7 +162,7 @@ def _file(path: Path, name: str, model: str) -> Content:
     return Content(name, stored.tensors, sha256, source, (*stored.notes, *notes))
 
 
-def _published(source: Source, allow_network: bool) -> Content:
+def _published(source: PublishedWeights, allow_network: bool) -> Content:
     """Published weights from the cache, else from their address."""
     cache = cache_folder()
     if (folder := entry(cache, source.sha256, source=source.name)) is not None:
@@ -189,7 +189,7 @@ def _compare(
     own: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
     heads: Callable[[], Iterable[str]],
-) -> Fit:
+) -> LoadReport:
     """Which names are loaded and which need not be. UsageError where anything else does not fit."""
     missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
     reshaped = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
@@ -207,7 +207,7 @@ def _compare(
     if wrong := reshaped - new_head:
         name = min(wrong, key=list(own).index)
         raise _shape_error(content.name, name, own[name].shape, state[name].shape)
-    return Fit(
+    return LoadReport(
         content.name,
         content.sha256,
         loaded=tuple(name for name in own if name in state and name not in new_head),
@@ -279,7 +279,7 @@ def with_grid(state: Mapping[str, Tensor], network: nn.Module, *, square: bool) 
     return adapted, notes
 
 
-def _differences(source: Source | None, model: str, changed: Mapping[str, Any]) -> list[str]:
+def _differences(source: PublishedWeights | None, model: str, changed: Mapping[str, Any]) -> list[str]:
     """A note for published weights in another network than the one they were trained in."""
     if source is None or (source.model == model and not changed):
         return []

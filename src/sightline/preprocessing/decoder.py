@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 # Plugins register themselves on import; otherwise the first WebP or TIFF makes Pillow import every plugin.
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .containers import FORMATS, Container, check_complete, walk
 from .pixels import Colour, composite, layers, orient, with_channels
@@ -76,7 +76,7 @@ def decode(
         decoded = _from_bytes(data, channels, background, min(max_pixels, MAX_PIXELS))
     except Rejected as rejected:
         if isinstance(source, Path):
-            raise Rejected(rejected.reason, rejected.detail, shown(str(source))) from rejected
+            raise Rejected(rejected.reason, rejected.detail, printable(str(source))) from rejected
         raise
     if isinstance(source, Path) and _SUFFIXES.get(source.suffix.lower(), decoded.format) != decoded.format:
         return Decoded(decoded.pixels, decoded.mode, decoded.format, (*decoded.notes, "wrong-extension"))

@@ -19,7 +19,7 @@ from sightline.engine.optimizers import make_optimizer, one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
 from sightline.models.create import create_model, load_into
-from sightline.models.weights import Fit
+from sightline.models.weights import LoadReport
 from sightline.preprocessing.geometry import Geometry
 from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
@@ -43,7 +43,7 @@ def build_model(recipe: Recipe, classes: int, output: str) -> nn.Module:
     return create_model(recipe.model.name, seed=recipe.seed, **model_arguments(recipe, classes, output))
 
 
-def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) -> Fit:
+def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) -> LoadReport:
     """Load the recipe's `model.weights` into its network. Raises what `models.weights.load` raises."""
     assert recipe.model.weights
     return load_into(
@@ -58,8 +58,8 @@ def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) ->
 def normalisation_of(
     weights: dict[str, Any] | None, network: nn.Module | None, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and deviation in 0-255 units that the starting weights (`Fit.record`) were trained with, or that the network was
-    published with; None: they are measured on the data."""
+    """Mean and deviation in 0-255 units with which the starting weights (`LoadReport.record`) were trained, or with which the
+    network was published; None if they are to be measured on the data."""
     known = weights["preprocessing"] if weights else None
     if known is None:
         own: tuple[float, float] | None = getattr(network, "normalisation", None)

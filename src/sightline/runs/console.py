@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.storage.logs import Log, try_append
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Console:
     _bar: Any = field(default=None, repr=False)
 
     def say(self, text: str, level: int = 0) -> None:
-        line = "\n".join(shown(part) for part in text.split("\n"))
+        line = "\n".join(printable(part) for part in text.split("\n"))
         if self.log is not None:
             try_append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         if level <= self.level:

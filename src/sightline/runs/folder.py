@@ -21,7 +21,7 @@ from sightline.recipes.recipe import Draft, Recipe, identity
 from sightline.runs.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, sync_folder
 from sightline.storage.folders import sweep
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .console import Console
@@ -42,7 +42,7 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool)
         make_folder(folder)
     require_free(folder)
     if (folder / "run.json").exists():
-        _same(open_run(folder), recipe, data, smoke=smoke)
+        _require_same_run(open_run(folder), recipe, data, smoke=smoke)
     return Run(folder)
 
 
@@ -54,8 +54,8 @@ def require_free(out: str | Path | None) -> None:
         raise UsageError(f"{folder} is not a folder", "choose another --out")
     if (folder / "run.json").exists():
         _require_unfinished(open_run(folder))
-    elif foreign := [p.name for p in folder.iterdir() if p.name not in _BEGUN and not p.name.startswith(".")]:
-        raise UsageError(f"{folder} is occupied: it holds {shown(foreign[0])} and no run", "choose another --out")
+    elif foreign := [p.name for p in folder.iterdir() if p.name not in _STARTUP_FILES and not p.name.startswith(".")]:
+        raise UsageError(f"{folder} is occupied: it holds {printable(foreign[0])} and no run", "choose another --out")
 
 
 def _require_unfinished(run: Run) -> None:
@@ -77,10 +77,10 @@ def with_run_settings(recipe: Draft, out: str | Path | None) -> Draft:
     return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"threads": threads, "precision": precision})})
 
 
-_BEGUN = {"recipe.yaml", "environment.json", "data.json"}  # what a run that died before its first commit leaves
+_STARTUP_FILES = {"recipe.yaml", "environment.json", "data.json"}  # what a run that died before its first commit leaves
 
 
-def _same(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
+def _require_same_run(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
     """Raises UsageError unless the folder's run is unfinished and of this recipe and this data."""
     status = run.status
     _require_unfinished(run)
@@ -88,7 +88,7 @@ def _same(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
         what = "a rehearsal (--smoke)" if not smoke else "a whole training, no rehearsal"
         raise UsageError(f"{run.folder} holds {what}", "choose another --out")
     if status.get("recipe") != recipe_hash(recipe):
-        differs = ", ".join(_differences(run, recipe)[:3]) or "its recipe.yaml was edited since it began"
+        differs = ", ".join(_changed_keys(run, recipe)[:3]) or "its recipe.yaml was edited since it began"
         raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "start a new run with another --out")
     if status.get("data") != data_hash(data):
         raise UsageError(
@@ -97,7 +97,7 @@ def _same(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
         )
 
 
-def _differences(run: Run, recipe: Recipe) -> list[str]:
+def _changed_keys(run: Run, recipe: Recipe) -> list[str]:
     try:
         then, now = identity(run.recipe), identity(recipe)
     except DamagedError as error:
@@ -140,7 +140,7 @@ def begin(run: Run, recipe: Recipe, data: Dataset, question: str, *, smoke: bool
     """Write what describes the run, unless an earlier start did. `run.json` comes last: with it the run exists."""
     begun = (run.folder / "run.json").exists()
     if begun:
-        _same(run, recipe, data, smoke=smoke)  # another process may have been here since `place` looked
+        _require_same_run(run, recipe, data, smoke=smoke)  # another process may have been here since `place` looked
     for folder in (run.folder, *(path for path in run.folder.iterdir() if path.is_dir())):
         sweep(folder)
     run.write_json("environment.json", environment())

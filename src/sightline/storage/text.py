@@ -15,12 +15,12 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """`name` as readers may see it: undecodable bytes as \\xNN; control, bidi and other invisible characters as \\uNNNN."""
-    return name if name.isprintable() else "".join(_shown(c) for c in name)
+    return name if name.isprintable() else "".join(_escape(c) for c in name)
 
 
-def _shown(c: str) -> str:
+def _escape(c: str) -> str:
     if 0xDC80 <= ord(c) <= 0xDCFF:  # a byte of a file name that is not UTF-8 (surrogateescape)
         return f"\\x{ord(c) - 0xDC00:02x}"
     if unicodedata.category(c) in _HIDDEN and c != "\u200d":  # the joiner inside emoji is harmless

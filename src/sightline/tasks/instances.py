@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.decoding.detections import pasted, run_lengths
+from sightline.decoding.detections import paste_masks, run_lengths
 from sightline.errors import DataError
 from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
@@ -59,7 +59,7 @@ class InstanceSegmentation(Task):
         mask, boxes = prediction.mask.cpu(), torch.from_numpy(rows.boxes).float()
         sizes = [tuple(size) for size in batch.natural.tolist()]
         found_rle = [
-            run_lengths(pasted(mask[i : i + 1], boxes[i : i + 1], sizes[image]).numpy())[0]
+            run_lengths(paste_masks(mask[i : i + 1], boxes[i : i + 1], sizes[image]).numpy())[0]
             for i, image in enumerate(rows.image)
         ]  # one at a time: the masks of large images together take gigabytes
         true_rle = _true_rle(batch)

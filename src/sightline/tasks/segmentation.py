@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sightline.decoding.segments import restored
+from sightline.decoding.segments import class_map
 from sightline.errors import DataError
 from sightline.losses.segmentation import focal, pixel_cross_entropy, soft_dice, summed_cross_entropy
 from sightline.metrics.segmentation import boundary_counts, pixel_confusion, segmentation_metrics
@@ -99,7 +99,7 @@ class Segmentation(Task):
         score = score[:, :height, :width]  # cut off the padding
         if masks.natural:
             truth = masks.natural[row].cpu().long()
-            guess = restored(score, batch.frame[row], (truth.shape[0], truth.shape[1]))
+            guess = class_map(score, batch.frame[row], (truth.shape[0], truth.shape[1]))
         else:
             truth, guess = masks.index[row, :height, :width].cpu().long(), score.argmax(0)
         invalid = truth[(truth != IGNORE) & ((truth < 0) | (truth >= self.classes))]

@@ -14,7 +14,7 @@ from sightline.recipes.loading import choose
 from sightline.recipes.recipe import Draft
 from sightline.runs.console import Console
 from sightline.storage.files import replace_file, require_place
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 SAMPLES = 64
 
@@ -24,7 +24,7 @@ def audit(what: str | Path, *, show: str | Path | None = None, console: Console 
     write a sheet of sample images to."""
     if show is not None:
         if Path(show).suffix.lower() != ".png":
-            raise UsageError(f"--show {shown(str(show))} is not a .png file", "name a .png file")
+            raise UsageError(f"--show {printable(str(show))} is not a .png file", "name a .png file")
         require_place(Path(show))
     recipe: Draft = draft(what, (), {"data.leaks": "keep"})  # an audit lists what would stop training
     console = console or Console()

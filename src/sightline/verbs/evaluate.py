@@ -10,7 +10,7 @@ from sightline.data.dataset import with_classes
 from sightline.data.loaders import in_order
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.errors import DataError, UsageError, nearest
-from sightline.evaluation.splits import mirrored, rows_of
+from sightline.evaluation.splits import mirror, rows_of
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
 from sightline.kinds.opening import open_dataset, require_there, same_data
@@ -82,7 +82,7 @@ def evaluate(
     with compute_threads(recipe.fit.threads), repeatable(device):
         rows = rows_of(task, in_order(images, scoring.batch), device)
         if tta and scoring.mirrored is not None:
-            others = rows_of(task, map(mirrored, in_order(images, scoring.batch)), device)
+            others = rows_of(task, map(mirror, in_order(images, scoring.batch)), device)
             rows = scoring.mirrored(rows, others)
     judgement = scoring.rows.judge(rows, run.classes)
     if not judgement.n:

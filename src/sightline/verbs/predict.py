@@ -24,7 +24,7 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, require_place
-from sightline.storage.text import csv_text, json_text, shown
+from sightline.storage.text import csv_text, json_text, printable
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Predictions:
 
 
 def _cell(value: Any) -> Any:
-    return value if isinstance(value, float) else shown(str(value or ""))
+    return value if isinstance(value, float) else printable(str(value or ""))
 
 
 def predict(
@@ -165,7 +165,7 @@ def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
             files += _listed(path) if path.suffix == ".txt" and path.is_file() else [path]
     if not files:
         there = f"there are only other files ({kinds(others)}): " if others else ""
-        where = ", ".join(shown(str(path)) for path in paths[:3])
+        where = ", ".join(printable(str(path)) for path in paths[:3])
         raise DataError(f"no images in {where}", f"{there}pass image files, folders of images, or a .txt list of paths")
     if others:
         console.say(f"files without an image suffix, skipped: {kinds(others)}")
@@ -175,7 +175,7 @@ def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
 def _local(path: str | Path) -> Path:
     """The path as a Path, in which an address would lose a slash."""
     if "://" in str(path):
-        raise UsageError(f"{shown(str(path))} is an address, not a file", "download the image and pass its path")
+        raise UsageError(f"{printable(str(path))} is an address, not a file", "download the image and pass its path")
     return Path(path)
 
 

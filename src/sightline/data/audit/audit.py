@@ -24,7 +24,7 @@ from sightline.data.records.source import Source
 from sightline.preprocessing.decoder import decode
 from sightline.preprocessing.pixels import with_channels
 from sightline.preprocessing.rejection import Rejected
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .cache import AuditCache, ImageCheck, open_cache, save_cache
 
@@ -160,7 +160,7 @@ def _summary(source: Source, checks: list[ImageCheck], cached: int, cache: Audit
     problems = list(source.problems)
     for record, check in zip(source.records, checks, strict=True):
         if not check.digest:
-            problems.append(Problem(shown(record.name), None, check.reason, check.fix, id=record.id))
+            problems.append(Problem(printable(record.name), None, check.reason, check.fix, id=record.id))
     notes = [f"the audit's cache {cache.damaged}; every image was decoded again"] if cache.damaged else []
     notes += _decoder_notes(checks) + ([note] if note else [])
     return Audit(

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from sightline.data.records.names import SPLITS
 from sightline.data.records.records import KEPT, QUARANTINED, Problem
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .audit import Audit
 
@@ -48,10 +48,10 @@ def contradictions(audit: Audit, groups: Sequence[Sequence[int]]) -> list[Proble
     for id, i in disagreements(groups, [record.label for record in records]):
         record, other = records[id], records[i]
         reason = (
-            f"label-conflict: labelled {shown(str(record.label))}, but {shown(other.name)} has the same pixels "
-            f"and is labelled {shown(str(other.label))}"
+            f"label-conflict: labelled {printable(str(record.label))}, but {printable(other.name)} has the same pixels "
+            f"and is labelled {printable(str(other.label))}"
         )
-        problems.append(Problem(shown(record.name), None, reason, "keep the copy with the right label", KEPT, id))
+        problems.append(Problem(printable(record.name), None, reason, "keep the copy with the right label", KEPT, id))
     return problems
 
 
@@ -85,15 +85,15 @@ def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
     if policy == "stop":
         one, other = (records[i] for i in named[0])
         raise DataError(
-            f"images in two splits: {len(named)}; {shown(one.name)} ({one.split}) has the same pixels as "
-            f"{shown(other.name)} ({other.split})",
+            f"images in two splits: {len(named)}; {printable(one.name)} ({one.split}) has the same pixels as "
+            f"{printable(other.name)} ({other.split})",
             "use data.leaks=drop to remove them from training, or data.leaks=keep to accept them",
         )
     problems = []
     for i, there in named:
-        reason = f"leak: the same pixels are in {records[there].split}: {shown(records[there].name)}"
+        reason = f"leak: the same pixels are in {records[there].split}: {printable(records[there].name)}"
         action = QUARANTINED if policy == "drop" else KEPT
-        problems.append(Problem(shown(records[i].name), None, reason, "remove one of the copies", action, i))
+        problems.append(Problem(printable(records[i].name), None, reason, "remove one of the copies", action, i))
         dropped.append(i)
     used = audit.used.copy()
     if policy == "drop":

@@ -18,10 +18,10 @@ from sightline.data.records.records import KEPT, QUARANTINED, Problem, Record
 from sightline.data.records.upright import Stored, stored
 from sightline.errors import DataError
 from sightline.preprocessing.rejection import Rejected
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 
-def look(audit: Audit, *, workers: int = 2, cache_dir: Path | None = None) -> Audit:
+def inspect_annotations(audit: Audit, *, workers: int = 2, cache_dir: Path | None = None) -> Audit:
     """The audit extended by its annotations; unchanged if there are none."""
     annotations = audit.source.annotations
     if annotations is None:
@@ -52,7 +52,7 @@ def conflicts(audit: Audit, groups: Sequence[Sequence[int]]) -> list[Problem]:
     right."""
     problems = []
     for id, other in disagreements(groups, audit.truths) if audit.truths else ():
-        one, two = (shown(audit.source.records[i].name) for i in (id, other))
+        one, two = (printable(audit.source.records[i].name) for i in (id, other))
         reason = f"label-conflict: {two} has the same pixels and is annotated differently"
         problems.append(Problem(one, None, reason, "keep the copy with the right annotation", KEPT, id))
     return problems
@@ -63,7 +63,7 @@ def refuse_unlearnable(audit: Audit) -> None:
     amount = audit.amount
     if amount is None or amount[audit.used].any():
         return
-    name = shown(audit.source.name)
+    name = printable(audit.source.name)
     if not audit.source.classes:
         raise DataError(f"{name} has no classes: nothing in it is annotated", "annotate at least one object")
     raise DataError(

@@ -11,7 +11,7 @@ import codecs
 from pathlib import Path
 
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 MAX_BYTES = 1 << 30
 _MARKS = (
@@ -25,7 +25,7 @@ _MARKS = (
 
 def read_text(path: Path) -> tuple[str, str]:
     """(text, note): the note says which encoding was assumed, "" if none. Raises DataError naming file and line."""
-    name = shown(path.name)
+    name = printable(path.name)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{name} is larger than {MAX_BYTES >> 20} MiB", "split it, or use Parquet")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sightline.data.records.names import split_named
 from sightline.data.records.records import KEPT, QUARANTINED, Problem
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .encodings import read_text
 from .locating import Places, of_split
@@ -52,7 +52,7 @@ def read_lists(root: str, lists: Mapping[str, str], images: Sequence[str], lost:
     named_splits: set[str] = set()
     for file, split in lists.items():
         text, note = read_text(Path(root, file))
-        notes += [f"{shown(file)} {note}"] if note else []
+        notes += [f"{printable(file)} {note}"] if note else []
         for line, written in enumerate(text.splitlines(), 1):
             if not written.strip():
                 continue
@@ -67,13 +67,16 @@ def read_lists(root: str, lists: Mapping[str, str], images: Sequence[str], lost:
             if before == (split, file, line):
                 continue
             if before[0] == split:
-                reason, action = f"repeated: {shown(name)} is already in line {before[2]}", KEPT
+                reason, action = f"repeated: {printable(name)} is already in line {before[2]}", KEPT
             else:
-                reason, action = f"contradiction: {shown(name)} is also in {shown(before[1])} line {before[2]}", KEPT
+                reason, action = (
+                    f"contradiction: {printable(name)} is also in {printable(before[1])} line {before[2]}",
+                    KEPT,
+                )
                 if name not in contested:
                     action = QUARANTINED
                 contested.add(name)
-            problems.append(Problem(shown(file), line, reason, "remove one of the lines", action))
+            problems.append(Problem(printable(file), line, reason, "remove one of the lines", action))
     split_of = {name: split for name, (split, _, _) in entries.items() if name not in contested}
     return SplitLists(split_of, frozenset(contested), tuple(problems), tuple(notes), frozenset(named_splits))
 
@@ -84,10 +87,10 @@ def _is_list(name: str, folder: str) -> bool:
 
 def _unmatched(file: str, line: int, written: str, count: int) -> Problem:
     if count:
-        reason, fix = f"ambiguous: {count} images are called {shown(written[:200])}", "write the whole path"
+        reason, fix = f"ambiguous: {count} images are called {printable(written[:200])}", "write the whole path"
     else:
-        reason, fix = f"missing: no image {shown(written[:200])}", "restore the image, or remove the line"
-    return Problem(shown(file), line, reason, fix)
+        reason, fix = f"missing: no image {printable(written[:200])}", "restore the image, or remove the line"
+    return Problem(printable(file), line, reason, fix)
 
 
 def _index(images: Iterable[str]) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from sightline.data.records.names import IMAGE_SUFFIXES, split_folder, suffix
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .walking import inside, walk
 
@@ -76,7 +76,7 @@ class Folder:
             return names[0]
         if names:
             raise NotFound(f"ambiguous: {len(names)} files have this name", "write the path from the table's folder")
-        why = f"only {shown(alike[0])} exists, in another folder" if alike else "no such file"
+        why = f"only {printable(alike[0])} exists, in another folder" if alike else "no such file"
         raise NotFound(f"missing: {why}", "restore the image, or remove the row")
 
     @cached_property

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from sightline.data.records.names import IMAGE_SUFFIXES, is_litter, suffix
 from sightline.data.records.records import Problem
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 RUN_FILES = {"recipe.yaml", "environment.json"}  # every run folder holds them from its start
 
@@ -32,7 +32,7 @@ class Walk:
 
     def refuse(self, name: str, reason: str, fix: str) -> None:
         self.lost.append(name)
-        self.refused.append(Problem(shown(name), None, reason, fix))
+        self.refused.append(Problem(printable(name), None, reason, fix))
 
 
 def walk(root: str) -> Walk:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.registry import Registry
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .digits import read_digits
 from .idx import read_idx_folder
@@ -40,7 +40,7 @@ def cifar10() -> Source:
     folder = data_folder("cifar10", "CIFAR-10's Parquet files")
     shards = list(folder.glob("*.parquet"))
     if not shards:
-        raise DataError(f"no Parquet files in {shown(str(folder))}", "put CIFAR-10's Parquet files there")
+        raise DataError(f"no Parquet files in {printable(str(folder))}", "put CIFAR-10's Parquet files there")
     return read_parquet(shards, root=folder)
 
 
@@ -54,5 +54,5 @@ def data_folder(name: str, what: str) -> Path:
         )
     folder = Path(root, name)
     if not folder.is_dir():
-        raise DataError(f"{name} is not available: {shown(str(folder))} does not exist", f"put {what} there")
+        raise DataError(f"{name} is not available: {printable(str(folder))} does not exist", f"put {what} there")
     return folder

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 _WORDS = {
     "path": (
@@ -52,7 +52,7 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
     path = _find(words, "path")
     if path is None and len(first) == 1 and any(mark in first[0] for mark in "| "):
         raise DataError(
-            f"{table} line 1: only one column, '{shown(first[0][:40])}'",
+            f"{table} line 1: only one column, '{printable(first[0][:40])}'",
             "separate the cells by commas, semicolons or tabs",
         )
     if path is None:
@@ -86,5 +86,5 @@ def _find(words: Sequence[str], meaning: str) -> int | None:
 
 def quoted(cells: Sequence[str]) -> str:
     """The first twelve cells in quotes, for messages."""
-    names = ", ".join(f"'{shown(cell[:40])}'" for cell in cells[:12])
+    names = ", ".join(f"'{printable(cell[:40])}'" for cell in cells[:12])
     return names + (" …" if len(cells) > 12 else "")

@@ -27,7 +27,7 @@ from sightline.data.records.names import (
 from sightline.data.records.records import Files, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .tables import TABLE_SUFFIXES, read_tables
 
@@ -43,7 +43,7 @@ def read_folder(root: Path) -> Source:
         return replace(annotated, notes=(*annotated.notes, *_notes_on_skipped(tree, (".json", ".txt", ".xml"))))
     images = [name for name in tree.files if _may_be_image(name)]
     if not images and not tree.refused:
-        raise DataError(f"no images in {shown(str(root))}: it holds {_content(tree)}", "give a folder of images")
+        raise DataError(f"no images in {printable(str(root))}: it holds {_content(tree)}", "give a folder of images")
     tops = {name.split("/", 1)[0] for name in images if "/" in name}
     direct = any("/" not in name for name in images)
     tables = [name for name in tree.files if "/" not in name and suffix(name) in TABLE_SUFFIXES]
@@ -80,9 +80,9 @@ def _refuse_ambiguous_split(images: list[str], tops: set[str]) -> None:
     inside = {tuple(name.split("/")[:2]) for name in images if name.count("/") >= 2}
     within = [folder for top, folder in sorted(inside) if top in named]
     if len(named) == 1 and named != list(tops) and len(within) >= 2 and len(within) == len(inside):
-        one, other = shown(named[0]), shown(min(tops - set(named)))
+        one, other = printable(named[0]), printable(min(tops - set(named)))
         raise DataError(
-            f"{one}/ holds folders of images ({', '.join(map(shown, within[:3]))}), {other}/ beside it none: "
+            f"{one}/ holds folders of images ({', '.join(map(printable, within[:3]))}), {other}/ beside it none: "
             f"is {one}/ a split or a class?",
             f"move {other}/ away if {one}/ is a split, or put the images of {one}/ directly into it if it is a class",
         )
@@ -124,7 +124,7 @@ def _class_folders(root: Path, tree: Walk, images: list[str], tables: list[str])
     notes = _empty(folders, used, tree.lost)
     if tables:
         notes.append(
-            f"{shown(tables[0])} is not used, since the folders are the classes; give the table itself to use it"
+            f"{printable(tables[0])} is not used, since the folders are the classes; give the table itself to use it"
         )
     emptied = tuple(class_text(name) for name in folders if name not in used and _any_in(name, tree.lost))
     return replace(_source(root, tree, "image-folder", records, notes), emptied=emptied)
@@ -133,7 +133,7 @@ def _class_folders(root: Path, tree: Walk, images: list[str], tables: list[str])
 def _empty(folders: list[str], used: set[str], lost: list[str]) -> list[str]:
     """A note for each class folder without any file; if all its files were refused it is an error later."""
     return [
-        f"{shown(name)}/ holds no images and is not a class"
+        f"{printable(name)}/ holds no images and is not a class"
         for name in folders
         if name not in used and not _any_in(name, lost)
     ]
@@ -151,7 +151,7 @@ def _with_tables(root: Path, tree: Walk, images: list[str], tables: list[str]) -
     unlisted = [name for name in images if name not in listed]
     notes = list(source.notes)
     if unlisted:
-        notes.append(f"images that no table lists, not used: {len(unlisted)}, such as {shown(unlisted[0])}")
+        notes.append(f"images that no table lists, not used: {len(unlisted)}, such as {printable(unlisted[0])}")
     if tree.refused:
         notes.append(f"links, pipes and folders skipped: {len(tree.refused)}, such as {tree.refused[0].file}")
     return replace(source, name=_name(root), kind="flat-folder+csv", notes=tuple(notes))
@@ -163,7 +163,7 @@ def _choose_tables(tables: list[str]) -> list[str]:
     if "train" in splits.values():
         return [name for name in tables if splits[name]]
     if len(tables) > 1:
-        names = ", ".join(shown(name) for name in tables[:5])
+        names = ", ".join(printable(name) for name in tables[:5])
         raise DataError(f"several tables could hold the labels: {names}", "give the right one as the data")
     return tables
 
@@ -191,9 +191,9 @@ def _refuse_annotated(root: Path, folders: set[str]) -> None:
     """Refuse images/ beside masks/ or Annotations/: training on them as two classes would be silent nonsense."""
     lower = {name.casefold() for name in folders}
     if lower & _ANNOTATED and lower & _PICTURES:
-        names = ", ".join(f"{shown(name)}/" for name in sorted(folders))
+        names = ", ".join(f"{printable(name)}/" for name in sorted(folders))
         raise DataError(
-            f"{shown(str(root))} holds {names}: annotations for boxes or masks, not one folder per class",
+            f"{printable(str(root))} holds {names}: annotations for boxes or masks, not one folder per class",
             "use images/ with masks/ of PNG files, COCO's JSON, or VOC's JPEGImages/ with Annotations/ of XML files",
         )
 

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from sightline.data.records.records import Arrays, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 MAX_BYTES = 4 << 30
 _FILES = {"train": "train", "test": "t10k"}
@@ -49,7 +49,7 @@ def read_idx_folder(root: Path) -> Source:
         ]
     if images[0].shape[1:] != images[-1].shape[1:]:
         raise DataError(
-            f"{shown(str(root))}: training images are {images[0].shape[1:]}, test images {images[-1].shape[1:]}"
+            f"{printable(str(root))}: training images are {images[0].shape[1:]}, test images {images[-1].shape[1:]}"
         )
     classes = tuple(str(v) for v in sorted({int(r.label) for r in records if r.label}))
     return Source(root.resolve().name, "idx", str(root), tuple(records), classes, Arrays(np.concatenate(images)))
@@ -63,7 +63,7 @@ def _pair(root: Path, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
     if pictures is None or labels is None:
         missing = "images-idx3" if pictures is None else "labels-idx1"
         raise DataError(
-            f"{prefix}-{missing}-ubyte is missing in {shown(str(root))}", "add it: images and labels come in pairs"
+            f"{prefix}-{missing}-ubyte is missing in {printable(str(root))}", "add it: images and labels come in pairs"
         )
     x, y = read_idx(pictures, 3), read_idx(labels, 1)
     if len(x) != len(y):
@@ -83,7 +83,7 @@ def _find(root: Path, prefix: str, what: str, dimensions: int) -> Path | None:
 def read_idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
     """The array of one IDX file of unsigned bytes. Raises DataError unless its size is exactly that of the
     header."""
-    name = shown(path.name)
+    name = printable(path.name)
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             head = file.read(4 + 4 * dimensions)

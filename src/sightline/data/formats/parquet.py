@@ -25,7 +25,7 @@ from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.preprocessing.rejection import Rejected
 from sightline.storage.caching import cache_folder
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .schema import Meaning, meaning
 from .spill import Spill
@@ -116,7 +116,7 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         shard, labels = _open(path)
         if shards and shard.meaning.classes != names:
             raise DataError(
-                f"{shown(path.name)} names other classes than {shown(os.path.basename(shards[0].path))}: "
+                f"{printable(path.name)} names other classes than {printable(os.path.basename(shards[0].path))}: "
                 f"{_first_names(shard.meaning.classes)} instead of {_first_names(names)}",
                 "give all files the same classes",
             )
@@ -127,8 +127,10 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
             try:
                 text = None if label is None else _class_of(label, names)
             except LookupError:
-                reason = "no-label: -1 or empty" if label in (-1, "") else f"unknown-label: {shown(str(label)[:200])}"
-                problems.append(Problem(shown(path.name), row + 1, reason, "give the row one of the classes"))
+                reason = (
+                    "no-label: -1 or empty" if label in (-1, "") else f"unknown-label: {printable(str(label)[:200])}"
+                )
+                problems.append(Problem(printable(path.name), row + 1, reason, "give the row one of the classes"))
                 continue
             records.append(Record(len(records), f"{path.name[: -len('.parquet')]}/{row:06d}", text, split))
             where.append((len(shards), row))
@@ -154,7 +156,7 @@ def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
     """A shard and its labels, one per row (None if the file has no label column)."""
     try:
         file = pq.ParquetFile(path)
-        what = meaning(file.schema_arrow, shown(path.name))
+        what = meaning(file.schema_arrow, printable(path.name))
         rows = file.metadata.num_rows
         labels: list[object] = [None] * rows
         if what.label is not None:
@@ -165,7 +167,7 @@ def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
         size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.split(".", 1)[0] == what.image)
         status = os.stat(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{shown(path.name)} cannot be read as Parquet: {error}", "download it again") from error
+        raise DataError(f"{printable(path.name)} cannot be read as Parquet: {error}", "download it again") from error
     return _Shard(str(path), starts, size, (status.st_size, status.st_mtime_ns), what), labels
 
 
@@ -217,4 +219,6 @@ def _in_order(names: Collection[str]) -> tuple[str, ...]:
 
 
 def _first_names(names: tuple[str, ...] | None) -> str:
-    return "none" if names is None else ", ".join(shown(name) for name in names[:5]) + (" …" if len(names) > 5 else "")
+    return (
+        "none" if names is None else ", ".join(printable(name) for name in names[:5]) + (" …" if len(names) > 5 else "")
+    )

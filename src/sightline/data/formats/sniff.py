@@ -15,7 +15,7 @@ from sightline.data.formats.annotated.coco import read_coco_file
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.data.records.source import Source
 from sightline.errors import DataError, UsageError, nearest
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .builtin import DATASETS, VARIABLE
 from .folders import read_folder
@@ -41,8 +41,8 @@ def open_data(what: str) -> Source:
         source = _open_path(Path(folder))
     else:
         raise UsageError(
-            f"unknown data set '{shown(what)}'",
-            f"{nearest(what, DATASETS)} Write a path with a separator: ./{shown(what)}",
+            f"unknown data set '{printable(what)}'",
+            f"{nearest(what, DATASETS)} Write a path with a separator: ./{printable(what)}",
         )
     return replace(source, notes=(_description(source), *source.notes))
 
@@ -54,7 +54,7 @@ def is_path(what: str) -> bool:
 
 
 def _open_path(path: Path) -> Source:
-    name = shown(str(path))
+    name = printable(str(path))
     if not os.path.exists(path):
         raise DataError(f"{name} does not exist", _neighbour(path))
     if os.path.isdir(path):
@@ -79,10 +79,10 @@ def _open_folder(path: Path) -> Source:
     try:
         names = {entry.name for entry in os.scandir(path)}
     except OSError as error:
-        raise DataError(f"{shown(str(path))} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise DataError(f"{printable(str(path))} cannot be read: {(error.strerror or str(error)).lower()}") from error
     if names >= RUN_FILES:
         hint = f"use `train --resume {path}` to continue it, or `train {path / 'recipe.yaml'}` to start it again"
-        raise UsageError(f"{shown(str(path))} is a run, not data", shown(hint))
+        raise UsageError(f"{printable(str(path))} is a run, not data", printable(hint))
     if is_idx_folder(names):
         return read_idx_folder(path)
     for folder in (path, path / "data"):
@@ -96,7 +96,7 @@ def _neighbour(path: Path) -> str:
     try:
         beside = [entry.name for entry in os.scandir(path.parent)]
     except (OSError, ValueError):  # ValueError: a NUL in the path
-        return f"check the path: {shown(str(path.parent))} does not exist either"
+        return f"check the path: {printable(str(path.parent))} does not exist either"
     hint = nearest(path.name, beside) if beside and path.parent != Path(path.anchor) else ""
     return hint if hint.startswith("did you mean") else "check the path, which is relative to the current folder"
 

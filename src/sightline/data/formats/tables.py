@@ -20,7 +20,7 @@ from sightline.data.records.names import class_text, class_texts, split_named
 from sightline.data.records.records import KEPT, QUARANTINED, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .columns import Columns, find_columns, quoted
 
@@ -84,7 +84,7 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
     if not rows:
         why = f"line {problems[0].line}: {problems[0].reason}" if problems else "it has no rows"
         fix = problems[0].fix if problems else "write one row per image: path,label"
-        raise DataError(f"{shown(paths[0].name)} labels no image that can be found: {why}", fix)
+        raise DataError(f"{printable(paths[0].name)} labels no image that can be found: {why}", fix)
     labels = [row.values[0] for row in rows]
     texts = class_texts(label for label in labels if label is not None)
     rows.sort(key=lambda row: row.name)
@@ -108,7 +108,7 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
 
 
 def _read(path: Path, folder: Folder) -> tuple[_Table, str]:
-    name = shown(path.name)
+    name = printable(path.name)
     text, note = read_text(path)
     cells = _cells(text, name)
     if not cells:
@@ -155,7 +155,7 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
         word = _cell(row, columns.split) or ""
         split = split_named(word)
         if split is None:
-            return table.refuse(line, f"no-split: '{shown(word[:40])}' is not a split", "write train, val or test")
+            return table.refuse(line, f"no-split: '{printable(word[:40])}' is not a split", "write train, val or test")
     if split is not None:
         table.splits.add(split)
     label = None if columns.label is None else row[columns.label].strip()
@@ -166,7 +166,7 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
     try:
         name = folder.locate(row[columns.path], split)
     except NotFound as error:
-        written = shown(row[columns.path][:200])
+        written = printable(row[columns.path][:200])
         return table.refuse(line, f"{error.reason}: {written}", error.fix)
     table.rows.append(_Row(table.name, line, name, (label, split, _cell(row, columns.group))))
     return None
@@ -191,9 +191,9 @@ def _settle_repeats(rows: list[_Row], problems: list[Problem]) -> list[_Row]:
     for name, same in by_name.items():
         if len({row.values for row in same}) == 1:
             kept.append(same[0])
-            reason, fix, action, named = f"repeated: {shown(name)}", "remove the row", KEPT, same[1:]
+            reason, fix, action, named = f"repeated: {printable(name)}", "remove the row", KEPT, same[1:]
         else:
-            reason, fix = f"contradiction: rows disagree about {shown(name)}", "keep the right row"
+            reason, fix = f"contradiction: rows disagree about {printable(name)}", "keep the right row"
             action, named = QUARANTINED, same
         problems += [Problem(row.table, row.line, reason, fix, action) for row in named]
     return kept

@@ -78,7 +78,7 @@ class Objects:
 Truth = Mask | Objects
 
 
-class Look(NamedTuple):
+class Inspection(NamedTuple):
     """What the audit learns of one image's annotation: a `digest` ("" where the image cannot be used), `amount` (k,)
     pixels or objects of each class, ignored ones apart; its problems; and how many boxes left the image by at most a
     pixel and were clipped without more words."""
@@ -103,13 +103,13 @@ class Annotations(ABC):
     @abstractmethod
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
-    ) -> list[Look]:
+    ) -> list[Inspection]:
         """A look at each, in order; `sizes` say how the images are stored."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Renamed(Annotations):
+class RemappedAnnotations(Annotations):
     """Other annotations under another list of classes: `place[old]` is the new index, -1 where the class is in no use."""
 
     inner: Annotations
@@ -134,11 +134,11 @@ class Renamed(Annotations):
 
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
-    ) -> list[Look]:
+    ) -> list[Inspection]:
         looks = self.inner.inspect(records, sizes, workers=workers, cache_dir=cache_dir)
-        return [look._replace(amount=self.moved(look.amount)) for look in looks]
+        return [look._replace(amount=self.remap_counts(look.amount)) for look in looks]
 
-    def moved(self, amount: Int[np.ndarray, "... k"]) -> Int[np.ndarray, "... m"]:
+    def remap_counts(self, amount: Int[np.ndarray, "... k"]) -> Int[np.ndarray, "... m"]:
         """Figures a class, in the new order."""
         out = np.zeros((*amount.shape[:-1], self.classes), dtype=amount.dtype)
         known = self.place >= 0

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 SPLITS = ("train", "val", "test")
 SPLIT_WORDS = {
@@ -63,7 +63,7 @@ def suffix(name: str) -> str:
 def kinds(names: Iterable[str], but: Collection[str] = ()) -> str:
     """The five most common suffixes with their counts: ".txt ×3, no suffix ×1". The suffixes in `but` are left out."""
     counts = Counter(ending or "no suffix" for ending in map(suffix, names) if ending not in but)
-    return ", ".join(f"{shown(kind)} ×{count}" for kind, count in counts.most_common(5))
+    return ", ".join(f"{printable(kind)} ×{count}" for kind, count in counts.most_common(5))
 
 
 def class_text(name: str) -> str:
@@ -96,5 +96,5 @@ def class_texts(names: Iterable[str]) -> dict[str, str]:
 
 def _quoted(name: str) -> str:
     """The name in quotes; with its code points if it is not ASCII (é may be one character or two)."""
-    text = shown(name)
+    text = printable(name)
     return f"'{text}'" if text.isascii() else f"'{text}' ({ascii(name)[1:-1]})"

@@ -33,7 +33,7 @@ from sightline.models.catalogue import MODELS
 from sightline.models.sizes import require_at_least
 
 
-class Plan(NamedTuple):
+class AlexNetConfig(NamedTuple):
     """A row of the table above, and its image size. `of_2012`: the normalisation, dropout and initialisation of the paper."""
 
     widths: tuple[int, int, int, int, int]
@@ -43,9 +43,9 @@ class Plan(NamedTuple):
     of_2012: bool = True
 
 
-TABLE = Plan((96, 256, 384, 384, 256), side=227)
+TABLE = AlexNetConfig((96, 256, 384, 384, 256), side=227)
 ORIGINAL = TABLE._replace(groups=2)
-ONE_TOWER = Plan((64, 192, 384, 256, 256), side=224, padding=2, of_2012=False)
+ONE_TOWER = AlexNetConfig((64, 192, 384, 256, 256), side=224, padding=2, of_2012=False)
 
 
 class AlexNet(nn.Module):
@@ -59,7 +59,7 @@ class AlexNet(nn.Module):
 
     def __init__(
         self,
-        plan: Plan,
+        config: AlexNetConfig,
         *,
         in_channels: int = 3,
         num_classes: int = 1000,
@@ -69,30 +69,32 @@ class AlexNet(nn.Module):
     ) -> None:
         super().__init__()
         require_share(dropout)
-        (c1, c2, c3, c4, c5), groups = plan.widths, plan.groups
-        side, cells = (32, 3) if small_images else (plan.side, 6)
+        (c1, c2, c3, c4, c5), groups = config.widths, config.groups
+        side, cells = (32, 3) if small_images else (config.side, 6)
         self.input_size = (in_channels, side, side)
-        self.smallest = 15 if small_images else 67 - 2 * plan.padding  # the three poolings then read 15, 7 and 3 pixels
+        self.smallest = (
+            15 if small_images else 67 - 2 * config.padding
+        )  # the three poolings then read 15, 7 and 3 pixels
         self.channels = (c1, c2, c5, dense[1])
-        wide = nn.Conv2d(in_channels, c1, 11, stride=4, padding=plan.padding)
+        wide = nn.Conv2d(in_channels, c1, 11, stride=4, padding=config.padding)
         self.conv1 = nn.Conv2d(in_channels, c1, 5, padding=2) if small_images else wide
         self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=groups)
         self.conv3 = nn.Conv2d(c2, c3, 3, padding=1)
         self.conv4 = nn.Conv2d(c3, c4, 3, padding=1, groups=groups)
         self.conv5 = nn.Conv2d(c4, c5, 3, padding=1, groups=groups)
         self.pool1, self.pool2, self.pool5 = (nn.MaxPool2d(3, stride=2) for _ in range(3))
-        self.norm1, self.norm2 = (LocalResponseNorm() if plan.of_2012 else nn.Identity() for _ in range(2))
+        self.norm1, self.norm2 = (LocalResponseNorm() if config.of_2012 else nn.Identity() for _ in range(2))
         self.avgpool = nn.AdaptiveAvgPool2d(cells)
         self.fc6 = nn.Linear(c5 * cells**2, dense[0])
         self.fc7 = nn.Linear(dense[0], dense[1])
         self.fc8 = nn.Linear(dense[1], num_classes) if num_classes else nn.Identity()
-        self.drop5 = nn.Identity() if plan.of_2012 else nn.Dropout(dropout)
+        self.drop5 = nn.Identity() if config.of_2012 else nn.Dropout(dropout)
         self.drop6 = nn.Dropout(dropout)
-        self.drop7 = nn.Dropout(dropout) if plan.of_2012 else nn.Identity()
+        self.drop7 = nn.Dropout(dropout) if config.of_2012 else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
         if small_images:
             initialise(self, "he")
-        elif plan.of_2012:
+        elif config.of_2012:
             initialise(self, "normal")
             for layer in (self.conv2, self.conv4, self.conv5, self.fc6, self.fc7):
                 nn.init.ones_(layer.get_parameter("bias"))

@@ -45,15 +45,15 @@ class Mlpconv(NamedTuple):
     dropout: bool = False
 
 
-class Plan(NamedTuple):
-    """The blocks, the side of the image, and the deviation that initialises the head."""
+class NINConfig(NamedTuple):
+    """A network: its blocks, the side of its images, and the deviation that initialises its head."""
 
     blocks: tuple[Mlpconv, ...]
     side: int
     std: float
 
 
-CIFAR = Plan(
+CIFAR = NINConfig(
     (
         Mlpconv((192, 160, 96), 5, padding=2),
         Mlpconv((192, 192, 192), 5, padding=2, dropout=True),
@@ -62,7 +62,7 @@ CIFAR = Plan(
     side=32,
     std=0.05,
 )
-IMAGENET = Plan(
+IMAGENET = NINConfig(
     (
         Mlpconv((96, 96, 96), 11, stride=4, std=0.01),
         Mlpconv((256, 256, 256), 5, padding=2),
@@ -74,14 +74,15 @@ IMAGENET = Plan(
 )
 
 
-def block(inputs: int, plan: Mlpconv, pooled: bool, dropout: float) -> nn.Sequential:
+def block(inputs: int, mlpconv: Mlpconv, pooled: bool, dropout: float) -> nn.Sequential:
     """Pooling and dropout where the block has them, then the perceptron. The authors name the 1x1s cccp."""
     layers: dict[str, nn.Module] = {"pool": nn.MaxPool2d(3, stride=2, ceil_mode=True)} if pooled else {}
-    if plan.dropout:
+    if mlpconv.dropout:
         layers["drop"] = nn.Dropout(dropout)
-    layers["conv"] = gaussian_start(nn.Conv2d(inputs, plan.widths[0], plan.kernel, plan.stride, plan.padding), plan.std)
+    conv = nn.Conv2d(inputs, mlpconv.widths[0], mlpconv.kernel, mlpconv.stride, mlpconv.padding)
+    layers["conv"] = gaussian_start(conv, mlpconv.std)
     layers["relu"] = nn.ReLU(inplace=True)
-    for i, (width, outputs) in enumerate(pairwise(plan.widths), 1):
+    for i, (width, outputs) in enumerate(pairwise(mlpconv.widths), 1):
         layers[f"cccp{i}"] = gaussian_start(nn.Conv2d(width, outputs, 1), 0.05)
         layers[f"relu{i}"] = nn.ReLU(inplace=True)
     return nn.Sequential(OrderedDict(layers))
@@ -101,17 +102,17 @@ class NIN(nn.Module):
     dropout    rate of dropping values of the maps
     """
 
-    def __init__(self, plan: Plan, *, in_channels: int = 3, num_classes: int = 10, dropout: float = 0.5) -> None:
+    def __init__(self, config: NINConfig, *, in_channels: int = 3, num_classes: int = 10, dropout: float = 0.5) -> None:
         super().__init__()
         require_share(dropout)
-        self.input_size = (in_channels, plan.side, plan.side)
-        self.channels = tuple(mlpconv.widths[-1] for mlpconv in plan.blocks)
-        first, places = plan.blocks[0], 2 ** (len(plan.blocks) - 1)  # each pooling needs two pixels
+        self.input_size = (in_channels, config.side, config.side)
+        self.channels = tuple(mlpconv.widths[-1] for mlpconv in config.blocks)
+        first, places = config.blocks[0], 2 ** (len(config.blocks) - 1)  # each pooling needs two pixels
         self.smallest = first.stride * (places - 1) + first.kernel - 2 * first.padding
         inputs = (in_channels, *self.channels)
-        blocks = (block(inputs[i], mlpconv, i > 0, dropout) for i, mlpconv in enumerate(plan.blocks))
+        blocks = (block(inputs[i], mlpconv, i > 0, dropout) for i, mlpconv in enumerate(config.blocks))
         self.blocks = nn.ModuleList(blocks)
-        self.head = gaussian_start(nn.Linear(inputs[-1], num_classes), plan.std) if num_classes else nn.Identity()
+        self.head = gaussian_start(nn.Linear(inputs[-1], num_classes), config.std) if num_classes else nn.Identity()
 
     def features(self, x: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """The map after each block: of `nin` (b, 96, h, w), (b, 192, h/2, w/2), (b, 192, h/4, w/4)."""
@@ -136,11 +137,11 @@ class NINForImageNet(NIN):
     def __init__(
         self, *, in_channels: int = 3, num_classes: int = 1000, dropout: float = 0.5, small_images: bool = False
     ) -> None:
-        plan = IMAGENET
+        config = IMAGENET
         if small_images:
-            first, *others = plan.blocks
-            plan = plan._replace(blocks=(first._replace(kernel=5, stride=1, padding=2), *others), side=32)
-        super().__init__(plan, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
+            first, *others = config.blocks
+            config = config._replace(blocks=(first._replace(kernel=5, stride=1, padding=2), *others), side=32)
+        super().__init__(config, in_channels=in_channels, num_classes=num_classes, dropout=dropout)
 
 
 # ----------------------------------------------------------------------------------------------------------- variants

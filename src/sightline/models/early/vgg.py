@@ -31,12 +31,12 @@ from sightline.models.renaming import features_as_trunk
 from sightline.models.sizes import require_at_least
 
 # kernel sizes of the convolutions, stage by stage
-Plan = tuple[tuple[int, ...], ...]
-A: Plan = ((3,), (3,), (3, 3), (3, 3), (3, 3))
-B: Plan = ((3, 3),) * 5
-C: Plan = ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1))
-D: Plan = ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3))
-E: Plan = ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3))
+Configuration = tuple[tuple[int, ...], ...]
+A: Configuration = ((3,), (3,), (3, 3), (3, 3), (3, 3))
+B: Configuration = ((3, 3),) * 5
+C: Configuration = ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1))
+D: Configuration = ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3))
+E: Configuration = ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3))
 CHANNELS = (64, 128, 256, 512, 512)
 
 
@@ -53,7 +53,7 @@ class Pyramid(nn.Sequential):
         return maps
 
 
-def stages(plan: Plan, in_channels: int, batch_norm: bool, lrn: bool = False) -> Pyramid:
+def stages(plan: Configuration, in_channels: int, batch_norm: bool, lrn: bool = False) -> Pyramid:
     """The five convolutional stages of a plan, initialised from He's Gaussian of variance 2 / fan-out."""
     layers: list[nn.Module] = []
     for kernels, outputs in zip(plan, CHANNELS, strict=True):
@@ -95,7 +95,7 @@ class VGG(nn.Module):
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Configuration,
         *,
         in_channels: int = 3,
         num_classes: int = 1000,

@@ -22,7 +22,7 @@ from sightline.data.records.names import IMAGE_SUFFIXES, class_texts, split_name
 from sightline.data.records.records import Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .cocoentries import Entry, ImageEntry, annotations_of, categories_of, images_of
 from .markup import read_json
@@ -69,7 +69,7 @@ def coco_pages(tree: Walk) -> list[Page]:
         same = [page for page in pages if page.split == split]
         best = [page for page in same if os.path.basename(page.name).startswith("instances")] or same
         if len(best) > 1:
-            names = ", ".join(shown(page.name) for page in best[:5])
+            names = ", ".join(printable(page.name) for page in best[:5])
             raise DataError(f"several files could hold the annotations: {names}", "give the right one as the data")
         pages = [page for page in pages if page.split != split or page is best[0]]
     return pages
@@ -85,7 +85,7 @@ def read_coco_file(path: Path) -> Source:
         raise _incomplete(page)
     if page is None:
         raise DataError(
-            f"{shown(path.name)} is JSON, but not COCO's",
+            f"{printable(path.name)} is JSON, but not COCO's",
             "give a file with lists of images, annotations and categories",
         )
     return read_coco(tree, [page])
@@ -144,14 +144,14 @@ def _page(root: str, name: str) -> Page | None:
 
 def _incomplete(page: Page) -> DataError:
     return DataError(
-        f"{shown(page.name)}: it has no list of {page.lacks[0]}",
+        f"{printable(page.name)}: it has no list of {page.lacks[0]}",
         "give COCO's lists of images, annotations and categories",
     )
 
 
 def _read(work: _CocoSet, page: Page, index: dict[str, list[str]]) -> None:
     """One file into the set."""
-    file = shown(page.name)
+    file = printable(page.name)
     data = read_json(page.text, file)
     if not isinstance(data, dict):
         raise DataError(f"{file} line 1: the top level is not an object", "export the annotations again")
@@ -170,7 +170,7 @@ def _read(work: _CocoSet, page: Page, index: dict[str, list[str]]) -> None:
     lost = {name.rsplit("/", 1)[-1] for name in work.tree.lost}
     for image in images.values():
         names = _matches(image.file_name, page, index, places)
-        entry = f"image {shown(str(image.id))[:80]}: {shown(image.file_name[:200])}"
+        entry = f"image {printable(str(image.id))[:80]}: {printable(image.file_name[:200])}"
         if len(names) != 1:
             if names:
                 reason, fix = (
@@ -182,7 +182,7 @@ def _read(work: _CocoSet, page: Page, index: dict[str, list[str]]) -> None:
             if names or image.file_name.rsplit("/", 1)[-1] not in lost:
                 work.problems.append(Problem(file, None, reason, fix))
         elif names[0] in taken:
-            reason = f"repeated: {entry} is image {shown(str(taken[names[0]]))[:80]} already"
+            reason = f"repeated: {entry} is image {printable(str(taken[names[0]]))[:80]} already"
             work.problems.append(Problem(file, None, reason, "merge the two entries"))
         else:
             taken[names[0]] = image.id
@@ -225,7 +225,7 @@ def _matches(written: str, page: Page, index: dict[str, list[str]], places: Plac
 
 
 def _notes(work: _CocoSet, entries: list[Entry], outlined: int) -> list[str]:
-    files = ", ".join(shown(page.name) for page in work.pages)
+    files = ", ".join(printable(page.name) for page in work.pages)
     if outlined == len(entries):
         what = "each with an outline: instances"
     elif outlined:

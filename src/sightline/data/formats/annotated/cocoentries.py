@@ -14,7 +14,7 @@ from sightline.data.records.outlines import Outline, rings_of, runs_of
 from sightline.data.records.records import KEPT, Problem
 from sightline.errors import DataError
 from sightline.preprocessing.decoder import MAX_PIXELS
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .objects import DROPPED, box_fault, object_problem
 
@@ -57,7 +57,7 @@ def categories_of(data: Mapping[str, Any], file: str) -> dict[int, Category]:
             )
         name = class_text(name.strip())
         if id in by_id or any(c.name == name for c in by_id.values()):
-            raise DataError(f"{file}: the category {id} ({shown(name)}) occurs twice", "give every class one id")
+            raise DataError(f"{file}: the category {id} ({printable(name)}) occurs twice", "give every class one id")
         by_id[id] = Category(id, name)
     return dict(sorted(by_id.items()))
 
@@ -74,7 +74,7 @@ def images_of(data: Mapping[str, Any], file: str) -> tuple[dict[int | str, Image
             problems.append(Problem(file, None, reason, "complete the entry, or remove it"))
         elif id in by_id or id in ambiguous:
             for other in [name] + ([by_id.pop(id).file_name] if id in by_id else []):
-                reason = f"duplicate-id: several images have the id {shown(str(id))[:80]}, such as {shown(other[:200])}"
+                reason = f"duplicate-id: several images have the id {printable(str(id))[:80]}, such as {printable(other[:200])}"
                 problems.append(Problem(file, None, reason, "give every image an id of its own"))
             ambiguous.add(id)
         else:
@@ -98,7 +98,7 @@ def annotations_of(
         id = entry["id"] if _whole(entry.get("id")) else row
         image_id = entry.get("image_id")
         image = images.get(image_id) if _whole(image_id) or isinstance(image_id, str) else None
-        name = "no image" if image is None else shown(image.file_name[:200])
+        name = "no image" if image is None else printable(image.file_name[:200])
         try:
             if image is None:
                 raise ValueError(f"unknown-image: image_id {_describe(image_id)} is not among the images")
@@ -199,7 +199,7 @@ def _number(value: object) -> float:
 
 def _describe(value: object) -> str:
     """A value from the file in few characters."""
-    return f"a {type(value).__name__}" if isinstance(value, dict | list) else shown(repr(value)[:80])
+    return f"a {type(value).__name__}" if isinstance(value, dict | list) else printable(repr(value)[:80])
 
 
 def _list(data: Mapping[str, Any], key: str, file: str) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from sightline.data.files.encodings import read_text
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 XML_BYTES = 16 << 20
 XML_DEPTH = 32
@@ -47,7 +47,9 @@ def read_xml(path: Path, name: str) -> tuple[list[Element], str]:
     text, note = read_text(path)
     declared = _DECLARED.match(text[:200])
     if declared and declared[1].lower() not in _COVERED:
-        raise DataError(f"{name} line 1: the encoding {shown(declared[1][:40])} is not supported", "save it as UTF-8")
+        raise DataError(
+            f"{name} line 1: the encoding {printable(declared[1][:40])} is not supported", "save it as UTF-8"
+        )
     return _XmlReader(name).elements(text), note
 
 

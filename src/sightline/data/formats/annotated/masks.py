@@ -21,7 +21,7 @@ from PIL import Image
 
 from sightline.data.audit.audit import pixel_hash
 from sightline.data.audit.cache import ImageCheck, open_cache, save_cache
-from sightline.data.records.annotations import Annotations, Look, Mask
+from sightline.data.records.annotations import Annotations, Inspection, Mask
 from sightline.data.records.records import QUARANTINED, Contents, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.data.records.upright import Stored, stored, upright
@@ -30,7 +30,7 @@ from sightline.preprocessing.containers import check_complete, walk
 from sightline.preprocessing.decoder import MAX_BYTES, MAX_PIXELS
 from sightline.preprocessing.reading import read_bytes
 from sightline.preprocessing.rejection import Rejected
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 from sightline.structures.targets import IGNORE
 
 IGNORED = "ignored"  # the action of a problem whose pixels are ignored while the image stays in use
@@ -41,16 +41,16 @@ def read_mask(path: Path) -> Mask:
     data = read_bytes(path, MAX_BYTES)
     container = walk(data)
     if container.format != "PNG":
-        raise Rejected("unsupported-format", f"a mask must be a PNG, not {container.format}", shown(str(path)))
+        raise Rejected("unsupported-format", f"a mask must be a PNG, not {container.format}", printable(str(path)))
     if not 0 < container.width * container.height <= MAX_PIXELS:
-        raise Rejected("too-many-pixels", f"{container.width} x {container.height} pixels", shown(str(path)))
+        raise Rejected("too-many-pixels", f"{container.width} x {container.height} pixels", printable(str(path)))
     check_complete(data, container)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             image.load()
             values, mode = np.asarray(image), image.mode
     except Exception as error:  # as in the decoder: no bytes may end a training
-        raise Rejected("damaged", f"PNG: {error or type(error).__name__}", shown(str(path))) from error
+        raise Rejected("damaged", f"PNG: {error or type(error).__name__}", printable(str(path))) from error
     if mode == "L" and container.bits < 8:  # Pillow spreads 2 and 4 bits to 0-255
         values = values // (255 // ((1 << container.bits) - 1))
     elif mode == "RGB" and (values == values[..., :1]).all():
@@ -58,7 +58,7 @@ def read_mask(path: Path) -> Mask:
     if values.ndim != 2 or values.max() > 255:
         kind = "in colour" if values.ndim == 3 else f"of values up to {values.max()}"
         raise Rejected(
-            "unsupported-format", f"a mask {kind} instead of one class index per pixel, 0 to 254", shown(str(path))
+            "unsupported-format", f"a mask {kind} instead of one class index per pixel, 0 to 254", printable(str(path))
         )
     return values.astype(np.uint8)
 
@@ -83,15 +83,15 @@ class MaskAnnotations(Annotations):
         size = stored(self.contents.load(record))
         if values.shape != size.oriented:
             if values.shape != size.size:
-                raise DataError(f"{shown(self.mask[record.name])} has changed since the audit", "start again")
+                raise DataError(f"{printable(self.mask[record.name])} has changed since the audit", "start again")
             values = upright(values, size.orientation)
         return np.where(self.table < 0, IGNORE, self.table).astype(np.uint8)[values]
 
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
-    ) -> list[Look]:
+    ) -> list[Inspection]:
         checks = self._checks(records, workers, cache_dir)
-        return [self._look(record, size, check) for record, size, check in zip(records, sizes, checks, strict=True)]
+        return [self._inspect(record, size, check) for record, size, check in zip(records, sizes, checks, strict=True)]
 
     def _checks(self, records: Sequence[Record], workers: int, cache_dir: Path | None) -> list[ImageCheck]:
         """Size and values of every mask, read by threads; those of unchanged files come from the audit's cache."""
@@ -111,7 +111,7 @@ class MaskAnnotations(Annotations):
         return [check for check in checks if check is not None]
 
     def _check(self, mask: Record) -> ImageCheck:
-        """Facts about the file alone, which can be cached; `_look` applies the list of classes, which may change."""
+        """Facts about the file alone, which can be cached; `_inspect` applies the list of classes, which may change."""
         try:
             values = read_mask(Path(self.root, mask.name))
         except Rejected as rejected:
@@ -120,12 +120,12 @@ class MaskAnnotations(Annotations):
         notes = tuple(f"{value}:{counts[value]}" for value in np.flatnonzero(counts).tolist())
         return ImageCheck(pixel_hash(values), values.shape[0], values.shape[1], "", notes)
 
-    def _look(self, record: Record, size: Stored, check: ImageCheck) -> Look:
-        name = shown(self.mask[record.name])
+    def _inspect(self, record: Record, size: Stored, check: ImageCheck) -> Inspection:
+        name = printable(self.mask[record.name])
         amount = np.zeros(self.classes, dtype=np.int64)
 
-        def refuse(reason: str, fix: str) -> Look:
-            return Look("", amount, (Problem(name, None, reason, fix, QUARANTINED, record.id),))
+        def refuse(reason: str, fix: str) -> Inspection:
+            return Inspection("", amount, (Problem(name, None, reason, fix, QUARANTINED, record.id),))
 
         if not check.digest:
             return refuse(check.reason, check.fix)
@@ -142,7 +142,7 @@ class MaskAnnotations(Annotations):
         beyond = (self.table < 0) & (counts > 0)
         digest = f"{check.digest}:{'upright' if shape == size.oriented else size.orientation}"
         if not beyond.any():
-            return Look(digest, amount)
+            return Inspection(digest, amount)
         values = ", ".join(str(value) for value in np.flatnonzero(beyond)[:10].tolist())
         reason = (
             f"unknown-value: {counts[beyond].sum():,} of {counts.sum():,} pixels have values without a class: {values}"
@@ -150,7 +150,7 @@ class MaskAnnotations(Annotations):
         fix = "add the missing classes to classes.txt, or correct the mask"
         if counts[~beyond].sum() == 0:
             return refuse(reason, fix)
-        return Look(digest, amount, (Problem(name, None, reason, fix, IGNORED, record.id),))
+        return Inspection(digest, amount, (Problem(name, None, reason, fix, IGNORED, record.id),))
 
 
 def table_of(values: dict[int, int]) -> Int[np.ndarray, "256"]:

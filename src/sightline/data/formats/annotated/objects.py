@@ -15,11 +15,11 @@ from typing import NamedTuple, final
 import numpy as np
 from jaxtyping import Float
 
-from sightline.data.records.annotations import Annotations, Knowledge, Look, Objects
+from sightline.data.records.annotations import Annotations, Inspection, Knowledge, Objects
 from sightline.data.records.records import QUARANTINED, Contents, Problem, Record
 from sightline.data.records.upright import Stored, stored, upright_boxes
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 DROPPED = "dropped"  # the action of a problem whose object is dropped while the image stays in use
 CLIPPED = "clipped"
@@ -58,20 +58,20 @@ class ObjectAnnotations(Annotations):
     def truth(self, record: Record) -> Objects:
         objects = clip_and_orient(self.images[record.id], stored(self.contents.load(record)), record).objects
         if objects is None:
-            raise DataError(f"{shown(record.name)} has changed since the audit", "start again")
+            raise DataError(f"{printable(record.name)} has changed since the audit", "start again")
         return objects
 
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
-    ) -> list[Look]:
-        return [self._look(record, size) for record, size in zip(records, sizes, strict=True)]
+    ) -> list[Inspection]:
+        return [self._inspect(record, size) for record, size in zip(records, sizes, strict=True)]
 
-    def _look(self, record: Record, size: Stored) -> Look:
+    def _inspect(self, record: Record, size: Stored) -> Inspection:
         objects, problems, grazing = clip_and_orient(self.images[record.id], size, record)
         if objects is None:
-            return Look("", np.zeros(self.classes, dtype=np.int64), problems)
+            return Inspection("", np.zeros(self.classes, dtype=np.int64), problems)
         amount = np.bincount(objects.label[~objects.ignore], minlength=self.classes)
-        return Look(objects.digest(), amount, problems, grazing)
+        return Inspection(objects.digest(), amount, problems, grazing)
 
 
 def clip_and_orient(annotated: AnnotatedImage, size: Stored, record: Record) -> ImageObjects:
@@ -81,7 +81,7 @@ def clip_and_orient(annotated: AnnotatedImage, size: Stored, record: Record) -> 
     height 200 and width 100 counts upright pixels: boxes stay. One that states 100 and 200 counts stored pixels: boxes are
     rotated.
     """
-    objects, size_stated, name = annotated.objects, annotated.size, shown(record.name)
+    objects, size_stated, name = annotated.objects, annotated.size, printable(record.name)
     if size_stated is None or size_stated == size.oriented:
         orientation, (height, width) = 1, size.oriented
     elif size_stated == size.size:

@@ -18,7 +18,7 @@ from sightline.data.records.records import Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.preprocessing.rejection import Rejected
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 from sightline.structures.targets import IGNORE
 
 from .masks import MaskAnnotations, plain_values, table_of
@@ -53,7 +53,9 @@ def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
         mask = masks.get(_key(name, PICTURES))
         if mask is None:
             fix = "draw its mask, or remove the image"
-            problems.append(Problem(shown(name), None, "no-mask: no PNG of the same name in the folder of masks", fix))
+            problems.append(
+                Problem(printable(name), None, "no-mask: no PNG of the same name in the folder of masks", fix)
+            )
             continue
         records.append(Record(len(records), name, None, split_lists.split[name] or None))
         paired[name] = mask
@@ -107,17 +109,17 @@ def _classes(root: Path, files: list[str], masks: list[str]) -> _Classes:
             with suppress(Rejected):
                 values |= plain_values([another])
     except Rejected as rejected:
-        text = f"{shown(str(root))} holds annotations for boxes or masks that cannot be read: {rejected.message}"
+        text = f"{printable(str(root))} holds annotations for boxes or masks that cannot be read: {rejected.message}"
         raise DataError(text, rejected.hint) from rejected
     if values == {0}:
-        raise DataError(f"the masks of {shown(str(root))} hold nothing but 0", "mark the foreground with 1 or 255")
+        raise DataError(f"the masks of {printable(str(root))} hold nothing but 0", "mark the foreground with 1 or 255")
     for foreground in (1, 255):
         if values <= {0, foreground}:
             note = f"masks: no {LISTED}, and only 0 and {foreground} in them: background and foreground"
             return _Classes(("background", "foreground"), table_of({0: 0, foreground: 1}), note)
     some = ", ".join(str(value) for value in sorted(values)[:10]) + (" …" if len(values) > 10 else "")
     raise DataError(
-        f"{shown(str(root))} has no {LISTED}, and its masks hold {some}",
+        f"{printable(str(root))} has no {LISTED}, and its masks hold {some}",
         f"write {LISTED} with one class per line: the line number, from 0, is the pixel value",
     )
 
@@ -139,10 +141,12 @@ def _listed_classes(path: Path) -> _Classes:
             raise DataError(f"{LISTED} line {value + 1} is empty", "name the class: the line number is the pixel value")
         if word.casefold().replace("_", "-").replace(" ", "-") in NAMELESS:
             table[value] = IGNORE
-            nameless.append(f"{value} ({shown(word)})")
+            nameless.append(f"{value} ({printable(word)})")
             continue
         if word in names:
-            raise DataError(f"{LISTED} line {value + 1}: the class {shown(word)} is named twice", "rename one of them")
+            raise DataError(
+                f"{LISTED} line {value + 1}: the class {printable(word)} is named twice", "rename one of them"
+            )
         table[value] = len(names)
         names.append(word)
     class_texts(names)

@@ -21,7 +21,7 @@ from sightline.data.records.names import IMAGE_SUFFIXES, class_text, class_texts
 from sightline.data.records.records import Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
 from .markup import Element, read_xml
 from .objects import AnnotatedImage, ObjectAnnotations, box_fault, object_problem, objects_from_lists
@@ -68,14 +68,14 @@ def read_voc(tree: Walk) -> Source:
     for name in sorted(split_lists.split):
         page = pages.get(_stem(name, PICTURES))
         if page is None:
-            reason = f"no-annotation: {XML}/{shown(_stem(name, PICTURES))}.xml does not exist"
+            reason = f"no-annotation: {XML}/{printable(_stem(name, PICTURES))}.xml does not exist"
             fix = "annotate the image (with an XML file without objects if it shows none), or remove it"
-            problems.append(Problem(shown(name), None, reason, fix))
+            problems.append(Problem(printable(name), None, reason, fix))
             continue
         try:
-            kept.append((name, _read(Path(tree.root, page), shown(page), shown(name))))
+            kept.append((name, _read(Path(tree.root, page), printable(page), printable(name))))
         except DataError as error:
-            problems.append(_unreadable(error, shown(page)))
+            problems.append(_unreadable(error, printable(page)))
     notes = [*_notes([page for _, page in kept]), *split_lists.notes]
     if unlisted := len(set(images) - set(split_lists.split) - split_lists.contested):
         notes.append(f"images in no list, not used: {unlisted:,}")
