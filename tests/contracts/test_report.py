@@ -13,7 +13,7 @@ import pytest
 
 from sightline.errors import DamagedError
 from sightline.evaluation.intervals import wilson
-from sightline.kinds.reporting import build_card, build_report, content_of
+from sightline.kinds.reporting import build_card, build_report, chapter_of, content_of
 from sightline.reports.facts import facts_of
 from tests.fake_runs import Fake, picture_of, trained, write_run
 
@@ -52,7 +52,7 @@ def test_report_is_a_pure_function_of_the_folder(run):
 
 def test_facts_are_those_of_the_rows(run):
     content = content_of(run)
-    facts = facts_of(content)
+    facts = facts_of(content, chapter_of(run))
     rows = trained().rows["test"]
     said, top = rows.probability.argmax(1), rows.probability.max(1)
     assert (facts.split, facts.n) == ("test", 400)
@@ -74,7 +74,7 @@ def test_all_right_still_has_an_interval(tmp_path):
     perfect = replace(rows, probability=np.eye(10)[rows.target])
     digits = replace(trained(), rows=dict(trained().rows) | {"test": perfect})
     folder = write_run(tmp_path / "run", Fake(), digits)
-    facts = facts_of(content_of(folder))
+    facts = facts_of(content_of(folder), chapter_of(folder))
     assert facts.interval == pytest.approx(wilson(1.0, 400, 1.96))
     assert facts.interval[0] < 0.995
     assert "1,000 resamples; by Wilson where all" in words_of(build_report(folder, picture=picture_of(digits)))
@@ -178,4 +178,4 @@ def test_quarantine_opens_page_and_card(tmp_path):
     conflict = [dict(problem, reason="label-conflict: labelled a, but b has the same pixels")] * 4
     data = json.loads((folder / "data.json").read_text()) | {"problems": conflict, "conflicts": None}
     (folder / "data.json").write_text(json.dumps(data))
-    assert facts_of(content_of(folder)).conflicts == 4
+    assert facts_of(content_of(folder), chapter_of(folder)).conflicts == 4

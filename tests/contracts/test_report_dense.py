@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sightline.drawing.png import png_bytes
-from sightline.kinds.reporting import build_card, build_report, content_of
+from sightline.kinds.reporting import build_card, build_report, chapter_of, content_of
 from sightline.reports.facts import facts_of
 from sightline.reports.finding import VerdictFacts
 from tests.contracts.test_report_safety import BREAKS, VECTORS, check, read_as_markdown
@@ -36,7 +36,7 @@ def said_by(page: str) -> str:
 
 
 def facts(folder: Path) -> VerdictFacts:
-    return facts_of(content_of(folder))
+    return facts_of(content_of(folder), chapter_of(folder))
 
 
 @pytest.mark.parametrize("kind", KINDS)

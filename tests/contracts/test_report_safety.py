@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from sightline.kinds.catalogue import KINDS
 from sightline.kinds.reporting import build_card, build_report, content_of
 from sightline.reports.build import render
 from sightline.reports.card import render_card
 from sightline.reports.content import DataProblem, RunContent
 from tests.fake_runs import Fake, picture_of, trained, write_run
 
+CHAPTER = KINDS["classification"].chapter
 VOID = {"meta", "img", "br", "link", "input", "hr", "base"}
 VECTORS = (
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>", "<iframe src=//e.example>",
@@ -188,10 +190,10 @@ def test_elements_are_those_of_the_harmless_report(harmless):
     def gone(index):
         return None  # to draw pictures 500 times would prove nothing more
 
-    expected = check(render(poisoned(harmless, "plain"), picture=gone)).tags
+    expected = check(render(poisoned(harmless, "plain"), CHAPTER, picture=gone)).tags
     assert len(expected) > 800
     for payload in payloads():
-        found = check(render(poisoned(harmless, payload), picture=gone)).tags
+        found = check(render(poisoned(harmless, payload), CHAPTER, picture=gone)).tags
         assert found == expected, f"{payload!r} changed the page"
 
 
@@ -227,10 +229,10 @@ def read_as_markdown(card: str) -> Skeleton:
 
 
 def test_card_is_text_whatever_the_names(harmless):
-    expected = read_as_markdown(render_card(poisoned(harmless, "plain"))).tags
+    expected = read_as_markdown(render_card(poisoned(harmless, "plain"), CHAPTER)).tags
     assert {("h1",), ("h2",), ("table",), ("li",)} < set(expected)
     for payload in payloads()[::3] + list(VECTORS):
-        card = render_card(poisoned(harmless, payload))
+        card = render_card(poisoned(harmless, payload), CHAPTER)
         assert read_as_markdown(card).tags == expected, payload
         prose = "\n".join(line for line in card.splitlines() if not line.startswith("    "))  # all but commands
         assert not re.search(r"https?://|www\.\w", prose), payload  # nor does a bare address become a link

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sightline.reports.build import render
 from sightline.reports.card import render_card
+from sightline.reports.chapter import Chapter, Pictures
 from sightline.reports.content import RunContent, read_content
 from sightline.reports.judged import JudgedSplit
-from sightline.reports.parts.figures import Pictures
 from sightline.reports.reading import RunFiles, mapping, words
 
 from .catalogue import KINDS
@@ -19,7 +19,12 @@ def content_of(folder: Path, *, judged: JudgedSplit | None = None) -> RunContent
     """The content of a run's report. DamagedError if the folder is not a run; other problems are listed in the content."""
     kind = _kind(folder)
     rows = kind.scoring.rows if kind.scoring is not None else None
-    return read_content(folder, kind.chapter, rows, judged=judged)
+    return read_content(folder, rows, judged=judged)
+
+
+def chapter_of(folder: Path) -> Chapter:
+    """What the report says of the run's kind of task only. DamagedError if the folder is not a run."""
+    return _kind(folder).chapter
 
 
 def _kind(path: Path) -> Kind:
@@ -34,9 +39,9 @@ def _kind(path: Path) -> Kind:
 def build_report(folder: Path, *, picture: Pictures) -> str:
     """The report of a run as HTML text; nothing is written. `picture(name)` gives the uint8 (h, w, c) image of that name
     in the data, None when it is gone. Raises DamagedError when the folder is no run."""
-    return render(content_of(folder), picture=picture)
+    return render(content_of(folder), chapter_of(folder), picture=picture)
 
 
 def build_card(folder: Path) -> str:
     """The model card of a run as Markdown; nothing is written. Raises DamagedError when the folder is no run."""
-    return render_card(content_of(folder))
+    return render_card(content_of(folder), chapter_of(folder))

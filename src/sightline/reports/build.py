@@ -14,20 +14,20 @@ from markupsafe import Markup
 
 from sightline.version import __version__
 
+from .chapter import Chapter, Pictures
 from .content import RunContent
 from .facts import facts_of
 from .page import page_values
-from .parts.figures import Pictures
 from .template import HERE, environment
 from .verdict import verdict
 
 
-def render(content: RunContent, *, picture: Pictures) -> str:
+def render(content: RunContent, chapter: Chapter, *, picture: Pictures) -> str:
     """The page of what was read. `picture(name)` gives the uint8 (h, w, c) image of that name in the data, None when it
     is gone."""
     css = (HERE / "style.css").read_text(encoding="utf-8")
-    facts = facts_of(content)
-    values = page_values(content, facts, verdict(facts, content.chapter), picture=picture)
+    facts = facts_of(content, chapter)
+    values = page_values(content, chapter, facts, verdict(facts, chapter), picture=picture)
     values |= {"css": Markup(css), "policy": policy(css), "version": __version__}
     return environment().get_template("page.html").render(values)
 

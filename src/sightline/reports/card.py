@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 
 from sightline.drawing.svg import shortened
-from sightline.storage.text import shown
+from sightline.storage.text import printable
 
+from .chapter import Chapter
 from .content import RunContent
 from .facts import facts_of
 from .finding import VerdictFacts
@@ -29,17 +30,17 @@ _ADDRESS = re.compile(r"(:)(//)|(www)(\.)", re.IGNORECASE)  # what a renderer ma
 MOST_CLASSES = 30
 
 
-def render_card(content: RunContent) -> str:
+def render_card(content: RunContent, chapter: Chapter) -> str:
     """The card of what was read."""
-    facts = facts_of(content)
-    conclusion = verdict(facts, content.chapter)
+    facts = facts_of(content, chapter)
+    conclusion = verdict(facts, chapter)
     parts = [
         f"# {text(content.run.name)}",
         _opening(content, conclusion),
         _findings(conclusion),
-        _figures(content, facts),
-        _classes(content, facts),
-        _mistakes(content, facts),
+        _figures(content, chapter, facts),
+        _classes(content, chapter, facts),
+        _mistakes(chapter, facts),
         _data(content),
         _model(content),
         _again(content, facts),
@@ -57,7 +58,7 @@ def text(value: object, length: int = 400) -> str:
 
 def code(value: str) -> str:
     """A command as an indented block, in which Markdown has no meaning; one line, whatever it holds."""
-    return f"    {shown(value)}"
+    return f"    {printable(value)}"
 
 
 def _opening(content: RunContent, judged: Verdict) -> str:
@@ -75,14 +76,14 @@ def _findings(judged: Verdict) -> str:
         said = " ".join(part for part in (finding.sentence, finding.evidence) if part)
         item = f"- **{text(finding.title)}** ({finding.severity}). {text(said)}"
         tries = [
-            f"  - {text(t.what)}" + (f"\n\n        {shown(t.command)}" if t.command else "") for t in finding.try_next
+            f"  - {text(t.what)}" + (f"\n\n        {printable(t.command)}" if t.command else "") for t in finding.try_next
         ]
         items.append("\n".join([item, *tries]))
     return "## Verdict\n\n" + "\n".join(items) if items else ""
 
 
-def _figures(content: RunContent, facts: VerdictFacts) -> str:
-    table = metrics_table(content, facts)
+def _figures(content: RunContent, chapter: Chapter, facts: VerdictFacts) -> str:
+    table = metrics_table(content, chapter, facts)
     if table is None:
         return ""
     head = ["metric", *table["splits"], *([f"95 % interval ({table['judged']})"] if table["judged"] else [])]
@@ -90,8 +91,7 @@ def _figures(content: RunContent, facts: VerdictFacts) -> str:
     return f"## Measured\n\n{_table(head, rows)}\n\n{text(table['note'])}"
 
 
-def _classes(content: RunContent, facts: VerdictFacts) -> str:
-    chapter = content.chapter
+def _classes(content: RunContent, chapter: Chapter, facts: VerdictFacts) -> str:
     if content.judged is None or chapter.class_table is None:
         return ""
     head, cells = chapter.class_table(content.judged, facts, chapter.limits)
@@ -99,9 +99,9 @@ def _classes(content: RunContent, facts: VerdictFacts) -> str:
     return f"## Class by class\n\n{_table(head, cells[:MOST_CLASSES])}{more}"
 
 
-def _mistakes(content: RunContent, facts: VerdictFacts) -> str:
+def _mistakes(chapter: Chapter, facts: VerdictFacts) -> str:
     """Which mistakes there are."""
-    table = content.chapter.mistakes(facts)
+    table = chapter.mistakes(facts)
     return f"## Mistakes\n\n{_table(*table)}" if table is not None else ""
 
 

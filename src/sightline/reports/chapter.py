@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
+from .content import RunContent
 from .finding import ClassFact, Finding, ObjectFacts, PixelFacts, VerdictFacts
 from .headline import Headline
+from .judged import JudgedSplit
 from .rules import data
 from .rules.course import course
 from .thresholds import Thresholds
 
-if TYPE_CHECKING:
-    from .content import RunContent
-    from .judged import JudgedSplit
-    from .parts.figures import Pictures
-
 Rule = Callable[[VerdictFacts, Thresholds], Finding | None]
+Pictures = Callable[[str], np.ndarray | None]  # image name → uint8 (h, w, c), None where it is unavailable
 Table = tuple[list[str], list[list[str]]]  # head and rows in words and numbers
 
 

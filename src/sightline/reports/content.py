@@ -17,7 +17,6 @@ import pyarrow.parquet
 
 from sightline.runs.run import Run
 
-from .chapter import Chapter
 from .judged import JudgedSplit, RowsFormat, read_judged_split
 from .reading import RunFiles, mapping, real, sequence, whole, words
 from .samples import BatchSheet, Examples, read_batch, read_examples
@@ -101,10 +100,8 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class RunContent:
-    """Everything that the report tells. `chapter` is what it says of this kind of task only; `sizes` counts the images
-    that each split's figures were measured on."""
+    """Everything that a report may show. `sizes` counts the images that each split's metrics were computed on."""
 
-    chapter: Chapter
     run: RunFacts
     recipe: Mapping[str, Any]
     recipe_text: str
@@ -121,7 +118,7 @@ class RunContent:
 
 
 def read_content(
-    path: Path, chapter: Chapter, rows_format: RowsFormat | None, *, judged: JudgedSplit | None = None
+    path: Path, rows_format: RowsFormat | None, *, judged: JudgedSplit | None = None
 ) -> RunContent:
     """Read a run folder; `judged` spares reading and judging the rows again. Raises DamagedError where it is none;
     anything else that is wrong is named in `problems`."""
@@ -129,7 +126,6 @@ def read_content(
     folder.require()
     metrics = mapping(folder.json("metrics.json"))
     return RunContent(
-        chapter=chapter,
         run=_run(path, mapping(folder.json("run.json")), folder),
         recipe=mapping(folder.yaml("recipe.yaml")),
         recipe_text=folder.text("recipe.yaml"),

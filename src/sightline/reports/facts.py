@@ -5,16 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from .chapter import RowFacts
+from .chapter import Chapter, RowFacts
 from .content import DataFacts, RunContent
 from .finding import VerdictFacts, share_interval
 from .headline import NOT_MEASURED, Headline
 from .thresholds import Thresholds
 
 
-def facts_of(content: RunContent) -> VerdictFacts:
+def facts_of(content: RunContent, chapter: Chapter) -> VerdictFacts:
     """The facts of a run; what is not known stays at its default."""
-    judged, data, chapter = content.judged, content.data, content.chapter
+    judged, data = content.judged, content.data
     headline = chapter.headline or NOT_MEASURED
     split, n, own = _judged_split(content, headline)
     metrics: dict[str, Mapping[str, float | None]] = dict(content.metrics)

@@ -17,9 +17,9 @@ from sightline.reports.thresholds import Thresholds
 from sightline.reports.verdict import Verdict
 from sightline.reports.wording import NOTHING, counted, duration, quantity, quoted
 
-from .chapter import Scene
+from .chapter import Chapter, Pictures, Scene
 from .parts.dense_tables import amounts
-from .parts.figures import Pictures, headline_chart, learning_curves, split_chart
+from .parts.figures import headline_chart, learning_curves, split_chart
 from .parts.tables import metrics_table
 from .samples import BatchSheet
 
@@ -29,9 +29,11 @@ MOST_PROBLEMS = 200
 Pair = tuple[str, object]
 
 
-def page_values(content: RunContent, facts: VerdictFacts, verdict: Verdict, *, picture: Pictures) -> dict[str, Any]:
+def page_values(
+    content: RunContent, chapter: Chapter, facts: VerdictFacts, verdict: Verdict, *, picture: Pictures
+) -> dict[str, Any]:
     """Everything that `page.html` names; None or empty is a section that is left out."""
-    chapter, limits = content.chapter, content.chapter.limits
+    limits = chapter.limits
     sections = chapter.sections(Scene(content, facts, limits, picture))
     values: dict[str, Any] = {
         "content": content,
@@ -41,8 +43,8 @@ def page_values(content: RunContent, facts: VerdictFacts, verdict: Verdict, *, p
         "split": split_word(facts.split),
         "chips": chips(content),
         "key": _key(facts, limits),
-        "problems": [*_absent(content), *dict.fromkeys(content.problems)],
-        "metrics": metrics_table(content, facts),
+        "problems": [*_absent(content, chapter), *dict.fromkeys(content.problems)],
+        "metrics": metrics_table(content, chapter, facts),
         "splits": split_chart(facts, limits),
         "curves": learning_curves(content, facts.headline),
         "sections": sections,
@@ -99,9 +101,9 @@ def _key(facts: VerdictFacts, limits: Thresholds) -> dict[str, Any] | None:
     return {"number": headline.figure(value, facts.n), "under": under, "strip": strip}
 
 
-def _absent(content: RunContent) -> list[str]:
+def _absent(content: RunContent, chapter: Chapter) -> list[str]:
     """What a finished run would have and this one has not."""
-    measured = content.chapter.headline is not None
+    measured = chapter.headline is not None
     parts = {
         "history.csv: no validation has been made yet, so there are no curves.": not content.history,
         "metrics.json: the kept weights have not been measured.": measured and not content.metrics,
@@ -110,7 +112,7 @@ def _absent(content: RunContent) -> list[str]:
         "data.json: there is no data card.": content.data is None,
         "model/config.json: there is no model table.": content.model is None,
         "samples/batch.png: no batch was kept.": content.batch is None,
-        "samples/examples.json: no pictures of answers were kept.": content.chapter.examples
+        "samples/examples.json: no pictures of answers were kept.": chapter.examples
         and content.examples is None,
     }
     named = " ".join(content.problems)

@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 
 from sightline.data.dataset import Dataset
 from sightline.errors import SightlineError
-from sightline.kinds.reporting import content_of
+from sightline.kinds.reporting import chapter_of, content_of
 from sightline.reports.build import render
 from sightline.reports.card import render_card
 from sightline.reports.judged import JudgedSplit
@@ -27,6 +27,6 @@ def write_report(run: Run, data: Dataset | None, *, judged: JudgedSplit | None =
         except SightlineError:  # the file has been removed or changed since the audit
             return None
 
-    content = content_of(run.folder, judged=judged)
-    replace_file(run.folder / "report.html", render(content, picture=picture).encode())
-    replace_file(run.folder / "README.md", render_card(content).encode())
+    content, chapter = content_of(run.folder, judged=judged), chapter_of(run.folder)
+    replace_file(run.folder / "report.html", render(content, chapter, picture=picture).encode())
+    replace_file(run.folder / "README.md", render_card(content, chapter).encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from sightline.drawing.matrix import Folded, confusion_table, fold
 from sightline.drawing.png import data_uri, fitted, png_bytes
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.judgement import Judgement
+from sightline.reports.chapter import Pictures
 from sightline.reports.content import RunContent
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import Headline
@@ -22,7 +23,6 @@ from sightline.reports.rules.learning import headline_interval, split_word
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import counted, decimal, percent, quoted
 
-Pictures = Callable[[str], np.ndarray | None]
 MOST_MISTAKES = 24
 WORST_CURVES = 3
 TINY = 64  # pixels: pictures up to this side are shown with their pixels to be seen

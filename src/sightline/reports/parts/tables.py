@@ -19,9 +19,8 @@ from .figures import confusion
 MOST_PAIRS = 10
 
 
-def metrics_table(content: RunContent, facts: VerdictFacts) -> dict[str, Any] | None:
+def metrics_table(content: RunContent, chapter: Chapter, facts: VerdictFacts) -> dict[str, Any] | None:
     """A row a metric, a column a split; `more` are those that a detector has too many of."""
-    chapter = content.chapter
     known_names, z = chapter.metric_names, chapter.limits.z
     splits = [s for s in ("train", "val", "test") if s in facts.metrics]
     known = {name for split in splits for name in facts.metrics[split]}
