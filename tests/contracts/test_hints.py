@@ -20,7 +20,7 @@ from sightline.verbs.predict import Predictions
         ("No such command 'detect'.", "detect runs/x a.jpg", "use sightline predict RUN PATH"),
         ("No such command 'fit'.", "fit digits", "use sightline train DATA"),
         ("No such command 'trian'.", "trian digits", "did you mean sightline train DATA?"),
-        ("No such option: --imgsz", "train digits --imgsz 640", "use input.size=640"),
+        ("No such option: --imgsz", "train digits --imgsz 640", "train DATA input.size=640"),
         ("No such option: --img", "train digits --img=320", "use input.size=320"),
         ("No such option: --image-size", "train digits --image-size 96", "use input.size=96"),
         ("No such option: --batch-size", "train digits --batch-size", "use fit.batch=64"),
@@ -46,7 +46,7 @@ def test_other_detectors_lead_to_those_here(name: str) -> None:
 def test_a_pattern_without_a_match_gets_the_nearest_names() -> None:
     with pytest.raises(UsageError, match="no model matches 'resent") as error:
         require_match("resent*")
-    assert "resnet" in error.value.hint
+    assert "'resnet*'" in error.value.hint
     assert require_match("lenet5") == ["lenet5"]
 
 

@@ -83,7 +83,8 @@ def _option_hint(verb: str, option: str, words: Sequence[str]) -> str:
     if verb not in ("", "train"):
         return f"see sightline {verb} --help"
     if name in _KEY_OF:
-        return f"use {_KEY_OF[name]}={value or _EXAMPLES.get(_KEY_OF[name], '…')}"
+        setting = f"{_KEY_OF[name]}={value or _EXAMPLES.get(_KEY_OF[name], '…')}"
+        return f"use {setting}, without dashes: sightline train DATA {setting}"
     if name in _OPTION_OF:
         return f"use {_OPTION_OF[name]}{_OPTION_EXAMPLES.get(_OPTION_OF[name], '')}"
     return "see sightline train --help, or set a recipe key such as fit.clip=1"

@@ -133,8 +133,8 @@ def evaluate(
     def work(console: Console) -> Answer:
         from sightline import api
 
-        found = api.evaluate(run, data, split=split, tta=tta, device=device, console=console).to_json()
-        return Answer(found, evaluation_text)
+        result = api.evaluate(run, data, split=split, tta=tta, device=device, console=console).to_json()
+        return Answer(result, evaluation_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -165,9 +165,9 @@ def predict(
     def work(console: Console) -> Answer:
         from sightline import api
 
-        found = api.predict(run, paths, out=out, device=device, console=console)
-        text = predictions_text(found.table())
-        return Answer(found.to_json(), lambda _: text, exit=3 if found.failed == len(found.rows) else 0)
+        result = api.predict(run, paths, out=out, device=device, console=console)
+        text = predictions_text(result.table())
+        return Answer(result.to_json(), lambda _: text, exit=3 if result.failed == len(result.rows) else 0)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -180,7 +180,7 @@ def report(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
         from sightline import api
 
         page = str(api.report(run, console=console))
-        return Answer({"run": run, "report": page}, lambda found: printable(str(found["report"])))
+        return Answer({"run": run, "report": page}, lambda result: printable(str(result["report"])))
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -197,8 +197,8 @@ def models(
     def work(console: Console) -> Answer:
         from sightline.verbs.models import models as list_them
 
-        found = list_them(pattern)
-        return Answer(found, models_text)
+        result = list_them(pattern)
+        return Answer(result, models_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -216,7 +216,7 @@ def describe(
         Argument(metavar="[OPTION=VALUE]...", help="Options of the network, such as small_images=true."),
     ] = None,
     input: Annotated[str | None, Option(metavar="CxHxW", help="Input shape, such as 3x224x224.")] = None,
-    classes: Annotated[int | None, Option(help="Number of classes.")] = None,
+    classes: Annotated[int | None, Option("--classes", "--num-classes", help="Number of classes.")] = None,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -226,8 +226,8 @@ def describe(
     def work(console: Console) -> Answer:
         from sightline import api
 
-        found = api.describe(model, options or (), input=input, classes=classes)
-        return Answer(found, describe_text)
+        result = api.describe(model, options or (), input=input, classes=classes)
+        return Answer(result, describe_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -245,8 +245,8 @@ def data(
     def work(console: Console) -> Answer:
         from sightline import api
 
-        found = api.audit(what, show=show, console=console)
-        return Answer(found, data_text)
+        result = api.audit(what, show=show, console=console)
+        return Answer(result, data_text)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -258,7 +258,7 @@ def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
     def work(console: Console) -> Answer:
         from sightline import api
 
-        return Answer(api.verify(run), lambda found: checks_text(found["files"], "file", "state"))
+        return Answer(api.verify(run), lambda result: checks_text(result["files"], "file", "state"))
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -270,7 +270,7 @@ def doctor(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> No
     def work(console: Console) -> Answer:
         from sightline import api
 
-        return Answer(api.doctor(), lambda found: checks_text(found["checks"], "name", "value"))
+        return Answer(api.doctor(), lambda result: checks_text(result["checks"], "name", "value"))
 
     answer(work, json=json, level=verbose - quiet)
 

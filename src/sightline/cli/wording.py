@@ -13,49 +13,52 @@ _PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "m
 _NAMED = 3  # metrics in the summary of a run
 
 
-def summary_text(found: Mapping[str, Any]) -> str:
-    split = "test" if found["test"] else "val"
-    metrics = found[split] or {}
+def summary_text(result: Mapping[str, Any]) -> str:
+    split = "test" if result["test"] else "val"
+    metrics = result[split] or {}
     names = [name for name in _SUMMARY if name in metrics] or list(metrics)
     lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in names][:_NAMED]
-    rate = f", {found['images_per_second']:,.0f} images/s" if found["images_per_second"] else ""
-    result = f"{split} {', '.join(lines)}" if metrics else "not evaluated: there are no val or test images"
-    return f"{printable(found['run'])}: {result} ({found['steps']:,} steps, {found['seconds']:.0f} s{rate})"
+    rate = f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else ""
+    headline = f"{split} {', '.join(lines)}" if metrics else "not evaluated: there are no val or test images"
+    steps, seconds = result["steps"], result["seconds"]
+    duration = f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{printable(result['run'])}: {headline} ({steps:,} step{'' if steps == 1 else 's'}, {duration}{rate})"
 
 
-def evaluation_text(found: Mapping[str, Any]) -> str:
+def evaluation_text(result: Mapping[str, Any]) -> str:
     rows = [("metric", "value", "95 % interval")]
-    for name, value in found["metrics"].items():
-        interval = found["intervals"].get(name)
+    for name, value in result["metrics"].items():
+        interval = result["intervals"].get(name)
         rows.append((name, _figure(value), f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))
-    first: Mapping[str, Any] = next(iter(found["per_class"].values()), {})
+    first: Mapping[str, Any] = next(iter(result["per_class"].values()), {})
     columns = [name for name in _PER_CLASS if name in first]
     classes: list[tuple[str, ...]] = [("class", *columns)]
-    classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in found["per_class"].items()]
-    return f"{printable(found['run'])}, {found['split']}, n = {found['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
+    classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in result["per_class"].items()]
+    return f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
 
 
 def predictions_text(rows: Sequence[Sequence[str]]) -> str:
     return _table([rows[0], *(tuple(map(printable, row)) for row in rows[1:])])
 
 
-def models_text(found: Mapping[str, Any]) -> str:
+def models_text(result: Mapping[str, Any]) -> str:
     rows = [("name", "family", "parameters", "input")]
-    rows += [(m["name"], m["family"], f"{m['parameters']:,}", "x".join(map(str, m["input"]))) for m in found["models"]]
+    rows += [(m["name"], m["family"], f"{m['parameters']:,}", "x".join(map(str, m["input"]))) for m in result["models"]]
     return _table(rows)
 
 
-def describe_text(found: Mapping[str, Any]) -> str:
+def describe_text(result: Mapping[str, Any]) -> str:
     columns = ("layer", "kind", "output", "parameters", "multiply-adds", "receptive field")
     rows: list[tuple[str, ...]] = [columns]
-    rows += [(label, *_layer_cells(row)) for label, row in _module_tree(found["layers"], found["modules"])]
-    attention = found["attention_multiply_adds"]
+    layers = [row for row in result["layers"] if row["kind"] != "Identity"]  # places that a variant leaves empty
+    rows += [(label, *_layer_cells(row)) for label, row in _module_tree(layers, result["modules"])]
+    attention = result["attention_multiply_adds"]
     more = f" and {attention:,} of attention" if attention else ""
-    if other := found["other_multiply_adds"]:
+    if other := result["other_multiply_adds"]:
         more += f" and {other:,} outside its layers"
-    totals = f"{found['parameters']:,} parameters, {found['multiply_adds']:,} multiply-adds{more}"
-    note = "\nA row that ends in / is the total of the rows indented below it." if len(found["modules"]) > 1 else ""
-    return f"{_table(rows)}\n{note}\n{found['name']}: {totals}"
+    totals = f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds{more}"
+    note = "\nA row that ends in / is the total of the rows indented below it." if len(result["modules"]) > 1 else ""
+    return f"{_table(rows)}\n{note}\n{result['name']}: {totals}"
 
 
 def _module_tree(
@@ -85,15 +88,15 @@ def _layer_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     return row["kind"], output, f"{row['parameters']:,}", f"{row['multiply_adds']:,}", pixels
 
 
-def data_text(found: Mapping[str, Any]) -> str:
-    splits = ", ".join(f"{name} {n:,}" for name, n in found["splits"].items() if n)
+def data_text(result: Mapping[str, Any]) -> str:
+    splits = ", ".join(f"{name} {n:,}" for name, n in result["splits"].items() if n)
     lines = [
-        f"{found['kind']}: {found['n']:,} images, {found['used']:,} used, {found['quarantined']:,} quarantined",
-        f"{len(found['classes'])} classes; {splits}",
+        f"{result['kind']}: {result['n']:,} images, {result['used']:,} used, {result['quarantined']:,} quarantined",
+        f"{len(result['classes'])} classes; {splits}",
     ]
-    if found["problems"]:
+    if result["problems"]:
         columns = ("file", "reason", "fix", "action")
-        rows = [columns, *([str(problem[c]) for c in columns] for problem in found["problems"])]
+        rows = [columns, *([str(problem[c]) for c in columns] for problem in result["problems"])]
         lines += ["", _table(rows)]
     return "\n".join(lines)
 

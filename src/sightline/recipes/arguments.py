@@ -59,7 +59,8 @@ def require_options(recipe: Draft) -> None:
 def require_model(name: str) -> None:
     """UsageError for an unknown network. Names of detectors that are not here get a list of those that are."""
     if name not in MODELS and _DETECTORS.search(name):
-        raise UsageError(f"unknown model {name!r}", f"use one of the detectors here: {', '.join(_detectors())}")
+        known = ", ".join(_detectors())
+        raise UsageError(f"unknown model {name!r}", f"for data with boxes use one of the detectors here: {known}")
     model_options(name)
 
 
@@ -70,9 +71,15 @@ def require_match(pattern: str) -> list[str]:
     core = pattern.strip("*?").lower()
     near = [name for name in MODELS if core and core in name]
     near = near or (_detectors() if _DETECTORS.search(core) else [])
-    near = near or difflib.get_close_matches(core, list(MODELS), n=3, cutoff=0.5)
+    if not near and (stem := difflib.get_close_matches(core, _stems(), n=1, cutoff=0.5)):
+        near = [f"{stem[0]}*"] if core != pattern else difflib.get_close_matches(core, list(MODELS), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near[:3]))}?" if near else "list all with `sightline models`"
     raise UsageError(f"no model matches {pattern!r}", hint)
+
+
+def _stems() -> list[str]:
+    """The names up to their first digit or underscore: resnet, vgg, efficientnet …"""
+    return list(dict.fromkeys(re.split(r"[\d_]", name, maxsplit=1)[0] for name in MODELS))
 
 
 def _detectors() -> list[str]:
