@@ -36,7 +36,7 @@ from sightline.models.early import (
     vgg,
     zfnet,
 )
-from sightline.models.efficient import efficientnet, mobilenet
+from sightline.models.efficient import efficientnet, efficientnet_lite, mobilenet, mobilenet_v2
 from sightline.models.pixels import backbones, fcn, tiramisu, unet
 from sightline.models.residual import (
     densenet,
@@ -69,6 +69,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "densenet_cifar",
     "describe",
     "efficientnet",
+    "efficientnet_lite",
     "faster_rcnn",
     "fcn",
     "fold_batchnorm",
@@ -82,6 +83,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "maxout",
     "mlp",
     "mobilenet",
+    "mobilenet_v2",
     "model_options",
     "nin",
     "outline",

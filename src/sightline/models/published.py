@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from sightline.storage.files import TEMPORARY, no_space
 
 MAX_BYTES = 4 << 30  # limit of a download; the largest file in the table has 2.4 GiB
 SCHEMES = ("https",)
+_PACKAGE = "package:"
 _SECONDS = 60  # timeout of a connection without data
 _PIECE = 1 << 20
 
@@ -50,6 +51,11 @@ class PublishedWeights(NamedTuple):
     crop: int | None
     interpolation: str
     norm_eps: float | None
+
+    @property
+    def package(self) -> str | None:
+        """The Python package that holds the file; None for a file to download."""
+        return self.url.removeprefix(_PACKAGE).split("/")[0] if self.url.startswith(_PACKAGE) else None
 
     def preprocessing(self) -> dict[str, Any]:
         """The preprocessing with which these weights were trained."""
@@ -88,6 +94,18 @@ def find_by_hash(model: str, sha256: str) -> PublishedWeights | None:
     """The source of a published file by its hash; this network's, where several networks share the file."""
     every = [*published().get(model, {}).values(), *(s for files in published().values() for s in files.values())]
     return next((source for source in every if sha256.startswith(source.sha256)), None)
+
+
+def installed(source: PublishedWeights) -> Path | None:
+    """The file in its installed package; None where the package is not installed."""
+    if source.package is None:
+        return None
+    try:
+        package = metadata.distribution(source.package)
+    except metadata.PackageNotFoundError:
+        return None
+    path = Path(str(package.locate_file(source.url.removeprefix(f"{_PACKAGE}{source.package}/"))))
+    return path if path.is_file() else None
 
 
 def fetch(source: PublishedWeights, folder: Path) -> Path:

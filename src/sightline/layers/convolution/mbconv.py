@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -31,12 +32,42 @@ def whole_channels(channels: float) -> int:
     return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's "SAME" padding: the output has ⌈size / stride⌉ rows and columns, and the odd zero of an
+    uneven total lies below and to the right. Torch pads both sides alike, which reads other pixels where the stride is 2.
+
+        224 pixels, kernel 3, stride 2:   here 0 above, 1 below; torch's padding=1 has 1 above, and 1 below that is unread
+    """
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """(b, in_channels, h, w) → (b, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
+        rows, columns = (_same_padding(input.shape[2 + axis], self.kernel_size[axis], self.stride[axis]) for axis in (0, 1))
+        return super().forward(nn.functional.pad(input, (*columns, *rows)))
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after."""
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
 def convolution(
-    inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, norm: Norm = nn.BatchNorm2d
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    norm: Norm = nn.BatchNorm2d,
+    activation: type[nn.Module] = nn.SiLU,
+    same: bool = False,
 ) -> nn.Sequential:
-    """Convolution with same padding, norm, SiLU."""
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, norm(outputs), nn.SiLU(inplace=True))
+    """Convolution, norm, activation. The padding is half the kernel on each side, or with `same` TensorFlow's."""
+    if same:
+        conv: nn.Conv2d = SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    else:
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, norm(outputs), activation(inplace=True))
 
 
 class MBConv(nn.Module):
@@ -45,6 +76,9 @@ class MBConv(nn.Module):
     expansion    width of the depthwise convolution relative to the input; 1: no expanding layer
     drop         rate of stochastic depth, where there is a shortcut
     norm         a function from the number of channels to a norm layer
+    excite       with squeeze and excite; MobileNetV2 and EfficientNet-Lite have none
+    activation   after the expanding and the depthwise convolution
+    same         TensorFlow's padding
     """
 
     def __init__(
@@ -57,16 +91,19 @@ class MBConv(nn.Module):
         expansion: int = 6,
         drop: float = 0.0,
         norm: Norm = nn.BatchNorm2d,
+        excite: bool = True,
+        activation: type[nn.Module] = nn.SiLU,
+        same: bool = False,
     ) -> None:
         super().__init__()
         width = inputs * expansion
-        expand = [convolution(inputs, width, 1, norm=norm)] if expansion > 1 else []
-        depthwise = convolution(width, width, kernel, stride=stride, groups=width, norm=norm)
-        attention = SqueezeExcite(
-            width, max(inputs // 4, 1), activation=nn.SiLU
-        )  # a quarter of the block's input, not of the expanded width
+        layer = partial(convolution, norm=norm, activation=activation)
+        expand = [layer(inputs, width, 1)] if expansion > 1 else []
+        depthwise = layer(width, width, kernel, stride=stride, groups=width, same=same)
+        # squeezed to a quarter of the block's input, not of the expanded width
+        attention = [SqueezeExcite(width, max(inputs // 4, 1), activation=activation)] if excite else []
         project = nn.Sequential(nn.Conv2d(width, outputs, 1, bias=False), norm(outputs))
-        self.block = nn.Sequential(*expand, depthwise, attention, project)
+        self.block = nn.Sequential(*expand, depthwise, *attention, project)
         self.stochastic_depth = StochasticDepth(drop) if stride == 1 and inputs == outputs else None
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:

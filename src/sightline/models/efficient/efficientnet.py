@@ -97,7 +97,8 @@ LAST_AT_A_SIZE = (1, 2, 3, 5, 8)  # indices in the trunk of the last stage at ea
 
 
 class Published(NamedTuple):
-    """A variant: three scaling coefficients, and torchvision's training constants."""
+    """A variant: three scaling coefficients, and torchvision's training constants. `lite` has no squeeze and excite, ReLU6
+    for SiLU, and TensorFlow's padding."""
 
     width: float
     depth: float
@@ -105,6 +106,7 @@ class Published(NamedTuple):
     dropout: float
     eps: float = 1e-5
     momentum: float = 0.1
+    lite: bool = False
 
 
 PUBLISHED = (
@@ -151,9 +153,11 @@ class EfficientNet(nn.Module):
 
         blocks = sum(stage.layers for stage in stages)
         inputs, index = whole_channels(STEM * published.width), 0
-        trunk = [convolution(in_channels, inputs, 3, stride=1 if small_images else 2, norm=norm)]
+        layer = partial(convolution, norm=norm, activation=nn.ReLU6 if published.lite else nn.SiLU, same=published.lite)
+        mbconv = partial(MBConv, excite=not published.lite, **layer.keywords)
+        trunk = [layer(in_channels, inputs, 3, stride=1 if small_images else 2)]
         for stage in stages:
-            make = partial(MBConv, kernel=stage.kernel, expansion=stage.expansion, norm=norm)
+            make = partial(mbconv, kernel=stage.kernel, expansion=stage.expansion)
             row = nn.Sequential()
             for _ in range(stage.layers):
                 stride, drop = 1 if row else stage.stride, stochastic_depth * index / blocks
@@ -161,7 +165,7 @@ class EfficientNet(nn.Module):
                 inputs, index = stage.channels, index + 1
             trunk.append(row)
         width = 4 * inputs
-        self.trunk = nn.Sequential(*trunk, convolution(inputs, width, 1, norm=norm))
+        self.trunk = nn.Sequential(*trunk, layer(inputs, width, 1))
         self.channels = (*(stages[index - 1].channels for index in LAST_AT_A_SIZE[:-1]), width)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         initialise(self.trunk, "he_out")
