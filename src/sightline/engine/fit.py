@@ -90,7 +90,8 @@ def fit(
                 optimizer = optimizers[turn.name]
                 factor = plan.schedule(state)
                 for group in optimizer.param_groups:
-                    group["lr"] = group["initial_lr"] * factor
+                    waits = state.step < group.get("starts", 0)
+                    group["lr"] = 0.0 if waits else group["initial_lr"] * factor
                 micro_batches = (
                     augment(next(batches).to(fabric.device, non_blocking=True)) for _ in range(plan.accumulate)
                 )
@@ -157,10 +158,7 @@ def _take_turn(
         w = (1, 3), L = (8, 4):  (1·8 + 3·4) / (1 + 3) = 5, whereas the plain mean is 6
     """
     turn = task.turns[number]
-    # A network that this turn does not train still passes gradients on to its input (a critic, to the generator), but
-    # computes none for its own weights: nobody would use them.
-    for name, child in task.named_children():
-        child.requires_grad_(name in turn.learns)
+    task.require_gradients(turn)
     ranks, networks = fabric.world_size, [getattr(task, name) for name in turn.learns]
     whole = plan.accumulate == 1 and ranks == 1  # w L / w = L: skip the two roundings
     before = guard.begin()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +28,16 @@ _FUSED = {
 }  # one kernel for all weights on an accelerator, which can mask its own update (see `guard`)
 
 
+@dataclass(frozen=True)
+class Pretrained:
+    """Parameters that start from earlier training: they move at `rate` times the learning rate, and not before step `starts`.
+    Gradients through a head of random weights would first of all destroy them (Howard & Ruder 2018, arXiv:1801.06146)."""
+
+    parameters: Collection[nn.Parameter] = ()
+    rate: float = 1.0
+    starts: int = 0
+
+
 def make_optimizer(
     name: str,
     networks: Iterable[nn.Module],
@@ -37,10 +48,12 @@ def make_optimizer(
     weight_decay: float = 0.0,
     decay_all: bool = True,
     device: str = "cpu",
+    pretrained: Pretrained = Pretrained(),
+    frozen: Collection[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """Torch's optimiser over all parameters of `networks`; with `decay_all` off, biases and normalisation scales
-    (parameters of fewer than two dimensions) are not decayed. Each group stores its `initial_lr`. `device` is where
-    the networks will be trained."""
+    (parameters of fewer than two dimensions) are not decayed. Each group stores its `initial_lr`, and `starts`, the step
+    before which its rate is 0, where there is one. `device` is where the networks will be trained."""
     if name not in OPTIMIZERS:
         raise UsageError(f"unknown optimizer {name!r}", nearest(name, OPTIMIZERS))
     options: dict[str, Any] = {"lr": lr}
@@ -55,15 +68,21 @@ def make_optimizer(
         if name != "sgd" or not momentum:
             raise UsageError("optim.nesterov needs sgd with momentum", "set optim.name=sgd optim.momentum=0.9")
         options["nesterov"] = True
-    parameters = list({id(p): p for network in networks for p in network.parameters()}.values())
-    groups = [{"params": [p for p in parameters if decay_all or p.dim() > 1], "weight_decay": weight_decay}]
-    if spared := [p for p in parameters if not decay_all and p.dim() <= 1]:
-        groups.append({"params": spared, "weight_decay": 0.0})
+    fixed, early = {id(p) for p in frozen}, {id(p) for p in pretrained.parameters}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for p in {id(p): p for network in networks for p in network.parameters() if id(p) not in fixed}.values():
+        groups.setdefault((id(p) in early, decay_all or p.dim() > 1), []).append(p)
+    if not groups:
+        raise UsageError("every parameter is frozen", "lower model.freeze, or set model.freeze=none")
     if device == "cuda" and name in _FUSED:
         options["fused"] = True
-    optimizer = OPTIMIZERS[name]([g for g in groups if g["params"]], **options)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = lr
+    keys = sorted(groups, key=lambda key: (key[0], not key[1]))
+    decays = [{"params": groups[key], "weight_decay": weight_decay if key[1] else 0.0} for key in keys]
+    optimizer = OPTIMIZERS[name](decays, **options)
+    for group, (learned, _) in zip(optimizer.param_groups, keys, strict=True):
+        group["initial_lr"] = lr * (pretrained.rate if learned else 1.0)
+        if learned and pretrained.starts:
+            group["starts"] = pretrained.starts
     return optimizer
 
 

@@ -56,7 +56,7 @@ def region_networks(recipe: Recipe, classes: int, *, output: str) -> dict[str, n
     """The network. If it starts from `model.weights`, its batch norms are frozen: batches of a few images are too small for
     batch statistics."""
     network = build_model(recipe, classes, output)
-    if recipe.model.weights is not None:
+    if recipe.model.start is not None:
         freeze_batchnorm(network)
     return {"model": network}
 

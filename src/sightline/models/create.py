@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from sightline.errors import UsageError
 from sightline.randomness.keyed import torch_seeded
 
 from .catalogue import MODELS
@@ -60,7 +62,24 @@ def create_model(
 def load_into(
     network: nn.Module, name: str, weights: str | Path, *, allow_network: bool = False, **options: Any
 ) -> LoadReport:
-    """Load weights into a network built by `name` with `options`, and return the report. See `weights.load`."""
+    """Load weights into a network built by `name` with `options`, and return the report. See `weights.load`. A network that
+    is built on a classifier (`backbone`) also takes that classifier's weights, for its trunk."""
+    read = partial(_load_whole, allow_network=allow_network)
+    backbone = getattr(network, "backbone", None)
+    try:
+        return read(network, name, weights, options)
+    except UsageError:
+        if backbone is None:
+            raise
+        with suppress(UsageError):
+            report = read(network.trunk, backbone, weights, {})  # type: ignore[arg-type]
+            return report.inside("trunk.", network.state_dict())
+        raise
+
+
+def _load_whole(
+    network: nn.Module, name: str, weights: str | Path, options: dict[str, Any], *, allow_network: bool
+) -> LoadReport:
     defaults = model_options(name)
     changed = {
         key: value
@@ -68,11 +87,11 @@ def load_into(
         if key not in ("in_channels", "num_classes") and parse_option(name, key, value) != defaults[key].default
     }
     return load(
-        network, name, weights, heads=partial(_heads, name, options), changed=changed, allow_network=allow_network
+        network, name, weights, heads=partial(head_tensors, name, options), changed=changed, allow_network=allow_network
     )
 
 
-def _heads(name: str, options: dict[str, Any]) -> set[str]:
+def head_tensors(name: str, options: dict[str, Any]) -> set[str]:
     """The names of tensors whose shape depends on the number of classes."""
     two, three = (outline(name, **options | {"num_classes": k}).state_dict() for k in (2, 3))
     return {key for key in two if two[key].shape != three[key].shape}

@@ -76,6 +76,12 @@ class LoadReport:
             lines.append(f"ignored: {_abbreviate(self.unexpected)}")
         return lines
 
+    def inside(self, prefix: str, whole: Iterable[str]) -> LoadReport:
+        """The report for a network of the tensors `whole`, of which those under `prefix` are the network loaded here."""
+        rest = tuple(name for name in whole if not name.startswith(prefix))
+        names = {key: tuple(f"{prefix}{n}" for n in getattr(self, key)) for key in ("loaded", "head", "missing")}
+        return replace(self, **names | {"missing": (*names["missing"], *rest)})
+
     def record(self) -> dict[str, Any]:
         """The report for a run's files, without paths."""
         source = self.source

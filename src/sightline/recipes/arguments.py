@@ -41,7 +41,7 @@ def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
     known, side = model_options(name), max(recipe.input.size, recipe.input.width)
     if "image_size" in known:
         options.setdefault("image_size", (recipe.input.size, recipe.input.width))
-    if "small_images" in known and side <= SMALL_PATCHES and recipe.model.weights is None:  # weights fit the large one
+    if "small_images" in known and side <= SMALL_PATCHES and recipe.model.start is None:  # weights fit the large one
         options.setdefault("small_images", True)
     return {"num_classes": classes, "in_channels": recipe.input.channels, **options}
 

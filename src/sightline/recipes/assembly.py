@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from sightline.augmentation.presets import preset
 from sightline.data.orders import Order, shuffle, weighted
 from sightline.engine import schedules
-from sightline.engine.optimizers import make_optimizer, one_a_turn
+from sightline.engine.optimizers import Pretrained, make_optimizer, one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
-from sightline.models.create import create_model, load_into
+from sightline.models.create import create_model, head_tensors, load_into
 from sightline.models.weights import LoadReport
 from sightline.preprocessing.geometry import Geometry
 from sightline.structures.batch import Batch
@@ -44,15 +44,21 @@ def build_model(recipe: Recipe, classes: int, output: str) -> nn.Module:
 
 
 def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) -> LoadReport:
-    """Load the recipe's `model.weights` into its network. Raises what `models.weights.load` raises."""
-    assert recipe.model.weights
-    return load_into(
-        network,
-        recipe.model.name,
-        recipe.model.weights,
-        allow_network=recipe.model.allow_network,
-        **model_arguments(recipe, classes, output),
-    )
+    """Load the recipe's `model.weights` into its network; a new head starts at zero. Raises what `models.weights.load`
+    raises."""
+    assert recipe.model.start
+    arguments = model_arguments(recipe, classes, output)
+    allowed = recipe.model.allow_network
+    report = load_into(network, recipe.model.name, recipe.model.start, allow_network=allowed, **arguments)
+    own = network.state_dict()
+    for name in report.head:  # scores then start equal, whatever the scale of the features (Kolesnikov et al. 2019)
+        own[name].zero_()
+    return report
+
+
+def head_names(recipe: Recipe, classes: int, output: str) -> set[str]:
+    """The names of the tensors whose shape depends on the number of classes."""
+    return head_tensors(recipe.model.name, model_arguments(recipe, classes, output))
 
 
 def normalisation_of(
@@ -85,7 +91,9 @@ def build_order(recipe: Recipe, index: Int[np.ndarray, "n"], counts: Int[np.ndar
     return weighted(np.where(index >= 0, 1.0 / np.maximum(counts, 1)[index], 0.0))
 
 
-def build_optimizers(recipe: Recipe, task: Task, device: str = "cpu") -> dict[str, torch.optim.Optimizer]:
+def build_optimizers(
+    recipe: Recipe, task: Task, device: str = "cpu", pretrained: Pretrained = Pretrained()
+) -> dict[str, torch.optim.Optimizer]:
     """An optimiser for each turn, for networks that will be trained on `device`."""
     optim = recipe.optim
     return one_a_turn(
@@ -97,6 +105,8 @@ def build_optimizers(recipe: Recipe, task: Task, device: str = "cpu") -> dict[st
         weight_decay=optim.weight_decay or 0.0,
         decay_all=optim.decay_all,
         device=device,
+        pretrained=pretrained,
+        frozen=task.frozen.parameters,
     )
 
 

@@ -15,6 +15,7 @@ from sightline.models.create import default_input, outline
 from sightline.models.options import model_options
 
 from .arguments import SMALL_PATCHES, model_arguments
+from .fine_tuning import CLASSIFIER, PHOTOGRAPH, WEIGHTS, has_default_weights, tuning_defaults
 from .recipe import Draft
 
 SMALL_SIDE = 40  # pixels; up to this side, images are digits, signs or thumbnails
@@ -52,7 +53,9 @@ Filled = dict[str, dict[str, Any]]  # section → key → value
 def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled:
     """Defaults for networks with one output per image; `output` is the heading under which they are registered."""
     side = max(traits.height, traits.width)
-    channels = recipe.input.channels or (1 if traits.grey else 3)
+    recipe = _with_pretrained(recipe, traits, CLASSIFIER)
+    tuned = recipe.model.start is not None
+    channels = recipe.input.channels or (1 if traits.grey and not tuned else 3)
     name = recipe.model.name or _model(side, channels)
     size = recipe.input.size or _input(recipe, name, side, output)
     shape = {"size": size, "width": recipe.input.width or size, "channels": channels}
@@ -60,18 +63,18 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
     optimizer = recipe.optim.name or ("sgd" if _is_normed(network) else "adamw")
     batch = recipe.fit.batch or (32 if traits.n < 1_000 else 64 if traits.n < 10_000 else 128)
     optim = _optimizer(recipe, optimizer, batch, adamw=_adamw_rate(network))
-    epochs = _epochs(traits.n)
-    if recipe.model.weights is not None:  # fine-tuning needs fewer epochs and smaller steps
+    epochs, tuning = _epochs(traits.n), {"model": {}, "optim": {}}
+    if tuned:  # fine-tuning needs fewer epochs
         epochs = max(math.ceil(epochs / 3), 5)
-        optim["lr"] = recipe.optim.lr or 0.1 * optim["lr"]
+        tuning = tuning_defaults(recipe, network, n=traits.n, grey=traits.grey)
     return {
-        "model": {"name": name},
+        "model": {"name": name, "weights": recipe.model.weights, **tuning["model"]},
         "input": {**shape, "fit": recipe.input.fit or ("stretch" if traits.one_aspect else "crop")},
         "augment": {
             "preset": recipe.augment.preset or ("standard" if traits.n < 2_000 and channels == 3 else "light"),
             "flip": recipe.augment.flip if recipe.augment.flip is not None else channels == 3,
         },
-        "optim": {"name": optimizer, **optim},
+        "optim": {"name": optimizer, **optim, **tuning["optim"]},
         "fit": {"batch": batch, "epochs": recipe.fit.epochs or epochs},
     }
 
@@ -113,6 +116,16 @@ def dense_defaults(
     }
 
 
+def _with_pretrained(recipe: Draft, traits: Traits, name: str) -> Draft:
+    """The draft with a pretrained network where it names none, the images are colour photographs, and the package with the
+    weights is installed."""
+    chosen = recipe.model.name is not None or recipe.model.weights is not None
+    photographs = not traits.grey and min(traits.height, traits.width) >= PHOTOGRAPH and recipe.input.channels != 1
+    if chosen or not photographs or not has_default_weights():
+        return recipe
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"name": name, "weights": WEIGHTS})})
+
+
 def _model(side: int, channels: int) -> str:
     if side <= SMALL_SIDE and channels == 1:
         return "lenet5"
@@ -120,7 +133,7 @@ def _model(side: int, channels: int) -> str:
 
 
 def _input(recipe: Draft, model: str, side: int, output: str) -> int:
-    if recipe.model.weights is not None:
+    if recipe.model.start is not None:
         return max(default_input(model)[1:])
     if model in OWN_SIZE:
         return OWN_SIZE[model]

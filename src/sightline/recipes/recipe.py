@@ -48,8 +48,20 @@ class DataSection(Section):
 class DraftModel(Section):
     name: str | None = Field(None, description="see `sightline models`")
     options: dict[str, Any] = Field(default_factory=dict, description="the family's own options; see `describe`")
-    weights: str | None = Field(None, description="what it starts from: a file, or published ones such as torchvision")
+    weights: str | None = Field(
+        None, description="what it starts from: a file, published weights such as torchvision, or none"
+    )
+    freeze: Annotated[int, Field(ge=1)] | Literal["none", "trunk"] | None = Field(
+        None, description="parts that do not learn: all but the new head (trunk), or the first N that have weights"
+    )
+    freeze_norms: bool | None = Field(None, description="batch norms keep the statistics and scales of the weights")
+    head_first: Fraction | None = Field(None, description="share of the steps in which the new head learns alone")
     allow_network: bool = Field(False, description="fetch published weights that are not in the cache")
+
+    @property
+    def start(self) -> str | None:
+        """The weights that it starts from; None if it starts from random ones."""
+        return None if self.weights == "none" else self.weights
 
 
 class DraftInput(Section):
@@ -95,6 +107,9 @@ class DraftOptim(Section):
     nesterov: bool | None = None
     weight_decay: NonNegativeFloat | None = None
     decay_all: bool = Field(True, description="off: biases and normalisation scales are not decayed")
+    pretrained_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="factor on the rate of parameters that the weights brought along (0.1)"
+    )
 
 
 class ScheduleSection(Section):
@@ -191,6 +206,9 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
     return Recipe.model_validate(values | {name: values[name].model_dump() for name in gaps})
 
 
+# Keys that came later: absent from the identity of a run that leaves them open, as in those of runs made before.
+ADDED = {"model": {"freeze", "freeze_norms", "head_first"}, "optim": {"pretrained_rate"}}
+
 # Keys that may differ between two starts of a run without changing its result.
 INCIDENTAL = {"data": {"cache", "workers"}, "model": {"allow_network"}, "fit": {"commit_every", "device"}}
 
@@ -198,7 +216,12 @@ INCIDENTAL = {"data": {"cache", "workers"}, "model": {"allow_network"}, "fit": {
 def identity(recipe: Recipe) -> dict[str, Any]:
     """The recipe without keys that cannot change the result: equal for two starts of the same run."""
     whole = recipe.model_dump(mode="json")
+
+    def counts(section: str, key: str, value: Any) -> bool:
+        absent = value is None and key in ADDED.get(section, ())
+        return key not in INCIDENTAL.get(section, ()) and not absent
+
     return {
-        name: {k: v for k, v in part.items() if k not in INCIDENTAL.get(name, ())} if isinstance(part, dict) else part
+        name: {k: v for k, v in part.items() if counts(name, k, v)} if isinstance(part, dict) else part
         for name, part in whole.items()
     }

@@ -41,10 +41,21 @@ class Turn:
     learns: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """Parts of networks that keep what they know: `parameters` get no gradient, and `modules` stay in eval mode, so that their
+    statistics do not change and nothing in them is dropped."""
+
+    parameters: tuple[nn.Parameter, ...] = ()
+    modules: tuple[nn.Module, ...] = ()
+
+
 class Task(nn.Module):
-    """Owns networks: every child module is one. A network that no turn trains is frozen and stays in eval mode."""
+    """Owns networks: every child module is one. A network that no turn trains is frozen and stays in eval mode, and so do
+    the parts of networks in `frozen`."""
 
     turns: tuple[Turn, ...] = (Turn("model", ("model",)),)
+    frozen = Frozen()
     coupled = False  # True if the loss compares the samples of a batch, so that accumulation would change it
 
     @abstractmethod
@@ -72,4 +83,15 @@ class Task(nn.Module):
         for name, child in self.named_children():
             if name not in self.learned():
                 child.eval()
+        for module in self.frozen.modules:
+            module.eval()
         return self
+
+    def require_gradients(self, turn: Turn) -> None:
+        """Let the networks of a turn, and no others, compute gradients for their weights.
+
+        The others still pass gradients on to their inputs (a critic, to the generator), but nobody would use theirs."""
+        for name, child in self.named_children():
+            child.requires_grad_(name in turn.learns)
+        for parameter in self.frozen.parameters:
+            parameter.requires_grad_(False)

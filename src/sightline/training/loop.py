@@ -24,7 +24,8 @@ def run_training(training: Training) -> None:
     """Train, measure, report, seal. Raises Stopped after a signal, once everything so far is committed."""
     run, recipe, task, console = training.run, training.recipe, training.task, training.console
     fabric = make_fabric(training.device, recipe.fit.precision)
-    optimizers = set_up(fabric, task, build_optimizers(recipe, task, training.device), compiled=recipe.fit.compile)
+    optimizers = build_optimizers(recipe, task, training.device, training.fine_tuning.pretrained)
+    optimizers = set_up(fabric, task, optimizers, compiled=recipe.fit.compile)
     training.ema = Ema(task, recipe.fit.ema) if recipe.fit.ema else None
     folder = run.folder / "checkpoints"
     folder.mkdir(exist_ok=True)

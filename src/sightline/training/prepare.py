@@ -17,7 +17,15 @@ from sightline.kinds.networks import MAIN, config_file, write_configs
 from sightline.kinds.opening import check_recipe, complete, require_validations, traits_of
 from sightline.models.describe import describe
 from sightline.preprocessing.saved import Preprocessing
-from sightline.recipes.assembly import build_geometry, build_schedule, load_start, normalisation_of, steps_of
+from sightline.recipes.assembly import (
+    build_geometry,
+    build_schedule,
+    head_names,
+    load_start,
+    normalisation_of,
+    steps_of,
+)
+from sightline.recipes.fine_tuning import FineTuning, fine_tuning
 from sightline.recipes.loading import choose
 from sightline.recipes.recipe import Draft, Recipe, completed
 from sightline.runs.console import Console
@@ -54,7 +62,7 @@ def start_of(recipe: Recipe, kind: Kind, data: Dataset, out: str | Path | None, 
     """The networks with their starting weights. These are read before the run folder is made, so that an error leaves none
     behind, and not again once there is a checkpoint."""
     networks = kind.networks(recipe, len(data.classes))
-    if recipe.model.weights is None:
+    if recipe.model.start is None:
         return Start(networks)
     if MAIN not in networks or kind.output is None:
         raise UsageError(
@@ -91,9 +99,13 @@ def prepare(
     }
     task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0]))
     steps, per_epoch = (SMOKE_STEPS, SMOKE_STEPS) if smoke else steps_of(recipe, len(ids["train"]))
+    tuning = FineTuning()
+    if MAIN in networks and kind.output is not None:
+        tuning = fine_tuning(recipe, networks[MAIN], _new(recipe, kind, data, start), steps)
+        task.frozen = tuning.frozen
     run.write_json("preprocessing.json", preprocessing.to_json())
     described = write_configs(run, kind, recipe, data.classes, start.weights)
-    for line in start.notes:
+    for line in (*start.notes, *tuning.lines):
         console.say(line)
     parameters = sum(network["parameters"] for network in described.values())
     classes = f" of {len(data.classes)} classes" if data.classes else ""
@@ -114,7 +126,15 @@ def prepare(
         task=task,
         console=console,
         device=choose_device(recipe.fit.device),
+        fine_tuning=tuning,
         steps=steps,
         per_epoch=per_epoch,
         schedule=build_schedule(recipe, steps, len(ids["train"]) / recipe.fit.batch),
     )
+
+
+def _new(recipe: Recipe, kind: Kind, data: Dataset, start: Start) -> set[str]:
+    """The names of parameters that did not come with weights: the head, and for pixels whatever is not the encoder."""
+    if start.weights is not None:
+        return {*start.weights["head"], *start.weights["missing"]}
+    return head_names(recipe, len(data.classes), kind.output or "")

@@ -24,6 +24,7 @@ from sightline.errors import ResourceError
 from sightline.evaluation.splits import Interrupted, rows_of
 from sightline.kinds.kind import Kind, Networks
 from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.fine_tuning import FineTuning
 from sightline.recipes.recipe import Recipe
 from sightline.runs.clock import Clock
 from sightline.runs.console import Console
@@ -50,6 +51,7 @@ class Training:
     images: dict[str, Images]
     networks: Networks
     task: Task
+    fine_tuning: FineTuning
     console: Console
     device: str
     steps: int

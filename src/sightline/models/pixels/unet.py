@@ -137,6 +137,7 @@ class BackboneUNet(nn.Module):
         super().__init__()
         require_classes(num_classes)
         self.input_size = (in_channels, 512, 512)
+        self.backbone = backbone
         self.trunk = trunk(backbone, in_channels=in_channels, norm=norm)
         steps = strides(backbone, in_channels=in_channels, norm=norm)
         self.coarsest = steps[-1]
@@ -216,3 +217,15 @@ def unet_vgg16_bn(**options) -> BackboneUNet:
     18.0 M parameters at (3, 512, 512).
     """
     return BackboneUNet(backbone="vgg16_bn", **options)
+
+
+@MODELS.under("pixel scores")
+def unet_efficientnet_lite0(**options) -> BackboneUNet:
+    """U-Net on EfficientNet-Lite0, after Ronneberger et al. 2015, arXiv:1505.04597: 5.6 M parameters at (3, 512, 512)."""
+    return BackboneUNet(backbone="efficientnet_lite0", **options)
+
+
+@MODELS.under("pixel scores")
+def unet_mobilenet_v2(**options) -> BackboneUNet:
+    """U-Net on MobileNetV2, after Ronneberger et al. 2015, arXiv:1505.04597: 4.4 M parameters at (3, 512, 512)."""
+    return BackboneUNet(backbone="mobilenet_v2", **options)
