@@ -32,6 +32,7 @@ from .weights import ClassWeight
 NAME = "segmentation"
 OUTPUT = "pixel scores"  # of its networks, as `MODELS` files them
 MODEL, PIXELS_OF_INPUT, STEPS = "unet_resnet18", 192 * 256, 700  # defaults for model, input size and training length
+PRETRAINED = "unet_efficientnet_lite0"  # for photographs, where its encoder's weights are installed
 NAMED = 3  # classes per image in the table of `predict`
 
 
@@ -42,7 +43,8 @@ class SegmentationSection(TaskSection):
 
 
 def _defaults(draft: Draft, traits: Traits) -> Filled:
-    return dense_defaults(draft, traits, model=MODEL, pixels=PIXELS_OF_INPUT, batch=8, steps=STEPS, adamw=1e-3)
+    known = {"pixels": PIXELS_OF_INPUT, "batch": 8, "steps": STEPS, "adamw": 1e-3}
+    return dense_defaults(draft, traits, model=MODEL, pretrained=PRETRAINED, **known)
 
 
 def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:

@@ -15,7 +15,7 @@ from sightline.models.create import default_input, outline
 from sightline.models.options import model_options
 
 from .arguments import SMALL_PATCHES, model_arguments
-from .fine_tuning import CLASSIFIER, PHOTOGRAPH, WEIGHTS, has_default_weights, tuning_defaults
+from .fine_tuning import CLASSIFIER, PHOTOGRAPH, RATE, WEIGHTS, has_default_weights, of_colour, tuning_defaults
 from .recipe import Draft
 
 SMALL_SIDE = 40  # pixels; up to this side, images are digits, signs or thumbnails
@@ -55,7 +55,7 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
     side = max(traits.height, traits.width)
     recipe = _with_pretrained(recipe, traits, CLASSIFIER)
     tuned = recipe.model.start is not None
-    channels = recipe.input.channels or (1 if traits.grey and not tuned else 3)
+    channels = recipe.input.channels or (1 if traits.grey and not of_colour(recipe.model.start) else 3)
     name = recipe.model.name or _model(side, channels)
     size = recipe.input.size or _input(recipe, name, side, output)
     shape = {"size": size, "width": recipe.input.width or size, "channels": channels}
@@ -80,10 +80,21 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
 
 
 def dense_defaults(
-    recipe: Draft, traits: Traits, *, model: str, pixels: int, batch: int, steps: int, adamw: float
+    recipe: Draft,
+    traits: Traits,
+    *,
+    model: str,
+    pixels: int,
+    batch: int,
+    steps: int,
+    adamw: float,
+    pretrained: str | None = None,
 ) -> Filled:
     """Defaults for pixels and boxes: images keep their aspect ratio and are shrunk to a budget of `pixels` (never enlarged),
-    with sides that are multiples of 32; as many epochs as give about `steps` steps."""
+    with sides that are multiples of 32; as many epochs as give about `steps` steps. `pretrained` is the network for
+    photographs where its weights are installed."""
+    if pretrained is not None:
+        recipe = _with_pretrained(recipe, traits, pretrained)
     channels = recipe.input.channels or (1 if traits.grey else 3)
     shrink = min(1.0, math.sqrt(pixels / (traits.height * traits.width)))
     height, width = (max(round(side * shrink / 32), 1) * 32 for side in (traits.height, traits.width))
@@ -94,9 +105,12 @@ def dense_defaults(
         width = recipe.input.width
     name, optimizer = recipe.model.name or model, recipe.optim.name or "adamw"
     batch = recipe.fit.batch or batch
-    values = _optimizer(recipe, optimizer, batch, adamw=adamw)
+    values, start = _optimizer(recipe, optimizer, batch, adamw=adamw), {}
+    if pretrained is not None and recipe.model.start is not None:
+        start = {"weights": recipe.model.weights}
+        values["pretrained_rate"] = recipe.optim.pretrained_rate or RATE
     return {
-        "model": {"name": name},
+        "model": {"name": name, **start},
         "input": {
             "size": height,
             "width": width,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -21,6 +22,7 @@ from torch import nn
 from sightline.engine.freezing import freeze, parts
 from sightline.engine.optimizers import Pretrained
 from sightline.models.published import find, installed
+from sightline.models.weights import SUFFIXES
 from sightline.tasks.task import Frozen
 
 from .recipe import Draft, Recipe
@@ -35,6 +37,11 @@ HEAD_FIRST = 0.1  # share of the steps
 def has_default_weights() -> bool:
     """Whether the package with the default pretrained weights is installed."""
     return installed(find(CLASSIFIER, WEIGHTS)) is not None
+
+
+def of_colour(start: str | None) -> bool:
+    """Whether weights were certainly trained on three channels: published ones, of ImageNet or COCO. A file may be of any."""
+    return start is not None and Path(start).suffix not in SUFFIXES
 
 
 def tuning_defaults(draft: Draft, network: nn.Module, *, n: int, grey: bool) -> dict[str, dict[str, Any]]:
@@ -70,6 +77,8 @@ def fine_tuning(recipe: Recipe, network: nn.Module, new: Collection[str], steps:
     own = dict(network.named_parameters())
     brought = [p for name, p in own.items() if name not in new and id(p) not in fixed] if model.start else []
     starts = math.ceil((model.head_first or 0.0) * steps) if brought else 0
+    if rate == 1.0 and not starts:
+        brought = []  # one group of parameters, as without weights
     total, lines = sum(p.numel() for p in own.values()), []
     if fixed:
         amount = sum(p.numel() for p in frozen.parameters)
