@@ -20,9 +20,10 @@ from sightline.errors import DataError, UsageError
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.kind import Answers
 from sightline.kinds.networks import load_task
+from sightline.kinds.pretrained import open_run_or_model
 from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
-from sightline.runs.run import Run, open_run
+from sightline.runs.run import Run
 from sightline.storage.files import make_folder, replace_file, require_place
 from sightline.storage.text import csv_text, json_text, printable
 
@@ -91,7 +92,7 @@ def predict(
 
     An image that cannot be read gets a row with its error. Raises DataError if there are no images at all.
     """
-    run, console = run if isinstance(run, Run) else open_run(run), console or Console()
+    run, console = run if isinstance(run, Run) else open_run_or_model(run), console or Console()
     answers = kind_of(run).answers
     place = _checked(Path(out), answers) if out is not None else None
     files = _collect_files([paths] if isinstance(paths, str | Path) else paths, console)

