@@ -15,6 +15,7 @@ from sightline.errors import UsageError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+Elsewhere = tuple[Callable[[str], bool], Callable[[str], Callable[..., Any]]]
 
 
 def lookup(kind: str, name: str, table: Mapping[str, T], synonyms: Mapping[str, str] | None = None) -> T:
@@ -48,11 +49,14 @@ class Registry:
 
     `@REGISTRY.register` adds a function under the usual heading, `@REGISTRY.under(heading)` under another;
     `REGISTRY[name]` returns it, and iteration yields the sorted names.
+
+    elsewhere    names that it recognises, and how to find their functions: these are found but never listed
     """
 
-    def __init__(self, kind: str, usual: str = "") -> None:
+    def __init__(self, kind: str, usual: str = "", elsewhere: Elsewhere | None = None) -> None:
         self.kind = kind
         self.usual = usual
+        self.elsewhere = elsewhere
         self._functions: dict[str, Callable[..., Any]] = {}
         self._heading: dict[str, str] = {}
 
@@ -73,15 +77,21 @@ class Registry:
         return register
 
     def heading(self, name: str) -> str:
-        """The heading of a registered function."""
+        """The heading of a registered function; "" for one that was found elsewhere."""
         self[name]
-        return self._heading[name]
+        return self._heading.get(name, "")
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
+        if self._is_elsewhere(name):
+            assert self.elsewhere
+            return self.elsewhere[1](name)
         return lookup(self.kind, name, self._functions)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._functions
+        return name in self._functions or self._is_elsewhere(name)
+
+    def _is_elsewhere(self, name: object) -> bool:
+        return isinstance(name, str) and self.elsewhere is not None and self.elsewhere[0](name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._functions))

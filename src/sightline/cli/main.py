@@ -45,6 +45,13 @@ Verbose = Annotated[
 ]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the answer only.")]
 RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+RunOrModel = Annotated[
+    str, Argument(metavar="RUN", help="The folder of a run, or a network with published weights.", show_default=False)
+]
+OwnModel = Annotated[
+    str | None,
+    Option("-m", "--model", metavar="MODULE:NAME", help="The run's network where it is code of your own."),
+]
 Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -85,7 +92,7 @@ def train(  # noqa: PLR0913 - options are what a command line is for
         list[str] | None,
         Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as input.size=128 (see docs/defaults.md)."),
     ] = None,
-    model: Annotated[str | None, Option("-m", "--model", help="The network: a name from `sightline models`.")] = None,
+    model: Annotated[str | None, Option("-m", "--model", help="A name from `sightline models`, or MODULE:NAME of your own.")] = None,
     epochs: Annotated[float | None, Option(help="Passes over the training images (fit.epochs).")] = None,
     batch: Annotated[int | None, Option(help="Images per step (fit.batch).")] = None,
     lr: Annotated[float | None, Option(help="The peak learning rate (optim.lr).")] = None,
@@ -119,9 +126,10 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     )
 )
 def evaluate(
-    run: RunFolder,
+    run: RunOrModel,
     data: Annotated[str | None, Argument(metavar="[DATA]", help="Other data with the same classes.")] = None,
     split: Annotated[str | None, Option(help="train, val or test; default test, or val without a test split.")] = None,
+    model: OwnModel = None,
     tta: Annotated[bool, Option("--tta", help="Average with the mirrored image (classification only).")] = False,
     device: Device = "auto",
     json: Json = False,
@@ -133,7 +141,7 @@ def evaluate(
     def work(console: Console) -> Answer:
         from sightline import api
 
-        result = api.evaluate(run, data, split=split, tta=tta, device=device, console=console).to_json()
+        result = api.evaluate(run, data, split=split, tta=tta, device=device, model=model, console=console).to_json()
         return Answer(result, evaluation_text)
 
     answer(work, json=json, level=verbose - quiet)
@@ -146,7 +154,7 @@ def evaluate(
     )
 )
 def predict(
-    run: RunFolder,
+    run: RunOrModel,
     paths: Annotated[list[str], Argument(metavar="PATH...", help="Images, folders of images, or .txt lists of paths.")],
     out: Annotated[
         str | None,
@@ -155,6 +163,7 @@ def predict(
             "gets a PNG for each image whose pixel values are class indexes (0 is the first class of data.json)."
         ),
     ] = None,
+    model: OwnModel = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -165,7 +174,7 @@ def predict(
     def work(console: Console) -> Answer:
         from sightline import api
 
-        result = api.predict(run, paths, out=out, device=device, console=console)
+        result = api.predict(run, paths, out=out, device=device, model=model, console=console)
         text = predictions_text(result.table())
         return Answer(result.to_json(), lambda _: text, exit=3 if result.failed == len(result.rows) else 0)
 

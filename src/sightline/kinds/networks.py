@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sightline.engine.checkpoints import load_weights, read_best
 from sightline.errors import UsageError
 from sightline.models.describe import describe
+from sightline.models.own import code_of, is_own
 from sightline.recipes.arguments import model_options_of
 from sightline.recipes.recipe import Recipe
 from sightline.runs.run import Run
@@ -47,6 +48,8 @@ def write_configs(
         options = model_options_of(recipe, len(classes), kind.output) if kind.output is not None else {}
         config = {"options": options, "input": shapes[name], "classes": classes}
         config |= {"weights": weights} if weights else {}
+        if name == MAIN and is_own(recipe.model.name) and (code := code_of(recipe.model.name)) is not None:
+            config["code"] = code._asdict()
         described[name] = known | config | {"name": recipe.model.name if name == MAIN else name}
         run.write_json(config_file(name), described[name])
     return described

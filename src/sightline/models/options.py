@@ -23,6 +23,7 @@ from torch import nn
 from sightline.errors import UsageError, nearest
 
 from .catalogue import MODELS
+from .own import is_own
 
 
 class Option(NamedTuple):
@@ -33,13 +34,18 @@ class Option(NamedTuple):
 
 
 def model_options(name: str) -> dict[str, Option]:
-    """The options of a network: name → (annotation, default). UsageError for an unknown name."""
-    return dict(_options(MODELS[name]))
+    """The options of a network: name → (annotation, default); none are known of a network of the user's own. UsageError for
+    an unknown name."""
+    make = MODELS[name]
+    return {} if is_own(name) else dict(_options(make))
 
 
 def parse_option(name: str, key: str, value: Any) -> Any:
     """The value, converted to its option's type. UsageError for an unknown option, a wrong type or a value out of range."""
-    options = _options(MODELS[name])
+    make = MODELS[name]
+    if is_own(name):
+        return value
+    options = _options(make)
     if key not in options:
         raise UsageError(f"{name} has no option {key!r}{_fixed_by_variant(MODELS[name], key)}", nearest(key, options))
     annotation = options[key].annotation

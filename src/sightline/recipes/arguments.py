@@ -9,6 +9,7 @@ from typing import Any
 from sightline.errors import UsageError
 from sightline.models import MODELS
 from sightline.models.options import model_options, parse_option
+from sightline.models.own import is_own
 
 from .recipe import Draft
 
@@ -30,7 +31,7 @@ def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
     output is not `output`, and for an option that is set elsewhere in the recipe."""
     assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
     name, options = recipe.model.name, dict(recipe.model.options)
-    if (answers := MODELS.heading(name)) != output:
+    if (answers := MODELS.heading(name)) != output and not is_own(name):
         fitting = ", ".join(MODELS.matching(heading=output)[:6])
         raise UsageError(f"{name} outputs {answers}, and the task needs {output}", f"use a network such as {fitting}")
     for key, own in ELSEWHERE.items():

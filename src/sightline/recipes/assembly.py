@@ -18,7 +18,9 @@ from sightline.engine import schedules
 from sightline.engine.optimizers import Pretrained, make_optimizer, one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
+from sightline.models.catalogue import PIXEL_SCORES
 from sightline.models.create import create_model, head_tensors, load_into
+from sightline.models.own import is_own, require_scores
 from sightline.models.weights import LoadReport
 from sightline.preprocessing.geometry import Geometry
 from sightline.structures.batch import Batch
@@ -40,7 +42,10 @@ SCHEDULED = {
 
 def build_model(recipe: Recipe, classes: int, output: str) -> nn.Module:
     """The recipe's registered network, initialised from the recipe's seed. UsageError if its output is not `output`."""
-    return create_model(recipe.model.name, seed=recipe.seed, **model_arguments(recipe, classes, output))
+    network = create_model(recipe.model.name, seed=recipe.seed, **model_arguments(recipe, classes, output))
+    if is_own(recipe.model.name):
+        require_scores(recipe.model.name, network, recipe.input.shape, classes, pixels=output == PIXEL_SCORES)
+    return network
 
 
 def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) -> LoadReport:

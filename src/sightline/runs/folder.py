@@ -36,7 +36,7 @@ def recipe_hash(recipe: Recipe) -> str:
 def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool) -> Run:
     """The run's folder, made if it is new. An existing one is taken only when it is the same run, unfinished."""
     if out is None:
-        return Run(_unused(Path("runs"), f"{_slug(data.name)}-{recipe.model.name}"))
+        return Run(_unused(Path("runs"), f"{_slug(data.name)}-{_slug(recipe.model.name)}"))
     folder = Path(out)
     if not folder.exists():
         make_folder(folder)

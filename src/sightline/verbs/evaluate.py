@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from sightline.data.dataset import with_classes
 from sightline.data.loaders import in_order
 from sightline.engine.devices import choose_device, compute_threads, repeatable
@@ -14,9 +16,11 @@ from sightline.evaluation.splits import mirror, rows_of
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
 from sightline.kinds.opening import open_dataset, require_there, same_data
+from sightline.kinds.pretrained import open_run_or_model
+from sightline.models.own import Builder
 from sightline.recipes.recipe import Recipe
 from sightline.runs.console import Console
-from sightline.runs.run import Run, open_run
+from sightline.runs.run import Run
 
 SPLITS = ("train", "val", "test")
 
@@ -40,16 +44,18 @@ def evaluate(
     split: str | None = None,
     tta: bool = False,
     device: str = "auto",
+    model: str | nn.Module | Builder | None = None,
     console: Console | None = None,
 ) -> Evaluation:
     """Evaluate a run's kept weights on one of its splits (test, else val), or on other data with the same classes.
 
     If these are the data that it was trained on, possibly grown since, its test split is evaluated: images do not change
-    splits when others are added. `tta` averages each prediction with that of the mirrored image.
+    splits when others are added. `tta` averages each prediction with that of the mirrored image. `model` is the network
+    where it is code of your own, as it was given to `train`.
 
     UsageError for a split that does not exist; DataError for unknown classes, or if there are no labels.
     """
-    run, console = run if isinstance(run, Run) else open_run(run), console or Console()
+    run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", nearest(split, SPLITS))
     recipe, kind = run.recipe, kind_of(run)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from sightline.data.loaders import Decoding, Reading, in_order
 from sightline.data.records.names import IMAGE_SUFFIXES, is_litter, kinds, suffix
@@ -21,6 +22,7 @@ from sightline.kinds.catalogue import kind_of
 from sightline.kinds.kind import Answers
 from sightline.kinds.networks import load_task
 from sightline.kinds.pretrained import open_run_or_model
+from sightline.models.own import Builder
 from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
 from sightline.runs.run import Run
@@ -82,6 +84,7 @@ def predict(
     *,
     out: str | Path | None = None,
     device: str = "auto",
+    model: str | nn.Module | Builder | None = None,
     console: Console | None = None,
 ) -> Predictions:
     """Predict every image of `paths`: files, folders (searched recursively), or .txt lists with one path per line. In a
@@ -90,9 +93,11 @@ def predict(
     out    a .csv or .jsonl file; for segmentation a .jsonl file, or a folder, which also gets a PNG for each image whose
            pixel values are class indexes
 
+    model  the network where it is code of your own, as it was given to `train`
+
     An image that cannot be read gets a row with its error. Raises DataError if there are no images at all.
     """
-    run, console = run if isinstance(run, Run) else open_run_or_model(run), console or Console()
+    run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
     answers = kind_of(run).answers
     place = _checked(Path(out), answers) if out is not None else None
     files = _collect_files([paths] if isinstance(paths, str | Path) else paths, console)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from sightline.engine.devices import choose_device, compute_threads, deep_graphs, repeatable
 from sightline.errors import DivergedError, SightlineError, Stopped, UsageError
 from sightline.kinds.opening import choose_kind, draft, open_dataset, require_known_network, require_there, usual_kind
+from sightline.models.own import is_own, name_of
 from sightline.recipes.recipe import Draft
 from sightline.runs.console import Console
 from sightline.runs.folder import begin, place, require_free, with_run_settings
@@ -23,7 +26,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     what: str | Path | None = None,
     overrides: str | Sequence[str] | Mapping[str, Any] = (),
     *,
-    model: str | None = None,
+    model: str | nn.Module | Callable[..., nn.Module] | None = None,
     epochs: float | None = None,
     batch: int | None = None,
     lr: float | None = None,
@@ -38,12 +41,14 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     """Train on WHAT (a built-in data set, a recipe, a folder or file of your own) and return the finished run.
 
     `overrides` are recipe keys (`["fit.epochs=5"]` or `{"fit.epochs": 5}`); the named arguments are shortcuts for common
-    ones. `out` is the run folder; `resume` continues an unfinished run. Raises UsageError, DataError, DivergedError,
+    ones. `model` is a name, or a network of your own: `package.module:Name`, an `nn.Module`, or what builds one (see
+    `models.own`). `out` is the run folder; `resume` continues an unfinished run. Raises UsageError, DataError, DivergedError,
     ResourceError, and Stopped after a signal, when everything so far is committed.
     """
     console = console or Console()
+    name = None if model is None else name_of(model)
     flags = {
-        "model.name": model, "fit.epochs": epochs, "fit.batch": batch, "optim.lr": lr, "seed": seed,
+        "model.name": None if resume is not None and name is not None and is_own(name) else name, "fit.epochs": epochs, "fit.batch": batch, "optim.lr": lr, "seed": seed,
         "fit.device": device, "fit.precision": precision,
     }  # fmt: skip
     given, out, smoke = _request(what, overrides, flags, out, resume, smoke)
