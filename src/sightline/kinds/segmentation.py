@@ -17,8 +17,8 @@ from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.loading import Truths
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
-from sightline.reports.judged import RowsFormat
 from sightline.reports.parts.pixels import PIXELS
+from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction, Segments
 from sightline.structures.targets import Masks
