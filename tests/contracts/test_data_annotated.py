@@ -633,7 +633,7 @@ def test_what_cannot_be_learned_from(tmp_path: Path) -> None:
 def test_a_class_that_only_test_holds_is_a_note(tmp_path: Path) -> None:
     pages = {"a": voc_xml([("cat", (1, 1, 5, 5))]), "b": voc_xml([("dog", (1, 1, 5, 5))])}
     dataset = build_dataset(str(voc(tmp_path, pages, {"train": ["a"], "test": ["b"], "val": []})))
-    assert "classes that no training image holds, which cannot be learned: dog" in dataset.notes
+    assert "classes without training images, which cannot be learned: dog" in dataset.notes
     assert dataset.counts().tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
@@ -668,7 +668,7 @@ def test_classes_of_a_run_are_found_by_name(tmp_path: Path, kind: str) -> None:
         assert moved.counts().sum(axis=1).tolist() == wanted
     assert moved.counts().sum() == dataset.counts().sum() and moved.counts().shape == (3, 3)
     assert data_json(moved, "detection")["classes"] == list(classes)
-    with pytest.raises(DataError, match="not known"):
+    with pytest.raises(DataError, match="does not know"):
         with_classes(dataset, ("bird",))
 
 

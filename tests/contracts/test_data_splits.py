@@ -231,8 +231,8 @@ def test_missing_classes_are_refused_with_both_lists(tmp_path: Path) -> None:
     [
         ({"cat": 3}, "only one class in .*: cat"),
         ({"cat": 1}, "only one class in .*: cat"),
-        ({"data/cat": 2, "data/dog": 2}, "only one class in .*it holds 2 folders: did you mean data/"),
-        ({"test/cat": 2, "test/dog": 2}, "there is no training split .given: test"),
+        ({"data/cat": 2, "data/dog": 2}, "only one class in .*it contains 2 folders: did you mean data/"),
+        ({"test/cat": 2, "test/dog": 2}, "there is no training split .add one; the data give test"),
         ({".": 3}, "has no labels"),
     ],
 )
@@ -276,7 +276,7 @@ def test_a_runs_classes_are_met_by_name(tmp_path: Path) -> None:
     dataset = known(tmp_path)
     other = with_classes(dataset, ("dog", "ant", "cat"))
     assert [other.classes[i] for i in other.index] == [dataset.classes[i] for i in dataset.index]
-    with pytest.raises(DataError, match=r"not known: cat \(known: dog, ant"):
+    with pytest.raises(DataError, match=r"run does not know: cat \(the run knows dog, ant"):
         with_classes(dataset, ("dog", "ant"))
 
 

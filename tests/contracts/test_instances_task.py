@@ -47,7 +47,7 @@ class Answers(nn.Module):
         masks[torch.arange(len(masks)), self.found.label + 1] = 20.0
         nowhere = torch.zeros(1, dtype=torch.long)
         return RegionOutputs(
-            scores, one[None], one, one, nowhere, scores, one[None], found=self.found, mask_logits=masks
+            scores, one[None], one, one, nowhere, scores, one[None], detections=self.found, mask_logits=masks
         )
 
 

@@ -107,7 +107,7 @@ def test_proposals() -> None:
 
 def test_found_objects_and_masks() -> None:
     outputs, reference = answers()
-    found, own = outputs.found, outputs.mask_logits
+    found, own = outputs.detections, outputs.mask_logits
     assert found is not None
     assert own is not None
     masks = own[torch.arange(len(found.label)), found.label + 1].sigmoid()

@@ -122,7 +122,7 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
 
 def _resampled(m: Matches, seed: int) -> Float[np.ndarray, "r k thresholds"]:
     """The AP of each class and threshold in each resample of the images."""
-    width = max([m.n, *(len(c.found) for c in m.classes)])
+    width = max([m.n, *(len(c.index) for c in m.classes)])
     block = max(1, _BLOCK // max(width, 1))
     blocks = [range(r, min(r + block, RESAMPLES)) for r in range(0, RESAMPLES if m.n else 0, block)]
     empty = np.zeros((0, len(m.classes), len(m.thresholds)))
@@ -170,7 +170,7 @@ def _per_class(
         counted = c.outcome[0] != IGNORED
         point = best_point(c.score[counted], c.outcome[0][counted] == HIT, int(c.support.sum()))
         at = dict.fromkeys(("threshold", "precision", "recall", "f1")) if point is None else point._asdict()
-        row = {"class": name, "support": int(c.support.sum()), "found": len(c.found), **at, "intervals": {}}
+        row = {"class": name, "support": int(c.support.sum()), "found": len(c.index), **at, "intervals": {}}
         for prefix, ap in values.items():
             row[f"{prefix}ap"] = or_none(float(ap[i].mean()))
             row[f"{prefix}ap50"] = or_none(float(ap[i, 0]))

@@ -1,4 +1,4 @@
-"""Weights from a file, or published ones, loaded into a network, with a report of what fitted.
+"""Weights from a file, or published ones, loaded into a network, with a report of what was loaded.
 
 Names are matched as they are, then renamed (`renaming`). All must fit, shape by shape, with five exceptions, each of
 which is reported: a head for another number of classes keeps its initialisation; auxiliary heads may be missing on one
@@ -32,7 +32,7 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """How a file's weights fitted a network. Names are the network's, those of `unexpected` the file's.
+    """What was loaded from a file into a network. Names are the network's, those of `unexpected` the file's.
 
     loaded        copied from the file
     head          missing or of another shape, for another number of classes: left as initialised
@@ -112,10 +112,10 @@ def load(
     changed: Mapping[str, Any] | None = None,
     allow_network: bool = False,
 ) -> LoadReport:
-    """Copy weights into a network that is registered as `model`, and report what fitted.
+    """Copy weights into a network that is registered as `model`, and report what was loaded.
 
     weights          a file, or a published name: "torchvision", "torchvision/IMAGENET1K_V2", "timm/a1_in1k"
-    heads            returns the names whose shape depends on the number of classes; called where something does not fit
+    heads            returns the names whose shape depends on the number of classes; called if something does not match
     changed          options that differ from the published ones: some change no shape, so they must be reported
     allow_network    download a published file that is not in the cache
     UsageError       for a missing file, or one of another network; DataError, DamagedError: for an unusable one;
@@ -127,17 +127,17 @@ def load(
     _require_usable(content.name, state, own)
     state, resampling = with_grid(state, network, square=content.source is not None)
     other = unlike(model, network, renaming) if renaming else []
-    differences = _differences(content.source, model, changed or {})
+    differences = _note_differences(content.source, model, changed or {})
     content = content._replace(notes=(*content.notes, *resampling, *other, *differences))
-    fit = _compare(model, content, own, state, heads)
+    report = _compare(model, content, own, state, heads)
     if content.source and content.source.norm_eps is not None:
         state = with_eps(state, network, content.source.norm_eps)
         note = f"batch norms were trained with ε = {content.source.norm_eps:g}, which is folded into their scales"
-        fit = replace(fit, notes=(*fit.notes, note))
+        report = replace(report, notes=(*report.notes, note))
     with torch.no_grad():
-        for name in fit.loaded:
+        for name in report.loaded:
             own[name].copy_(state[name])
-    return fit
+    return report
 
 
 def _read(model: str, weights: str | Path, allow_network: bool) -> Content:
@@ -163,7 +163,7 @@ def _file(path: Path, name: str, model: str) -> Content:
 
 
 def _published(source: PublishedWeights, allow_network: bool) -> Content:
-    """Published weights from the cache, else from their address."""
+    """Published weights from the cache, or else from their URL."""
     cache = cache_folder()
     if (folder := entry(cache, source.sha256, source=source.name)) is not None:
         try:
@@ -190,7 +190,7 @@ def _compare(
     state: Mapping[str, Tensor],
     heads: Callable[[], Iterable[str]],
 ) -> LoadReport:
-    """Which names are loaded and which need not be. UsageError where anything else does not fit."""
+    """Decide which names are loaded and which may be left out. UsageError if anything else does not match."""
     missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
     reshaped = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
     head = set(heads()) if missing or unexpected or reshaped else set()
@@ -203,7 +203,7 @@ def _compare(
     if absent := sorted(missing - optional):
         raise UsageError(f"{content.name} is not of {model}: it lacks {_abbreviate(absent)}", fix)
     if surplus := sorted(unexpected - optional):
-        raise UsageError(f"{content.name} is not of {model}: it also holds {_abbreviate(surplus)}", fix)
+        raise UsageError(f"{content.name} is not of {model}: it also contains {_abbreviate(surplus)}", fix)
     if wrong := reshaped - new_head:
         name = min(wrong, key=list(own).index)
         raise _shape_error(content.name, name, own[name].shape, state[name].shape)
@@ -279,8 +279,8 @@ def with_grid(state: Mapping[str, Tensor], network: nn.Module, *, square: bool) 
     return adapted, notes
 
 
-def _differences(source: PublishedWeights | None, model: str, changed: Mapping[str, Any]) -> list[str]:
-    """A note for published weights in another network than the one they were trained in."""
+def _note_differences(source: PublishedWeights | None, model: str, changed: Mapping[str, Any]) -> list[str]:
+    """A note if published weights are loaded into a network other than the one they were trained in."""
     if source is None or (source.model == model and not changed):
         return []
     options = " ".join(f"{key}={value}" for key, value in changed.items())
@@ -290,5 +290,4 @@ def _differences(source: PublishedWeights | None, model: str, changed: Mapping[s
 
 def _abbreviate(names: Iterable[str]) -> str:
     first, *rest = list(names)
-    shown = [first, *rest[:2]]
-    return ", ".join(shown) + (f" and {len(rest) - 2} more" if len(rest) > 2 else "")
+    return ", ".join([first, *rest[:2]]) + (f" and {len(rest) - 2} more" if len(rest) > 2 else "")

@@ -86,24 +86,24 @@ def read_values(what: str) -> dict[str, Any]:
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """`["fit.epochs=5", "model.options.hidden=64,32"]` → {"fit.epochs": 5, …}; a key with two values is refused."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise UsageError(f"{pair!r} is not key=value", "write for example fit.epochs=5")
-        merge(found, {key: parse_yaml(text, f"value of {key}")})
-    return found
+        merge(values, {key: parse_yaml(text, f"value of {key}")})
+    return values
 
 
-def merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add dotted keys to `found`. UsageError for a key with two values. A section counts as its keys."""
+def merge(values: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add dotted keys to `values`. UsageError for a key with two values. A section counts as its keys."""
     for key, value in more.items():
         if key in Draft.model_fields and isinstance(value, Mapping):
-            merge(found, {f"{key}.{inner}": each for inner, each in value.items()})
+            merge(values, {f"{key}.{inner}": each for inner, each in value.items()})
             continue
-        if key in found and found[key] != value:
-            raise UsageError(f"{key} is set twice: {found[key]!r} and {value!r}", "set it once")
-        found[key] = value
+        if key in values and values[key] != value:
+            raise UsageError(f"{key} is set twice: {values[key]!r} and {value!r}", "set it once")
+        values[key] = value
 
 
 def make_draft(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Draft:

@@ -1,4 +1,4 @@
-"""What a person hears while a verb works: lines on stderr, live progress on a terminal, everything in `log.txt`."""
+"""Messages of a running verb: lines on stderr, a progress bar on a terminal, and everything in `log.txt`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.storage.text import printable
 
 @dataclass
 class Console:
-    """`level` -1 says only what matters, 0 what is usual, 1 everything. Text is made safe for terminals."""
+    """`level` -1 prints warnings only, 0 the usual messages, 1 all. Text is made safe for terminals."""
 
     level: int = 0
     log: Log | None = None
@@ -36,13 +36,13 @@ class Console:
         self.say(text, level=-1)
 
     def keep(self, path: Path) -> None:
-        """From now on, everything also goes into this file."""
+        """Write every further message to this file too."""
         self.log = Log(path)
 
     @contextmanager
     def progress(self, what: str, total: int, done: int = 0, *, images: int = 1) -> Iterator[Progress]:
-        """A live bar with rate and time left on a terminal; nothing elsewhere, where `say` gives lines. A step sees so many
-        `images`."""
+        """A progress bar with rate and remaining time on a terminal; elsewhere none, because `say` prints lines there. A step
+        trains on `images` images."""
         if self.level < 0 or not sys.stderr.isatty():
             yield Progress()
             return
@@ -67,7 +67,7 @@ class Console:
 
 @dataclass
 class Progress:
-    """`at(step)` moves the bar, where there is one."""
+    """`at(step)` advances the bar, if there is one."""
 
     bar: Any = None
     row: Any = None

@@ -38,7 +38,7 @@ class Run:
         try:
             value = json.loads(self.sealed_bytes(name) if name in SEALED_INPUTS else path.read_bytes())
             if not isinstance(value, dict):
-                raise ValueError("it holds no object")
+                raise ValueError("it is not a JSON object")
             return value
         except (OSError, ValueError, RecursionError) as error:
             raise DamagedError(f"{path} cannot be read: {error}", _INCOMPLETE) from error
@@ -47,7 +47,7 @@ class Run:
         replace_file(self.folder / name, (json_text(value) + "\n").encode())
 
     def note(self, **values: Any) -> None:
-        """Set values of run.json."""
+        """Update keys of run.json."""
         path = self.folder / "run.json"
         before = self.read_json("run.json") if path.exists() else {"format": FORMAT, "version": __version__}
         self.write_json("run.json", before | values)
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Trained, measured, reported and sealed: a run that was killed in between can still be resumed to its end."""
+        """Whether the run is trained, evaluated, reported and sealed; one that was killed before that can be resumed."""
         return self.status.get("status") == "finished" and (self.folder / SEAL).is_file()
 
     def identity(self) -> dict[str, Any]:
@@ -75,17 +75,17 @@ class Run:
         try:
             values = parse_yaml(text, str(path))
             if not isinstance(values, dict):
-                raise UsageError("it holds no sections")
+                raise UsageError("it has no sections")
             return make_recipe(values)
         except UsageError as error:
             raise DamagedError(f"{path} is not a recipe of this version: {error}") from error
 
     @property
     def classes(self) -> tuple[str, ...]:
-        found = self.read_json("data.json")
-        if not isinstance(found.get("classes"), list):
-            raise DamagedError(f"{self.folder / 'data.json'} names no classes")
-        return tuple(found["classes"])
+        classes = self.read_json("data.json").get("classes")
+        if not isinstance(classes, list):
+            raise DamagedError(f"{self.folder / 'data.json'} lists no classes")
+        return tuple(classes)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -96,7 +96,7 @@ class Run:
         return self.read_json("metrics.json")
 
     def timing(self) -> tuple[float, float | None]:
-        """(seconds of training, images per second) over all its segments; a broken line counts as nothing."""
+        """(seconds of training, images per second) over all segments; broken lines are skipped."""
         seconds, images = 0.0, 0
         path = self.folder / TIMING
         for line in path.read_text().splitlines() if path.exists() else ():
@@ -108,7 +108,7 @@ class Run:
         return seconds, images / seconds if seconds else None
 
     def summary(self) -> dict[str, Any]:
-        """What `train --json` says."""
+        """The JSON of `train --json`."""
         status, metrics, (seconds, rate) = self.status, self.metrics, self.timing()
         return {
             "run": str(self.folder),
@@ -124,7 +124,7 @@ class Run:
         }
 
     def sealed_bytes(self, name: str) -> bytes:
-        """A file's bytes. DamagedError if they differ from those that the run was sealed with."""
+        """A file's bytes. DamagedError if they differ from those in the seal."""
         path = self.folder / name
         try:
             data = path.read_bytes()
@@ -133,7 +133,7 @@ class Run:
         if (self.folder / SEAL).exists():
             files = self.read_json(SEAL).get("files")
             if not isinstance(files, dict):
-                raise DamagedError(f"{self.folder / SEAL} names no files", _INCOMPLETE)
+                raise DamagedError(f"{self.folder / SEAL} lists no files", _INCOMPLETE)
             if files.get(name) != {"bytes": len(data), "sha256": digest(data)}:
                 raise DamagedError(
                     f"{path} has been modified since it was written", "restore it; see `sightline verify`"
@@ -142,15 +142,15 @@ class Run:
 
 
 def open_run(path: str | Path) -> Run:
-    """The run in the folder `path`. Raises UsageError where there is none, DamagedError where it is newer or broken."""
+    """The run in the folder `path`. Raises UsageError if there is none, DamagedError if it is newer or broken."""
     folder = Path(path)
     if not (folder / "run.json").is_file():
         raise UsageError(f"{folder} is not a run", "name a folder that `sightline train` wrote, with a run.json")
     run = Run(folder)
     status = run.status
     if not isinstance(status, dict) or status.get("format") != FORMAT:
-        found = status.get("format") if isinstance(status, dict) else status
+        number = status.get("format") if isinstance(status, dict) else status
         raise DamagedError(
-            f"{folder} has run format {found!r}; this version reads {FORMAT}", "install a newer sightline"
+            f"{folder} has run format {number!r}; this version reads {FORMAT}", "install a newer sightline"
         )
     return run

@@ -42,7 +42,7 @@ class Detection(Task):
         return region_loss(self.model(batch.image, batch.size, targets), targets, masks=False)
 
     def predict(self, batch: Batch) -> Detections:
-        return Detections(*self.model(batch.image, batch.size, None, self.selection_rule).found)
+        return Detections(*self.model(batch.image, batch.size, None, self.selection_rule).detections)
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Detections)

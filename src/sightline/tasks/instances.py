@@ -46,7 +46,7 @@ class InstanceSegmentation(Task):
 
     def predict(self, batch: Batch) -> Instances:
         outputs = self.model(batch.image, batch.size, None, self.selection_rule)
-        detections = Detections(*outputs.found)
+        detections = Detections(*outputs.detections)
         own = (
             torch.arange(len(detections.label), device=detections.label.device),
             detections.label + 1,
@@ -55,7 +55,7 @@ class InstanceSegmentation(Task):
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Instances)
-        rows = detection_rows(batch, prediction.found)
+        rows = detection_rows(batch, prediction.detections)
         mask, boxes = prediction.mask.cpu(), torch.from_numpy(rows.boxes).float()
         sizes = [tuple(size) for size in batch.natural.tolist()]
         found_rle = [

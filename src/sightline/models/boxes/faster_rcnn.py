@@ -116,9 +116,9 @@ class RegionNetwork(nn.Module):
             masks = self._masks(pyramid, proposals[positive], sample[positive], image)
             return RegionOutputs(*common, proposals, sample, *classified, anchor_draw, region_draw, mask_logits=masks)
         classified = self._classify(pyramid, proposals, sample, image)
-        found = _select(*classified, proposals, sample, size, rule)
-        masks = self._masks(pyramid, found.boxes, found.sample, image)
-        return RegionOutputs(*common, proposals, sample, *classified, found=found, mask_logits=masks)
+        detections = _select(*classified, proposals, sample, size, rule)
+        masks = self._masks(pyramid, detections.boxes, detections.sample, image)
+        return RegionOutputs(*common, proposals, sample, *classified, detections=detections, mask_logits=masks)
 
     def _anchors(self, pyramid: list[Tensor], image: Tensor) -> list[Tensor]:
         """Anchors (h_i·w_i·n, 4) of each level: rows, columns, ratios."""
