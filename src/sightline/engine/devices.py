@@ -81,7 +81,7 @@ def set_up(
     """Move the task to the device, wrap the networks that learn (`compiled`: through torch.compile, for training only), and
     return the optimisers wrapped by Fabric."""
     task.to(fabric.device)
-    for name in task.learned():
+    for name in task.trained_networks():
         network: Any = torch.compile(getattr(task, name)) if compiled else getattr(task, name)
         setattr(task, name, fabric.setup_module(network, move_to_device=False))
     return {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}  # type: ignore[misc]

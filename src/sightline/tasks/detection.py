@@ -20,7 +20,7 @@ class Detection(Task):
     """`model` is a region network: (images in 0-255 units, sizes, RegionTargets | None, SelectionRule) → RegionOutputs.
 
     A prediction keeps the best `limit` boxes of an image that score above `score_threshold`; of two boxes of a class with an
-    IoU above `nms_threshold`, the better one. AP needs boxes with low scores, too; show people fewer.
+    IoU above `nms_threshold`, the better one. AP needs boxes with low scores too; drawings use a higher threshold.
     """
 
     def __init__(

@@ -47,11 +47,9 @@ class InstanceSegmentation(Task):
     def predict(self, batch: Batch) -> Instances:
         outputs = self.model(batch.image, batch.size, None, self.selection_rule)
         detections = Detections(*outputs.detections)
-        own = (
-            torch.arange(len(detections.label), device=detections.label.device),
-            detections.label + 1,
-        )  # mask 0 is that of the background
-        return Instances(detections, outputs.mask_logits[own].float().sigmoid())
+        row = torch.arange(len(detections.label), device=detections.label.device)
+        logits = outputs.mask_logits[row, detections.label + 1]  # mask 0 is that of the background
+        return Instances(detections, logits.float().sigmoid())
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Instances)

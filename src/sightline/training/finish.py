@@ -1,4 +1,4 @@
-"""After the last step: restore the best weights, measure every split, write the report and the seal."""
+"""After the last step: restore the best weights, evaluate every split, write the report and the seal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPLITS = ("train", "val", "test")
 
 
 def finish(training: Training, state: State) -> None:
-    """Load the best weights, measure every split with them, and write networks, predictions and report."""
+    """Load the best weights, evaluate every split with them, and write networks, predictions and report."""
     run, task, scoring = training.run, training.task, training.kind.scoring
     load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
     save_networks(run, task, task.state_dict(), training.networks)

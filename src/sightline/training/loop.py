@@ -53,7 +53,7 @@ def run_training(training: Training) -> None:
         console.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar,
     ):
         training.stop_requested = request
-        training.clock.start(training.seen(state))
+        training.clock.start(training.images_seen(state))
 
         def rescue(state: State) -> None:
             with suppress(Exception):  # the error itself is what matters
@@ -68,7 +68,7 @@ def run_training(training: Training) -> None:
                 every=every, watch=bar.at, stop=request, rescue=rescue,
             )  # fmt: skip
         if request.signal:
-            training.clock.stop(state.step, training.seen(state))
+            training.clock.stop(state.step, training.images_seen(state))
             keeper.commit(state)
             run.note(status="stopped", step=state.step, stopped=None)
             kept = "nothing" if keeper.kept is None else f"what came before step {keeper.kept}"

@@ -27,7 +27,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Columns:
-    """Indexes of the columns; None for those that the table lacks. `header` is true if the first row is one; `unused` are the
+    """Indices of the columns; None for those that the table lacks. `header` is true if the first row is one; `unused` are the
     names of unknown columns."""
 
     path: int

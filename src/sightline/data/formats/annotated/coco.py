@@ -28,11 +28,11 @@ from .cocoentries import Entry, ImageEntry, annotations_of, categories_of, image
 from .markup import read_json
 from .objects import AnnotatedImage, ObjectAnnotations, objects_from_lists
 
-_PICTURES = {"images", "jpegimages", "img", "imgs"}
+_IMAGE_FOLDERS = {"images", "jpegimages", "img", "imgs"}
 _KEYS = {key: re.compile(rf'"{key}"\s*:') for key in ("images", "annotations", "categories")}
 
 
-class Page(NamedTuple):
+class CocoFile(NamedTuple):
     """One JSON file that looks like COCO's: relative name, text, a note on an assumed encoding, split, and which of the three
     lists it `lacks`."""
 
@@ -45,10 +45,10 @@ class Page(NamedTuple):
 
 @dataclass
 class _CocoSet:
-    """The data set while its files are being read."""
+    """The state of a data set while its files are read."""
 
     tree: Walk
-    pages: Sequence[Page]
+    pages: Sequence[CocoFile]
     categories: dict[str, None] = field(default_factory=dict)  # names in order
     images: list[tuple[str, str | None, ImageEntry, list[Entry]]] = field(default_factory=list)  # name, split, …
     named_splits: set[str | None] = field(default_factory=set)  # splits whose files list images
@@ -56,13 +56,13 @@ class _CocoSet:
     notes: list[str] = field(default_factory=list)
 
 
-def coco_pages(tree: Walk) -> list[Page]:
+def coco_files(tree: Walk) -> list[CocoFile]:
     """The COCO files of a folder: at its top, in annotations/, or one in each split's folder. Raises DataError if
     several qualify, or if all candidates lack one of the three lists."""
-    looking = [page for name in tree.files if _may_be(name) and (page := _page(tree.root, name))]
-    pages = [page for page in looking if not page.lacks]
-    if looking and not pages:
-        raise _incomplete(looking[0])
+    candidates = [page for name in tree.files if _is_candidate(name) and (page := _page(tree.root, name))]
+    pages = [page for page in candidates if not page.lacks]
+    if candidates and not pages:
+        raise _incomplete(candidates[0])
     if any(page.split for page in pages):
         pages = [page for page in pages if page.split]
     for split in sorted({page.split for page in pages}, key=str):
@@ -70,7 +70,7 @@ def coco_pages(tree: Walk) -> list[Page]:
         best = [page for page in same if os.path.basename(page.name).startswith("instances")] or same
         if len(best) > 1:
             names = ", ".join(printable(page.name) for page in best[:5])
-            raise DataError(f"several files could hold the annotations: {names}", "give the right one as the data")
+            raise DataError(f"several files could hold the annotations: {names}", "pass the right one as the data")
         pages = [page for page in pages if page.split != split or page is best[0]]
     return pages
 
@@ -86,12 +86,12 @@ def read_coco_file(path: Path) -> Source:
     if page is None:
         raise DataError(
             f"{printable(path.name)} is JSON, but not COCO's",
-            "give a file with lists of images, annotations and categories",
+            "pass a file with lists of images, annotations and categories",
         )
     return read_coco(tree, [page])
 
 
-def read_coco(tree: Walk, pages: Sequence[Page]) -> Source:
+def read_coco(tree: Walk, pages: Sequence[CocoFile]) -> Source:
     """The data set in these files. Raises DataError, naming file and line, for one that is not COCO's."""
     work = _CocoSet(tree, pages)
     index = _index(tree)
@@ -122,7 +122,7 @@ def read_coco(tree: Walk, pages: Sequence[Page]) -> Source:
     )
 
 
-def _may_be(name: str) -> bool:
+def _is_candidate(name: str) -> bool:
     parts = name.split("/")
     if suffix(name) != ".json":
         return False
@@ -131,7 +131,7 @@ def _may_be(name: str) -> bool:
     return len(parts) == 2 and split_named(parts[0]) is not None and parts[1] == "_annotations.coco.json"
 
 
-def _page(root: str, name: str) -> Page | None:
+def _page(root: str, name: str) -> CocoFile | None:
     """The file if its text has at least two of COCO's three lists; None if it is other JSON."""
     text, note = read_text(Path(root, name))
     lacks = tuple(key for key, pattern in _KEYS.items() if not pattern.search(text))
@@ -139,18 +139,18 @@ def _page(root: str, name: str) -> Page | None:
         return None
     words = re.findall(r"[a-z]+", os.path.splitext(os.path.basename(name))[0].lower())
     split = next((s for word in words if (s := split_named(word))), None)
-    return Page(name, text, note, split or split_named(name.split("/", 1)[0]), lacks)
+    return CocoFile(name, text, note, split or split_named(name.split("/", 1)[0]), lacks)
 
 
-def _incomplete(page: Page) -> DataError:
+def _incomplete(page: CocoFile) -> DataError:
     return DataError(
         f"{printable(page.name)}: it has no list of {page.lacks[0]}",
-        "give COCO's lists of images, annotations and categories",
+        "add COCO's lists of images, annotations and categories",
     )
 
 
-def _read(work: _CocoSet, page: Page, index: dict[str, list[str]]) -> None:
-    """One file into the set."""
+def _read(work: _CocoSet, page: CocoFile, index: dict[str, list[str]]) -> None:
+    """Add the content of one file to the set."""
     file = printable(page.name)
     data = read_json(page.text, file)
     if not isinstance(data, dict):
@@ -213,12 +213,16 @@ def _index(tree: Walk) -> dict[str, list[str]]:
     return index
 
 
-def _matches(written: str, page: Page, index: dict[str, list[str]], places: Places) -> list[str]:
+def _matches(written: str, page: CocoFile, index: dict[str, list[str]], places: Places) -> list[str]:
     """The files that match a file_name: by its path from the JSON's folder, from the top or from images/; else by its last
     component."""
     path = written.replace("\\", "/").removeprefix("./")
     beside = page.name.rpartition("/")[0]
-    for name in (f"{beside}/{path}" if beside else path, path, *(f"{folder}/{path}" for folder in sorted(_PICTURES))):
+    for name in (
+        f"{beside}/{path}" if beside else path,
+        path,
+        *(f"{folder}/{path}" for folder in sorted(_IMAGE_FOLDERS)),
+    ):
         if name in index.get(name, ()):
             return [name]
     return plausible_files(path, index.get(path.rsplit("/", 1)[-1], []), page.split, places)
