@@ -96,7 +96,7 @@ def test_a_good_run_is_called_good_and_nothing_more(facts):
 
 
 def test_result_is_told_in_words_that_need_no_metric():
-    assert "93.0\u202f% of all pixels are right. Predicting “sky” for every pixel would reach 10.0\u202f%." in find(
+    assert "93.0\u202f% of all pixels are correct. Predicting “sky” for every pixel would reach 10.0\u202f%." in find(
         SEGMENTS, "It has learned"
     ).sentence  # fmt: skip
     words = find(OBJECTS, "It has learned").sentence

@@ -37,11 +37,11 @@ def _kind(path: Path) -> Kind:
 
 
 def build_report(folder: Path, *, load_image: ImageLookup) -> str:
-    """The report of a run as HTML text; nothing is written. `load_image(name)` gives the uint8 (h, w, c) image of that name
-    in the data, None when it is gone. Raises DamagedError when the folder is no run."""
+    """The report of a run as HTML text; nothing is written. `load_image(name)` returns the uint8 (h, w, c) image of that
+    name in the data, None if it is unavailable. Raises DamagedError if the folder is no run."""
     return render(content_of(folder), chapter_of(folder), load_image=load_image)
 
 
 def build_card(folder: Path) -> str:
-    """The model card of a run as Markdown; nothing is written. Raises DamagedError when the folder is no run."""
+    """The model card of a run as Markdown; nothing is written. Raises DamagedError if the folder is no run."""
     return render_card(content_of(folder), chapter_of(folder))

@@ -21,7 +21,7 @@ from .split_evaluation import SplitEvaluation
 from .thresholds import Thresholds
 
 Rule = Callable[[VerdictFacts, Thresholds], Finding | None]
-ImageLookup = Callable[[str], np.ndarray | None]  # image name → uint8 (h, w, c), None where it is unavailable
+ImageLookup = Callable[[str], np.ndarray | None]  # image name → uint8 (h, w, c), None if unavailable
 Table = tuple[list[str], list[list[str]]]  # header and rows as text
 
 
@@ -81,7 +81,7 @@ def _no_result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
 
 @dataclass(frozen=True)
 class Chapter:
-    """headline         the one number; None if the kind of task has none
+    """headline         the main metric; None if the kind of task has none
     metric_names     its metrics in reading order, with their names in words
     row_facts        what the verdict needs to know from the rows
     result           the rule about how good the model is; `rules` are all others that apply, in the order of their findings

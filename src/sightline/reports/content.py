@@ -28,7 +28,7 @@ CONFLICT = "label-conflict"  # how the reason begins if identical images have di
 
 @dataclass(frozen=True)
 class RunFacts:
-    """run.json. `place` is how commands name the folder: `runs/<name>`, or its own name where it lies elsewhere."""
+    """run.json. `place` is how commands name the folder: `runs/<name>`, or its own name if it lies elsewhere."""
 
     place: str
     name: str
@@ -55,7 +55,7 @@ class DataProblem:
 @dataclass(frozen=True)
 class DataFacts:
     """data.json. `counts` is class → split → images; `duplicates` counts groups of identical images; `amounts` is class →
-    split → pixels or objects, whichever `unit` says ("" where there are only labels)."""
+    split → pixels or objects, whichever `unit` says ("" if there are only labels)."""
 
     name: str
     kind: str

@@ -23,9 +23,7 @@ class Thresholds:
     loss_floor: float = 0.01  # … and by more nats than this: near 0, even a multiple is negligible
     late: float = 0.90  # best validation loss in the last tenth of a run: it was still learning
     late_gain: float = 0.02  # … and the last quarter still lowered it by this share
-    late_points: float = (
-        0.01  # … and the validation accuracy, where it is known, rose by this: schedules end low anyway
-    )
+    late_points: float = 0.01  # … and the validation accuracy, if known, rose by this: schedules end low anyway
     early: float = 0.60  # best validation loss before this share of the run: the rest gained nothing
     validations: int = 5  # with fewer validations, there are no findings about the course of training
     confident: float = 0.95  # a mistake with at least this probability is a confident one

@@ -107,3 +107,8 @@ def join_words(items: Sequence[str], last: str = "and") -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def worst_and_others(worst: int, others: int, metric: str) -> str:
+    """Which curves of a chart have a name: "Named: the 3 classes with the lowest F1; thin lines: 7 other classes"."""
+    return f"Named: the {worst} classes with the lowest {metric}; thin lines: {plural(others, 'other class', 'other classes')}."

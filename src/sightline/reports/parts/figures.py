@@ -21,7 +21,7 @@ from sightline.reports.headline import Headline
 from sightline.reports.rules.learning import headline_interval, split_word
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.thresholds import Thresholds
-from sightline.reports.wording import decimal, percent, plural, quote
+from sightline.reports.wording import decimal, percent, plural, quote, worst_and_others
 
 MOST_MISTAKES = 24
 WORST_CURVES = 3
@@ -205,7 +205,7 @@ def ranking_charts(judgement: Judgement) -> list[Chart]:
 def _which(judgement: Judgement, drawn: int, named: int) -> str:
     if len(judgement.classes) == 2:
         return f"Positive: {quote(judgement.classes[1])}."
-    return f"Named: the {named} classes of lowest F1; thin: {plural(drawn - named, 'other')}." if drawn > named else ""
+    return worst_and_others(named, drawn - named, "F1") if drawn > named else ""
 
 
 def mistakes(evaluation: SplitEvaluation, load_image: ImageLookup) -> list[MistakeView]:

@@ -11,7 +11,7 @@ from sightline.reports.finding import VerdictFacts
 from sightline.reports.rules.dense import ERRORS
 from sightline.reports.rules.learning import split_word
 from sightline.reports.split_evaluation import SplitEvaluation
-from sightline.reports.wording import percent, plural
+from sightline.reports.wording import percent, plural, worst_and_others
 
 from .figures import Chart
 
@@ -46,7 +46,7 @@ def _intro(evaluation: SplitEvaluation, facts: VerdictFacts) -> str:
     if objects.threshold is None:
         return f"{there}; none of them is matched by a box. All boxes are counted."
     return (
-        f"{there}. Only boxes with a score of at least {objects.threshold:.2f} are plural, the threshold with the best F1 over "
+        f"{there}. Only boxes with a score of at least {objects.threshold:.2f} count, the threshold with the best F1 over "
         f"all classes: {plural(objects.boxes, 'box', 'boxes')}, {objects.correct:,} of them correct (right class, IoU of at "
         "least 50 %)."
     )
@@ -97,7 +97,7 @@ def precision_recall(evaluation: SplitEvaluation, facts: VerdictFacts) -> Chart 
         for c in sorted(curves, key=lambda c: -ap[c.index])  # the weakest are drawn last, above the others
     ]
     others = len(curves) - len(named)
-    which = f" Named: the {len(named)} classes of lowest AP50; thin: {plural(others, 'other')}." if others else ""
+    which = f" {worst_and_others(len(named), others, 'AP50')}" if others else ""
     description = f"AP50 of boxes {percent(facts.metric(facts.split, 'ap50'))}.{which}"
     unit = ((0.0, 1.0), (0.0, 1.0))
     frame = Frame("Precision and recall", description, "recall", "precision", *unit, square=True, names="lower left")

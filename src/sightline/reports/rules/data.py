@@ -112,7 +112,7 @@ def _how_well(facts: VerdictFacts, c: ClassFact) -> str:
 
 
 def _how_often(facts: VerdictFacts, c: ClassFact) -> str:
-    return plural(c.confusions, "time") if facts.headline.of_images else f"{percent(c.confusions / c.n)} of it"
+    return plural(c.confusions, "time") if facts.headline.of_images else f"{percent(c.confusions / c.n)} of its pixels"
 
 
 def imbalance(facts: VerdictFacts, limits: Thresholds) -> Finding | None:

@@ -38,7 +38,7 @@ def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
             text = f"{against} It reaches {headline.figure(value)}: no more than chance explains."
             return Finding("serious", "result", "No better than guessing", text, figures, if_nothing_learned(facts))
         right = facts.metric(facts.split, "pixel_accuracy")
-        pixels = f"{percent(right)} of all pixels are right. " if right is not None else ""
+        pixels = f"{percent(right)} of all pixels are correct. " if right is not None else ""
         return Finding("good", "result", "It has learned", f"{pixels}{against}", figures)
     if value < _THRESHOLDS.min_ap50:
         return Finding(
