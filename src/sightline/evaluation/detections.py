@@ -99,7 +99,7 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
     if has_masks(rows):
         kinds["mask_"] = match_rows(rows, k, masks=True)
     values = {prefix: average_precisions(m)[0] for prefix, m in kinds.items()}  # (k, thresholds) each
-    drawn = {prefix: _resampled(m, seed) for prefix, m in kinds.items()}  # (r, k, thresholds) each
+    drawn = {prefix: _resample(m, seed) for prefix, m in kinds.items()}  # (r, k, thresholds) each
     threshold = _threshold(boxes)
     errors = box_errors(rows, boxes, threshold)
     return DetectionJudgement(
@@ -120,7 +120,7 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
     )
 
 
-def _resampled(m: Matches, seed: int) -> Float[np.ndarray, "r k thresholds"]:
+def _resample(m: Matches, seed: int) -> Float[np.ndarray, "r k thresholds"]:
     """The AP of each class and threshold in each resample of the images."""
     width = max([m.n, *(len(c.index) for c in m.classes)])
     block = max(1, _BLOCK // max(width, 1))

@@ -122,7 +122,7 @@ def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgemen
         reliability=reliability(prepared.confidence, prepared.correct),
         brier=or_none(brier_score(known.target, known.probability)),
         mistakes=_mistakes(known, prepared),
-        confused=_confused(confusion),
+        confused=_confused_pairs(confusion),
     )
 
 
@@ -187,7 +187,7 @@ def _mistakes(rows: ClassRows, prepared: PreparedRows) -> tuple[Mistake, ...]:
     )
 
 
-def _confused(confusion: Int[np.ndarray, "k k"]) -> tuple[ConfusedPair, ...]:
+def _confused_pairs(confusion: Int[np.ndarray, "k k"]) -> tuple[ConfusedPair, ...]:
     between = confusion.copy()
     np.fill_diagonal(between, 0)
     flat = between.ravel()  # (k * k,)

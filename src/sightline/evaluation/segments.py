@@ -74,7 +74,7 @@ def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) 
         raise ValueError(f"{len(set(classes))} different class names for {k} classes")
     value = measure_weighted(rows, np.ones((1, len(rows))))
     metrics = {name: or_none(x[0]) for name, x in value.metrics.items()}
-    drawn, counts = _resampled(rows, seed)
+    drawn, counts = _resample(rows, seed)
     own = Counts(*(x[0] for x in value.counts))
     for name, formula in _MEANS.items():  # a mean over the remaining classes is another quantity
         missing = np.isnan(formula(counts))[:, ~np.isnan(formula(own))].any(1)  # (r,)
@@ -93,7 +93,7 @@ def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) 
     )
 
 
-def _resampled(rows: SegmentRows, seed: int) -> tuple[dict[str, np.ndarray], Counts]:
+def _resample(rows: SegmentRows, seed: int) -> tuple[dict[str, np.ndarray], Counts]:
     """Metrics (r,) by name and counts (r, k) of each resample of the images; r = 0 without images."""
     n = len(rows)
     block = max(1, _BLOCK // max(n, 1))

@@ -90,7 +90,7 @@ def _truth(batch: Batch, row: int) -> Picture:
     return tinted(picture, target.index[row, :height, :width].cpu().numpy())
 
 
-def _drawn(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
+def _draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
     picture = plain(batch, row)
     assert isinstance(prediction, Segments)
     height, width, _ = picture.shape
@@ -113,6 +113,6 @@ SEGMENTATION = Kind(
         worst=lambda judgement: [w.id for w in judgement.worst],
     ),
     answers=Answers(of=_answers, columns=(), heads=("shares", "mask"), cells=_cells, folder=True),
-    drawings=Drawings(truth=_truth, answer=_drawn),
+    drawings=Drawings(truth=_truth, answer=_draw_answer),
     chapter=PIXELS,
 )
