@@ -89,9 +89,12 @@ def _from_bytes(data: bytes, channels: int, background: tuple[int, int, int], ma
         container = walk(data)
         name = container.format
         _check_size(container.width, container.height, max_pixels)
-        _check_expansion(container.width * container.height, len(data))
+        area = max(container.width * container.height, container.area)
+        if area > MAX_PIXELS:
+            raise Rejected("too-many-pixels", f"tiles of {area:,} pixels; at most {MAX_PIXELS:,}")
+        _check_expansion(area, len(data))
         check_complete(data, container)
-        with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
+        with Image.open(io.BytesIO(container.essential(data)), formats=(container.format,)) as image:
             _check_size(*image.size, max_pixels)
             return _read_pixels(image, data, container, channels, background)
     except Rejected:
@@ -150,7 +153,7 @@ def stated_orientation(image: Image.Image, container: Container) -> int | None:
     if container.format == "TIFF":
         stated = image.getexif().get(ORIENTATION, 1)  # the same that Pillow applies while loading
         return stated if isinstance(stated, int) else 1
-    exif = container.exif if container.format == "PNG" else image.info.get("exif")
+    exif = container.exif if container.format in ("JPEG", "PNG") else image.info.get("exif")
     return 1 if exif is None else orientation(exif)
 
 

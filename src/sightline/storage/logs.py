@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sightline.errors import SightlineError
 
@@ -50,10 +52,11 @@ class Log:
             sync_folder(self.path.parent)
         return {"bytes": self._bytes, "sha256": self._hash.hexdigest()}
 
-    def cut(self, mark: Fields) -> str | None:
+    def cut(self, mark: Mapping[str, Any]) -> str | None:
         """Truncate the file to a mark. A file that does not hold what was marked is set aside, and the log begins anew: it
         then holds only lines that this program wrote. Returns a warning in that case."""
-        length, expected = mark.whole("bytes"), mark.digest("sha256")
+        stored = Fields(mark, f"the mark of {self.path.name}")
+        length, expected = stored.whole("bytes"), stored.digest("sha256")
         data = self._content()[:length]
         if len(data) == length and hashlib.sha256(data).hexdigest() == expected:
             if length:
