@@ -18,13 +18,14 @@ from sightline.data.summary import data_hash, data_json
 from sightline.errors import DamagedError, SightlineError, UsageError
 from sightline.recipes.reading import recipe_yaml
 from sightline.recipes.recipe import Draft, Recipe, identity
-from sightline.runs.run import Run, open_run
-from sightline.storage.files import make_folder, replace_file, sync_folder
+from sightline.runs.run import Run, changed, open_run
+from sightline.storage.files import make_folder, sync_folder
 from sightline.storage.folders import sweep
 from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .console import Console
+from .seal import BEGUN, require_as_begun
 
 PACKAGES = ("torch", "lightning-fabric", "numpy", "pillow", "safetensors", "pydantic", "scikit-learn", "pyarrow")
 
@@ -39,7 +40,7 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool)
     if out is None:
         return Run(_unused(Path("runs"), f"{_slug(data.name)}-{recipe.model.name}"))
     folder = Path(out)
-    if not folder.exists():
+    if not os.path.lexists(folder):
         make_folder(folder)
     require_free(folder)
     if (folder / "run.json").exists():
@@ -49,9 +50,9 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool)
 
 def require_free(out: str | Path | None) -> None:
     """UsageError if no run can start or resume in `out`, whatever its data: checked before the data are read."""
-    if out is None or not (folder := Path(out)).exists():
+    if out is None or not os.path.lexists(folder := Path(out)):
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder", "choose another --out")
     if (folder / "run.json").exists():
         _require_unfinished(open_run(folder))
@@ -67,17 +68,19 @@ def _require_unfinished(run: Run) -> None:
 
 
 def with_run_settings(recipe: Draft, out: str | Path | None) -> Draft:
-    """The recipe; threads and precision, if left open, are those of the run in `out`, so that the same command resumes it on a
-    machine that would choose others. Errors about that run are left to `place`."""
+    """The recipe; threads, precision and the rule for splits, if left open, are those of the run in `out`, so that the same
+    command resumes it on a machine or with a version that would choose others. Errors about that run are left to `place`."""
     try:
-        earlier = open_run(out).recipe.fit if out is not None and (Path(out) / "run.json").exists() else None
+        earlier = open_run(out).recipe if out is not None and os.path.isfile(Path(out) / "run.json") else None
     except SightlineError:
         earlier = None
     if earlier is None:
         return recipe
-    threads = recipe.fit.threads or earlier.threads
-    precision = earlier.precision if recipe.fit.precision == "auto" else recipe.fit.precision
-    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"threads": threads, "precision": precision})})
+    threads = recipe.fit.threads or earlier.fit.threads
+    precision = earlier.fit.precision if recipe.fit.precision == "auto" else recipe.fit.precision
+    fit = recipe.fit.model_copy(update={"threads": threads, "precision": precision})
+    data = recipe.data.model_copy(update={"split_rule": recipe.data.split_rule or earlier.data.split_rule})
+    return recipe.model_copy(update={"fit": fit, "data": data})
 
 
 _STARTUP_FILES = {"recipe.yaml", "environment.json", "data.json"}  # left by a run that died before its first commit
@@ -145,18 +148,27 @@ def begin(run: Run, recipe: Recipe, data: Dataset, question: str, *, smoke: bool
     resumed = (run.folder / "run.json").exists()
     if resumed:
         _require_same_run(run, recipe, data, smoke=smoke)  # another process may have started it since `place` checked
+        require_as_begun(run)
+        _require_same_classes(run, data)
     for folder in (run.folder, *(path for path in run.folder.iterdir() if path.is_dir())):
         sweep(folder)
     run.write_json("environment.json", environment())
     if resumed:
         console.say(f"resuming {run.folder}")
         return
-    replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())
+    run.write("recipe.yaml", recipe_yaml(recipe).encode())
     run.write_json("data.json", data_json(data, question))
     run.note(
         name=run.folder.name, task=recipe.task.kind, status="running", step=0, smoke=smoke, stopped=None,
-        recipe=recipe_hash(recipe), data=data_hash(data),
+        recipe=recipe_hash(recipe), data=data_hash(data), written={name: run.written[name] for name in BEGUN},
     )  # fmt: skip
+
+
+def _require_same_classes(run: Run, data: Dataset) -> None:
+    """Raises DamagedError unless data.json describes these data; runs of earlier versions do not record its hash."""
+    stored = run.fields("data.json")
+    if run.classes != tuple(data.classes) or stored.raw("hash") != data_hash(data):
+        raise changed(run.folder / "data.json", "restore it, or start a new run with another --out")
 
 
 def environment() -> dict[str, Any]:

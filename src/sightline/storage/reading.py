@@ -6,6 +6,7 @@ opened, opened without blocking, and the open file is checked again, because ano
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -60,6 +61,15 @@ def read_regular(path: str | Path, most: int) -> bytes:
     if len(data) > most:
         raise TooLarge(len(data), most)
     return data
+
+
+def hash_regular(path: str | Path) -> tuple[int, str]:
+    """Size and SHA-256 of a regular file, read piece by piece. Raises OSError or ValueError as `read_regular`."""
+    _require_regular(os.stat(path).st_mode)
+    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        _require_regular(os.fstat(file.fileno()).st_mode)
+        state = hashlib.file_digest(file, "sha256")
+        return file.tell(), state.hexdigest()
 
 
 def _require_regular(mode: int) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 from sightline.data.loaders import in_order
 from sightline.engine.checkpoints import kept_weights, load_weights
 from sightline.engine.state import State
+from sightline.errors import DivergedError
 from sightline.evaluation.splits import rows_of
 from sightline.kinds.kind import Scoring
 from sightline.kinds.networks import save_networks
 from sightline.recipes.loading import choose
 from sightline.reports.split_evaluation import SplitEvaluation
+from sightline.runs.run import changed
 from sightline.runs.seal import seal
+from sightline.storage.tensors import not_finite
 
 from .pictures import write_examples
 from .progress import Training
@@ -24,13 +27,18 @@ SPLITS = ("train", "val", "test")
 def finish(training: Training, state: State) -> None:
     """Load the best weights, evaluate every split with them, and write networks, predictions and report."""
     run, task, scoring = training.run, training.task, training.kind.scoring
-    load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
+    weights = state.best_weights or kept_weights(task, training.ema)
+    if bad := not_finite(weights):
+        raise DivergedError(f"the trained weights are not finite: {bad}", "lower optim.lr, or set fit.clip=1")
+    load_weights(task, weights, "the best weights")
     save_networks(run, task, task.state_dict(), training.networks)
     metrics: dict[str, Any] = dict.fromkeys(SPLITS)
     evaluation = _measure(training, scoring, metrics) if scoring is not None else None
     run.write_json("metrics.json", metrics)
     run.note(status="finished", step=state.step, stopped=state.ended)
     write_report(run, training.data, evaluation=evaluation)
+    if not training.metrics_log.intact():
+        raise changed(training.metrics_log.path, f"continue with: sightline train --resume {run.folder}")
     seal(run)
     page = f"report: {run.folder / 'report.html'}"
     if scoring is None:
@@ -56,6 +64,7 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
         rows = rows_of(training.task, in_order(some, scoring.batch), training.device)
         names = [data.records[int(i)].name for i in rows.id]
         scoring.rows.write(run.folder / "predictions" / f"{split}.parquet", rows, names=names, classes=data.classes)
+        run.record(f"predictions/{split}.parquet")
         metrics[split] = training.task.metrics(rows)
         if split == reported:
             evaluation = SplitEvaluation(

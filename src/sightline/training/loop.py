@@ -12,7 +12,7 @@ from sightline.engine.ema import Ema
 from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.signals import catch_signals
 from sightline.engine.state import State
-from sightline.errors import Stopped
+from sightline.errors import DamagedError, Stopped
 from sightline.recipes.assembly import build_augment, build_optimizers, build_order
 
 from .finish import finish
@@ -85,12 +85,25 @@ def _state_of(keeper: Checkpoints, training: Training) -> State:
     """The newest valid state, or a new one; logs and history are cut back to it."""
     state = keeper.resume()
     if state is None:
-        if training.run.status["step"]:
+        if training.run.fields("run.json").whole("step"):
             training.console.warn(f"{training.run.folder} has no checkpoint: training starts from the beginning")
         state = State()
         training.metrics_log.restart()
     else:
+        _require_of_plan(state, training)
         training.console.say(f"resumed at step {state.step} of {training.steps}")
     training.write_history(state)
     training.run.note(status="running", step=state.step, stopped=None)
     return state
+
+
+def _require_of_plan(state: State, training: Training) -> None:
+    """DamagedError for a state that this plan cannot have reached."""
+    if state.step > training.steps or (state.ended == "finished") != (state.step == training.steps):
+        if state.ended == "early" and state.step <= training.steps:
+            return
+        raise DamagedError(
+            f"checkpoints/step-{state.step:08d}/state.json: ended is {state.ended!r} at step {state.step:,} of "
+            f"{training.steps:,}",
+            "restore the run's own checkpoints, or start a new run with another --out",
+        )

@@ -28,7 +28,6 @@ from sightline.recipes.recipe import Recipe
 from sightline.runs.clock import Clock
 from sightline.runs.console import Console
 from sightline.runs.run import Run
-from sightline.storage.files import replace_file
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
 from sightline.structures.batch import Batch
@@ -149,7 +148,7 @@ class Training:
         names = list(dict.fromkeys(name for row in state.history for name in row))
         text = csv_text(names, ([row.get(name) for name in names] for row in state.history))
         try:
-            replace_file(self.run.folder / "history.csv", text.encode())
+            self.run.write("history.csv", text.encode())
         except ResourceError as error:
             self.console.warn(str(error))
 
