@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightline.data.files.lists import listed_paths
 from sightline.data.loaders import Decoding, Reading, in_order
 from sightline.data.records.names import IMAGE_SUFFIXES, is_litter, kinds, suffix
 from sightline.drawing.png import png_bytes
@@ -162,7 +163,7 @@ def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
             files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
             others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
         else:
-            files += _listed(path) if path.suffix == ".txt" and path.is_file() else [path]
+            files += listed_paths(path) if path.suffix == ".txt" and path.is_file() else [path]
     if not files:
         there = f"there are only other files ({kinds(others)}): " if others else ""
         where = ", ".join(printable(str(path)) for path in paths[:3])
@@ -181,9 +182,3 @@ def _local(path: str | Path) -> Path:
 
 def _litter(file: Path, root: Path) -> bool:
     return any(map(is_litter, file.relative_to(root).parts))
-
-
-def _listed(table: Path) -> list[Path]:
-    """The paths in a .txt list; relative ones start from the folder of the list."""
-    lines = table.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    return [table.parent / line for line in lines if line.strip()]  # joining leaves an absolute path as it is

@@ -6,6 +6,7 @@ both are rows of the quarantine report.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,8 @@ def inspect_annotations(audit: Audit, *, workers: int = 2, cache_dir: Path | Non
         notes.append(f"boxes up to a pixel outside their image, clipped: {grazing:,}")
     if void := sum(bool(each.digest) and not each.amount.any() for each in inspections):
         notes.append(f"images without any class: {void:,}")
+    remarks = Counter(remark for each in inspections for remark in dict.fromkeys(each.remarks))
+    notes += [f"{remark}: {count:,} images" for remark, count in sorted(remarks.items())]
     if touched := sum(p.action not in (KEPT, QUARANTINED) for p in problems):
         notes.append(f"problems with single objects or masks, whose images stay in use: {touched:,}")
     return replace(audit, used=used, problems=tuple(problems), notes=tuple(notes), truths=tuple(truths), amount=amount)

@@ -82,6 +82,9 @@ class Objects:
 
 
 Truth = Mask | Objects
+UNDECIDED = (
+    "EXIF rotates images whose annotation does not tell whether it counts stored or upright pixels; taken as stored"
+)
 
 
 class Inspection(NamedTuple):
@@ -90,12 +93,14 @@ class Inspection(NamedTuple):
     digest      "" if the image cannot be used
     amount      (k,) pixels or objects of each class, without ignored ones
     grazing     number of boxes that extended at most a pixel beyond the image and were clipped without a report
+    remarks     sentences that the audit gives once, each with the number of images that it is about
     """
 
     digest: str
     amount: Int[np.ndarray, "k"]
     problems: tuple[Problem, ...] = ()
     grazing: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 class Annotations(ABC):
@@ -136,7 +141,8 @@ class RemappedAnnotations(Annotations):
     def truth(self, record: Record) -> Truth:
         truth = self.inner.truth(record)
         if isinstance(truth, Objects):
-            return replace(truth, label=self.place[truth.label])
+            label = self.place[truth.label]
+            return replace(truth, label=label).take(label >= 0)  # of other classes there are ignored regions at most
         table = np.full(256, IGNORE, dtype=np.uint8)
         table[: len(self.place)] = np.where(self.place < 0, IGNORE, self.place)
         return table[truth]

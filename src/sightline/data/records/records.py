@@ -18,6 +18,10 @@ Content = bytes | Path | UInt8[np.ndarray, "..."]
 Stamp = tuple[int, int] | None  # (size, mtime_ns) of the file that holds an image
 QUARANTINED = "quarantined"  # the action of every problem that takes one item out of use
 KEPT = "kept"
+DROPPED = "dropped"  # one object is dropped; its image stays in use
+IGNORED = "ignored"  # so many pixels, or the place of one object, are neither objects nor background
+CLIPPED = "clipped"  # one box is cut to its image
+REPAIRED = "repaired"  # one object lost a part that could not be used, and stays
 
 
 @dataclass(frozen=True, slots=True)

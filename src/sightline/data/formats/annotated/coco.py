@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sightline.data.files.encodings import read_text
-from sightline.data.files.locating import Places, plausible_files
+from sightline.data.files.matching import NameIndex
 from sightline.data.files.walking import Walk, walk
 from sightline.data.records.names import IMAGE_SUFFIXES, class_texts, split_named, suffix
-from sightline.data.records.records import Files, Problem, Record
+from sightline.data.records.records import KEPT, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
-from .cocoentries import Entry, ImageEntry, annotations_of, categories_of, images_of
+from .cocoentries import Entry, ImageEntry, annotations_of, categories_of, images_of, notes_on
 from .markup import read_json
-from .objects import AnnotatedImage, ObjectAnnotations, objects_from_lists
+from .objects import AnnotatedImage, Marked, ObjectAnnotations, objects_of
 
 _IMAGE_FOLDERS = {"images", "jpegimages", "img", "imgs"}
 _KEYS = {key: re.compile(rf'"{key}"\s*:') for key in ("images", "annotations", "categories")}
@@ -94,18 +94,25 @@ def read_coco_file(path: Path) -> Source:
 def read_coco(tree: Walk, pages: Sequence[CocoFile]) -> Source:
     """The data set in these files. Raises DataError, naming file and line, for one that is not COCO's."""
     work = _CocoSet(tree, pages)
-    index = _index(tree)
+    index = NameIndex(name for name in tree.files if suffix(name) in IMAGE_SUFFIXES)
     for page in pages:
         _read(work, page, index)
     work.images.sort(key=lambda image: image[0])
     texts = class_texts(work.categories)
     classes = tuple(dict.fromkeys(texts[name] for name in work.categories))
     entries = [entry for *_, entries in work.images for entry in entries]
-    outlined = sum(entry.outline is not None for entry in entries)
-    instances = bool(entries) and outlined == len(entries)
+    usable = [entry for entry in entries if not entry.unusable]
+    outlined = sum(entry.outline is not None or entry.spoiled is not None for entry in usable)
+    instances = outlined == len(usable) and any(entry.outline is not None for entry in usable)
+    if not instances:  # an outline is not needed, so nothing is lost with it
+        spoiled = {entry.spoiled for entry in usable}
+        work.problems = [replace(p, action=KEPT) if p in spoiled else p for p in work.problems]
     place = {name: classes.index(texts[name]) for name in work.categories}
     annotated = [
-        AnnotatedImage(_objects(entries, place, instances), image.size) for _, _, image, entries in work.images
+        AnnotatedImage(
+            objects_of([_marked(e, place, instances) for e in of], len(classes), outlines=instances), image.size
+        )
+        for _, _, image, of in work.images
     ]
     contents = Files(tree.root)
     return Source(
@@ -116,10 +123,23 @@ def read_coco(tree: Walk, pages: Sequence[CocoFile]) -> Source:
         classes=classes,
         contents=contents,
         given_splits=frozenset(filter(None, work.named_splits)),
-        notes=(*_notes(work, entries, outlined), *work.notes),
+        notes=(*_notes(work, usable, outlined), *work.notes),
         problems=(*tree.refused, *work.problems),
-        annotations=ObjectAnnotations("outlines" if instances else "boxes", contents, annotated, len(classes)),
+        annotations=ObjectAnnotations(
+            "outlines" if instances else "boxes",
+            contents,
+            annotated,
+            len(classes),
+            ", ".join(printable(page.name) for page in pages),
+            sides=True,
+        ),
     )
+
+
+def _marked(entry: Entry, place: Mapping[str, int], outlines: bool) -> Marked:
+    label = None if entry.category is None else place[entry.category]
+    ignore = entry.ignore or (outlines and entry.outline is None)
+    return Marked(label, entry.box, ignore, entry.where, entry.outline)
 
 
 def _is_candidate(name: str) -> bool:
@@ -149,7 +169,7 @@ def _incomplete(page: CocoFile) -> DataError:
     )
 
 
-def _read(work: _CocoSet, page: CocoFile, index: dict[str, list[str]]) -> None:
+def _read(work: _CocoSet, page: CocoFile, index: NameIndex) -> None:
     """Add the content of one file to the set."""
     file = printable(page.name)
     data = read_json(page.text, file)
@@ -157,75 +177,49 @@ def _read(work: _CocoSet, page: CocoFile, index: dict[str, list[str]]) -> None:
         raise DataError(f"{file} line 1: the top level is not an object", "export the annotations again")
     categories = categories_of(data, file)
     work.categories |= dict.fromkeys(category.name for category in categories.values())
-    if 0 in categories:
+    if "0" in categories:
         work.notes.append(f"{file}: category ids begin at 0, which is fine: classes are matched by name")
     if page.note:
         work.notes.append(f"{file} {page.note}")
     images, bad = images_of(data, file)
     work.problems += bad
-    places = Places.of(work.tree.files)
-    by_id: dict[Any, tuple[str, ImageEntry]] = {}
-    taken: dict[str, Any] = {}
-    work.named_splits |= {page.split} if images else set()
-    lost = {name.rsplit("/", 1)[-1] for name in work.tree.lost}
-    for image in images.values():
-        names = _matches(image.file_name, page, index, places)
-        entry = f"image {printable(str(image.id))[:80]}: {printable(image.file_name[:200])}"
-        if len(names) != 1:
-            if names:
-                reason, fix = (
-                    f"ambiguous: {entry} may be any of {len(names)} files",
-                    "write its whole path into file_name",
-                )
-            else:
-                reason, fix = f"missing: {entry}", "restore the image, or remove it from the file"
-            if names or image.file_name.rsplit("/", 1)[-1] not in lost:
-                work.problems.append(Problem(file, None, reason, fix))
-        elif names[0] in taken:
-            reason = f"repeated: {entry} is image {printable(str(taken[names[0]]))[:80]} already"
-            work.problems.append(Problem(file, None, reason, "merge the two entries"))
-        else:
-            taken[names[0]] = image.id
-            by_id[image.id] = (names[0], image)
+    by_id = _pair_images(work, page, images, index)
     entries, bad = annotations_of(data, file, images, categories)
     work.problems += bad
+    work.notes += notes_on(data, file)
     for id, (name, image) in by_id.items():
         work.images.append((name, page.split, image, entries.get(id, [])))
 
 
-def _objects(entries: list[Entry], place: dict[str, int], outlines: bool) -> Any:
-    objects = objects_from_lists(
-        [entry.box for entry in entries],
-        [place[entry.category] for entry in entries],
-        [entry.ignore for entry in entries],
-        [entry.where for entry in entries],
-    )
-    return replace(objects, outline=tuple(e.outline for e in entries if e.outline is not None)) if outlines else objects
-
-
-def _index(tree: Walk) -> dict[str, list[str]]:
-    """Path or last component → the images that match."""
-    index: dict[str, list[str]] = {}
-    for name in tree.files:
-        if suffix(name) in IMAGE_SUFFIXES:
-            for key in {name, name.rsplit("/", 1)[-1]}:
-                index.setdefault(key, []).append(name)
-    return index
-
-
-def _matches(written: str, page: CocoFile, index: dict[str, list[str]], places: Places) -> list[str]:
-    """The files that match a file_name: by its path from the JSON's folder, from the top or from images/; else by its last
-    component."""
-    path = written.replace("\\", "/").removeprefix("./")
-    beside = page.name.rpartition("/")[0]
-    for name in (
-        f"{beside}/{path}" if beside else path,
-        path,
-        *(f"{folder}/{path}" for folder in sorted(_IMAGE_FOLDERS)),
-    ):
-        if name in index.get(name, ()):
-            return [name]
-    return plausible_files(path, index.get(path.rsplit("/", 1)[-1], []), page.split, places)
+def _pair_images(
+    work: _CocoSet, page: CocoFile, images: Mapping[str, ImageEntry], index: NameIndex
+) -> dict[str, tuple[str, ImageEntry]]:
+    """The file of each image entry that has one of its own; a problem for every other entry."""
+    file = printable(page.name)
+    beside = [page.name.rpartition("/")[0], "", *sorted(_IMAGE_FOLDERS)]
+    matches = {id: index.find(image.file_name, split=page.split, beside=beside) for id, image in images.items()}
+    claimed = {match.names[0] for match in matches.values() if len(match.names) == 1 and not match.guessed}
+    by_id: dict[str, tuple[str, ImageEntry]] = {}
+    taken: dict[str, str] = {}
+    lost = {name.rsplit("/", 1)[-1] for name in work.tree.lost}
+    for id, image in images.items():
+        match = matches[id]
+        names = () if match.guessed and set(match.names) & claimed else match.names  # another entry spells it rightly
+        entry = f"image {printable(id)[:80]}: {printable(image.file_name[:200])}"
+        if len(names) > 1:
+            reason = f"ambiguous: {entry} may be any of {len(names)} files"
+            work.problems.append(Problem(file, None, reason, "write its whole path into file_name"))
+        elif not names:
+            if image.file_name.rsplit("/", 1)[-1] not in lost:
+                fix = "restore the image, or remove it from the file"
+                work.problems.append(Problem(file, None, f"missing: {entry}", fix))
+        elif names[0] in taken:
+            reason = f"repeated: {entry} is image {printable(taken[names[0]])[:80]} already"
+            work.problems.append(Problem(file, None, reason, "merge the two entries"))
+        else:
+            taken[names[0]] = id
+            by_id[id] = (names[0], image)
+    return by_id
 
 
 def _notes(work: _CocoSet, entries: list[Entry], outlined: int) -> list[str]:
@@ -239,6 +233,8 @@ def _notes(work: _CocoSet, entries: list[Entry], outlined: int) -> list[str]:
     notes = [f"{files}: {len(entries):,} objects in {len(work.images):,} images, {what}"]
     if crowds := sum(entry.ignore for entry in entries):
         notes.append(f"crowds, ignored: {crowds:,}")
+    if turned := sum(entry.turned for entry in entries):
+        notes.append(f"boxes that are turned, for which the upright boxes around them are used: {turned:,}")
     if empty := sum(not of for *_, of in work.images):
         notes.append(f"images without objects: {empty:,}")
     named = {name for name, *_ in work.images}
