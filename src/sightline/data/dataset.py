@@ -13,19 +13,20 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from sightline.data.audit.audit import Audit, Keep, Progress, audit
+from sightline.data.audit.audit import Audit, Keep, Progress, audit, limit_quarantine
 from sightline.data.audit.duplicates import Leaks, contradictions, same_pixels, settle_leaks
 from sightline.data.audit.truths import conflicts, inspect_annotations, refuse_unlearnable
 from sightline.data.formats.sniff import open_data
 from sightline.data.records.annotations import RemappedAnnotations, Truth
 from sightline.data.records.names import SPLITS
-from sightline.data.records.records import QUARANTINED, Problem, Record
+from sightline.data.records.records import Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
 from sightline.storage.text import printable
 
-from .splits import Assignment, Fractions, assign, refuse_emptied_splits
+from .split_rules import Cuts
+from .splits import Assignment, Fractions, SplitRule, assign, refuse_emptied_splits
 
 Knowledge = Literal["labels", "masks", "boxes", "outlines"]
 Needs = Literal["classes", "identities", "images"]
@@ -57,6 +58,7 @@ class Dataset:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     audit: Audit
+    cuts: Cuts | None = None
 
     def __len__(self) -> int:
         """The number of images in use."""
@@ -117,6 +119,7 @@ def build_dataset(
     leaks: Leaks = "stop",
     max_quarantined: float | None = None,
     fractions: Fractions | None = None,
+    rule: SplitRule | Cuts = "class",
     workers: int = 2,
     cache_dir: Path | None = None,
     keep: Keep | None = None,
@@ -125,8 +128,8 @@ def build_dataset(
     """Find, audit, split and check the data set that `what` names, or is.
 
     `needs`: "classes" for classification (every class must have training images), "identities" if test has other classes
-    than train (verification), "images" if labels do not matter. `max_quarantined` is a share of all images. Raises
-    DataError for unusable data, UsageError for an unknown name.
+    than train (verification), "images" if labels do not matter. `max_quarantined` is a share of all images. `rule` is how
+    images without a split get one. Raises DataError for unusable data, UsageError for an unknown name.
     """
     source = open_data(what) if isinstance(what, str) else what
     result = audit(source, channels=channels, workers=workers, cache_dir=cache_dir, keep=keep, progress=progress)
@@ -134,11 +137,11 @@ def build_dataset(
     groups = same_pixels(result)
     result = replace(result, problems=(*result.problems, *contradictions(result, groups), *conflicts(result, groups)))
     result = settle_leaks(result, leaks)
-    _limit_quarantine(result, max_quarantined)
+    limit_quarantine(result, max_quarantined)
     if needs != "images":
         refuse_emptied_splits(result)
         _require_classes(result)
-    dataset = _assemble(result, assign(result, fractions=fractions), groups)
+    dataset = _assemble(result, assign(result, fractions=fractions, rule=rule), groups)
     if needs == "classes":
         _require_trained_classes(dataset)
     return dataset
@@ -207,6 +210,7 @@ def _assemble(audit: Audit, assignment: Assignment, groups: list[list[int]]) -> 
         problems=audit.problems,
         notes=tuple(notes),
         audit=audit,
+        cuts=assignment.cuts,
     )
     if source.annotations is not None and (lacking := _untrained(dataset)):
         notes.append(f"classes without training images, which cannot be learned: {_list(lacking)}")
@@ -224,20 +228,6 @@ def _untrained(dataset: Dataset) -> list[str]:
     """Classes that occur in val or test but not in train."""
     counts = dataset.counts()
     return [dataset.classes[c] for c in np.flatnonzero((counts[:, 0] == 0) & (counts.sum(axis=1) > 0))]
-
-
-def _limit_quarantine(audit: Audit, limit: float | None) -> None:
-    """DataError if no image is left, or if the quarantined share exceeds the limit."""
-    total = len(audit.source)
-    bad = [problem for problem in audit.problems if problem.action == QUARANTINED]
-    if not audit.used.any():
-        first = f": {bad[0].file}: {bad[0].reason}" if bad else ""
-        raise DataError(f"none of {total} images can be used{first}", bad[0].fix if bad else "")
-    if limit is not None and len(bad) > limit * total:
-        raise DataError(
-            f"quarantined: {len(bad)} of {total} images, more than {limit:.1%}",
-            f"repair the images, or raise data.max_quarantined; the first is {bad[0].file}: {bad[0].reason}",
-        )
 
 
 def _require_classes(audit: Audit) -> None:

@@ -48,11 +48,9 @@ def fractions_for(n: int) -> Fractions:
     return Fractions(0.98, 0.01, 0.01) if n >= 1_000_000 else Fractions(0.70, 0.15, 0.15)
 
 
-def assign(
-    audit: Audit, *, fractions: Fractions | None = None, rule: SplitRule = "class", cuts: Cuts | None = None
-) -> Assignment:
-    """The split of every image in use; given splits are respected. With the `cuts` of an earlier assignment no image that
-    was there leaves its split."""
+def assign(audit: Audit, *, fractions: Fractions | None = None, rule: SplitRule | Cuts = "class") -> Assignment:
+    """The split of every image in use; given splits are respected. By the cuts of an earlier assignment no image that was
+    there leaves its split."""
     units = units_of(audit)
     records = audit.source.records
     given = np.array([NONE if r.split is None else SPLITS.index(r.split) for r in records], dtype=np.int64)
@@ -63,9 +61,10 @@ def assign(
         ids = np.flatnonzero(audit.used)
         origin = "only train is given, so it is divided" if present else "no split is given"
         what = "groups" if any(r.group for r in records) else "pixels"
-        how = {"class": f"of every class, by a hash of the {what}", "threshold": f"by a hash of the {what}"}[rule]
+        how = "" if rule == "threshold" else " of every class"
         notes = [
-            f"{origin}: {whole.train:.4g} train, {whole.val:.4g} val, {whole.test:.4g} test {how}, the same for every seed"
+            f"{origin}: {whole.train:.4g} train, {whole.val:.4g} val, {whole.test:.4g} test{how}, by a hash of the {what}, "
+            "the same for every seed"
         ]
     else:
         given[given == NONE] = TRAIN  # rows of a file whose name is not a split's
@@ -76,13 +75,13 @@ def assign(
     if not shares or not len(ids):
         return Assignment(split, units, tuple(notes))
     members = _members(audit, ids, units, rule)
-    if cuts is not None:
-        split[ids] = cuts.deal(members, shares)[units.index[ids]]
-        return Assignment(split, units, (*notes, "images that were there before keep their split"), cuts)
+    if isinstance(rule, Cuts):
+        split[ids] = rule.deal(members, audit.source.classes, shares)[units.index[ids]]
+        return Assignment(split, units, tuple(notes), rule)
     if rule == "threshold":
         deal, found = _Deal(members, by_threshold(members, shares), shares, rule), None
     else:
-        dealt, found = by_class(members, shares)
+        dealt, found = by_class(members, audit.source.classes, shares)
         deal = _Deal(members, dealt.copy(), shares, rule)
         changed = np.flatnonzero(deal.split != dealt)
         found = replace(found, moved={float(units.place[u]): int(deal.split[u]) for u in changed.tolist()})
@@ -91,11 +90,11 @@ def assign(
     return Assignment(split, units, (*notes, *deal.notes(names)), found)
 
 
-def _members(audit: Audit, ids: Int[np.ndarray, "m"], units: Units, rule: SplitRule) -> Members:
+def _members(audit: Audit, ids: Int[np.ndarray, "m"], units: Units, rule: SplitRule | Cuts) -> Members:
     """Which classes the units of these images hold. Images without a class count as a class of their own, the last; by
     threshold all annotated ones do."""
     names = audit.source.classes
-    if audit.amount is not None and rule == "class":
+    if audit.amount is not None and rule != "threshold":
         row, label = np.nonzero(audit.amount[ids] > 0)
         bare = np.setdiff1d(np.arange(len(ids)), row)
         row, label = np.concatenate([row, bare]), np.concatenate([label, np.full(len(bare), len(names))])
@@ -212,7 +211,11 @@ class _Deal:
 
     def notes(self, names: Sequence[str]) -> list[str]:
         """Which classes needed a move, and which stay without test or validation images."""
-        why = "the hash put none of these classes" if self.rule == "threshold" else "the classes beside them put none of these"
+        why = (
+            "the hash put none of these classes"
+            if self.rule == "threshold"
+            else "the classes beside them put none of these"
+        )
         notes = [
             f"{why} into {SPLITS[target]}, so it gets one unit of each: {_list_some(classes, names)}"
             for target, classes in self.moved.items()

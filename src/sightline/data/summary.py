@@ -19,7 +19,8 @@ from .dataset import Dataset
 
 def data_json(dataset: Dataset, question: str) -> dict[str, Any]:
     """The contract of the `data` verb and of `data.json`; `splits` of a split that does not exist is null;
-    `question` is the kind of task that they answer."""
+    `cuts`: where places part the splits of each class, if a hash decides them; `question` is the kind of task that they
+    answer."""
     counts = dataset.counts()
     sizes = {name: len(dataset.ids(name)) for name in SPLITS}
     return {
@@ -35,6 +36,7 @@ def data_json(dataset: Dataset, question: str) -> dict[str, Any]:
             for name, row in zip(dataset.classes, counts.tolist(), strict=True)
         },
         "splits": {name: size or None for name, size in sizes.items()},
+        "cuts": dataset.cuts.to_json() if dataset.cuts else None,
         "amounts": _amounts(dataset),
         "imbalance": imbalance(dataset),
         "duplicates": [[printable(dataset.records[i].name) for i in ids] for ids in dataset.duplicates],

@@ -15,7 +15,7 @@ from sightline.data.formats.builtin import DATASETS
 from sightline.data.formats.sniff import open_data
 from sightline.data.records.annotations import Objects
 from sightline.data.records.source import Source
-from sightline.data.splits import Fractions
+from sightline.data.split_rules import Cuts, Fractions
 from sightline.data.summary import data_hash
 from sightline.errors import DataError, UsageError, nearest
 from sightline.recipes.arguments import require_options
@@ -104,9 +104,9 @@ def usual_kind(source: Source) -> Kind:
     return next(kind for kind in KINDS.values() if kind.automatic and kind.accepts(source))
 
 
-def open_dataset(recipe: Draft, console: Console, *, whole: bool = False) -> Dataset:
+def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: Cuts | None = None) -> Dataset:
     """Find, audit and split the recipe's data; notes and problems go to the console. `whole`: for evaluation only, where
-    neither splits nor a kind of task are needed."""
+    neither splits nor a kind of task are needed. `cuts`: those of a run, whose images keep their splits."""
     where = recipe.data.path or recipe.data.name
     if where is None:
         raise UsageError("the recipe names no data", "set data.path or data.name")
@@ -117,6 +117,7 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False) -> Dat
         leaks=recipe.data.leaks,
         max_quarantined=recipe.data.max_quarantined,
         fractions=_fractions(recipe.data),
+        rule=cuts or recipe.data.split_rule or "class",
         workers=max(recipe.data.workers, 1),
         cache_dir=cache_folder(),
     )
@@ -198,7 +199,8 @@ def complete(recipe: Draft, kind: Kind, traits: Traits) -> Recipe:
     filled = kind.defaults(recipe, traits)
     headline = kind.scoring.headline if kind.scoring is not None else None
     filled["fit"]["monitor"] = recipe.fit.monitor or headline
-    return completed(recipe, task=recipe.task or kind.section(kind=kind.name), **filled)
+    data = recipe.data.model_copy(update={"split_rule": recipe.data.split_rule or "class"})
+    return completed(recipe, data=data, task=recipe.task or kind.section(kind=kind.name), **filled)
 
 
 def check_recipe(recipe: Recipe, kind: Kind) -> None:

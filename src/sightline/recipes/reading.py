@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sightline.errors import UsageError, nearest
 
-from .recipe import TASKS, Draft, Recipe, TaskSection
+from .recipe import TASKS, Draft, Recipe, TaskSection, with_split_rule
 
 # Names of these keys in other programs.
 _FOREIGN = {
@@ -118,6 +118,8 @@ def make_draft(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
             place[part] = dict(place.get(part, {}))
             place = place[part]
         place[last] = value
+    if isinstance(nested.get("data"), Mapping):
+        nested["data"] = with_split_rule(nested["data"])
     if isinstance(nested.get("task"), Mapping):
         nested["task"] = _task_section(nested["task"])
     try:

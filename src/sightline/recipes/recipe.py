@@ -36,6 +36,9 @@ class DataSection(Section):
     path: str | None = Field(None, description="a folder or file of your own")
     val: Fraction | None = Field(None, description="share for validation where the data gives no split (0.15)")
     test: Fraction | None = Field(None, description="share for the test where the data gives no split (0.15)")
+    split_rule: Literal["class", "threshold"] | None = Field(
+        None, description="class: shares kept in every class; threshold: as runs before 0.2 were split"
+    )
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
     balance: Literal["none", "sample"] = Field("none", description="sample: draw every class equally often")
@@ -195,9 +198,21 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 INCIDENTAL = {"data": {"cache", "workers"}, "model": {"allow_network"}, "fit": {"commit_every", "device"}}
 
 
+# Every key that `data` had before `split_rule`: a recipe with all of them and without it was saved by a run of that time.
+_DATA_BEFORE = {"name", "path", "val", "test", "leaks", "max_quarantined", "balance", "cache", "workers"}
+
+
+def with_split_rule(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `data` as written; the rule of its time is added to one that an earlier run saved."""
+    return {**data, "split_rule": "threshold"} if data.keys() == _DATA_BEFORE else data
+
+
 def identity(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without keys that cannot change the result: equal for two starts of the same run."""
+    """The recipe without keys that cannot change the result: equal for two starts of the same run, also of one that began
+    before there was a choice of split rules."""
     whole = recipe.model_dump(mode="json")
+    if whole["data"]["split_rule"] == "threshold":
+        del whole["data"]["split_rule"]
     return {
         name: {k: v for k, v in part.items() if k not in INCIDENTAL.get(name, ())} if isinstance(part, dict) else part
         for name, part in whole.items()

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from sightline.data.records.records import Arrays, Problem, Record
+from sightline.data.records.records import QUARANTINED, Arrays, Problem, Record
 from sightline.data.records.source import Source
+from sightline.errors import DataError
 from sightline.preprocessing.decoder import decode
 from sightline.preprocessing.pixels import with_channels
 from sightline.preprocessing.rejection import Rejected
@@ -93,6 +94,20 @@ def audit(
     finally:
         note = save_cache(cache, records, stamps, checks) if todo else ""
     return _summary(source, [f for f in checks if f is not None], len(records) - len(todo), cache, note)
+
+
+def limit_quarantine(audit: Audit, limit: float | None) -> None:
+    """DataError if no image is left, or if the quarantined share exceeds the limit."""
+    total = len(audit.source)
+    bad = [problem for problem in audit.problems if problem.action == QUARANTINED]
+    if not audit.used.any():
+        first = f": {bad[0].file}: {bad[0].reason}" if bad else ""
+        raise DataError(f"none of {total} images can be used{first}", bad[0].fix if bad else "")
+    if limit is not None and len(bad) > limit * total:
+        raise DataError(
+            f"quarantined: {len(bad)} of {total} images, more than {limit:.1%}",
+            f"repair the images, or raise data.max_quarantined; the first is {bad[0].file}: {bad[0].reason}",
+        )
 
 
 def examine(source: Source, record: Record, *, channels: int = 3, keep: Keep | None = None) -> ImageCheck:
