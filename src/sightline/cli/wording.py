@@ -42,8 +42,11 @@ def predictions_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def models_text(result: Mapping[str, Any]) -> str:
-    rows = [("name", "family", "parameters", "input")]
-    rows += [(m["name"], m["family"], f"{m['parameters']:,}", "x".join(map(str, m["input"]))) for m in result["models"]]
+    rows = [("name", "family", "outputs", "parameters", "multiply-adds", "input")]
+    for m in result["models"]:
+        multiply_adds = "" if m["multiply_adds"] is None else f"{m['multiply_adds']:,}"
+        size = "x".join(map(str, m["input"]))
+        rows.append((m["name"], m["family"], m["outputs"], f"{m['parameters']:,}", multiply_adds, size))
     return _table(rows)
 
 

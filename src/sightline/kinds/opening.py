@@ -17,12 +17,13 @@ from sightline.data.records.annotations import Objects
 from sightline.data.records.source import Source
 from sightline.data.split_rules import Cuts, Fractions
 from sightline.data.summary import data_hash
-from sightline.errors import DataError, UsageError, nearest
+from sightline.errors import DataError, UsageError
 from sightline.recipes.arguments import require_options
 from sightline.recipes.assembly import check
 from sightline.recipes.defaults import Traits
 from sightline.recipes.loading import choose
-from sightline.recipes.reading import make_draft, merge, parse_overrides, read_values, shipped_recipes
+from sightline.recipes.names import require_what, shipped_recipes
+from sightline.recipes.reading import make_draft, merge, parse_overrides, read_values
 from sightline.recipes.recipe import DataSection, Draft, Recipe, completed
 from sightline.runs.console import Console
 from sightline.runs.run import Run
@@ -72,9 +73,8 @@ def _values(what: str) -> dict[str, Any]:
         return read_values(what)
     if what in DATASETS:
         return {"data": {"name": what}}
-    if os.sep in what or path.suffix or path.exists():
-        return {"data": {"path": what}}
-    raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, {*DATASETS, *shipped_recipes()}))
+    require_what(what)
+    return {"data": {"path": what}}
 
 
 def require_known_network(recipe: Draft) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from sightline.errors import UsageError, nearest
 
+from .names import SHIPPED, shipped_recipes
 from .recipe import TASKS, Draft, Recipe, TaskSection, with_split_rule
 
 # Names of these keys in other programs.
@@ -21,8 +21,6 @@ _FOREIGN = {
     "lr0": "optim.lr", "learning_rate": "optim.lr", "optimizer": "optim.name", "scheduler": "schedule.name",
     "pretrained": "model.weights", "num_workers": "data.workers", "num_epochs": "fit.epochs",
 }  # fmt: skip
-
-SHIPPED = resources.files("sightline.recipes") / "shipped"
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,11 +57,6 @@ def parse_yaml(text: str, what: str) -> Any:
         where = f" line {mark.line + 1}" if mark is not None else ""
         why = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UsageError(f"{what}{where} is not valid YAML: {why}") from error
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return sorted(f.name.removesuffix(".yaml") for f in SHIPPED.iterdir() if f.name.endswith(".yaml"))
 
 
 def read_values(what: str) -> dict[str, Any]:
