@@ -313,7 +313,8 @@ def test_masks_are_read_once_while_they_stay(tmp_path: Path, monkeypatch: pytest
 def test_masks_below_class_folders_are_not_taken_for_a_set_of_masks(tmp_path: Path) -> None:
     for number, name in enumerate(("cat/images/a.png", "cat/masks/a.png", "dog/images/a.png", "dog/masks/a.png")):
         picture(tmp_path / name, number)
-    assert open_data(str(tmp_path)).kind == "image-folder"
+    with pytest.raises(DataError, match=r"images with masks: cat/images/ beside cat/masks/, 2 pairs"):
+        open_data(str(tmp_path))
 
 
 # ------------------------------------------------------------------------------------------------ COCO

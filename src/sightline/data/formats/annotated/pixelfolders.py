@@ -14,8 +14,8 @@ from sightline.data.files.encodings import read_text
 from sightline.data.files.lists import SplitLists, lists_among, read_lists
 from sightline.data.files.matching import pair
 from sightline.data.files.walking import Walk
-from sightline.data.formats.recognition.pairing import MaskPairs, find_masks
-from sightline.data.formats.recognition.vocabulary import split_in, splits_of_paths
+from sightline.data.formats.recognition.pairing import MaskPairs, find_masks, images_by_folder
+from sightline.data.formats.recognition.vocabulary import names_masks, split_in, splits_of_paths
 from sightline.data.records.names import IMAGE_SUFFIXES, class_text, class_texts, split_named, suffix
 from sightline.data.records.records import Files, Problem, Record
 from sightline.data.records.source import Source
@@ -97,9 +97,19 @@ def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
 def _pictures_and_masks(tree: Walk) -> tuple[dict[str, str], dict[str, str]]:
     """(image → key, mask → key): in images/ and masks/, or in folders of other names that say the same (train/ and
     trainannot/). Empty where several folders could hold the masks of one, or where they hold no PNG: neither is guessed."""
-    masks = {name: _key(name, MASKS) for name in tree.files if suffix(name) == ".png" and _key(name, MASKS)}
-    images = {n: _key(n, PICTURES) for n in tree.files if suffix(n) in IMAGE_SUFFIXES and _key(n, PICTURES)}
-    found = [pairs for pairs in find_masks(Path(tree.root), tree.files, plain_only=True) if _is_whole(pairs)]
+    if not any(names_masks(part) for folder in tree.folders for part in folder.split("/")):
+        return {}, {}
+    masks: dict[str, str] = {}
+    images: dict[str, str] = {}
+    if any(part.casefold() in MASKS for folder in tree.folders for part in folder.split("/")):
+        masks = {name: _key(name, MASKS) for name in tree.files if suffix(name) == ".png" and _key(name, MASKS)}
+    if masks:
+        images = {n: _key(n, PICTURES) for n in tree.files if suffix(n) in IMAGE_SUFFIXES and _key(n, PICTURES)}
+    found = [
+        pairs
+        for pairs in find_masks(Path(tree.root), images_by_folder(tree.files), plain_only=True)
+        if _is_whole(pairs)
+    ]
     folders = {pairs.pictures: pairs.masks for pairs in found}
     if len(folders) < len(found):
         return {}, {}
