@@ -22,9 +22,11 @@ SAMPLE = 6
 def looks_like_labels(path: Path, lossy: bool) -> tuple[bool, tuple[int, int]] | None:
     """Whether the picture at `path` looks like a map of classes, and its size; None where it cannot be decoded."""
     try:
-        pixels = decode(path).pixels
+        decoded = decode(path, keep_samples=True)
     except Rejected:
         return None
+    # 12 bits in files of 16 would look like a few values in 8 bits
+    pixels = decoded.pixels if decoded.samples is None else decoded.samples
     flat = pixels.astype(np.int32)
     if lossy:
         flat = (flat + STEP // 2) // STEP
