@@ -25,6 +25,8 @@ from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
 from sightline.storage.text import printable
 
+from .evidence import with_evidence
+from .mirrors import mirrored_pair
 from .split_rules import Cuts
 from .splits import Assignment, Fractions, SplitRule, assign, refuse_emptied_splits
 
@@ -68,9 +70,13 @@ class Dataset:
         """Ids in use of "train", "val" or "test", ascending; of all splits if None."""
         return np.flatnonzero(self.used if split is None else self.split == SPLITS.index(split))
 
-    def pixels(self, id: int, *, channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
-        """One image, decoded. Raises Rejected if its file was changed or removed after the audit."""
-        return decode(self.audit.source.load(self.records[id]), channels=channels).pixels
+    def pixels(
+        self, id: int, *, channels: int = 3, depth: int | Literal["own"] | None = "own"
+    ) -> UInt8[np.ndarray, "h w c"]:
+        """One image, decoded; `depth` as in `decode`, by default that of these data. Raises Rejected if its file was changed
+        or removed after the audit."""
+        bits = self.audit.depth if depth == "own" else depth
+        return decode(self.audit.source.load(self.records[id]), channels=channels, depth=bits).pixels
 
     @property
     def knows(self) -> Knowledge:
@@ -138,12 +144,14 @@ def build_dataset(
     result = replace(result, problems=(*result.problems, *contradictions(result, groups), *conflicts(result, groups)))
     result = settle_leaks(result, leaks)
     limit_quarantine(result, max_quarantined)
-    if needs != "images":
-        refuse_emptied_splits(result)
-        _require_classes(result)
+    with with_evidence(result.problems):
+        if needs != "images":
+            refuse_emptied_splits(result)
+            _require_classes(result)
     dataset = _assemble(result, assign(result, fractions=fractions, rule=rule), groups)
     if needs == "classes":
-        _require_trained_classes(dataset)
+        with with_evidence(dataset.problems):
+            _require_trained_classes(dataset)
     return dataset
 
 
@@ -196,6 +204,11 @@ def _assemble(audit: Audit, assignment: Assignment, groups: list[list[int]]) -> 
     used = _present(audit)
     if absent := [name for name in source.classes if name not in used]:
         notes.append(f"classes without images: {_list(absent)}")
+    if pair := mirrored_pair(source.classes):
+        one, other = map(printable, pair)
+        notes.append(
+            f"{one} and {other} are each other's mirror image by their names: no flips in training, unless augment.flip=true"
+        )
     dataset = Dataset(
         name=source.name,
         kind=source.kind,

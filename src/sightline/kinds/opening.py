@@ -13,10 +13,11 @@ from jaxtyping import Int
 from sightline.data.dataset import Dataset, build_dataset
 from sightline.data.formats.builtin import DATASETS
 from sightline.data.formats.sniff import open_data
+from sightline.data.mirrors import mirrored_pair
 from sightline.data.records.annotations import Objects
 from sightline.data.records.source import Source
 from sightline.data.split_rules import Cuts, Fractions
-from sightline.data.summary import data_hash
+from sightline.data.summary import has_hash
 from sightline.errors import DataError, UsageError
 from sightline.recipes.arguments import require_options
 from sightline.recipes.assembly import check
@@ -158,7 +159,7 @@ def require_there(recipe: Recipe, way_out: str) -> None:
 
 def same_data(run: Run, data: Dataset) -> None:
     """DataError if the run's data have changed since training: ids would then mean other images."""
-    if run.status.get("data") != data_hash(data):
+    if not has_hash(data, run.status.get("data")):
         raise DataError(
             "the run's data have changed since training", "name the data: sightline evaluate RUN DATA --split test"
         )
@@ -178,6 +179,7 @@ def traits_of(data: Dataset) -> Traits:
         classes=len(data.classes),
         knows=data.knows,
         small_object=_small_object(data, train),
+        mirrored=mirrored_pair(data.classes) is not None,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sightline.data.dataset import Dataset
-from sightline.data.summary import data_hash, data_json
+from sightline.data.summary import data_hash, data_json, has_hash
 from sightline.errors import DamagedError, SightlineError, UsageError
 from sightline.recipes.reading import recipe_yaml
 from sightline.recipes.recipe import Draft, Recipe, identity
@@ -96,7 +96,7 @@ def _require_same_run(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -
     if status.get("recipe") != recipe_hash(recipe):
         changes = ", ".join(_changed_keys(run, recipe)[:3]) or "its recipe.yaml was edited after the start"
         raise UsageError(f"{run.folder} holds a run of another recipe: {changes}", "start a new run with another --out")
-    if status.get("data") != data_hash(data):
+    if not has_hash(data, status.get("data")):
         raise UsageError(
             f"{run.folder} holds a run on other data: images or labels have changed",
             "restore them, or start a new run with another --out",
@@ -167,7 +167,7 @@ def begin(run: Run, recipe: Recipe, data: Dataset, question: str, *, smoke: bool
 def _require_same_classes(run: Run, data: Dataset) -> None:
     """Raises DamagedError unless data.json describes these data; runs of earlier versions do not record its hash."""
     stored = run.fields("data.json")
-    if run.classes != tuple(data.classes) or stored.raw("hash") != data_hash(data):
+    if run.classes != tuple(data.classes) or not has_hash(data, stored.raw("hash")):
         raise changed(run.folder / "data.json", "restore it, or start a new run with another --out")
 
 

@@ -23,13 +23,14 @@ from sightline.storage.files import replace_file
 from sightline.storage.folders import sweep
 from sightline.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 DAY = 86_400.0
 
 
 class ImageCheck(NamedTuple):
     """The result of decoding one image: `digest` of its pixels ("" if it was rejected), its size, mode and notes; or the
-    `reason` of the rejection and the `fix`."""
+    `reason` of the rejection and the `fix`. `exact` is the digest of all bits of an image that has more than 8 (else ""),
+    `peak` its largest value (else -1)."""
 
     digest: str
     height: int = 0
@@ -38,6 +39,8 @@ class ImageCheck(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str = ""
     fix: str = ""
+    exact: str = ""
+    peak: int = -1
 
 
 @dataclass(frozen=True)
@@ -105,5 +108,5 @@ def _rules() -> list[Any]:
 
 
 def _rows(rows: list[list[Any]]) -> Iterable[tuple[tuple[str, int, int], ImageCheck]]:
-    for name, size, mtime, digest, height, width, mode, notes, reason, fix in rows:
-        yield (name, size, mtime), ImageCheck(digest, height, width, mode, tuple(notes), reason, fix)
+    for name, size, mtime, digest, height, width, mode, notes, *rest in rows:
+        yield (name, size, mtime), ImageCheck(digest, height, width, mode, tuple(notes), *rest)

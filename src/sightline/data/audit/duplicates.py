@@ -37,7 +37,7 @@ def same_pixels(audit: Audit) -> list[list[int]]:
     """Ids of the images in use that have exact copies, one list per distinct image, in id order."""
     by_digest: dict[str, list[int]] = {}
     for record in audit.records():
-        by_digest.setdefault(audit.digest[record.id], []).append(record.id)
+        by_digest.setdefault(audit.exact[record.id], []).append(record.id)
     return [ids for ids in by_digest.values() if len(ids) > 1]
 
 
@@ -116,10 +116,9 @@ def units_of(audit: Audit) -> Units:
             key = parent[key]
         return key
 
-    # a record's place is a hash of this
-    keys = [f"pixels:{audit.digest[r.id]}" if r.group is None else f"group:{r.group}" for r in records]
+    keys = [f"pixels:{audit.exact[r.id]}" if r.group is None else f"group:{r.group}" for r in records]
     for record, key in zip(records, keys, strict=True):
-        parent[root(f"pixels:{audit.digest[record.id]}")] = root(key)
+        parent[root(f"pixels:{audit.exact[record.id]}")] = root(key)
     number: dict[str, int] = {}
     index = np.full(len(audit.source.records), -1, dtype=np.int64)
     places: list[float] = []
@@ -127,8 +126,8 @@ def units_of(audit: Audit) -> Units:
     for record, key in zip(records, keys, strict=True):
         unit = number.setdefault(root(key), len(number))
         index[record.id] = unit
-        if key not in place_by_key:
-            place_by_key[key] = place_of(key)
+        if key not in place_by_key:  # by the pixels in 8 bits, as in earlier versions: the split stays
+            place_by_key[key] = place_of(f"pixels:{audit.digest[record.id]}" if record.group is None else key)
         if unit == len(places):
             places.append(place_by_key[key])
         places[unit] = min(places[unit], place_by_key[key])  # groups that share an image have several keys

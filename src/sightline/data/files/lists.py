@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 from sightline.data.records.names import split_named
 from sightline.data.records.records import KEPT, QUARANTINED, Problem
+from sightline.errors import DataError
+from sightline.storage.reading import read_regular
 from sightline.storage.text import printable
 
-from .encodings import read_text
+from .encodings import MAX_BYTES, read_text
 from .matching import FORMS, Form, Match, NameIndex
 
 
@@ -106,7 +108,10 @@ def _match(written: str, index: NameIndex, split: str) -> Match:
 def listed_paths(table: Path) -> list[Path]:
     """The paths in a list of one a line, relative ones from the folder of the list. A line whose path does not exist as
     written is matched as a name is (`matching`), folder by folder; one that matches nothing stays as it is."""
-    raw = table.read_bytes()
+    try:
+        raw = read_regular(table, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{printable(str(table))} cannot be read: {error}", "pass a list of one path a line") from error
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw:
         text, _ = read_text(table)
     else:
