@@ -27,6 +27,7 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.storage.caching import cache_folder
 from sightline.storage.text import printable
 
+from .recognition.labels import refuse_other_questions
 from .schema import Meaning, meaning
 from .spill import Spill
 
@@ -111,6 +112,7 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
     where: list[tuple[int, int]] = []
     problems: list[Problem] = []
     named_splits: set[str] = set()
+    written: list[str] = []
     names: tuple[str, ...] | None = None
     for path in sorted(paths):
         shard, labels = _open(path)
@@ -124,6 +126,8 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         split = split_named(re.split(r"[-_.]", path.name, maxsplit=1)[0])
         named_splits |= {split} if split and shard.starts[-1] else set()
         for row, label in enumerate(labels):
+            if names is None and label not in (None, -1, ""):
+                written.append(str(label))
             try:
                 text = None if label is None else _class_of(label, names)
             except LookupError:
@@ -137,6 +141,9 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         shards.append(shard)
     classes = names
     if classes is None:
+        refuse_other_questions(
+            written, printable(root.name), next((s.meaning.label for s in shards if s.meaning.label), "")
+        )
         texts = class_texts(record.label for record in records if record.label is not None)
         records = [r if r.label is None else replace(r, label=texts[r.label]) for r in records]
         classes = _in_order(texts.values())

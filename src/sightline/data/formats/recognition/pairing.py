@@ -46,8 +46,7 @@ def stem(name: str) -> str:
 
 def find_masks(root: Path, folders: Mapping[str, Sequence[str]], *, plain_only: bool = False) -> list[MaskPairs]:
     """Of the `folders` of images, those that have a folder of masks beside them or in a parallel tree; `plain_only`: by their
-    names, without
-    a look into any file."""
+    names, without a look into any file."""
     beside: dict[tuple[int, tuple[str, ...]], list[str]] = defaultdict(list)
     for folder in folders:
         parts = folder.split("/") if folder else []
