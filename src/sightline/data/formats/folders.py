@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sightline.data.files.walking import Walk, walk
+from sightline.data.files.walking import Walk, above, walk
 from sightline.data.formats.annotated.layouts import read_annotated
 from sightline.data.records.names import IMAGE_SUFFIXES, SIDECAR_SUFFIXES, class_text, class_texts, kinds, suffix
 from sightline.data.records.records import Files, Record
@@ -129,7 +129,8 @@ def _split_folders(root: Path, tree: Walk, images: list[str], splits: Mapping[st
     source = _source(root, tree, "image-folder", records, _empty(folders, used, tree.lost))
     if beside := len(images) - len(inside):
         source = replace(source, notes=(*source.notes, f"images outside the split folders, not used: {beside}"))
-    lost = {class_text(name.split("/")[level]) for name in folders if name not in used and _any_in(name, tree.lost)}
+    lost_in = above(tree.lost)
+    lost = {class_text(name.split("/")[level]) for name in folders if name not in used and name in lost_in}
     given = {splits[top] for name in tree.lost if "/" in name and (top := name.split("/", 1)[0]) in splits}
     return replace(source, emptied=tuple(sorted(lost - set(source.classes))), given_splits=frozenset(given))
 
@@ -162,21 +163,19 @@ def _class_folders(root: Path, tree: Walk, images: list[str], tables: list[str])
         notes.append(
             f"{printable(tables[0])} is not used, since the folders are the classes; give the table itself to use it"
         )
-    emptied = tuple(class_text(name) for name in folders if name not in used and _any_in(name, tree.lost))
+    lost_in = above(tree.lost)
+    emptied = tuple(class_text(name) for name in folders if name not in used and name in lost_in)
     return replace(_source(root, tree, "image-folder", records, notes), emptied=emptied)
 
 
 def _empty(folders: list[str], used: set[str], lost: list[str]) -> list[str]:
     """A note for each class folder without any file; if all its files were refused it is an error later."""
+    lost_in = above(lost)
     return [
         f"{printable(name)}/ holds no images and is not a class"
         for name in folders
-        if name not in used and not _any_in(name, lost)
+        if name not in used and name not in lost_in
     ]
-
-
-def _any_in(folder: str, names: list[str]) -> bool:
-    return any(name.startswith(f"{folder}/") for name in names)
 
 
 def _with_skipped(root: Path, tree: Walk, source: Source) -> Source:

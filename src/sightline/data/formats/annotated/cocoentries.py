@@ -59,6 +59,7 @@ class Entry(NamedTuple):
 def categories_of(data: Mapping[str, Any], file: str) -> dict[str, Category]:
     """By id. Raises DataError for invalid entries, and for two with the same id or name."""
     by_id: dict[str, Category] = {}
+    names: set[str] = set()
     for row, entry in enumerate(_list(data, "categories", file)):
         given, name = (entry.get("id"), entry.get("name")) if isinstance(entry, dict) else (None, None)
         id = identity(given)
@@ -68,9 +69,10 @@ def categories_of(data: Mapping[str, Any], file: str) -> dict[str, Category]:
             fix = 'write entries such as {"id": 1, "name": "cat"}'
             raise DataError(f"{file}: entry {row} of categories {what}", fix)
         name = class_text(name.strip())
-        if id in by_id or any(c.name == name for c in by_id.values()):
+        if id in by_id or name in names:
             raise DataError(f"{file}: the category {id} ({printable(name)}) occurs twice", "give every class one id")
         by_id[id] = Category(id, name)
+        names.add(name)
     return dict(sorted(by_id.items(), key=lambda item: _order(item[0])))
 
 
