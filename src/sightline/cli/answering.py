@@ -73,6 +73,7 @@ def _print_answer(text: str) -> str:
     return ""
 
 
+_LONGEST = 2_000  # characters of an error
 _NAMED = {errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.EACCES}
 
 
@@ -91,6 +92,8 @@ def _is_about_memory(error: Exception) -> bool:
 
 
 def failed(code: str, exit: int, message: str, hint: str, *, json: bool) -> NoReturn:
+    """Print an error and end the process. Whatever was typed or read is shown in part only."""
+    message, hint = (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in (message, hint))
     print(printable(f"error: {message}"), file=STDERR)
     if hint:
         print(printable(f"  hint: {hint}"), file=STDERR)

@@ -25,6 +25,7 @@ import pyarrow.parquet
 
 from sightline.errors import DamagedError
 from sightline.storage.files import replace_file
+from sightline.storage.reading import MAX_ROWS, read_regular
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.segment_rows import SegmentRows
 
@@ -130,7 +131,7 @@ def _write(
 def _read(path: Path, kind: str) -> tuple[dict[str, pyarrow.Array], list[str], list[str]]:
     """The columns, the names and the classes of a file of this kind."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MAX_ROWS)
     except OSError as error:
         raise DamagedError(f"cannot read {path}: {error.strerror}", _HINT) from error
     try:

@@ -21,6 +21,7 @@ from sightline.errors import DamagedError, DataError, UsageError
 from sightline.layers.attention.positions import LearnedPositions
 from sightline.storage.caching import cache_folder
 from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickled
+from sightline.storage.reading import MAX_TENSORS, read_regular
 from sightline.storage.tensors import unpack
 
 from .published import PublishedWeights, fetch, find, find_by_hash
@@ -157,7 +158,7 @@ def _file(path: Path, name: str, model: str) -> Content:
     source = find_by_hash(model, sha256)
     notes = (f"its SHA-256 begins like that of {source.name}",) if source else ()
     if path.suffix == ".safetensors":
-        return Content(name, unpack(path.read_bytes(), {}, name), sha256, source, notes)
+        return Content(name, unpack(read_regular(path, MAX_TENSORS), {}, name), sha256, source, notes)
     stored = read_pickled(path, cache_folder(), sha256=sha256, name=name)
     return Content(name, stored.tensors, sha256, source, (*stored.notes, *notes))
 
@@ -240,7 +241,7 @@ def _require_usable(file: str, state: Mapping[str, Tensor], own: Mapping[str, Te
     for name, x in state.items():
         if name in own and x.is_floating_point() != own[name].is_floating_point():
             raise DataError(f"{file}: {name} is {x.dtype}", "save the weights as floating-point numbers")
-        if x.is_floating_point() and not torch.isfinite(x).all():
+        if x.is_floating_point() and not torch.isfinite(x.to(own[name].dtype) if name in own else x).all():
             raise DataError(f"{file}: {name} is not finite", "use a checkpoint from before the training diverged")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from sightline.errors import DamagedError, UsageError
 from sightline.recipes.reading import parse_yaml
+from sightline.storage.reading import MAX_JSON, read_regular
 
 
 @dataclass
@@ -29,7 +30,7 @@ class RunFiles:
     def text(self, name: str) -> str:
         """A text file, "" if there is none."""
         try:
-            return (self.path / name).read_text(encoding="utf-8", errors="replace")
+            return read_regular(self.path / name, MAX_JSON).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
             return ""
         except OSError as error:
@@ -39,7 +40,7 @@ class RunFiles:
     def data(self, name: str) -> bytes | None:
         """A file's bytes, None if there is none."""
         try:
-            return (self.path / name).read_bytes()
+            return read_regular(self.path / name, MAX_JSON)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

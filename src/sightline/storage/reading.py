@@ -17,6 +17,7 @@ from sightline.errors import DamagedError
 
 MAX_TEXT = 8 << 20  # bytes of a recipe, a manifest, a state: larger ones are not parsed
 MAX_JSON = 256 << 20  # bytes of a run's JSON, whose data.json names every image with a problem
+MAX_ROWS = 1 << 33  # bytes of a split's predictions
 MAX_TENSORS = 1 << 40
 
 # Absent on Windows, where opening does not block; O_BINARY exists only there.
@@ -61,6 +62,15 @@ def read_regular(path: str | Path, most: int) -> bytes:
     if len(data) > most:
         raise TooLarge(len(data), most)
     return data
+
+
+def inside(folder: Path, name: str) -> bool:
+    """Whether the relative path `name`, with all links resolved, stays in the folder."""
+    try:
+        root = os.path.realpath(folder)
+        return not os.path.isabs(name) and os.path.realpath(os.path.join(root, name)).startswith(root + os.sep)
+    except (OSError, ValueError):
+        return False
 
 
 def hash_regular(path: str | Path) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, require_place
+from sightline.storage.reading import read_regular, reason_of
 from sightline.storage.text import csv_text, json_text, printable
+
+MAX_LIST = 256 << 20  # bytes of a list of paths
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def predict(
 def _checked(out: Path, answers: Answers) -> Path:
     """The path to write to; a folder is created. Raises UsageError for a format that these predictions do not have."""
     if answers.folder and not out.suffix:
-        if out.exists() and not out.is_dir():
+        if os.path.lexists(out) and not os.path.isdir(out):
             raise UsageError(f"--out {out} is a file", "name a folder for the masks")
         make_folder(out)
         return out
@@ -158,8 +162,8 @@ def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
     files: list[Path] = []
     others: list[str] = []
     for path in map(_local, paths):
-        if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if not file.is_dir() and not _litter(file, path)]
+        if os.path.isdir(path):
+            inside = [file for file in sorted(path.rglob("*")) if not os.path.isdir(file) and not _litter(file, path)]
             files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
             others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
         else:

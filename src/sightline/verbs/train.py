@@ -72,6 +72,10 @@ def _record_failure(run: Run, console: Console) -> Iterator[None]:
         yield
     except Stopped:
         raise
+    except KeyboardInterrupt:  # before the first step, or after the last one
+        with suppress(SightlineError):
+            run.note(status="stopped", stopped=None)
+        raise
     except Exception as error:
         with suppress(SightlineError):  # the disk may be full, which may be the error itself
             code = error.code if isinstance(error, SightlineError) else type(error).__name__
