@@ -17,11 +17,11 @@ from urllib.parse import unquote
 
 from sightline.data.records.names import IMAGE_SUFFIXES, split_folder, suffix
 
+_WORDS = "masks?|seg|segmentation|labels?|labelled|gt|ground_?truth|annotation|l|images?|img|sat|rgb"
 _AFFIX = re.compile(
-    r"(?:[ _.-](?:masks?|seg|segmentation|labels?|labelled|gt|ground_?truth|annotation|l|images?|img|sat|rgb))+$"
-    r"|^(?:masks?|seg|labels?|gt|images?|img)[ _.-]",
-    re.IGNORECASE,
+    rf"(?:[ _.-](?:{_WORDS}))+(?=(?:[ _.-]?\d{{1,3}})?$)|^(?:masks?|seg|labels?|gt|images?|img)[ _.-]", re.IGNORECASE
 )
+_ONE_MORE = re.compile(rf"[ _.-](?:{_WORDS})[ _.-]?\d{{1,3}}$", re.IGNORECASE)
 
 
 def exact(name: str) -> str:
@@ -57,7 +57,8 @@ def stem(name: str) -> str:
 
 
 def bare_stem(key: str) -> str:
-    """A stem without the word by which tools tell a mask from its image: `7` for `7_mask`, `7_sat` and `mask_7`."""
+    """A stem without the word by which tools tell a mask from its image: `7` for `7_mask`, `7_sat` and `mask_7`, `7_1` for
+    `7_mask_1`."""
     folder, _, last = key.rpartition("/")
     short = _AFFIX.sub("", last)
     return f"{folder}/{short}" if folder and short else short or key
@@ -188,29 +189,40 @@ def pair(images: Mapping[str, str], others: Mapping[str, str], *, affixes: bool 
     """Images and their masks or annotation files, each file → its key, which a pair shares. What one comparison pairs is
     gone for the next, looser one; what it cannot tell apart is contested, and never paired.
 
-    Images a.jpg and A.png with masks a.png and A.png are two pairs; a.jpg and a.png with one mask a.png are none.
+    Images a.jpg and A.png with masks a.png and A.png are two pairs; a.jpg and a.png with one mask a.png are none. `affixes`:
+    7_mask is the mask of 7, unless there is a 7_mask_1 too.
     """
     partner: dict[str, str] = {}
     contested: dict[str, tuple[str, ...]] = {}
-    open_images, open_others = dict(images), dict(others)
+    rest: Mapping[str, str] = others
+    open_images: Mapping[str, str] = images
     for short in (False, True) if affixes else (False,):
         for form in FORMS:
-            groups: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-            for side, files in enumerate((open_images, open_others)):
-                for name, key in files.items():
-                    groups[form(bare_stem(key) if short else key)][side].append(name)
-            for mine, theirs in groups.values():
-                if not mine or not theirs:
-                    continue
+            for mine, theirs in _groups(open_images, rest, form, short):
                 if len(mine) == len(theirs) == 1:
                     partner[mine[0]] = theirs[0]
                 else:
                     contested |= dict.fromkeys(mine, (*mine, *theirs))
-                for name in mine:
-                    del open_images[name]
-                for name in theirs:
-                    del open_others[name]
-    return Pairs(partner, contested)
+            used = {*partner.values(), *(name for names in contested.values() for name in names)}
+            open_images = {n: key for n, key in open_images.items() if n not in partner and n not in contested}
+            rest = {name: key for name, key in rest.items() if name not in used}
+    by_key = {folded(images[name]): name for name in partner} if affixes else {}
+    for other, key in rest.items():  # 7_mask_1 beside 7_mask: a second mask of 7, and one cannot be dropped
+        one = by_key.get(folded(_ONE_MORE.sub("", key))) if _ONE_MORE.search(key) else None
+        if one is not None:
+            contested[one] = (*contested.get(one, (one, partner[one])), other)
+    return Pairs({name: other for name, other in partner.items() if name not in contested}, contested)
+
+
+def _groups(
+    images: Mapping[str, str], others: Mapping[str, str], form: Form, short: bool
+) -> list[tuple[list[str], list[str]]]:
+    """The images and the other files of one key, where there are both."""
+    groups: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for side, files in enumerate((images, others)):
+        for name, key in files.items():
+            groups[form(bare_stem(key) if short else key)][side].append(name)
+    return [group for group in groups.values() if all(group)]
 
 
 def _path(written: str) -> str:
