@@ -124,7 +124,7 @@ def _json(root: Path, beside: list[str], every: list[str]) -> Unread | None:
             "LabelMe's JSON" if '"shapes"' in head and '"points"' in head else "JSON annotations, a file for each image"
         )
         seen = f"{len(beside):,} .json files named like images, such as {printable(hits[0])}"
-        return Unread(f"{tool}, which are not read", seen, "export the annotations as COCO's JSON")
+        return Unread(f"{tool}, which is not read", seen, "export the annotations as COCO's JSON")
     for name in sorted(set(every) - set(beside))[:TRIED]:
         head = _head(root, name, 1 << 20)
         if all(key.search(head) for key in _COCO):
@@ -133,7 +133,7 @@ def _json(root: Path, beside: list[str], every: list[str]) -> Unread | None:
             )
         if _JSON_BOXES.search(head):
             tool = "VIA's JSON" if '"shape_attributes"' in head else "JSON annotations"
-            return Unread(f"{tool}, which are not read", printable(name), "export the annotations as COCO's JSON")
+            return Unread(f"{tool}, which is not read", printable(name), "export the annotations as COCO's JSON")
     return None
 
 

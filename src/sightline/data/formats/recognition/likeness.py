@@ -27,10 +27,10 @@ def looks_like_labels(path: Path, lossy: bool) -> tuple[bool, tuple[int, int]] |
         return None
     # 12 bits in files of 16 would look like a few values in 8 bits
     pixels = decoded.pixels if decoded.samples is None else decoded.samples
-    flat = pixels.astype(np.int32)
+    flat = pixels.astype(np.int64)
     if lossy:
         flat = (flat + STEP // 2) // STEP
-    codes = flat @ np.array([1, 1 << 9, 1 << 18], np.int32)[: flat.shape[2]]  # (h, w)
+    codes = flat @ np.array([1, 1 << 17, 1 << 34], np.int64)[: flat.shape[2]]  # (h, w)
     values = len(np.unique(codes))
     across = np.concatenate([(codes[:, 1:] == codes[:, :-1]).ravel(), (codes[1:] == codes[:-1]).ravel()])
     patches = bool(across.size) and float(across.mean()) >= SAME
