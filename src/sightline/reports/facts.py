@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from sightline.evaluation.intervals import wilson
+
 from .chapter import Chapter, RowFacts
 from .content import DataFacts, RunContent
-from .finding import VerdictFacts, share_interval
+from .finding import VerdictFacts
 from .headline import NOT_MEASURED, Headline
 from .thresholds import Thresholds
 
@@ -58,8 +60,8 @@ def _reported_split(content: RunContent, headline: Headline) -> tuple[str, int, 
         value = evaluation.judgement.metrics.get(headline.metric)
         interval = evaluation.judgement.intervals.get(headline.metric)
         n = evaluation.judgement.n
-        if headline.of_images:
-            interval = share_interval(value, interval, n, Thresholds().z) if value is not None else None
+        if headline.of_images and interval is None and value is not None:
+            interval = wilson(value, n, Thresholds().z)
         return evaluation.split, n, interval
     for split in ("test", "val"):
         n = content.data.splits.get(split, 0) if content.data is not None else 0

@@ -169,10 +169,3 @@ def chance(p: float, n: int, q: float, m: int, z: float) -> float:
     normal approximation, it does not take 45 of 45 for certainty."""
     (low, high), (other_low, other_high) = wilson(p, n, z), wilson(q, m, z)
     return math.hypot(p - low, other_high - q) if p >= q else math.hypot(high - p, q - other_low)
-
-
-def share_interval(value: float, interval: tuple[float, float] | None, n: int, z: float) -> tuple[float, float]:
-    """The bootstrap interval of a share; Wilson's if the bootstrap has none because all were right or all wrong."""
-    if interval is None or interval[0] == interval[1]:
-        return wilson(value, n, z)
-    return interval

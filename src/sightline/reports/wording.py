@@ -23,10 +23,12 @@ def percent(share: float | None, n: int | None = None) -> str:
 
 
 def percent_range(low: float | None, high: float | None, n: int | None = None) -> str:
-    """0.946, 0.983 → "94.6–98.3 %"."""
+    """0.946, 0.983 → "94.6–98.3 %". Only an end of exactly 1 is written as 100 %, and only one of exactly 0 as 0 %."""
     if low is None or high is None:
         return NOTHING
     decimals = _decimals(n)
+    while decimals < 4 and any(0 < end < 1 and round(100 * end, decimals) in (0, 100) for end in (low, high)):
+        decimals += 1
     return f"{100 * low:.{decimals}f}–{100 * high:.{decimals}f}{_THIN}%"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.evaluation.intervals import ece_by_chance
+from sightline.evaluation.intervals import ece_by_chance, wilson
 from sightline.evaluation.judgement import Judgement
 from sightline.reports.chapter import RowFacts
-from sightline.reports.finding import ClassFact, share_interval
+from sightline.reports.finding import ClassFact
 from sightline.reports.headline import Headline
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.thresholds import Thresholds
@@ -28,7 +28,7 @@ def class_facts(judgement: Judgement, limits: Thresholds) -> tuple[ClassFact, ..
         confusions = judgement.confusion[index].copy()
         confusions[index] = 0
         other = int(confusions.argmax())
-        low, high = share_interval(row["recall"], row["intervals"]["recall"], row["support"], limits.z)
+        low, high = row["intervals"]["recall"] or wilson(row["recall"], row["support"], limits.z)
         count = int(confusions[other])
         name = judgement.classes[other] if count else ""
         facts.append(ClassFact(row["class"], row["recall"], low, high, row["support"], name, count))

@@ -7,7 +7,7 @@ from typing import Any
 from sightline.drawing.bars import interval_strip
 from sightline.reports.chapter import Chapter
 from sightline.reports.content import RunContent
-from sightline.reports.finding import VerdictFacts, share_interval
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.rules.learning import split_word
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.thresholds import Thresholds
@@ -21,28 +21,27 @@ MOST_PAIRS = 10
 
 def metrics_table(content: RunContent, chapter: Chapter, facts: VerdictFacts) -> dict[str, Any] | None:
     """One row per metric, one column per split; `more` are those outside the short table."""
-    known_names, z = chapter.metric_names, chapter.limits.z
+    known_names = chapter.metric_names
     splits = [s for s in ("train", "val", "test") if s in facts.metrics]
     known = {name for split in splits for name in facts.metrics[split]}
     names = [n for n in known_names if n in known] + sorted(known - set(known_names))
     if not names:
         return None
-    intervals = dict(content.evaluation.judgement.intervals) if content.evaluation is not None else {}
-    for name in ("accuracy", "top5"):  # shares of images have an interval even if all are right
-        value, own = facts.metric(facts.split, name), intervals.get(name)
-        intervals[name] = share_interval(value, own, facts.n, z) if value is not None and facts.n else own
+    judgement = content.evaluation.judgement if content.evaluation is not None else None
+    intervals = dict(judgement.intervals) if judgement is not None else {}
+    reasons = dict(getattr(judgement, "reasons", {}))
     rows: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for name in names:
         cells = [_figure(chapter, name, facts.metric(s, name), facts.sizes.get(s)) for s in splits]
         first = chapter.in_short_table(name)
         span = _range(chapter, name, intervals.get(name), facts.n)
+        span = f"none: {reasons[name]}" if name in reasons else span
         rows[first].append({"name": known_names.get(name, name), "cells": cells, "interval": span})
     sizes = [f"{split_word(s)} {facts.sizes[s]:,}" for s in splits if s in facts.sizes]
     note = f"Selected weights, no augmentation. Number of images: {', '.join(sizes)}." if sizes else "Selected weights."
     if content.evaluation is not None:
-        note += f" Intervals: bootstrap over images, {chapter.resamples:,} resamples"
-        all_or_none = any(facts.metric(facts.split, name) in (0.0, 1.0) for name in ("accuracy", "top5"))
-        note += "; the Wilson interval if all images are right, or none." if all_or_none else "."
+        own = "Wilson's for proportions; for other metrics the " if _of_images(chapter) else ""
+        note += f" Intervals: {own}bootstrap over images, {chapter.resamples:,} resamples."
     split = split_word(facts.split) if facts.split else ""
     return {
         "splits": [split_word(s) for s in splits],
@@ -67,6 +66,11 @@ def _range(chapter: Chapter, name: str, interval: tuple[float, float] | None, n:
     if not chapter.in_per_cent(name):
         return f"{three_decimals(interval[0])}–{three_decimals(interval[1])}"
     return percent_range(*interval, n if _of_images(chapter) else None)
+
+
+def _or_reason(figure: str, rate: dict[str, Any], name: str) -> str:
+    reason = rate.get("reasons", {}).get(name, "")
+    return f"{figure} ({reason})" if rate[name] is None and reason else figure
 
 
 def _of_images(chapter: Chapter) -> bool:
@@ -111,7 +115,7 @@ def class_table(evaluation: SplitEvaluation, facts: VerdictFacts, limits: Thresh
                 "recall": percent(fact.value, n),
                 "strip": interval_strip(fact.value, fact.low, fact.high, tone="one", title=title),
                 "interval": percent_range(fact.low, fact.high, n),
-                "precision": percent(rate["precision"], n),
+                "precision": _or_reason(percent(rate["precision"], n), rate, "precision"),
                 "f1": three_decimals(rate["f1"]),
                 "confused_with": fact.confused_with,
                 "confusions": f"({fact.confusions})" if fact.confusions else "",
