@@ -151,11 +151,11 @@ def test_every_reader_finds_accented_files(tmp_path: Path, kind: str, disk: str)
     names = [f"école {i}.v{i}" for i in range(6)]
     folder = {"coco": "images", "masks": "images", "table": "img"}.get(kind, "JPEGImages")
     (tmp_path / "Annotations").mkdir()
-    for number, name in enumerate(names):
+    for place, name in enumerate(names):
         written = unicodedata.normalize(other, name)
-        picture(tmp_path / folder / f"{unicodedata.normalize(disk, name)}.png", number)
+        picture(tmp_path / folder / f"{unicodedata.normalize(disk, name)}.png", place)
         if kind == "masks":
-            mask_png(tmp_path / "masks" / f"{written}_mask.png", np.ones((12, 16)) * (number % 2))
+            mask_png(tmp_path / "masks" / f"{written}_mask.png", np.ones((12, 16)) * (place % 2))
         if kind.startswith("voc"):
             (tmp_path / "Annotations" / f"{written}.xml").write_text(voc_xml([("cat", (1, 1, 5, 5))]))
     listed = [unicodedata.normalize(other, name) for name in names]
@@ -180,10 +180,10 @@ def test_every_reader_finds_accented_files(tmp_path: Path, kind: str, disk: str)
 def test_dots_in_names_of_lists(tmp_path: Path) -> None:
     """pump.12 does not exist; pump.jpg is not in its place (VOC and masks)."""
     names = ["pump", *(f"pump.{i}" for i in range(1, 12))]
-    for number, name in enumerate(names):
+    for place, name in enumerate(names):
         for folder in ("voc/JPEGImages", "masks/images"):
-            picture(tmp_path / folder / f"{name}.png", number)
-        mask_png(tmp_path / "masks" / "masks" / f"{name}.png", np.ones((12, 16)) * (number % 2))
+            picture(tmp_path / folder / f"{name}.png", place)
+        mask_png(tmp_path / "masks" / "masks" / f"{name}.png", np.ones((12, 16)) * (place % 2))
         (tmp_path / "voc" / "Annotations").mkdir(exist_ok=True)
         (tmp_path / "voc" / "Annotations" / f"{name}.xml").write_text(voc_xml([("cat", (1, 1, 5, 5))]))
     (tmp_path / "voc" / "ImageSets" / "Main").mkdir(parents=True)
@@ -198,8 +198,8 @@ def test_dots_in_names_of_lists(tmp_path: Path) -> None:
 
 
 def test_two_files_of_one_name_are_named(tmp_path: Path) -> None:
-    for number, name in enumerate(("a.png", "a.jpg", "b.png", "c.png")):
-        picture(tmp_path / "images" / name, number)
+    for place, name in enumerate(("a.png", "a.jpg", "b.png", "c.png")):
+        picture(tmp_path / "images" / name, place)
     for name in ("a.png", "b.png", "b_mask.png", "c_mask.png", "c_mask_1.png"):
         mask_png(tmp_path / "masks" / name, np.ones((12, 16)))
     dataset = looked(tmp_path)
@@ -207,11 +207,11 @@ def test_two_files_of_one_name_are_named(tmp_path: Path) -> None:
     some = [p.reason for p in dataset.problems]
     assert sum(reason.startswith("ambiguous: one name for") for reason in some) == len(some) == 3
     assert any("masks/c_mask.png" in reason and "masks/c_mask_1.png" in reason for reason in some)
-    for number, name in enumerate(("a.png", "a.jpg")):
-        picture(tmp_path / "voc" / "JPEGImages" / name, number)
+    for place, name in enumerate(("a.png", "a.jpg")):
+        picture(tmp_path / "voc" / "JPEGImages" / name, place)
     (tmp_path / "voc" / "Annotations").mkdir()
     (tmp_path / "voc" / "Annotations" / "a.xml").write_text(voc_xml([("cat", (1, 1, 5, 5))]))
-    with pytest.raises(Exception, match="one name for JPEGImages/a.jpg, JPEGImages/a.png, Annotations/a.xml"):
+    with pytest.raises(Exception, match=r"one name for JPEGImages/a\.jpg, JPEGImages/a\.png, Annotations/a\.xml"):
         looked(tmp_path / "voc")
 
 

@@ -20,7 +20,7 @@ from . import tiff
 from .containers import Container
 
 DEPTHS = (8, 10, 12, 14, 16)  # of cameras and scanners
-Samples = UInt16[np.ndarray, "h w"] | UInt16[np.ndarray, "h w c"]
+Samples = UInt16[np.ndarray, "h w"] | UInt16[np.ndarray, "h w s"]
 
 
 def depth_of(peak: int) -> int:
