@@ -57,7 +57,7 @@ def find_masks(root: Path, folders: Mapping[str, Sequence[str]], *, plain_only: 
         for pictures, masks in _candidates(place, sorted(same)):
             if pair := _pair(root, pictures, masks, place, folders, plain_only):
                 found.setdefault((pictures, masks), pair)
-    return list(found.values())
+    return list(found.values()) or ([] if plain_only else _trees(root, folders))
 
 
 def images_by_folder(files: Iterable[str]) -> dict[str, list[str]]:
@@ -130,7 +130,8 @@ def _pair(
 
 
 def _match(pictures: Sequence[str], masks: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Pairs by the whole stem, else by what is left of it without the words for masks."""
+    """Pairs by the whole stem, else by what is left of it without the words for masks, else without what all stems of a
+    folder begin and end with (f7 and f7_L)."""
     whole = {stem(name): name for name in pictures}
     cut = {bare(stem(name)): name for name in pictures if bare(stem(name))}
     found = []
@@ -138,4 +139,34 @@ def _match(pictures: Sequence[str], masks: Sequence[str]) -> tuple[tuple[str, st
         picture = whole.get(stem(name)) or cut.get(bare(stem(name)))
         if picture is not None:
             found.append((picture, name))
+    if not found and min(len(pictures), len(masks)) >= FEWEST:
+        cores = _cores(pictures)
+        found = [(cores[core], name) for core, name in _cores(masks).items() if core in cores]
     return tuple(found)
+
+
+def _cores(names: Sequence[str]) -> dict[str, str]:
+    """What is left of each stem without the common beginning and end of all."""
+    stems = [stem(name) for name in names]
+    head = os.path.commonprefix(stems)  # noqa: RUF071 - characters, for these are no paths
+    tail = os.path.commonprefix([text[len(head) :][::-1] for text in stems])  # noqa: RUF071
+    return {text[len(head) : len(text) - len(tail)]: name for text, name in zip(stems, names, strict=True)}
+
+
+def _trees(root: Path, folders: Mapping[str, Sequence[str]]) -> list[MaskPairs]:
+    """Two or three trees side by side, however deep their files are, whose files have the same names: here/pics/7.png and
+    there/truth/7.png."""
+    trees: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for folder, names in folders.items():
+        parts = folder.split("/") if folder else []
+        for depth in range(len(parts)):
+            trees["/".join(parts[:depth])]["/".join(parts[: depth + 1])] += names
+    for above, below in sorted(trees.items()):
+        if not 2 <= len(below) <= 3 or splits_among(tree.rsplit("/", 1)[-1] for tree in below):
+            continue
+        for pictures, masks in ((p, m) for p in sorted(below) for m in sorted(below) if p != m):
+            pairs = _match(below[pictures], below[masks])
+            larger = max(len(below[pictures]), len(below[masks]))
+            if len(pairs) >= max(ALIKE * larger, FEWEST) and are_masks_of(root, pairs):
+                return [MaskPairs(pictures, masks, pairs, False, above.count("/"))]
+    return []
