@@ -110,7 +110,7 @@ def _require_plain(value: Any, what: str) -> None:
         for each in value:
             _require_plain(each, what)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        if finite(value) is None or (isinstance(value, int) and abs(value) >= 1 << 63):
+        if finite(value) is None:
             raise UsageError(f"{what}: {brief(value)} is not a number of a usable size", "use a smaller one")
     elif value is not None and not isinstance(value, str | bool):
         raise UsageError(f"{what}: a {type(value).__name__} is not a value of a recipe", "write it in quotation marks")
