@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test draws contracts parity faults bench networks results
+.PHONY: env check test catalogue draws contracts parity faults bench networks results
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -15,6 +15,9 @@ check:          ## form, types, architecture: seconds
 
 test:           ## the default suite: minutes
 	$(PY) -m pytest -n 2
+
+catalogue:      ## what `sightline models` lists, from the networks themselves: a minute
+	$(PY) benchmarks/catalogue.py
 
 draws:          ## the default suite with other random draws: SEED=7
 	TEST_SEED=$(SEED) $(PY) -m pytest -n 2

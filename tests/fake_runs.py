@@ -73,8 +73,8 @@ def trained(epochs: int = 24, seed: int = 0) -> Trained:
     return Trained(rows, tuple(history), (digits.images[order] * 15.9375).astype(np.uint8)[..., None])
 
 
-def picture_of(digits: Trained):
-    """`picture(name)` of the digits; of other names none."""
+def image_lookup(digits: Trained):
+    """`load_image(name)` for the digits; None for other names."""
     known = {f"digits/{index:04d}.png": image for index, image in enumerate(digits.images)}
     return known.get
 
@@ -171,4 +171,4 @@ MODEL = {
     ],
 }
 
-__all__ = ["Fake", "Trained", "picture_of", "replace", "trained", "write_run"]
+__all__ = ["Fake", "Trained", "image_lookup", "replace", "trained", "write_run"]

@@ -1,16 +1,25 @@
-"""The public names. Everything that the command line does is one of these; no logic lives here."""
+"""The public names. Everything that the command line does is one of these; no logic lives here.
 
-from sightline.models.create import create_model, list_models
-from sightline.recipes.recipe import Recipe
-from sightline.runs.run import Run, open_run
-from sightline.verbs.data import audit
-from sightline.verbs.doctor import doctor
-from sightline.verbs.evaluate import evaluate
-from sightline.verbs.models import describe
-from sightline.verbs.predict import predict
-from sightline.verbs.report import report
-from sightline.verbs.train import train
-from sightline.verbs.verify import verify
+Each is imported at its first use, so that checking a run or listing networks does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sightline.models.create import create_model, list_models
+    from sightline.recipes.recipe import Recipe
+    from sightline.runs.run import Run, open_run
+    from sightline.verbs.data import audit
+    from sightline.verbs.doctor import doctor
+    from sightline.verbs.evaluate import evaluate
+    from sightline.verbs.models import describe
+    from sightline.verbs.predict import predict
+    from sightline.verbs.report import report
+    from sightline.verbs.train import train
+    from sightline.verbs.verify import verify
 
 __all__ = [
     "Recipe",
@@ -27,3 +36,29 @@ __all__ = [
     "train",
     "verify",
 ]
+
+_HOMES = {
+    "Recipe": "recipes.recipe",
+    "Run": "runs.run",
+    "audit": "verbs.data",
+    "create_model": "models.create",
+    "describe": "verbs.models",
+    "doctor": "verbs.doctor",
+    "evaluate": "verbs.evaluate",
+    "list_models": "models.create",
+    "open_run": "runs.run",
+    "predict": "verbs.predict",
+    "report": "verbs.report",
+    "train": "verbs.train",
+    "verify": "verbs.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sightline.api' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"sightline.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

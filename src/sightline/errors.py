@@ -79,7 +79,7 @@ class Stopped(SightlineError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint with the known names closest to `name`: "did you mean 'resnet50'?", or all of them if they are few."""
-    known = sorted(known)
+    name, known = name[:200], sorted(known)  # the search takes time with the square of the length
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"

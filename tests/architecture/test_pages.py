@@ -21,7 +21,8 @@ from sightline.cli.main import app
 from sightline.data.records.records import Problem
 from sightline.errors import SightlineError, Stopped
 from sightline.models import MODELS
-from sightline.recipes.reading import all_keys, make_draft, read_values, shipped_recipes
+from sightline.recipes.names import shipped_recipes
+from sightline.recipes.reading import all_keys, make_draft, read_values
 from sightline.version import __version__
 from tests.architecture.test_surface import VERBS
 from tests.asking import called

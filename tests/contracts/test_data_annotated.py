@@ -128,11 +128,12 @@ def scene(orientation: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", ["masks", "coco", "voc"])
 def test_annotations_turn_with_their_image(tmp_path: Path, orientation: int, counted: str, kind: str) -> None:
     pixels, upright, box = scene(orientation)
-    as_stored = counted == "stored" and orientation >= 5  # only then can the two be told apart
+    as_stored = counted != "upright" or orientation < 5  # the rule where a size is absent, or is that of both
     mask, corners = (pixels[..., 0] == 200, np.array([2.0, 3, 9, 5])) if as_stored else (upright, box)
     high, wide = mask.shape
     left, top, right, bottom = corners.tolist()
     sized = {} if counted == "unsaid" else {"height": high, "width": wide}
+    decided = orientation > 1 and (orientation < 5 or (counted == "unsaid" and kind != "masks"))
     folder = {"masks": "images", "coco": "images", "voc": "JPEGImages"}[kind]
     save(tmp_path / folder / "a.png", pixels, orientation)
     if kind == "masks":
@@ -150,6 +151,7 @@ def test_annotations_turn_with_their_image(tmp_path: Path, orientation: int, cou
         write_json(tmp_path / "all.json", coco([{"id": 1, "file_name": "a.png", **sized}], both))
     dataset = looked(tmp_path)
     assert not dataset.problems
+    assert any("does not tell whether it counts stored or upright" in note for note in dataset.notes) == decided
     image = dataset.pixels(0)
     np.testing.assert_array_equal(image[..., 0] == 200, upright)
     truth = dataset.truth(0)
@@ -313,7 +315,8 @@ def test_masks_are_read_once_while_they_stay(tmp_path: Path, monkeypatch: pytest
 def test_masks_below_class_folders_are_not_taken_for_a_set_of_masks(tmp_path: Path) -> None:
     for number, name in enumerate(("cat/images/a.png", "cat/masks/a.png", "dog/images/a.png", "dog/masks/a.png")):
         picture(tmp_path / name, number)
-    assert open_data(str(tmp_path)).kind == "image-folder"
+    with pytest.raises(DataError, match=r"images with masks: cat/images/ beside cat/masks/, 2 pairs"):
+        open_data(str(tmp_path))
 
 
 # ------------------------------------------------------------------------------------------------ COCO
@@ -398,13 +401,14 @@ BAD_OBJECTS: list[tuple[dict[str, Any], str]] = [
     ({"bbox": [1, 2, math.inf, 4]}, "not-a-number"),
     ({"bbox": [1, 2, 3]}, "bad-box"),
     ({"bbox": "1234"}, "bad-box"),
-    ({"bbox": [1, 2, "3", 4]}, "not-a-number"),
+    ({"bbox": [1, 2, "three", 4]}, "not-a-number"),
     ({"bbox": [1, 2, True, 4]}, "not-a-number"),
     ({"bbox": [1, 2, 10**400, 4]}, "not-a-number"),
     ({"bbox": [40, 2, 3, 4]}, "outside"),
     ({"bbox": None, "segmentation": []}, "no-box"),
     ({"category_id": 9}, "unknown-class"),
-    ({"category_id": "1"}, "unknown-class"),
+    ({"category_id": "one"}, "unknown-class"),
+    ({"iscrowd": "perhaps"}, "bad-flag"),
     ({"category_id": [[[]]]}, "unknown-class"),
     ({"image_id": 9}, "unknown-image"),
     ({"image_id": None}, "unknown-image"),
@@ -425,14 +429,21 @@ BAD_OBJECTS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize("row", range(len(BAD_OBJECTS)))
-def test_a_bad_object_goes_and_its_image_stays(tmp_path: Path, row: int) -> None:
+def test_a_bad_object_is_ignored_and_its_image_stays(tmp_path: Path, row: int) -> None:
+    """It can be seen in the image, so it is no background; only what is outside, or of no image, is dropped."""
     changed, code = BAD_OBJECTS[row]
     one, seven, eight = (annotation(id, segmentation=SQUARE) for id in (1, 7, 8))
     dataset = looked(coco_folder(tmp_path, [one, {**seven, **changed}, eight]))
     assert dataset.knows == "outlines"
-    assert codes(dataset) == [f"all.json:None:{code}:dropped"]
+    action = "dropped" if code in ("outside", "unknown-image") else "ignored"
+    assert codes(dataset) == [f"all.json:None:{code}:{action}"]
     assert "annotation 7" in dataset.problems[0].reason and dataset.problems[0].fix
-    assert [id for _, id in objects(dataset).where] == [1, 8] and len(dataset) == 2
+    found = objects(dataset)
+    real = [id for (_, id), ignore in zip(found.where, found.ignore, strict=True) if not ignore]
+    assert real == [1, 8] and len(dataset) == 2
+    assert ({id for _, id in found.take(found.ignore).where} == {7}) == (action == "ignored")
+    masks = found.masks(HEIGHT, WIDTH)
+    assert masks[found.ignore].any(axis=(1, 2)).all() and dataset.amounts().sum() == 2
 
 
 def test_boxes_that_leave_their_image_are_clipped_and_said(tmp_path: Path) -> None:
@@ -520,8 +531,11 @@ def test_ten_thousand_boxes_are_inside_or_named(tmp_path: Path) -> None:
     all_kept = np.stack(list(kept.values()))
     assert np.isfinite(all_kept).all() and (all_kept >= 0).all() and (all_kept <= [WIDTH, HEIGHT, WIDTH, HEIGHT]).all()
     assert (all_kept[:, 2:] > all_kept[:, :2]).all()
+    ignored = {int(p.reason.split("annotation ")[1].split()[0]) for p in dataset.problems if p.action == "ignored"}
     for place, box in kept.items():  # what was good is not changed
         x, y, w, h = boxes[place]
+        if place in ignored:
+            continue
         if min(x, y) >= 0 and x + w <= WIDTH and y + h <= HEIGHT:
             assert box.tolist() == [x, y, x + w, y + h]
 
@@ -571,8 +585,11 @@ def test_vocs_difficult_objects_are_ignored(tmp_path: Path) -> None:
 )
 def test_a_bad_object_of_voc_is_named_by_its_line(tmp_path: Path, name: str, box: Any, code: str) -> None:
     dataset = looked(voc(tmp_path, {"a": voc_xml([("dog", (1, 1, 4, 4)), (name, box), ("dog", (2, 2, 4, 4))])}))
-    assert codes(dataset) == [f"Annotations/a.xml:6:{code}:dropped"]
-    assert [line for _, line in objects(dataset).where] == [3, 9]
+    action = "dropped" if code == "outside" else "ignored"
+    assert codes(dataset) == [f"Annotations/a.xml:6:{code}:{action}"]
+    found = objects(dataset)
+    assert [line for _, line in found.take(~found.ignore).where] == [3, 9]
+    assert {line for _, line in found.take(found.ignore).where} == ({6} if action == "ignored" else set())
 
 
 def test_images_of_voc_that_cannot_be_used(tmp_path: Path) -> None:
@@ -633,7 +650,7 @@ def test_what_cannot_be_learned_from(tmp_path: Path) -> None:
 def test_a_class_that_only_test_holds_is_a_note(tmp_path: Path) -> None:
     pages = {"a": voc_xml([("cat", (1, 1, 5, 5))]), "b": voc_xml([("dog", (1, 1, 5, 5))])}
     dataset = build_dataset(str(voc(tmp_path, pages, {"train": ["a"], "test": ["b"], "val": []})))
-    assert "classes that no training image holds, which cannot be learned: dog" in dataset.notes
+    assert "classes without training images, which cannot be learned: dog" in dataset.notes
     assert dataset.counts().tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
@@ -668,7 +685,7 @@ def test_classes_of_a_run_are_found_by_name(tmp_path: Path, kind: str) -> None:
         assert moved.counts().sum(axis=1).tolist() == wanted
     assert moved.counts().sum() == dataset.counts().sum() and moved.counts().shape == (3, 3)
     assert data_json(moved, "detection")["classes"] == list(classes)
-    with pytest.raises(DataError, match="not known"):
+    with pytest.raises(DataError, match="does not know"):
         with_classes(dataset, ("bird",))
 
 
@@ -722,7 +739,7 @@ def test_bccd() -> None:
     dataset = build_dataset(f"{DATA}/bccd")
     assert (dataset.knows, dataset.classes) == ("boxes", ("Platelets", "RBC", "WBC"))
     assert [len(dataset.ids(split)) for split in ("train", "val", "test")] == [205, 87, 72]
-    assert codes(dataset) == [f"Annotations/BloodImage_00{n}:zero-area:dropped" for n in ("338.xml:158", "343.xml:50")]
+    assert codes(dataset) == [f"Annotations/BloodImage_00{n}:zero-area:ignored" for n in ("338.xml:158", "343.xml:50")]
     assert dataset.amounts().sum() == 4886
 
 

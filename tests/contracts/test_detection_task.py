@@ -224,8 +224,8 @@ def test_what_a_batch_added_to_an_image_is_not_seen() -> None:
     black[:, :, 70:], white[:, :, 70:] = 0, 255
     one, two = (model(image, size) for image in (black, white))
     assert torch.equal(one.class_logits, two.class_logits)
-    assert one.found is not None
-    assert (one.found.boxes[:, 3] <= 70).all()
+    assert one.detections is not None
+    assert (one.detections.boxes[:, 3] <= 70).all()
 
 
 class Answers(nn.Module):
@@ -238,7 +238,9 @@ class Answers(nn.Module):
     def forward(self, image: Tensor, size: Tensor, targets: RegionTargets | None, kept: SelectionRule) -> RegionOutputs:
         one = torch.zeros(1, 4)
         scores = torch.zeros(1, 1)
-        return RegionOutputs(scores, one[None], one, one, torch.zeros(1).long(), scores, one[None], found=self.found)
+        return RegionOutputs(
+            scores, one[None], one, one, torch.zeros(1).long(), scores, one[None], detections=self.found
+        )
 
 
 def test_rows_are_in_the_original_frame() -> None:
@@ -307,9 +309,9 @@ def test_regions_from_elsewhere() -> None:
     own = small(images)
     again = small(images, given=(own.proposals, own.sample))
     assert torch.equal(again.class_logits, own.class_logits)
-    assert torch.equal(again.found.boxes, own.found.boxes)
+    assert torch.equal(again.detections.boxes, own.detections.boxes)
     boxes, sample = torch.tensor([[4.0, 4, 40, 40], [8, 8, 60, 30]]), torch.tensor([0, 1])
     other = small(images, given=(boxes, sample))
     assert other.class_logits.shape == (2, own.class_logits.shape[1])
     assert torch.equal(other.proposals, boxes)
-    assert set(other.found.sample.tolist()) <= {0, 1}
+    assert set(other.detections.sample.tolist()) <= {0, 1}

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import time
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 import torch
 
+from sightline.cli.wording import evaluation_text
 from sightline.evaluation import judgement
 from sightline.evaluation.intervals import bootstrap, interval, resample_weights, wilson
 from sightline.evaluation.judgement import judge
 from sightline.metrics.classification import classification_metrics, measure, prepare
+from sightline.metrics.counts import rate
 from sightline.structures.predictions import ClassRows
+
+Z = NormalDist().inv_cdf(0.975)
 
 
 def rows(seed: int, n: int, k: int, skill: float = 1.5) -> ClassRows:
@@ -42,18 +49,114 @@ def test_a_resample_is_the_rows_drawn_again() -> None:
         drawn = np.repeat(np.arange(40), times)
         again.append(classification_metrics(r.target[drawn], r.probability[drawn]))
     got = bootstrap(prepare(r.target, r.probability), seed=7, resamples=50)
-    for name in set(got.metrics) - {"ece"}:
+    for name in set(got.metrics) - {"ece", "accuracy", "balanced_accuracy"}:
         values = [m[name] for m in again]
-        assert got.metrics[name] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), rel=0, abs=1e-12)
-    right = r.target == r.probability.argmax(1)
-    of_class = {"recall": r.target == 0, "precision": r.probability.argmax(1) == 0}
-    for name, chosen in of_class.items():
-        weights = [resample_weights(40, 7, range(i, i + 1))[0] for i in range(50)]
-        values = [w[chosen & right].sum() / w[chosen].sum() for w in weights]
-        expected = tuple(np.quantile(values, [0.025, 0.975]))
-        if expected == (1.0, 1.0):  # all were right
-            expected = wilson(1.0, int(chosen.sum()), 1.959963984540054)
-        assert got.per_class[name][0] == pytest.approx(expected, rel=0, abs=1e-12)
+        ends = tuple(np.quantile(values, [0.025, 0.975]))
+        assert got.metrics[name].interval == pytest.approx(ends, rel=0, abs=1e-12)
+
+
+def test_proportions_have_wilsons_interval() -> None:
+    """Of the images, of a class's images, of the images predicted as it; F1 through the share of hits among both."""
+    r = rows(0, 40, 3)
+    got = bootstrap(prepare(r.target, r.probability))
+    predicted = r.probability.argmax(1)
+    right = r.target == predicted
+    assert got.metrics["accuracy"].interval == pytest.approx(wilson(right.mean(), 40, Z))
+    for c in range(3):
+        for name, chosen in {"recall": r.target == c, "precision": predicted == c}.items():
+            expected = wilson(right[chosen].mean(), int(chosen.sum()), Z)
+            assert got.per_class[name][c].interval == pytest.approx(expected, rel=0, abs=1e-12)
+        either = (r.target == c) | (predicted == c)
+        low, high = wilson(right[either].mean(), int(either.sum()), Z)
+        assert got.per_class["f1"][c].interval == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
+
+
+def test_288_of_290_is_not_certain() -> None:
+    """And of two classes the one with an error gets the lower interval, where the bootstrap gave it the higher lower end."""
+    target = np.arange(290) % 10
+    predicted = target.copy()
+    predicted[[0, 10]] = 1
+    got = bootstrap(prepare(target, np.eye(10)[predicted] * 0.9 + 0.01))
+    low, high = got.metrics["accuracy"].interval or (0.0, 1.0)
+    assert (low, high) == pytest.approx((0.9752, 0.9981), abs=1e-4)
+    recalls = [got.per_class["recall"][c].interval or (0.0, 1.0) for c in (0, 2)]
+    assert recalls[0][0] < recalls[1][0]
+    assert recalls[0][1] < 1.0 == recalls[1][1]
+    for name in ("balanced_accuracy", "macro_f1", "mcc"):
+        value, ends = measure(prepare(target, np.eye(10)[predicted])).metrics[name], got.metrics[name].interval
+        assert ends is not None and ends[0] < value < ends[1] < 1.0
+
+
+def exact_coverage(n: int, p: float) -> float:
+    """The probability that Wilson's interval of n images holds the true share."""
+    total = 0.0
+    for k in range(n + 1):
+        low, high = wilson(k / n, n, Z)
+        if low <= p <= high:
+            total += math.exp(
+                math.lgamma(n + 1)
+                - math.lgamma(k + 1)
+                - math.lgamma(n - k + 1)
+                + k * math.log(p)
+                + (n - k) * math.log1p(-p)
+            )
+    return total
+
+
+@pytest.mark.parametrize("n", [10, 37, 100, 290])
+def test_intervals_of_proportions_cover(n: int) -> None:
+    """By enumeration, from p = 0.5 to 0.998; benchmarks/intervals.py has more sizes, and the bootstrap beside them."""
+    shares = [*np.arange(0.5, 0.995, 0.005), 0.995, 0.998]
+    assert np.mean([exact_coverage(n, float(p)) for p in shares]) >= 0.94
+    for k in range(n + 1):
+        low, high = wilson(k / n, n, Z)
+        assert low <= k / n <= high
+        assert (high < 1.0) == (k < n)
+        assert (low > 0.0) == (k > 0)
+
+
+@pytest.mark.parametrize("n", [7, 12, 30, 100])
+def test_no_interval_misses_its_value_or_is_certain_after_an_error(n: int) -> None:
+    draw = np.random.default_rng(np.random.randint(1 << 31))
+    for _ in range(40):
+        k = int(draw.integers(2, 5))
+        target = draw.integers(0, k, n)
+        predicted = np.where(draw.random(n) < draw.uniform(0.3, 1.0), target, draw.integers(0, k, n))
+        prepared = prepare(target, np.eye(k)[predicted] * 0.9 + 0.1 / k)
+        value, got = measure(prepared), bootstrap(prepared, resamples=200)
+        points = {name: [x] for name, x in value.metrics.items()}
+        points |= {name: list(rate({"f1": "f_beta"}.get(name, name), value.counts)) for name in got.per_class}
+        for name, estimates in {**{m: [e] for m, e in got.metrics.items()}, **got.per_class}.items():
+            for point, each in zip(points[name], estimates, strict=True):
+                if each.interval is None:
+                    assert each.reason
+                    continue
+                low, high = each.interval
+                assert low <= point <= high, name
+                assert low < high, name
+                if name not in ("loss", "ece"):
+                    assert (high < 1.0) == (point < 1.0), name
+
+
+def test_a_missing_interval_has_a_reason() -> None:
+    """Seven test images: balanced accuracy has an interval; what has none says why, and so does a figure that is undefined."""
+    target = np.array([0, 0, 0, 0, 1, 1, 2])
+    probability = np.eye(3)[[0, 0, 0, 1, 1, 1, 1]] * 0.7 + 0.1
+    j = judge(ClassRows(np.arange(7), target, probability), names(3))
+    low, high = j.intervals["balanced_accuracy"] or (1.0, 0.0)
+    assert low < (j.metrics["balanced_accuracy"] or 0.0) < high < 1.0
+    assert j.intervals.keys() == j.metrics.keys()
+    assert j.reasons.keys() == {name for name, ends in j.intervals.items() if ends is None}
+    assert re.fullmatch(r"too few images: in \d+% of the resamples a class is missing", j.reasons["macro_f1"])
+    eel = j.per_class[2]
+    assert eel["precision"] is None
+    assert eel["reasons"]["precision"] == "it is never predicted"
+    assert eel["intervals"]["recall"] is not None
+    text = evaluation_text({"run": "r", "split": "test", **j.to_json()})
+    assert "none: too few images" in text
+    assert "precision undefined for class 2: it is never predicted" in text
+    alone = judge(ClassRows(np.arange(7), np.zeros(7, np.int64), probability), names(3))
+    assert alone.reasons["mcc"] == alone.reasons["auc"] == "only one class occurs"
 
 
 def test_a_share_of_all_is_not_certain() -> None:
@@ -64,26 +167,35 @@ def test_a_share_of_all_is_not_certain() -> None:
         (np.array([1, 0] * 4), (0.0, 1 - 8 / (8 + 1.96**2))),
     ):
         got = bootstrap(prepare(target, probability))
-        assert got.metrics["accuracy"] == pytest.approx(ends, abs=1e-4)
-        assert got.per_class["recall"][0] == pytest.approx(wilson(float(target[0] == 0), 4, 1.96), abs=1e-4)
-        for name in ("balanced_accuracy", "macro_f1", "mcc", "auc"):  # no [1, 1] beside an accuracy from 0.68 on
-            assert got.metrics[name] is None, name
-        assert got.per_class["f1"] == [None, None]
+        assert got.metrics["accuracy"].interval == pytest.approx(ends, abs=1e-4)
+        assert got.per_class["recall"][0].interval == pytest.approx(wilson(float(target[0] == 0), 4, 1.96), abs=1e-4)
+        for name in ("macro_f1", "mcc", "auc"):  # no [1, 1] beside an accuracy from 0.68 on
+            assert got.metrics[name].interval is None, name
+            assert got.metrics[name].reason.endswith("so resampling shows no spread")
+        balanced = got.metrics["balanced_accuracy"].interval
+        assert balanced is not None and balanced[0] == (
+            0.0 if ends[0] == 0 else pytest.approx(1 - 0.49 / 2**0.5, abs=0.01)
+        )
 
 
 def test_a_mean_over_classes_is_not_measured_where_one_is_missing() -> None:
     """26 of one class, one of the other and never found: 0.5, and never 1, the mean over the class that is left."""
     target = np.array([0] * 26 + [1])
     got = bootstrap(prepare(target, np.tile([0.9, 0.1], (27, 1))))
-    assert got.metrics["balanced_accuracy"] is None  # a third of the resamples miss the rare one
-    assert got.metrics["macro_f1"] is None
-    assert got.metrics["accuracy"] is not None
+    assert got.metrics["macro_f1"].interval is None  # a third of the resamples miss the rare one
+    assert "% of the resamples a class is missing" in got.metrics["macro_f1"].reason
+    low, high = got.metrics["balanced_accuracy"].interval or (
+        0.0,
+        1.0,
+    )  # from the recalls: one image says next to nothing
+    assert low < 0.46 and 0.85 < high < 0.95
+    assert got.metrics["accuracy"].interval is not None
     target = np.array([0] * 50 + [1] * 6)
     probability = np.tile([0.9, 0.1], (56, 1))
     probability[-1] = [0.1, 0.9]
     got = bootstrap(prepare(target, probability))
     for name in ("balanced_accuracy", "macro_f1"):
-        ends = got.metrics[name]
+        ends = got.metrics[name].interval
         assert ends is not None and ends[1] < 0.9, name
 
 
@@ -98,7 +210,7 @@ def test_intervals_are_a_function_of_rows_and_seed() -> None:
     assert again == first
     assert bootstrap(prepared, seed=4, resamples=100) != first
     value = measure(prepared).metrics
-    for name, ends in first.metrics.items():
+    for name, (ends, _) in first.metrics.items():
         assert ends is not None
         assert ends[0] < value[name] < ends[1]
 
@@ -111,7 +223,7 @@ def test_the_accuracy_interval_covers() -> None:
         right = np.random.default_rng(seed).random(n) < p
         probability = np.tile([0.9, 0.1], (n, 1))
         prepared = prepare(np.where(right, 0, 1), probability, ranks=False)
-        ends = bootstrap(prepared, seed=seed).metrics["accuracy"]
+        ends = bootstrap(prepared, seed=seed).metrics["accuracy"].interval
         assert ends is not None
         covered += ends[0] <= p <= ends[1]
     assert 0.90 * sets <= covered <= 0.99 * sets
@@ -137,7 +249,7 @@ def test_the_ece_interval_covers_where_the_plain_one_does_not() -> None:
         target, _, said = sample(np.random.default_rng(seed), 200)
         prepared = prepare(target, said, ranks=False)
         value = measure(prepared).metrics["ece"]
-        ends = bootstrap(prepared, seed=seed, resamples=500).metrics["ece"]
+        ends = bootstrap(prepared, seed=seed, resamples=500).metrics["ece"].interval
         assert ends is not None
         covered += ends[0] <= ece <= ends[1]
         assert ends[0] <= value <= ends[1]
@@ -148,7 +260,7 @@ def test_the_ece_interval_covers_where_the_plain_one_does_not() -> None:
 
 def test_the_ece_interval_stays_above_zero() -> None:
     target = (np.random.default_rng(0).random(300) < 0.2).astype(int)
-    ends = bootstrap(prepare(target, np.tile([0.8, 0.2], (300, 1)))).metrics["ece"]
+    ends = bootstrap(prepare(target, np.tile([0.8, 0.2], (300, 1)))).metrics["ece"].interval
     assert ends is not None
     assert ends[0] == 0.0
     assert ends[1] > 0.0
@@ -160,9 +272,9 @@ def test_no_interval_where_too_many_resamples_are_undefined() -> None:
     assert interval(np.zeros(0)) is None
     two = ClassRows(np.arange(2), np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
     got = bootstrap(prepare(two.target, two.probability)).metrics
-    assert got["accuracy"] == pytest.approx((0.3424, 1.0), abs=1e-4)  # Wilson's of two of two
-    assert got["mcc"] is None  # half of the resamples hold one class
-    assert got["auc"] is None
+    assert got["accuracy"].interval == pytest.approx((0.3424, 1.0), abs=1e-4)  # Wilson's of two of two
+    assert got["mcc"].interval is None  # half of the resamples hold one class
+    assert got["auc"].interval is None
 
 
 def test_all_intervals_take_less_than_five_seconds() -> None:
@@ -171,7 +283,7 @@ def test_all_intervals_take_less_than_five_seconds() -> None:
     start = time.process_time()  # of this process alone, whoever shares the machine
     got = bootstrap(prepared)
     assert time.process_time() - start < 5
-    low, high = got.metrics["accuracy"] or (0.0, 1.0)
+    low, high = got.metrics["accuracy"].interval or (0.0, 1.0)
     assert 0.015 < high - low < 0.025  # 2 · 1.96 · sqrt(p (1 - p) / n) = 0.0196 at p = 0.5
 
 
@@ -207,7 +319,7 @@ def test_a_judgement_by_hand() -> None:
 def test_json_is_the_contract_of_evaluate() -> None:
     said = judge(rows(3, 100, 7), names(7)).to_json()
     assert json.loads(json.dumps(said, allow_nan=False)) == said
-    assert list(said) == ["n", "metrics", "intervals", "per_class"]
+    assert list(said) == ["n", "metrics", "intervals", "reasons", "per_class"]
     assert said["n"] == 100
     assert set(said["metrics"]) == set(said["intervals"]) == {
         "loss", "accuracy", "balanced_accuracy", "top5", "macro_f1", "mcc", "auc", "ece",
@@ -216,7 +328,7 @@ def test_json_is_the_contract_of_evaluate() -> None:
         assert low <= said["metrics"][name] <= high
     assert list(said["per_class"]) == names(7)
     for row in said["per_class"].values():
-        assert set(row) == {"support", "predicted", "precision", "recall", "f1", "auc", "ap", "intervals"}
+        assert set(row) == {"support", "predicted", "precision", "recall", "f1", "auc", "ap", "intervals", "reasons"}
         assert row["intervals"]["recall"][0] <= row["recall"] <= row["intervals"]["recall"][1]
 
 
@@ -289,6 +401,7 @@ def test_auc_gets_no_interval_where_it_would_take_too_long(monkeypatch: pytest.M
     j = judge(r, names(3))
     assert j.metrics["auc"] is not None
     assert j.intervals["auc"] is None
+    assert j.reasons == {"auc": "it is not resampled beyond 299 probabilities (images times classes)"}
     assert j.intervals["accuracy"] is not None
     monkeypatch.setattr(judgement, "LARGEST_RANKED", 300)
     assert judge(r, names(3)).intervals["auc"] is not None

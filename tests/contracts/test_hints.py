@@ -6,7 +6,7 @@ import pytest
 
 from sightline.cli.hints import hint_for
 from sightline.errors import UsageError
-from sightline.recipes.arguments import require_match, require_model
+from sightline.recipes.names import require_match, require_network
 from sightline.runs.run import Run
 from sightline.verbs.predict import Predictions
 
@@ -39,7 +39,7 @@ def test_hints(message: str, words: str, hint: str) -> None:
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "rtdetr-l", "ssd300"])
 def test_other_detectors_lead_to_those_here(name: str) -> None:
     with pytest.raises(UsageError) as error:
-        require_model(name)
+        require_network(name)
     assert "faster_rcnn_resnet18_fpn" in error.value.hint
 
 

@@ -13,7 +13,7 @@ from sightline.structures.batch import Batch
 from sightline.structures.regions import RegionOutputs, RegionTargets, Selection, SelectionRule
 from sightline.structures.targets import Boxes, Outlines
 from sightline.tasks.instances import InstanceSegmentation
-from sightline.tasks.regions import cropped
+from sightline.tasks.regions import crop_masks
 from tests.contracts.test_detection_task import batch_of, judged, learned, network
 
 torch.set_num_threads(1)
@@ -47,7 +47,7 @@ class Answers(nn.Module):
         masks[torch.arange(len(masks)), self.found.label + 1] = 20.0
         nowhere = torch.zeros(1, dtype=torch.long)
         return RegionOutputs(
-            scores, one[None], one, one, nowhere, scores, one[None], found=self.found, mask_logits=masks
+            scores, one[None], one, one, nowhere, scores, one[None], detections=self.found, mask_logits=masks
         )
 
 
@@ -104,7 +104,7 @@ def test_crop_is_the_inverse_of_pasting() -> None:
     mask = (((x - 40.3) / 20) ** 2 + ((y - 35.8) / 13) ** 2 < 1)[None]
     for box in ([20.3, 22.8, 60.3, 48.8], [15.0, 20, 70, 52], [-5.5, 10.25, 80, 60]):
         boxes = torch.tensor([box])
-        again = paste_masks(cropped(mask, boxes, torch.tensor([0]), 28), boxes, (80, 90))
+        again = paste_masks(crop_masks(mask, boxes, torch.tensor([0]), 28), boxes, (80, 90))
         assert (again & mask).sum() / (again | mask).sum() >= 0.97, box
 
 

@@ -119,7 +119,7 @@ def test_every_verb_about_the_run(trained: tuple[str, Path]) -> None:
     command("report", "whole", cwd=folder)
     page = (folder / "whole/report.html").read_text()
     assert ("Adversaries" in page) == (name == "toy_gan")
-    assert "has no score" in page or name == "toy_pairs"
+    assert "has no metric" in page or name == "toy_pairs"
     assert (folder / "whole/README.md").read_text().startswith("# whole")
 
 

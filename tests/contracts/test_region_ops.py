@@ -26,7 +26,7 @@ from sightline.layers.convolution.upsampling import (
     spread,
     spread_size,
 )
-from sightline.structures.boxes import area, clipped, coverage, giou, intersection, iou, paired_giou
+from sightline.structures.boxes import area, clip, coverage, giou, intersection, iou, paired_giou
 
 torch.set_num_threads(1)
 
@@ -69,8 +69,8 @@ def test_areas_of_half_precision_boxes_do_not_overflow() -> None:
 
 def test_clipping_to_one_size_or_each_to_its_own() -> None:
     boxes = torch.tensor([[-5.0, -5, 50, 50], [90, 90, 99, 99]])
-    assert clipped(boxes, (20, 30)).tolist() == [[0, 0, 30, 20], [30, 20, 30, 20]]
-    assert clipped(boxes, torch.tensor([[20, 30], [95, 97]])).tolist() == [[0, 0, 30, 20], [90, 90, 97, 95]]
+    assert clip(boxes, (20, 30)).tolist() == [[0, 0, 30, 20], [30, 20, 30, 20]]
+    assert clip(boxes, torch.tensor([[20, 30], [95, 97]])).tolist() == [[0, 0, 30, 20], [90, 90, 97, 95]]
 
 
 # -------------------------------------------------------------------------------------------------------- suppression
@@ -262,7 +262,7 @@ class Heads(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor, boxes: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         read = pyramid_roi_align([fine, coarse], boxes, image, size=(64, 64), output=2)
-        return read, clipped(decode(read.mean((2, 3), keepdim=True)[:, :1, 0].expand(-1, 1, 4)[:, 0], boxes), (64, 64))
+        return read, clip(decode(read.mean((2, 3), keepdim=True)[:, :1, 0].expand(-1, 1, 4)[:, 0], boxes), (64, 64))
 
 
 @whole

@@ -15,7 +15,7 @@ from sightline.errors import DamagedError
 from sightline.evaluation.intervals import wilson
 from sightline.kinds.reporting import build_card, build_report, chapter_of, content_of
 from sightline.reports.facts import facts_of
-from tests.fake_runs import Fake, picture_of, trained, write_run
+from tests.fake_runs import Fake, image_lookup, trained, write_run
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +28,24 @@ def words_of(page: str) -> str:
 
 
 def test_report_tells_everything(run):
-    page = build_report(run, picture=picture_of(trained()))
-    said = words_of(page)
-    for part in ("Measured", "Learning", "Confusions", "Class by class", "The worst mistakes", "Probabilities and",
-                 "A batch as the network saw it", "Data", "Model", "Run it again"):  # fmt: skip
+    page = build_report(run, load_image=image_lookup(trained()))
+    text = words_of(page)
+    for part in ("Metrics", "Learning curves", "Confusion matrix", "Class by class", "The worst mistakes", "Probabilities and",
+                 "A training batch as the network sees it", "Data", "Model", "Run it again"):  # fmt: skip
         assert f"<h2>{part}" in page
     rows = trained().rows["test"]
     right = (rows.probability.argmax(1) == rows.target).mean()
-    assert f"It is right on {100 * right:.1f} % of 400 test images" in said
-    assert "sightline train runs/digits-mlp/recipe.yaml" in said
+    assert f"It is right on {100 * right:.1f} % of 400 test images" in text
+    assert "sightline train runs/digits-mlp/recipe.yaml" in text
     mistakes = int((rows.probability.argmax(1) != rows.target).sum())
     assert page.count('<img class="tiny"') == min(mistakes, 24)
-    assert "1,810" in said
+    assert "1,810" in text
     assert page.count("<svg") >= 6 + 10
 
 
 def test_report_is_a_pure_function_of_the_folder(run):
     before = sorted((p, p.stat().st_mtime_ns) for p in run.rglob("*"))
-    pages = {build_report(run, picture=picture_of(trained())) for _ in range(2)}
+    pages = {build_report(run, load_image=image_lookup(trained())) for _ in range(2)}
     assert len(pages) == 1
     assert sorted((p, p.stat().st_mtime_ns) for p in run.rglob("*")) == before
 
@@ -54,17 +54,17 @@ def test_facts_are_those_of_the_rows(run):
     content = content_of(run)
     facts = facts_of(content, chapter_of(run))
     rows = trained().rows["test"]
-    said, top = rows.probability.argmax(1), rows.probability.max(1)
+    predicted, top = rows.probability.argmax(1), rows.probability.max(1)
     assert (facts.split, facts.n) == ("test", 400)
-    assert facts.mistakes == (said != rows.target).sum()
-    assert facts.sure_mistakes == ((said != rows.target) & (top >= 0.95)).sum()
+    assert facts.mistakes == (predicted != rows.target).sum()
+    assert facts.confident_mistakes == ((predicted != rows.target) & (top >= 0.95)).sum()
     assert facts.confidence == pytest.approx(top.mean())
     counts = np.bincount(rows.target, minlength=10)
     assert facts.majority == (Fake().classes[counts.argmax()], counts.max() / 400)
     worst = min(facts.classes, key=lambda c: c.value)
     index = Fake().classes.index(worst.name)
-    lost = np.bincount(said[(rows.target == index) & (said != index)], minlength=10)
-    assert (worst.taken_for, worst.taken) == (Fake().classes[lost.argmax()], lost.max())
+    lost = np.bincount(predicted[(rows.target == index) & (predicted != index)], minlength=10)
+    assert (worst.confused_with, worst.confusions) == (Fake().classes[lost.argmax()], lost.max())
     assert facts.interval is not None
     assert facts.interval[0] < facts.metric("test", "accuracy") < facts.interval[1]
 
@@ -77,12 +77,14 @@ def test_all_right_still_has_an_interval(tmp_path):
     facts = facts_of(content_of(folder), chapter_of(folder))
     assert facts.interval == pytest.approx(wilson(1.0, 400, 1.96))
     assert facts.interval[0] < 0.995
-    assert "1,000 resamples; by Wilson where all" in words_of(build_report(folder, picture=picture_of(digits)))
+    assert "Intervals: Wilson's for proportions; for other metrics the bootstrap over images, 1,000 resamples." in words_of(
+        build_report(folder, load_image=image_lookup(digits))
+    )
 
 
 def test_worst_mistakes_are_the_surest(run):
-    page = build_report(run, picture=lambda index: None)
-    assert "no picture" in page
+    page = build_report(run, load_image=lambda index: None)
+    assert "no image" in page
     files = re.findall(r'<span class="file"><bdi>(digits/\d+\.png)</bdi></span></figcaption>', page)
     rows = trained().rows["test"]
     wrong = np.flatnonzero(rows.probability.argmax(1) != rows.target)
@@ -95,7 +97,8 @@ PARTS = (
     "metrics.json", "history.csv", "data.json", "model/config.json", "samples/batch.png", "samples/batch.json",
     "predictions/test.parquet", "recipe.yaml", "environment.json",
 )  # fmt: skip
-TOLD = ("metrics.json", "history.csv", "data.json", "model/config.json", "samples/batch.png")  # when they are missing
+# the report names these if they are missing
+NAMED_IF_MISSING = ("metrics.json", "history.csv", "data.json", "model/config.json", "samples/batch.png")
 
 
 @pytest.mark.parametrize("missing", [*PARTS, "ALL"])
@@ -106,11 +109,11 @@ def test_a_run_without_a_part_is_still_told(run, tmp_path, missing):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != "run.json" and missing in (name, "ALL"):
             path.unlink()
-    page = build_report(folder, picture=lambda i: None)
+    page = build_report(folder, load_image=lambda i: None)
     assert "This run has not ended yet" in page
-    assert ("Not in this report" in page) == (missing in (*TOLD, "ALL"))
+    assert ("Missing from this report" in page) == (missing in (*NAMED_IF_MISSING, "ALL"))
     if missing == "ALL":
-        assert "There is no measured accuracy yet" in page
+        assert "The accuracy has not been measured yet" in page
         assert build_card(folder).startswith("# digits-mlp")
 
 
@@ -121,17 +124,17 @@ def test_a_run_without_a_part_is_still_told(run, tmp_path, missing):
 def test_a_damaged_part_costs_only_itself(run, tmp_path, name, content):
     folder = Path(shutil.copytree(run, tmp_path / "run"))
     (folder / name).write_bytes(content)
-    page = build_report(folder, picture=lambda i: None)
+    page = build_report(folder, load_image=lambda i: None)
     assert "<h2>Run it again" in page
-    judged = "of 397 validation images" if name == "predictions/test.parquet" else "of 400 test images"
-    assert judged in page
+    expected = "of 397 validation images" if name == "predictions/test.parquet" else "of 400 test images"
+    assert expected in page
     if content.startswith(b"\x00") and not name.endswith(".csv"):
         assert f"{name}" in words_of(page)
 
 
 def test_a_test_less_run_is_judged_on_validation(tmp_path):
     page = words_of(
-        build_report(write_run(tmp_path / "run", Fake(splits=("train", "val")), trained()), picture=lambda i: None)
+        build_report(write_run(tmp_path / "run", Fake(splits=("train", "val")), trained()), load_image=lambda i: None)
     )
     assert "of 397 validation images" in page
     assert "There is no test split" in page
@@ -148,15 +151,15 @@ def test_many_classes_stay_readable(tmp_path):
         rows[split] = replace(trained().rows["test"], id=np.arange(n) + start, target=target, probability=probability)
     fake = Fake(classes=tuple(f"species {i}" for i in range(k)))
     folder = write_run(tmp_path / "run", fake, replace(trained(), rows=rows))
-    page = build_report(folder, picture=lambda i: None)
-    assert "Shown are the 20 classes with most confusions; the other 40 are one row and one column." in page
+    page = build_report(folder, load_image=lambda i: None)
+    assert "The 20 classes with most confusions are shown; the other 40 share one row and one column." in page
     assert "36 more classes" in page
     assert len(re.findall(r'<td class="(?:hit|miss|mixed) h\d"', page)) == 21 * 21
 
 
 def test_no_run_is_refused(tmp_path):
     with pytest.raises(DamagedError, match="is not a run folder"):
-        build_report(tmp_path, picture=lambda i: None)
+        build_report(tmp_path, load_image=lambda i: None)
 
 
 def test_quarantine_opens_page_and_card(tmp_path):
@@ -169,7 +172,7 @@ def test_quarantine_opens_page_and_card(tmp_path):
     }
     fake = Fake(problems=(problem,) * 250, data={"n": 2047, "quarantined": 250})
     folder = write_run(tmp_path / "run", fake, trained())
-    page = words_of(build_report(folder, picture=lambda i: None))
+    page = words_of(build_report(folder, load_image=lambda i: None))
     assert "Fix first · data".replace(" · ", " ") in page.replace("·", "")
     assert page.index("Many files could not be used") < page.index("It has learned")
     assert "50 more are in data.json." in page

@@ -31,7 +31,7 @@ def gone(index: int) -> None:
     return None
 
 
-def said_by(page: str) -> str:
+def words_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)))
 
 
@@ -41,28 +41,28 @@ def facts(folder: Path) -> VerdictFacts:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_tells_everything(runs, kind):
-    page = build_report(runs[kind], picture=gone)
-    own = "Confusions" if kind == "segmentation" else "Mistakes by kind and size"
-    for part in ("Measured", "Learning", own, "Class by class", "Pictures: image, truth, answer",
-                 "A batch as the network saw it", "Data", "Model", "Run it again"):  # fmt: skip
+    page = build_report(runs[kind], load_image=gone)
+    own = "Confusion matrix" if kind == "segmentation" else "Mistakes by kind and size"
+    for part in ("Metrics", "Learning curves", own, "Class by class", "Examples: image, ground truth, prediction",
+                 "A training batch as the network sees it", "Data", "Model", "Run it again"):  # fmt: skip
         assert f"<h2>{part}" in page
-    told, said = facts(runs[kind]), said_by(page)
-    value, interval = told.value, told.interval
+    summary, text = facts(runs[kind]), words_of(page)
+    value, interval = summary.value, summary.interval
     assert value is not None
     assert interval is not None
     assert interval[0] < value < interval[1]
     name = headline_of(kind)
-    assert f"It reaches {name.article} {name.name} of {100 * value:.1f} % on 24 test images" in said
-    assert f"between {100 * interval[0]:.1f} and {100 * interval[1]:.1f} %" in said
-    assert "n = 24" in said
-    assert "sightline train runs/scenes/recipe.yaml" in said
-    assert page.count('alt="image, truth and answer of images/') == 6
+    assert f"It reaches {name.article} {name.name} of {100 * value:.1f} % on 24 test images" in text
+    assert f"between {100 * interval[0]:.1f} and {100 * interval[1]:.1f} %" in text
+    assert "n = 24" in text
+    assert "sightline train runs/scenes/recipe.yaml" in text
+    assert page.count('alt="image, ground truth and prediction of images/') == 6
     check(page)
 
 
 def test_only_its_own_sections(runs):
     for kind in KINDS:
-        page = build_report(runs[kind], picture=gone)
+        page = build_report(runs[kind], load_image=gone)
         assert ('id="confusions"' in page) == (kind == "segmentation")
         assert ('id="objects"' in page) == (kind != "segmentation")
         assert 'id="trust"' not in page
@@ -73,39 +73,42 @@ def test_only_its_own_sections(runs):
 
 
 def test_pixels_are_those_of_the_rows(runs):
-    told = facts(runs["segmentation"])
+    summary = facts(runs["segmentation"])
     rows = scenes("segmentation")["test"]
     confusion = rows.confusion.sum(0)
-    assert told.pixels is not None
+    assert summary.pixels is not None
     wrong = confusion - np.diag(np.diag(confusion))
-    true, said = np.unravel_index(wrong.argmax(), wrong.shape)
-    first = told.pixels.taken[0]
-    assert (first.target, first.predicted) == (CLASSES[true], CLASSES[said])
-    assert first.of_class == pytest.approx(wrong[true, said] / confusion[true].sum())
-    assert first.of_wrong == pytest.approx(wrong[true, said] / wrong.sum())
-    pole = next(c for c in told.classes if c.name == "pole")
+    true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
+    first = summary.pixels.confusions[0]
+    assert (first.target, first.predicted) == (CLASSES[true], CLASSES[predicted])
+    assert first.of_class == pytest.approx(wrong[true, predicted] / confusion[true].sum())
+    assert first.of_wrong == pytest.approx(wrong[true, predicted] / wrong.sum())
+    pole = next(c for c in summary.classes if c.name == "pole")
     assert pole.value == pytest.approx(confusion[3, 3] / (confusion[3].sum() + confusion[:, 3].sum() - confusion[3, 3]))
-    assert told.majority is not None
+    assert summary.majority is not None
     share = confusion.sum(1).max() / confusion.sum()
-    assert told.majority[1] == pytest.approx(share / 4)  # IoU of the commonest class, 0 of three others
-    page = said_by(build_report(runs["segmentation"], picture=gone))
-    assert "taken for tree" in page
+    assert summary.majority[1] == pytest.approx(share / 4)  # IoU of the commonest class, 0 of three others
+    page = words_of(build_report(runs["segmentation"], load_image=gone))
+    assert "predicted as tree" in page
     assert f"{confusion.sum() / 1000:.1f} k pixels" in page
 
 
 def test_objects_are_those_of_the_rows(runs):
-    told = facts(runs["detection"])
+    summary = facts(runs["detection"])
     rows = scenes("detection")["test"]
-    assert told.objects is not None
-    assert told.objects.objects == len(rows.true_label)
-    assert told.objects.threshold is not None
-    assert told.objects.shown == (rows.score >= told.objects.threshold).sum()
-    false = sum(n for kind, n in told.objects.errors.items() if kind != "missed")
-    assert told.objects.found == told.objects.shown - false
+    assert summary.objects is not None
+    assert summary.objects.objects == len(rows.true_label)
+    assert summary.objects.threshold is not None
+    assert summary.objects.boxes == (rows.score >= summary.objects.threshold).sum()
+    false = sum(n for kind, n in summary.objects.errors.items() if kind != "missed")
+    assert summary.objects.correct == summary.objects.boxes - false
     side = rows.true_boxes[:, 2] - rows.true_boxes[:, 0]
-    assert told.objects.sizes["small"][0] == (side <= 32).sum()
-    page = said_by(build_report(runs["detection"], picture=gone))
-    assert f"finds {100 * told.objects.found / told.objects.objects:.1f} % of {told.objects.objects} objects" in page
+    assert summary.objects.sizes["small"][0] == (side <= 32).sum()
+    page = words_of(build_report(runs["detection"], load_image=gone))
+    assert (
+        f"finds {100 * summary.objects.correct / summary.objects.objects:.1f} % of {summary.objects.objects} objects"
+        in page
+    )
 
 
 PARTS = (
@@ -127,16 +130,16 @@ def test_a_run_without_a_part_is_still_told(runs, tmp_path, kind, missing):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != "run.json" and missing in (name, "ALL"):
             path.unlink()
-    page = build_report(folder, picture=gone)
+    page = build_report(folder, load_image=gone)
     card = build_card(folder)
     assert "<h2>Run it again" in page
     assert card.startswith("# scenes")
     if missing == "samples/examples.json":
-        assert "samples/examples.json: no pictures of answers were kept." in said_by(page)
+        assert "samples/examples.json: no images with predictions were saved." in words_of(page)
     if missing == "predictions/test.parquet":
         assert "24 validation images" in page
     if missing == "ALL":
-        assert f"No {headline_of(kind).name} was measured." in page
+        assert f"The {headline_of(kind).name} has not been measured." in page
 
 
 @pytest.mark.parametrize("name", [*PARTS, "run.json"])
@@ -146,9 +149,9 @@ def test_a_run_without_a_part_is_still_told(runs, tmp_path, kind, missing):
 def test_a_damaged_part_costs_only_itself(runs, tmp_path, name, content):
     folder = Path(shutil.copytree(runs["detection"], tmp_path / "run"))
     (folder / name).write_bytes(content)
-    page = build_report(folder, picture=gone)
-    judged = "24 validation images" if name == "predictions/test.parquet" else "24 test images"
-    assert judged in page  # also without run.json: the recipe says of what kind the rows are
+    page = build_report(folder, load_image=gone)
+    expected = "24 validation images" if name == "predictions/test.parquet" else "24 test images"
+    assert expected in page  # also without run.json: the recipe says of what kind the rows are
     check(page)
 
 
@@ -157,7 +160,7 @@ def test_rows_of_another_kind_are_left_out(runs, tmp_path):
     other = (runs["segmentation"] / "predictions/test.parquet").read_bytes()
     for split in ("val", "test"):
         (folder / f"predictions/{split}.parquet").write_bytes(other)
-    page = said_by(build_report(folder, picture=gone))
+    page = words_of(build_report(folder, load_image=gone))
     assert "predictions/test.parquet could not be used." in page
     assert "It reaches an AP50 of" in page  # metrics.json still knows
 
@@ -170,15 +173,15 @@ def test_pictures_are_the_folders_own_and_encoded_anew(runs, tmp_path):
     for file in ("../secret.png", "/etc/passwd", str(tmp_path / "secret.png"), "samples/examples/../../../secret.png"):
         about["items"][0]["file"] = file
         (folder / "samples/examples.json").write_text(json.dumps(about))
-        page = build_report(folder, picture=gone)
-        assert page.count('alt="image, truth and answer of images/') == 5
-        assert "names a file that is none of its own" in page
+        page = build_report(folder, load_image=gone)
+        assert page.count('alt="image, ground truth and prediction of images/') == 5
+        assert "names a file outside samples/examples" in page
     name = about["items"][1]["file"]
     original = (folder / name).read_bytes()
     (folder / name).write_bytes(original + b"<script>secret</script>")
     assert all(b"secret" not in item.png for item in content_of(folder).examples.items)
     (folder / name).write_bytes(original[:200])
-    assert f"{name} was left out" in said_by(build_report(folder, picture=gone))
+    assert f"{name} was left out" in words_of(build_report(folder, load_image=gone))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -196,7 +199,7 @@ def test_hostile_names_leave_the_elements_as_they_were(tmp_path, kind):
         about = json.loads((folder / "data.json").read_text())
         about["amounts"]["unit"] = text
         (folder / "data.json").write_text(json.dumps(about))
-        return check(build_report(folder, picture=gone)).tags, read_as_markdown(build_card(folder)).tags
+        return check(build_report(folder, load_image=gone)).tags, read_as_markdown(build_card(folder)).tags
 
     expected = built("plain", "plain")
     draw = {"segmentation": 0, "detection": 1, "instances": 2}[kind]  # each kind meets others of them
@@ -216,8 +219,8 @@ def test_many_classes_fold(tmp_path):
         confusion[:, np.arange(4, k), np.arange(4, k)] = 100
         wide[split] = replace(part, confusion=confusion)
     folder = write_dense(tmp_path / "run", DenseFake("segmentation", classes=names), wide)
-    page = build_report(folder, picture=gone)
-    assert "Shown are the 20 classes with most confusions; the other 20 are one row and one column." in page
+    page = build_report(folder, load_image=gone)
+    assert "The 20 classes with most confusions are shown; the other 20 share one row and one column." in page
     assert "16 more classes" in page
 
 
@@ -234,7 +237,7 @@ def test_nothing_found_and_nothing_there(tmp_path, kind):
             none = {"boxes": np.zeros((0, 4)), "label": np.zeros(0, np.int64), "score": np.zeros(0)}
             rows[split] = replace(part, **none, image=np.zeros(0, np.int64), found_rle=())
     folder = write_dense(tmp_path / "run", DenseFake(kind), rows)
-    page = said_by(build_report(folder, picture=gone))
+    page = words_of(build_report(folder, load_image=gone))
     expected = "It was evaluated on one class only" if kind == "segmentation" else "It finds almost nothing"
     assert expected in page
     assert build_card(folder)

@@ -18,7 +18,7 @@ from sightline.kinds.reporting import build_card, build_report, content_of
 from sightline.reports.build import render
 from sightline.reports.card import render_card
 from sightline.reports.content import DataProblem, RunContent
-from tests.fake_runs import Fake, picture_of, trained, write_run
+from tests.fake_runs import Fake, image_lookup, trained, write_run
 
 CHAPTER = KINDS["classification"].chapter
 VOID = {"meta", "img", "br", "link", "input", "hr", "base"}
@@ -133,26 +133,28 @@ def harmless(tmp_path_factory) -> RunContent:
         data={"quarantined": 1, "n": 1798},
     )
     content = content_of(write_run(tmp_path_factory.mktemp("runs") / "run", fake, trained()))
-    judged, batch = content.judged, content.batch
-    assert judged is not None
+    evaluation, batch = content.evaluation, content.batch
+    assert evaluation is not None
     assert batch is not None
-    few = replace(judged.judgement, curves=judged.judgement.curves[:4], mistakes=judged.judgement.mistakes[:4])
+    few = replace(
+        evaluation.judgement, curves=evaluation.judgement.curves[:4], mistakes=evaluation.judgement.mistakes[:4]
+    )
     return replace(
         content,
-        judged=replace(judged, judgement=few),
+        evaluation=replace(evaluation, judgement=few),
         batch=replace(batch, names=batch.names[:3], labels=batch.labels[:3]),
     )
 
 
 def poisoned(content: RunContent, text: str) -> RunContent:
     """The content with `text` in every place that a stranger can name: files, classes, run, settings, messages."""
-    judged, data, model, batch = content.judged, content.data, content.model, content.batch
-    assert judged is not None
+    evaluation, data, model, batch = content.evaluation, content.data, content.model, content.batch
+    assert evaluation is not None
     assert data is not None
     assert model is not None
     assert batch is not None
     classes = tuple(f"{text}{i}" for i in range(10))
-    judgement = judged.judgement
+    judgement = evaluation.judgement
     rows = tuple(row | {"class": name} for row, name in zip(judgement.per_class, classes, strict=True))
     counts = dict(zip(classes, data.counts.values(), strict=True))
     return replace(
@@ -161,9 +163,9 @@ def poisoned(content: RunContent, text: str) -> RunContent:
         recipe=dict(content.recipe) | {text: text},
         recipe_text=f"{content.recipe_text}\nnote: {text}",
         environment={"device": text, "packages": {text: text}},
-        judged=replace(
-            judged,
-            names=tuple(f"{text}/{i}.png" for i in range(len(judged.names))),
+        evaluation=replace(
+            evaluation,
+            names=tuple(f"{text}/{i}.png" for i in range(len(evaluation.names))),
             classes=classes,
             judgement=replace(judgement, classes=classes, per_class=rows),
         ),
@@ -190,10 +192,10 @@ def test_elements_are_those_of_the_harmless_report(harmless):
     def gone(index):
         return None  # to draw pictures 500 times would prove nothing more
 
-    expected = check(render(poisoned(harmless, "plain"), CHAPTER, picture=gone)).tags
+    expected = check(render(poisoned(harmless, "plain"), CHAPTER, load_image=gone)).tags
     assert len(expected) > 800
     for payload in payloads():
-        found = check(render(poisoned(harmless, payload), CHAPTER, picture=gone)).tags
+        found = check(render(poisoned(harmless, payload), CHAPTER, load_image=gone)).tags
         assert found == expected, f"{payload!r} changed the page"
 
 
@@ -212,7 +214,7 @@ def test_hostile_folder_from_disk_to_page_and_card(tmp_path, payload):
         for name in ("plain", payload)
     ]
     folders = [write_run(tmp_path / f"run{i}", fake, trained()) for i, fake in enumerate(fakes)]
-    pages = [build_report(folder, picture=picture_of(trained())) for folder in folders]
+    pages = [build_report(folder, load_image=image_lookup(trained())) for folder in folders]
     assert check(pages[1]).tags == check(pages[0]).tags
     if "7*7" in payload:
         assert "{{7*7}}" in pages[1]  # shown as it is, not computed

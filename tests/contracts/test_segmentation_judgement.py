@@ -102,7 +102,7 @@ def test_names_must_fit() -> None:
 def test_the_json_is_json() -> None:
     j = judge_segments(rows(0, 12, 4), names(4)).to_json()
     assert json.loads(json.dumps(j, allow_nan=False)) == j
-    assert j.keys() == {"n", "metrics", "intervals", "per_class"}
+    assert j.keys() == {"n", "metrics", "intervals", "reasons", "per_class"}
     assert j["per_class"]["class 1"]["intervals"].keys() == {"iou", "dice", "precision", "recall"}
 
 

@@ -13,7 +13,7 @@ from sightline.recipes.reading import make_draft, parse_overrides
 from sightline.reports.finding import ClassFact, VerdictFacts
 from sightline.reports.rules import learning as learning_rules
 from sightline.reports.thresholds import Thresholds
-from sightline.reports.wording import decimal, duration, listed, percent, percent_range, quantity
+from sightline.reports.wording import decimal, duration, join_words, percent, percent_range, quantity
 from tests.verdicts import chapter_for, verdict
 
 RECIPE = {
@@ -44,7 +44,7 @@ GOOD = VerdictFacts(
     classes=(ClassFact("cat", 0.96, 0.93, 0.98, 200, "dog", 5), ClassFact("dog", 0.95, 0.93, 0.97, 800, "cat", 40)),
     train_counts={"cat": 3000, "dog": 5000},
     mistakes=45,
-    sure_mistakes=1,
+    confident_mistakes=1,
     confidence=0.95,
     files=10_000,
     recipe=RECIPE,
@@ -65,16 +65,16 @@ def commands(facts: VerdictFacts) -> list[str]:
 
 
 def test_a_good_run_is_called_good_and_nothing_more():
-    judged = verdict(GOOD)
-    assert [(f.severity, f.title) for f in judged.findings] == [
+    conclusion = verdict(GOOD)
+    assert [(f.severity, f.title) for f in conclusion.findings] == [
         ("good", "It has learned"),
         ("good", "It fits and generalises"),
     ]
-    assert judged.limit == ""
-    assert "95.5\u202f% of 1,000 test images" in judged.headline
+    assert conclusion.limit == ""
+    assert "95.5\u202f% of 1,000 test images" in conclusion.headline
     low, high = wilson(0.955, 1000, 1.96)
-    assert f"between {100 * low:.1f} and {100 * high:.1f}" in judged.headline
-    assert "“cat” would be right on 20.0\u202f%" in judged.findings[0].sentence
+    assert f"between {100 * low:.1f} and {100 * high:.1f}" in conclusion.headline
+    assert "“cat” would be right on 20.0\u202f%" in conclusion.findings[0].sentence
 
 
 SCENARIOS = {
@@ -111,7 +111,7 @@ SCENARIOS = {
         "warning", "noise", "Some labels may be wrong", "12 images occur with more than one label", [],
     ),
     "confident mistakes": (
-        replace(GOOD, sure_mistakes=20),
+        replace(GOOD, confident_mistakes=20),
         "note", "noise", "Some labels may be wrong", "20 of 45 mistakes were made", [],
     ),
     "harmless imbalance": (
@@ -128,15 +128,15 @@ SCENARIOS = {
     ),
     "weak class": (
         replace(GOOD, classes=(ClassFact("cat", 0.5, 0.43, 0.57, 200, "dog", 100), GOOD.classes[1])),
-        "warning", "data", "Some classes are hard", "“cat” (found in 50.0\u202f% of 200)", [],
+        "warning", "data", "Some classes are hard", "“cat” (recall 50.0\u202f%, n = 200)", [],
     ),
     "tiny test": (
         replace(GOOD, n=40, sizes={"train": 2000, "val": 1000, "test": 40}, metrics=metrics(train=0.9, val=0.9, test=0.9)),
-        "warning", "result", "Few test images", "With 40 test images the accuracy lies anywhere in 77–96", [],
+        "warning", "result", "Few test images", "With 40 test images the 95 % interval of the accuracy is 77–96", [],
     ),
     "harder test": (
         replace(GOOD, metrics=metrics(train=0.97, val=0.96, test=0.85)),
-        "warning", "data", "The test images are harder", "11.0 points less often on test", [],
+        "warning", "data", "The test images are harder", "11.0 points lower on test", [],
     ),
     "no test": (
         replace(GOOD, split="val", metrics=metrics(train=0.97, val=0.96)),
@@ -158,7 +158,7 @@ SCENARIOS = {
     ),
     "near perfect": (
         replace(GOOD, metrics=metrics(train=1.0, val=0.999, test=0.999)),
-        "note", "result", "Nearly perfect: is the test as hard as real use?", "leaves little to measure", [],
+        "note", "result", "Nearly perfect: is the test as hard as real use?", "leaves little room to improve", [],
     ),
     "worse than guessing": (
         replace(GOOD, majority=("cat", 0.999)),
@@ -181,11 +181,11 @@ SCENARIOS = {
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name):
-    facts, severity, kind, title, said, advice = SCENARIOS[name]
+    facts, severity, kind, title, words, advice = SCENARIOS[name]
     finding = next((f for f in verdict(facts).findings if f.title == title), None)
     assert finding is not None, titles(facts)
     assert (finding.severity, finding.kind) == (severity, kind)
-    assert said in finding.sentence
+    assert words in finding.sentence
     given = " ".join(t.command for t in finding.try_next)
     for change in advice:
         assert change in given
@@ -202,9 +202,9 @@ def test_scenario(name):
     ],
 )
 def test_bias_and_variance_come_larger_first(train, val, order):
-    judged = verdict(replace(GOOD, metrics=metrics(train=train, val=val, test=val)))
-    assert [f.kind for f in judged.findings if f.kind in ("bias", "variance")] == order
-    assert judged.limit.startswith(f"Limited by {order[0]}: ")
+    conclusion = verdict(replace(GOOD, metrics=metrics(train=train, val=val, test=val)))
+    assert [f.kind for f in conclusion.findings if f.kind in ("bias", "variance")] == order
+    assert conclusion.limit.startswith(f"Limited by {order[0]}: ")
 
 
 def test_a_gap_that_chance_explains_is_no_over_fitting():
@@ -228,10 +228,10 @@ def test_unusable_files_come_first_whatever_else_is_true():
 
 def test_an_unfinished_run_says_so_before_its_figures():
     for status, title in (("stopped", "This run did not finish"), ("running", "This run has not ended yet")):
-        found = verdict(replace(GOOD, status=status, reason="SIGTERM")).findings
-        assert [f.title for f in found[:2]] == [title, "It has learned"]
-        assert "SIGTERM" in found[0].sentence
-        assert found[0].try_next[0].command.startswith("sightline train --resume")
+        findings = verdict(replace(GOOD, status=status, reason="SIGTERM")).findings
+        assert [f.title for f in findings[:2]] == [title, "It has learned"]
+        assert "SIGTERM" in findings[0].sentence
+        assert findings[0].try_next[0].command.startswith("sightline train --resume")
     assert "It was still improving at the end" not in titles(
         replace(SCENARIOS["still improving"][0], status="stopped", metrics={})
     )
@@ -243,13 +243,13 @@ def test_a_loss_that_only_the_schedule_lowers_is_no_reason_to_train_longer():
 
 
 def test_a_rehearsal_is_not_judged():
-    judged = verdict(replace(SCENARIOS["under-fit"][0], smoke=True))
-    assert [f.title for f in judged.findings] == ["This is a rehearsal"]
-    assert "rehearsal" in judged.headline
+    conclusion = verdict(replace(SCENARIOS["under-fit"][0], smoke=True))
+    assert [f.title for f in conclusion.findings] == ["This is a rehearsal"]
+    assert "rehearsal" in conclusion.headline
 
 
 def test_serious_before_warning_before_good_before_note():
-    facts = replace(SCENARIOS["over-fit"][0], conflicts=3, quarantined=10, sure_mistakes=40)
+    facts = replace(SCENARIOS["over-fit"][0], conflicts=3, quarantined=10, confident_mistakes=40)
     severities = [f.severity for f in verdict(facts).findings]
     assert severities[0] == "good"  # how good it is comes before what to do about it
     order = [("serious", "warning", "good", "note").index(s) for s in severities[1:]]
@@ -273,7 +273,7 @@ def test_every_command_can_be_typed():
 def test_thresholds_are_all_explained_and_obeyed():
     own = chapter_for(GOOD)
     assert own.limits == Thresholds()
-    assert len(own.lines(own.limits, GOOD.headline)) == len(Thresholds.__dataclass_fields__)
+    assert len(own.threshold_rows(own.limits, GOOD.headline)) == len(Thresholds.__dataclass_fields__)
     facts = replace(GOOD, quarantined=500)
     assert verdict(facts, Thresholds(quarantined=0.049)).findings[0].title == "Many files could not be used"
 
@@ -293,7 +293,7 @@ def test_numbers_are_written_with_care():
         "3\u202fmin 20\u202fs",
         "2\u202fh 5\u202fmin",
     )
-    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert join_words(["a", "b", "c"]) == "a, b and c"
 
 
 def test_nothing_is_advised_that_another_finding_calls_vain() -> None:
@@ -316,7 +316,7 @@ def test_a_hinge_is_not_told_to_smooth_labels() -> None:
 def test_a_rate_of_one_is_no_whole_number() -> None:
     """Adadelta's own: a third of it is 0.3, not 1 again."""
     facts = replace(GOOD, recipe=GOOD.recipe | {"optim": {"lr": 1.0}})
-    assert learning_rules.scaled(facts, "optim.lr", 1 / 3) == "optim.lr=0.3"
+    assert learning_rules.scale_setting(facts, "optim.lr", 1 / 3) == "optim.lr=0.3"
 
 
 @pytest.mark.parametrize("value", [0.5, 0.52])  # the second is above guessing, within chance
@@ -341,7 +341,7 @@ def test_a_few_images_without_a_mistake_are_no_failure() -> None:
         GOOD, n=25, majority=("cat", 0.96), mistakes=0, metrics=metrics(train=1.0, val=1.0, test=1.0),
         sizes={"train": 200, "val": 25, "test": 25},
     )  # fmt: skip
-    found = next(f for f in verdict(facts).findings if f.kind == "result")
-    assert found.severity == "note"
-    assert "cannot tell the two apart" in found.sentence
+    finding = next(f for f in verdict(facts).findings if f.kind == "result")
+    assert finding.severity == "note"
+    assert "too few images to tell the two apart" in finding.sentence
     assert "No better than guessing" not in titles(facts)

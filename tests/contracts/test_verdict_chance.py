@@ -161,7 +161,7 @@ def test_what_has_no_interval_accuses_nobody_and_says_so() -> None:
         sizes={"train": 200, "val": 1, "test": 1},
     )  # fmt: skip
     found = titles(facts)
-    assert "This figure has no confidence interval" in found
+    assert "This metric has no confidence interval" in found
     assert not {"Overfitting", "The test images are harder", "Some classes are hard"} & set(found)
 
 

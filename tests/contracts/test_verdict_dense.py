@@ -55,7 +55,7 @@ OBJECTS = replace(
     headline=headline_of("detection"),
     pixels=None,
     objects=ObjectFacts(
-        threshold=0.43, objects=500, found=400, shown=446, errors=ERRORS,
+        threshold=0.43, objects=500, correct=400, boxes=446, errors=ERRORS,
         sizes={"small": (100, 0.5), "medium": (200, 0.55), "large": (200, 0.6)},
     ),
 )  # fmt: skip
@@ -87,19 +87,21 @@ def titles(facts: VerdictFacts) -> list[str]:
 
 @pytest.mark.parametrize("facts", [SEGMENTS, OBJECTS], ids=["segmentation", "detection"])
 def test_a_good_run_is_called_good_and_nothing_more(facts):
-    judged = verdict(facts)
-    assert [f.title for f in judged.findings] == ["It has learned", "It fits and generalises"]
-    assert judged.limit == ""
-    assert "of 78.0\u202f% on 200 test images; with 95 % confidence between 76.0 and 80.0\u202f%." in judged.headline
+    conclusion = verdict(facts)
+    assert [f.title for f in conclusion.findings] == ["It has learned", "It fits and generalises"]
+    assert conclusion.limit == ""
+    assert (
+        "of 78.0\u202f% on 200 test images; with 95 % confidence between 76.0 and 80.0\u202f%." in conclusion.headline
+    )
 
 
 def test_result_is_told_in_words_that_need_no_metric():
-    assert "93.0\u202f% of all pixels are right. Predicting “sky” for every pixel would reach 10.0\u202f%." in find(
+    assert "93.0\u202f% of all pixels are correct. Predicting “sky” for every pixel would reach 10.0\u202f%." in find(
         SEGMENTS, "It has learned"
     ).sentence  # fmt: skip
-    said = find(OBJECTS, "It has learned").sentence
-    assert said == (
-        "With boxes from a score of 0.43 up, it finds 80.0\u202f% of 500 objects, and 89.7\u202f% of its 446 boxes are right."
+    words = find(OBJECTS, "It has learned").sentence
+    assert words == (
+        "At a score threshold of 0.43, it finds 80.0\u202f% of 500 objects, and 89.7\u202f% of its 446 boxes are correct."
     )
     assert "an AP50 of" in verdict(OBJECTS).headline
     assert "a mask AP50 of" in verdict(
@@ -147,7 +149,7 @@ SCENARIOS = {
     ),
     "falls again": (
         replace(SEGMENTS, history=course("mean_iou", [0.1, 0.6, 0.73, *[0.6] * 9])),
-        "warning", "It overfits with time", "The weights of epoch 3 were kept", ["fit.epochs=6"],
+        "warning", "It overfits with time", "The weights of epoch 3 were selected", ["fit.epochs=6"],
     ),
     "mixed up": (
         replace(SEGMENTS, pixels=PixelFacts((PixelConfusion("pole", "tree", 0.4, 0.3),))),
@@ -171,11 +173,11 @@ SCENARIOS = {
     ),
     "edges": (
         replace(SEGMENTS, metrics=dict(SEGMENTS.metrics) | {"test": {"mean_iou": 0.78, "boundary_f": 0.4}}),
-        "note", "Edges are coarse", "40.0", ["input.size=288"],
+        "note", "Edges are imprecise", "40.0", ["input.size=288"],
     ),
     "few images": (
         replace(OBJECTS, n=20, interval=(0.68, 0.88), sizes={"train": 200, "val": 20, "test": 20}),
-        "warning", "Few test images", "With 20 test images the AP50 lies anywhere in 68.0–88.0", [],
+        "warning", "Few test images", "With 20 test images the 95 % interval of the AP50 is 68.0–88.0", [],
     ),
     "missed": (
         errors("missed"),
@@ -187,11 +189,11 @@ SCENARIOS = {
     ),
     "placed": (
         errors("localisation"),
-        "warning", "Its boxes are badly placed", "badly placed", ["input.size=288"],
+        "warning", "Its boxes are poorly localised", "poorly localised", ["input.size=288"],
     ),
     "both": (
         errors("both"),
-        "warning", "Its boxes are of the wrong class and badly placed", "loosely", [],
+        "warning", "Its boxes have the wrong class and are poorly localised", "IoU from 10 to 50", [],
     ),
     "twice": (
         errors("duplicate"),
@@ -199,14 +201,14 @@ SCENARIOS = {
     ),
     "nothing there": (
         errors("background"),
-        "warning", "It sees objects where there are none", "nothing there", [],
+        "warning", "It detects objects where there are none", "background", [],
     ),
     "small": (
         objects(sizes={"small": (30, 0.3), "large": (30, 0.6)}),
         "warning", "Small objects are missed", "30.0 points below", ["input.size=288"],
     ),
     "unjudged": (
-        objects(unjudged=7),
+        objects(absent_class_boxes=7),
         "note", "Some boxes count in no metric", "7 boxes are of classes", [],
     ),
     "no test": (
@@ -218,11 +220,11 @@ SCENARIOS = {
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name):
-    facts, severity, title, said, advice = SCENARIOS[name]
+    facts, severity, title, words, advice = SCENARIOS[name]
     finding = find(facts, title)
     assert finding is not None, titles(facts)
     assert finding.severity == severity
-    assert said in finding.sentence
+    assert words in finding.sentence
     given = " ".join(t.command for t in finding.try_next)
     for change in advice:
         assert change in given
@@ -273,7 +275,7 @@ def test_every_command_can_be_typed():
 
 def test_lines_are_explained_for_each_task():
     chapter = chapter_for(OBJECTS)
-    own = chapter.lines(chapter.limits, OBJECTS.headline)
+    own = chapter.threshold_rows(chapter.limits, OBJECTS.headline)
     names = [name for name, _, _ in own]
     assert set(DenseThresholds.__dataclass_fields__) < set(names)
     assert "ece" not in names

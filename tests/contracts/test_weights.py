@@ -204,7 +204,7 @@ def test_one_name_too_few_or_too_many_is_refused(tmp_path: Path) -> None:
     fewer = {name: x for name, x in state.items() if name != "layer2.0.conv1.weight"}
     with pytest.raises(UsageError, match=r"it lacks layer2\.0\.conv1\.weight \("):
         create_model("resnet8", weights=saved(tmp_path / "fewer.safetensors", fewer))
-    with pytest.raises(UsageError, match="it also holds extra"):
+    with pytest.raises(UsageError, match="it also contains extra"):
         create_model("resnet8", weights=saved(tmp_path / "more.safetensors", state | {"extra": torch.ones(1)}))
     fewer = {name: x for name, x in state.items() if name != "bn1.num_batches_tracked"}
     with pytest.raises(UsageError, match=r"it lacks bn1\.num_batches_tracked"):

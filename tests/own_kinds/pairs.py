@@ -24,7 +24,7 @@ from sightline.recipes.loading import load, statistics
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
 from sightline.reports.chapter import Chapter
 from sightline.reports.headline import Headline
-from sightline.reports.judged import RowsFormat
+from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.inputs import Pixels
 from sightline.structures.predictions import Embeddings, Prediction

@@ -155,7 +155,7 @@ def test_more_than_a_hundred_boxes_in_an_image() -> None:
     got = without_unjudged(detection_metrics(rows, 2))
     assert_equal(got, reference(rows, 2), "many")
     assert means(match_rows(rows, 2))[0] == pytest.approx(got["ap"], rel=0, abs=TOLERANCE)
-    assert len(match_rows(rows, 2).classes[0].found) == 100
+    assert len(match_rows(rows, 2).classes[0].index) == 100
 
 
 def test_overlaps_equal_pycocotools_to_the_bit() -> None:

@@ -16,7 +16,7 @@ from sightline.decoding.suppression import nms, nms_by_label
 from sightline.layers.boxes.anchors import anchors, decode, encode
 from sightline.layers.boxes.matching import match, sample
 from sightline.layers.boxes.regions import pyramid_level, pyramid_roi_align, roi_align, roi_pool
-from sightline.structures.boxes import area, clipped, giou, iou, paired_giou, paired_iou
+from sightline.structures.boxes import area, clip, giou, iou, paired_giou, paired_iou
 
 torch.set_num_threads(1)
 
@@ -84,7 +84,7 @@ def test_overlaps() -> None:
     assert torch.allclose(giou(a, b), reference.generalized_box_iou(a, b), atol=1e-6)
     assert torch.equal(paired_iou(a, b[:40]), iou(a, b[:40]).diagonal())
     assert torch.equal(paired_giou(a, b[:40]), giou(a, b[:40]).diagonal())
-    assert torch.equal(clipped(a, (200, 100)), reference.clip_boxes_to_image(a, (200, 100)))
+    assert torch.equal(clip(a, (200, 100)), reference.clip_boxes_to_image(a, (200, 100)))
 
 
 # ------------------------------------------------------------------------------------------------------------ regions

@@ -14,7 +14,7 @@ from sightline.losses.regions import mask_pixels
 from sightline.models import MODELS
 from sightline.models.boxes.faster_rcnn import RegionNetwork
 from sightline.structures.regions import RegionOutputs, RegionSamples, RegionTargets, SelectionRule
-from sightline.tasks.regions import cropped, region_loss
+from sightline.tasks.regions import crop_masks, region_loss
 from tests.distinct import fill_distinct
 
 torchvision = pytest.importorskip("torchvision")
@@ -107,7 +107,7 @@ def test_proposals() -> None:
 
 def test_found_objects_and_masks() -> None:
     outputs, reference = answers()
-    found, own = outputs.found, outputs.mask_logits
+    found, own = outputs.detections, outputs.mask_logits
     assert found is not None
     assert own is not None
     masks = own[torch.arange(len(found.label)), found.label + 1].sigmoid()
@@ -148,7 +148,7 @@ def mask_questions(outputs: RegionOutputs, targets: RegionTargets) -> tuple[Tens
     objects = drawn.truth >= 0
     truth = drawn.truth[objects]
     own = outputs.mask_logits[torch.arange(len(truth)), targets.label[truth] + 1]
-    return own, cropped(targets.mask, outputs.proposals[objects], truth, 28, aligned=False), drawn.sample[objects]
+    return own, crop_masks(targets.mask, outputs.proposals[objects], truth, 28, aligned=False), drawn.sample[objects]
 
 
 def test_losses_and_gradients() -> None:

@@ -1,7 +1,7 @@
 """The command line: a thin layer over `api`.
 
-stdout carries the answer (with --json one object, as its last line), stderr everything else. Torch is imported when a
-verb runs, so that --help stays fast.
+stdout carries the answer (with --json one object, as its last line), stderr everything else. A verb prints its first line
+before it imports torch, which takes seconds.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from sightline import api
+from sightline.engine.signals import raise_on_terminate
 from sightline.runs.console import Console
+from sightline.storage.reading import reason_of
 from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .answering import Answer, answer, failed
 from .hints import hint_for
-from .process import prepare_process
+from .process import leave, prepare_process, prepare_streams
+from .start import doing, reading
 from .wording import (
     checks_text,
     data_text,
@@ -109,12 +113,11 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     """Train a network on your images. The run folder holds the model, its metrics and a report."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        run = api.train(
-            what, overrides or (), model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out, device=device,
-            precision=precision, resume=resume, smoke=smoke, console=console,
-        )  # fmt: skip
+        with doing(console, f"resuming {resume}") if what is None else reading(console, what):
+            run = api.train(
+                what, overrides or (), model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out,
+                device=device, precision=precision, resume=resume, smoke=smoke, console=console,
+            )  # fmt: skip
         return Answer(run.summary(), summary_text)
 
     answer(work, json=json, level=verbose - quiet)
@@ -139,9 +142,8 @@ def evaluate(
     """Measure a run's model: all metrics with 95 % intervals, overall and for each class."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        result = api.evaluate(run, data, split=split, tta=tta, device=device, model=model, console=console).to_json()
+        with doing(console, f"evaluating {run}"):
+            result = api.evaluate(run, data, split=split, tta=tta, device=device, model=model, console=console).to_json()
         return Answer(result, evaluation_text)
 
     answer(work, json=json, level=verbose - quiet)
@@ -172,9 +174,8 @@ def predict(
     """Predict the class, the masks or the objects of images. Files that cannot be read are listed with their error."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        result = api.predict(run, paths, out=out, device=device, model=model, console=console)
+        with doing(console, f"predicting with {run}"):
+            result = api.predict(run, paths, out=out, device=device, model=model, console=console)
         text = predictions_text(result.table())
         return Answer(result.to_json(), lambda _: text, exit=3 if result.failed == len(result.rows) else 0)
 
@@ -186,9 +187,8 @@ def report(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
     """Write the report and the model card of a run again."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        page = str(api.report(run, console=console))
+        with doing(console, f"writing the report of {run}"):
+            page = str(api.report(run, console=console))
         return Answer({"run": run, "report": page}, lambda result: printable(str(result["report"])))
 
     answer(work, json=json, level=verbose - quiet)
@@ -233,9 +233,8 @@ def describe(
     """Show a network layer by layer: shapes, parameters, multiply-adds, receptive fields."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        result = api.describe(model, options or (), input=input, classes=classes)
+        with doing(console, f"building {model}"):
+            result = api.describe(model, options or (), input=input, classes=classes)
         return Answer(result, describe_text)
 
     answer(work, json=json, level=verbose - quiet)
@@ -252,9 +251,8 @@ def data(
     """Audit a data set as training would: its format, classes, splits and problems."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        result = api.audit(what, show=show, console=console)
+        with reading(console, what):
+            result = api.audit(what, show=show, console=console)
         return Answer(result, data_text)
 
     answer(work, json=json, level=verbose - quiet)
@@ -265,9 +263,9 @@ def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quie
     """Check that the files of a run (weights, metrics, predictions, checkpoints) have not changed since they were written."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        return Answer(api.verify(run), lambda result: checks_text(result["files"], "file", "state"))
+        with doing(console, f"checking {run}"):
+            result = api.verify(run)
+        return Answer(result, lambda result: checks_text(result["files"], "file", "state"))
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -277,23 +275,28 @@ def doctor(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> No
     """Check this machine: versions, disk, memory and device."""
 
     def work(console: Console) -> Answer:
-        from sightline import api
-
-        return Answer(api.doctor(), lambda result: checks_text(result["checks"], "name", "value"))
+        with doing(console, "checking this machine"):
+            result = api.doctor()
+        return Answer(result, lambda result: checks_text(result["checks"], "name", "value"))
 
     answer(work, json=json, level=verbose - quiet)
 
 
 def run() -> None:
     """The console script."""
-    prepare_process()
+    prepare_streams()
+    raise_on_terminate()
     try:
+        prepare_process()
         app(standalone_mode=False)
+        leave(0)
     except typer.Exit as error:
-        sys.exit(error.exit_code)
-    except typer.Abort:
-        sys.exit(130)
+        leave(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        leave(getattr(error.__cause__ or error.__context__ or error, "exit_code", 130))
     except Exception as error:  # the parser's own errors: its words, our hint and exit code
+        if isinstance(error, OSError):
+            failed("resource", 6, f"the output could not be written: {reason_of(error)}", "", json=False)
         if not hasattr(error, "format_message"):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":

@@ -10,6 +10,7 @@ from sightline.storage.text import printable
 # of all tasks, in the order in which they are shown
 _SUMMARY = ("accuracy", "mean_iou", "mask_ap50", "ap50", "loss", "macro_f1", "pixel_accuracy", "mask_ap", "ap")
 _PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50")
+_CLASSES = 200  # classes that the audit of a data set lists
 _NAMED = 3  # metrics in the summary of a run
 
 
@@ -29,12 +30,34 @@ def evaluation_text(result: Mapping[str, Any]) -> str:
     rows = [("metric", "value", "95 % interval")]
     for name, value in result["metrics"].items():
         interval = result["intervals"].get(name)
-        rows.append((name, _figure(value), f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))
+        none = f"none: {result['reasons'][name]}" if name in result.get("reasons", {}) else ""
+        rows.append((name, _figure(value), f"{_end(interval[0])} to {_end(interval[1])}" if interval else none))
     first: Mapping[str, Any] = next(iter(result["per_class"].values()), {})
     columns = [name for name in _PER_CLASS if name in first]
     classes: list[tuple[str, ...]] = [("class", *columns)]
     classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in result["per_class"].items()]
-    return f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}\n{_table(rows)}\n\n{_table(classes)}"
+    head = f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}"
+    return "\n".join([head, _table(rows), "", _table(classes), *_undefined(result["per_class"])])
+
+
+def _undefined(per_class: Mapping[str, Any]) -> list[str]:
+    """Why figures of classes are undefined: a line a figure and reason."""
+    classes: dict[tuple[str, str], list[str]] = {}
+    for name, row in per_class.items():
+        for column, reason in row.get("reasons", {}).items():
+            if row.get(column) is None:
+                classes.setdefault((column, reason), []).append(printable(name))
+    lines = [
+        f"{column} undefined for {', '.join(names[:5])}{' …' if names[5:] else ''}: {reason}"
+        for (column, reason), names in classes.items()
+    ]
+    return ["", *lines] if lines else []
+
+
+def _end(value: float) -> str:
+    """An end of an interval: only 1 is written as 1, and only 0 as 0."""
+    digits = next((d for d in (4, 5, 6) if not 0 < value < 1 or round(value, d) not in (0, 1)), 7)
+    return f"{value:.{digits}f}"
 
 
 def predictions_text(rows: Sequence[Sequence[str]]) -> str:
@@ -42,8 +65,11 @@ def predictions_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def models_text(result: Mapping[str, Any]) -> str:
-    rows = [("name", "family", "parameters", "input")]
-    rows += [(m["name"], m["family"], f"{m['parameters']:,}", "x".join(map(str, m["input"]))) for m in result["models"]]
+    rows = [("name", "family", "outputs", "parameters", "multiply-adds", "input")]
+    for m in result["models"]:
+        multiply_adds = "" if m["multiply_adds"] is None else f"{m['multiply_adds']:,}"
+        size = "x".join(map(str, m["input"]))
+        rows.append((m["name"], m["family"], m["outputs"], f"{m['parameters']:,}", multiply_adds, size))
     return _table(rows)
 
 
@@ -92,13 +118,34 @@ def data_text(result: Mapping[str, Any]) -> str:
     splits = ", ".join(f"{name} {n:,}" for name, n in result["splits"].items() if n)
     lines = [
         f"{result['kind']}: {result['n']:,} images, {result['used']:,} used, {result['quarantined']:,} quarantined",
+        f"task: {result['task']}; images of {result['sizes']}",
         f"{len(result['classes'])} classes; {splits}",
     ]
+    if result["classes"]:
+        lines += ["", _table(_class_rows(result))]
+    if hidden := len(result["classes"]) - _CLASSES:
+        lines += [f"… and {hidden:,} more classes; --json lists them"] if hidden > 0 else []
     if result["problems"]:
         columns = ("file", "reason", "fix", "action")
         rows = [columns, *([str(problem[c]) for c in columns] for problem in result["problems"])]
         lines += ["", _table(rows)]
     return "\n".join(lines)
+
+
+def _class_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The images of each class in each split that exists; for pixels and boxes, the pixels and objects beside them."""
+    splits = [name for name, n in result["splits"].items() if n]
+    amounts = result["amounts"]
+    head = ["class", *splits]
+    if amounts:
+        head = ["class", *(f"{split} images" for split in splits), *(f"{split} {amounts['unit']}" for split in splits)]
+    rows = [tuple(head)]
+    for name in result["classes"][:_CLASSES]:
+        cells = [f"{result['counts'][name][split]:,}" for split in splits]
+        if amounts:
+            cells += [f"{amounts['of'][name][split]:,}" for split in splits]
+        rows.append((printable(name), *cells))
+    return rows
 
 
 def checks_text(rows: Sequence[Mapping[str, Any]], name: str, value: str) -> str:

@@ -1,23 +1,20 @@
-"""Training, validation and test split: by a threshold on a hash, so that no image changes sides when data is added.
+"""Training, validation and test split: decided by a hash of the pixels (or of the group), class by class.
 
-The place of an image in [0, 1) is a hash of its pixels (or of its group): below the test fraction it is in test, below
-test + val in val, else in train. There is no seed: every run on the same data is tested on the same images, copies of an
-image stay together, and an added image moves no other. Classes too small to get a share by chance follow a fixed rule:
+There is no seed: every run on the same data is tested on the same images, copies of an image stay together, each class has
+its shares to within one image, and an added image moves at most one other (`split_rules` has the rule, and the exceptions).
+Runs that began before shares were kept class by class go on by the rule that they began with.
 
-    a class with one unit is in train; with two in train and test; with three or more in all splits: the lowest place
-    goes to test, the next to val, the highest stays in train.
-
-Splits that the data give are respected; only a missing validation split is taken from train, by the same hash.
+Splits that the data give are respected; only a missing validation split is taken from train, by the same rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from sightline.data.audit.audit import Audit
 from sightline.data.audit.duplicates import Units, units_of
@@ -25,25 +22,22 @@ from sightline.data.records.names import SPLITS
 from sightline.errors import DataError, UsageError
 from sightline.storage.text import printable
 
-TRAIN, VAL, TEST, NONE = 0, 1, 2, -1
+from .split_rules import TEST, TRAIN, VAL, Cuts, Fractions, Members, by_class, by_threshold, quotas
+
+NONE = -1
 CARVED = 0.10  # share of a given train split that validates if no validation split is given
-
-
-class Fractions(NamedTuple):
-    """Shares of the images; they sum to one."""
-
-    train: float
-    val: float
-    test: float
+SplitRule = Literal["class", "threshold"]
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`split` (n,) 0 train, 1 val, 2 test, -1 not used; `units`; `notes` report the decisions."""
+    """`split` (n,) 0 train, 1 val, 2 test, -1 not used; `units`; `notes` report the decisions; `cuts` with which the same
+    data, grown, are split so that no image moves, None where the data give their splits or the rule is by threshold."""
 
     split: Int[np.ndarray, "n"]
     units: Units
     notes: tuple[str, ...]
+    cuts: Cuts | None = None
 
 
 def fractions_for(n: int) -> Fractions:
@@ -54,23 +48,23 @@ def fractions_for(n: int) -> Fractions:
     return Fractions(0.98, 0.01, 0.01) if n >= 1_000_000 else Fractions(0.70, 0.15, 0.15)
 
 
-def assign(audit: Audit, *, fractions: Fractions | None = None) -> Assignment:
-    """The split of every image in use; given splits are respected."""
+def assign(audit: Audit, *, fractions: Fractions | None = None, rule: SplitRule | Cuts = "class") -> Assignment:
+    """The split of every image in use; given splits are respected. By the cuts of an earlier assignment no image that was
+    there leaves its split."""
     units = units_of(audit)
     records = audit.source.records
     given = np.array([NONE if r.split is None else SPLITS.index(r.split) for r in records], dtype=np.int64)
     present = set(given.tolist()) - {NONE}
-    names = (*audit.source.classes, "annotated images" if audit.source.annotations else "unlabelled")
-    order = {name: i for i, name in enumerate(audit.source.classes)}
-    label = np.array([len(order) if r.label is None else order[r.label] for r in records], dtype=np.int64)
     if present <= {TRAIN}:
         whole = _checked(fractions or fractions_for(int(audit.used.sum())))
         shares: Fractions | None = whole
         ids = np.flatnonzero(audit.used)
         origin = "only train is given, so it is divided" if present else "no split is given"
+        what = "groups" if any(r.group for r in records) else "pixels"
+        how = "" if rule == "threshold" else " of every class"
         notes = [
-            f"{origin}: {whole.train:.4g} train, {whole.val:.4g} val, {whole.test:.4g} test, by a hash of the "
-            f"{'groups' if any(r.group for r in records) else 'pixels'}, the same for every seed"
+            f"{origin}: {whole.train:.4g} train, {whole.val:.4g} val, {whole.test:.4g} test{how}, by a hash of the {what}, "
+            "the same for every seed"
         ]
     else:
         given[given == NONE] = TRAIN  # rows of a file whose name is not a split's
@@ -78,11 +72,39 @@ def assign(audit: Audit, *, fractions: Fractions | None = None) -> Assignment:
         ids = np.flatnonzero(audit.used & (given == TRAIN)) if shares else np.empty(0, dtype=np.int64)
         notes = _notes_on_given_splits(audit, given, units)
     split = np.where(audit.used, given, NONE)
-    if shares and len(ids):
-        deal = _Deal(label[ids], units.index[ids], units.place, shares)
-        split[ids] = deal.split[units.index[ids]]
-        notes += deal.notes(names)
-    return Assignment(split, units, tuple(notes))
+    if not shares or not len(ids):
+        return Assignment(split, units, tuple(notes))
+    members = _members(audit, ids, units, rule)
+    if isinstance(rule, Cuts):
+        split[ids] = rule.deal(members, audit.source.classes, shares)[units.index[ids]]
+        return Assignment(split, units, tuple(notes), rule)
+    if rule == "threshold":
+        deal, found = _Deal(members, by_threshold(members, shares), shares, rule), None
+    else:
+        dealt, found = by_class(members, audit.source.classes, shares)
+        deal = _Deal(members, dealt.copy(), shares, rule)
+        changed = np.flatnonzero(deal.split != dealt)
+        found = replace(found, moved={float(units.place[u]): int(deal.split[u]) for u in changed.tolist()})
+    split[ids] = deal.split[units.index[ids]]
+    names = (*audit.source.classes, "annotated images" if audit.source.annotations else "unlabelled")
+    return Assignment(split, units, (*notes, *deal.notes(names)), found)
+
+
+def _members(audit: Audit, ids: Int[np.ndarray, "m"], units: Units, rule: SplitRule | Cuts) -> Members:
+    """Which classes the units of these images hold. Images without a class count as a class of their own, the last; by
+    threshold all annotated ones do."""
+    names = audit.source.classes
+    if audit.amount is not None and rule != "threshold":
+        row, label = np.nonzero(audit.amount[ids] > 0)
+        bare = np.setdiff1d(np.arange(len(ids)), row)
+        row, label = np.concatenate([row, bare]), np.concatenate([label, np.full(len(bare), len(names))])
+        return Members.of(units.index[ids[row]], label, units.place, len(names) + 1)
+    order = {name: i for i, name in enumerate(names)}
+    records = audit.source.records
+    label = np.array(
+        [len(order) if (r := records[i]).label is None else order[r.label] for i in ids.tolist()], dtype=np.int64
+    )
+    return Members.of(units.index[ids], label, units.place, len(names) + 1)
 
 
 def _checked(shares: Fractions) -> Fractions:
@@ -120,25 +142,17 @@ def _notes_on_given_splits(audit: Audit, given: Int[np.ndarray, "n"], units: Uni
 
 
 class _Deal:
-    """Units assigned to splits: by threshold first, then moved so that every class is in every split it is large enough for.
+    """A split of the units, mended so that every class is in every split that it is large enough for.
 
-    `label`, `unit` (m,) of the images to assign; `place` (units,). Once built, `split` (units,) holds 0, 1 or 2.
+    By threshold, chance leaves small classes out: one unit trains; of two the other is test's; from three on all splits have
+    one. By class, only units of several classes can leave one out. `split` (units,) is changed in place.
     """
 
-    def __init__(
-        self,
-        label: Int[np.ndarray, "m"],
-        unit: Int[np.ndarray, "m"],
-        place: Float[np.ndarray, "u"],
-        shares: Fractions,
-    ) -> None:
-        self.label, self.unit, self.place = label, unit, place
-        val = np.where(place < shares.test + shares.val, VAL, TRAIN)
-        self.split = np.where(place < shares.test, TEST, val)
-        self.counts = np.zeros((int(label.max()) + 1, len(SPLITS)), dtype=np.int64)  # (classes, splits)
-        np.add.at(self.counts, (label, self.split[unit]), 1)
-        self.by_unit = np.argsort(unit, kind="stable")
-        self.starts = np.searchsorted(unit[self.by_unit], np.arange(len(place) + 1))
+    def __init__(self, members: Members, split: Int[np.ndarray, "u"], shares: Fractions, rule: SplitRule) -> None:
+        self.members, self.split, self.shares, self.rule = members, split, shares, rule
+        self.counts = np.zeros((members.classes, len(SPLITS)), dtype=np.int64)  # units of (class, split)
+        np.add.at(self.counts, (members.label, split[members.unit]), 1)
+        self.starts = np.searchsorted(members.unit, np.arange(len(members.place) + 1))
         self.present = np.flatnonzero(self.counts.sum(axis=1))
         self.moved: dict[int, list[int]] = {TRAIN: [], VAL: [], TEST: []}
         self.targets = [TEST] * (shares.test > 0) + [VAL] * (shares.val > 0)
@@ -147,26 +161,33 @@ class _Deal:
             self._repair(target)
 
     def _repair(self, target: int) -> None:
-        for c in self.present:
-            if self.counts[c, target]:
+        for c in self.present[self.counts[self.present, target] == 0].tolist():
+            if self.counts[c, target] or not self._large_enough(c, target):
                 continue
-            for unit in self._candidates(int(c), target):
+            for unit in self._candidates(c, target):
                 if self._may_give(unit):
                     self._move(unit, target)
-                    self.moved[target].append(int(c))
+                    self.moved[target].append(c)
                     break
 
+    def _large_enough(self, c: int, target: int) -> bool:
+        if target == TRAIN or self.rule == "threshold":
+            return True
+        quota = quotas(int(self.counts[c].sum()), self.shares)
+        return bool(quota.test if target == TEST else quota.val)
+
     def _candidates(self, c: int, target: int) -> Int[np.ndarray, "v"]:
-        """Units of a class that could go to `target`, best first: the highest place to train, the lowest to test, the
-        lowest of train to val, and after these the highest of test."""
-        units = np.unique(self.unit[self.label == c])
-        units = units[np.argsort(self.place[units], kind="stable")]
+        """Units of a class that could go to `target`, best first: the highest place to train, the lowest to test; to val
+        the lowest of train (by class: the highest), and after these the highest of test."""
+        units = self.members.unit[self.members.label == c]
+        units = units[np.argsort(self.members.place[units], kind="stable")]
         if target == TRAIN:
             return units[::-1]
         if target == TEST:
             return units
         own = self.split[units]
-        return np.concatenate([units[own == TRAIN], units[own == TEST][::-1]])
+        train = units[own == TRAIN] if self.rule == "threshold" else units[own == TRAIN][::-1]
+        return np.concatenate([train, units[own == TEST][::-1]])
 
     def _may_give(self, unit: int) -> bool:
         """Whether the unit may leave its split: not if it is the last of any of its classes in train or test, unless a class is
@@ -174,30 +195,32 @@ class _Deal:
         source = self.split[unit]
         if source == VAL:
             return True
-        classes, n = self._members(unit)
+        classes = self._classes(unit)
         if source == TEST and not self.counts[classes, TRAIN].all():
             return True
-        return bool((self.counts[classes, source] > n).all())
+        return bool((self.counts[classes, source] > 1).all())
 
-    def _members(self, unit: int) -> tuple[Int[np.ndarray, "v"], Int[np.ndarray, "v"]]:
-        """The classes in a unit and how many images of each."""
-        return np.unique(self.label[self.by_unit[self.starts[unit] : self.starts[unit + 1]]], return_counts=True)
+    def _classes(self, unit: int) -> Int[np.ndarray, "v"]:
+        return self.members.label[self.starts[unit] : self.starts[unit + 1]]
 
     def _move(self, unit: int, target: int) -> None:
-        classes, n = self._members(unit)
-        self.counts[classes, self.split[unit]] -= n
-        self.counts[classes, target] += n
+        classes = self._classes(unit)
+        self.counts[classes, self.split[unit]] -= 1
+        self.counts[classes, target] += 1
         self.split[unit] = target
 
     def notes(self, names: Sequence[str]) -> list[str]:
         """Which classes needed a move, and which stay without test or validation images."""
-        notes = []
-        for target, classes in self.moved.items():
-            if classes:
-                notes.append(
-                    f"the hash put none of these classes into {SPLITS[target]}, so it gets one unit of each: "
-                    f"{_list_some(classes, names)}"
-                )
+        why = (
+            "the hash put none of these classes"
+            if self.rule == "threshold"
+            else "the classes beside them put none of these"
+        )
+        notes = [
+            f"{why} into {SPLITS[target]}, so it gets one unit of each: {_list_some(classes, names)}"
+            for target, classes in self.moved.items()
+            if classes
+        ]
         for target in self.targets:
             if lacking := [int(c) for c in self.present if not self.counts[c, target]]:
                 notes.append(f"classes too small for an image in {SPLITS[target]}: {_list_some(lacking, names)}")

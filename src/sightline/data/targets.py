@@ -48,10 +48,10 @@ def _outlines(truth: Objects, boxes: Boxes, geometry: Geometry, natural: tuple[i
     masks = truth.masks(*natural)  # (n, H, W)
     planes = [geometry.apply_mask(mask.view(np.uint8), 0) for mask in masks]
     empty = np.zeros((0, geometry.height, geometry.width), np.uint8)
-    found = torch.from_numpy(np.stack(planes) if planes else empty).bool()  # (n, h, w)
+    moved = torch.from_numpy(np.stack(planes) if planes else empty).bool()  # (n, h, w)
     if judging:
-        return Outlines(boxes, found, (torch.from_numpy(masks),))
-    return Outlines(boxes, found).take(_large_enough(boxes) & found.any(2).any(1))
+        return Outlines(boxes, moved, (torch.from_numpy(masks),))
+    return Outlines(boxes, moved).take(_large_enough(boxes) & moved.any(2).any(1))
 
 
 def _large_enough(boxes: Boxes) -> torch.Tensor:

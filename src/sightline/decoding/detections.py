@@ -1,4 +1,4 @@
-"""Scored boxes of every class → detections; their masks pasted into the original image and packed for storage.
+"""Scored boxes of every class → detections; their masks, pasted into the original image and packed for storage.
 
 The same detections are kept as in torchvision: scores above a threshold, suppressed class by class, the best of each
 image. Pasting differs: as in detectron2, a mask is a function on its box, linear between the centres of its cells and 0
@@ -43,7 +43,7 @@ def detections(
 def paste_masks(
     mask: Float[Tensor, "n m m"], boxes: Float[Tensor, "n 4"], size: tuple[int, int]
 ) -> Bool[Tensor, "n height width"]:
-    """Masks (n, m, m) of probabilities, each resampled over its box (n, 4), as pixels of an image of `size` (h, w)."""
+    """Binary masks in an image of `size` (h, w): probabilities (n, m, m), each resampled over its box (n, 4), above 0.5."""
     down = _hat_weights(boxes[:, 1::2], size[0], mask.shape[1]).to(mask.dtype)  # (n, h, m)
     across = _hat_weights(boxes[:, 0::2], size[1], mask.shape[2]).to(mask.dtype)  # (n, w, m)
     return down @ mask @ across.mT > 0.5  # (n, h, w)

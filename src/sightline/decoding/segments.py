@@ -27,13 +27,13 @@ def class_map(
     """
     rows, columns = (_covered(frame, axis, natural, score.shape[2 - axis]) for axis in (1, 0))
     if rows is not None and columns is not None:
-        seen = score[None, :, rows, columns]  # (1, k, i, j)
-        if seen.shape[2:] != natural:
-            seen = F.interpolate(seen, natural, mode="bilinear", align_corners=False)
+        visible = score[None, :, rows, columns]  # (1, k, i, j)
+        if visible.shape[2:] != natural:
+            visible = F.interpolate(visible, natural, mode="bilinear", align_corners=False)
     else:
         grid = _places(frame, natural, score).to(score)[None]  # (1, H, W, 2)
-        seen = F.grid_sample(score[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return seen[0].max(0).indices  # (k, H, W) → (H, W); argmax takes six times as long on a CPU
+        visible = F.grid_sample(score[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return visible[0].max(0).indices  # (k, H, W) → (H, W); argmax takes six times as long on a CPU
 
 
 def _covered(frame: Float[Tensor, "3 3"], axis: int, natural: tuple[int, int], side: int) -> slice | None:

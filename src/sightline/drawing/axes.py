@@ -62,8 +62,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten inside [low, high]; 1-2-5 where fewer than three of them fit."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for digits in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
-        found = [d * 10.0**e for e in range(first, last + 1) for d in digits]
-        inside = [v for v in found if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
+        candidates = [d * 10.0**e for e in range(first, last + 1) for d in digits]
+        inside = [v for v in candidates if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
         if len(inside) >= 3:
             return inside[:: math.ceil(len(inside) / 7)]
     return [low, high]

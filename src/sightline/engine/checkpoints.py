@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -23,18 +22,22 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import DamagedError, ResourceError
-from sightline.storage.folders import commit_folder, newest_good, retain, sweep
+from sightline.storage.folders import MANIFEST, commit_folder, newest_good, read_entry, retain, sweep
 from sightline.storage.logs import Log
-from sightline.storage.tensors import check_same, pack, unpack
+from sightline.storage.reading import parse_json
+from sightline.storage.schema import Fields, brief, brief_text
+from sightline.storage.tensors import check_same, not_finite, pack, unpack
 from sightline.storage.text import json_text
 from sightline.tasks.task import Task
 
 from .ema import Ema
+from .moments import checked_moments, moments, moments_of, settings
 from .state import State
 
 ROOM = 2.5  # free space needed, in multiples of the checkpoint: others write to this disk meanwhile
 FAILURES = 3  # failed commits in a row after which the run stops; one or two may be a passing fault
 GRACE = 10.0  # seconds that containers and queues commonly leave between SIGTERM and SIGKILL
+_OWN = "restore the run's own checkpoints, or start a new run with another --out"
 
 
 class Checkpoints:
@@ -73,10 +76,10 @@ class Checkpoints:
             tensors = self._tensors(state)
             # The guard lets no NaN in, so one here is a fault of the hardware or of our code. Committing it would, two
             # commits later, leave no good checkpoint.
-            if bad := [f"{file}/{n}" for file, part in tensors.items() for n, t in part.items() if not _finite(t)]:
+            if bad := [f"{file}/{name}" for file, part in tensors.items() if (name := not_finite(part))]:
                 raise DamagedError(f"{bad[0]} is not finite")
             packed = {file: pack(part) for file, part in tensors.items()}
-            groups = {turn: _groups(optimizer) for turn, optimizer in self.optimizers.items()}
+            groups = {turn: settings(optimizer) for turn, optimizer in self.optimizers.items()}
             files = {f"{file}.safetensors": data for file, (data, _) in packed.items()}
             files["state.json"] = json_text({"state": state.to_json(), "optimizers": groups}).encode()
             manifest = {
@@ -120,43 +123,62 @@ class Checkpoints:
             return None
         for what in ("recipe", "data"):
             if newest.manifest.get(what) != self.about.get(what):
-                raise DamagedError(
-                    f"{newest.folder} belongs to a run of another {what}",
-                    "restore the run's own checkpoints, or start a new run with another --out",
-                )
-        self._warn(newest.manifest)
-        state = self._restore(newest.folder, newest.manifest)
+                raise DamagedError(f"{newest.folder} belongs to a run of another {what}", _OWN)
+        manifest = Fields(newest.manifest, f"{newest.folder.name}/{MANIFEST}", hint=_OWN)
+        marks = manifest.fields("logs")
+        self._warn(manifest)
+        state = self._restore(newest.folder, manifest)
         # Lines that were logged after this checkpoint are about to be logged again: cut them off.
         for name, log in self.logs.items():
-            if name in newest.manifest["logs"] and (problem := log.cut(newest.manifest["logs"][name])):
+            if name in marks.values and (problem := log.cut(marks.fields(name).values)):
                 self.say(problem)
         self._last = state.step
         retain(self.folder)  # the process may have been killed before it could
         return state
 
-    def _restore(self, folder: Path, manifest: Mapping[str, Any]) -> State:
-        def read(name: str) -> dict[str, Tensor]:
-            path = folder / f"{name}.safetensors"
-            return unpack(path.read_bytes(), manifest["layout"].get(path.name, {}), f"{folder.name}/{path.name}")
+    def _restore(self, folder: Path, manifest: Fields) -> State:
+        """Load what the folder holds. All of it is checked before the first tensor is replaced, and the optimisers keep
+        their own settings: those of the recipe, which the checkpoint must agree with."""
 
-        saved = json.loads((folder / "state.json").read_bytes())
-        networks = read("networks")
+        def read(name: str) -> dict[str, Tensor]:
+            file, where = f"{name}.safetensors", f"{folder.name}/{name}.safetensors"
+            tensors = unpack(read_entry(folder, manifest.values, file), layout.fields(file).values, where)
+            if bad := not_finite(tensors):
+                raise DamagedError(f"{where}: {bad} is not finite", _OWN)
+            return tensors
+
+        layout, where = manifest.fields("layout"), f"{folder.name}/state.json"
+        saved = Fields(parse_json(read_entry(folder, manifest.values, "state.json"), where), where, hint=_OWN)
+        networks, remembered, best = read("networks"), read("optimizers"), read("best")
+        state = State.from_json(saved.raw("state"), best, where)
+        if not state.step == manifest.whole("step") == _step_of(folder):
+            raise saved.wrong("state.step", f"is {state.step}, which is not the step of its folder")
+        kept = kept_weights(self.task, self.ema)
+        if best:
+            check_same(best, kept, f"{folder.name}/best.safetensors")
+        average = read("ema") if self.ema is not None else {}
+        if self.ema is not None:
+            check_same(average, self.ema.tensors(), f"{folder.name}/ema.safetensors")
+        groups = saved.fields("optimizers")
+        groups.require(self.optimizers)
+        turns = [turn.name for turn in self.task.turns]
+        loading = [
+            checked_moments(optimizer, groups.fields(turn), moments_of(remembered, turn), state.step * turns.count(turn))
+            for turn, optimizer in self.optimizers.items()
+        ]
         load_weights(self.task, networks, f"{folder.name}/networks.safetensors")
         if self.ema is not None:
-            average = read("ema")
-            check_same(average, self.ema.tensors(), f"{folder.name}/ema.safetensors")
             self.ema.load(average)
-        moments = read("optimizers")
-        for turn, optimizer in self.optimizers.items():
-            _load_optimizer(optimizer, saved["optimizers"][turn], moments, turn)
-        return State.from_json(saved["state"], read("best"))
+        for optimizer, states in zip(self.optimizers.values(), loading, strict=True):
+            optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        return state
 
     def _tensors(self, state: State) -> dict[str, dict[str, Tensor]]:
-        moments = {k: t for turn, optimizer in self.optimizers.items() for k, t in _moments(optimizer, turn).items()}
+        remembered = {k: t for turn, optimizer in self.optimizers.items() for k, t in moments(optimizer, turn).items()}
         average = {"ema": self.ema.tensors()} if self.ema else {}
         return {
             "networks": self.task.state_dict(),
-            "optimizers": moments,
+            "optimizers": remembered,
             "best": state.best_weights,
             **average,
         }
@@ -170,10 +192,12 @@ class Checkpoints:
                 f"free space under {self.folder}",
             )
 
-    def _warn(self, manifest: Mapping[str, Any]) -> None:
+    def _warn(self, manifest: Fields) -> None:
         """Report what has changed in the environment since the checkpoint: the last bits may now differ."""
-        now, then = self.about.get("fingerprint", {}), manifest.get("fingerprint", {})
-        changed = [f"{k} was {then.get(k)}, is {now[k]}" for k in now if now[k] != then.get(k)]
+        now: Mapping[str, Any] = self.about.get("fingerprint", {})
+        then = manifest.fields("fingerprint").values if now else {}
+        before = {k: brief_text(v) if isinstance(v, str) else brief(v) for k, v in then.items()}
+        changed = [f"{k} was {before.get(k)}, is {now[k]}" for k in now if now[k] != then.get(k)]
         if changed:
             self.say(f"the result may no longer be bit-identical to an uninterrupted run: {'; '.join(changed)}")
 
@@ -190,6 +214,8 @@ def load_weights(task: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
     (channels last), which decides the kernel and so the last bits. Raises DamagedError on any mismatch."""
     own = {name: t.detach() for name, t in task.state_dict(keep_vars=True).items()}
     check_same(tensors, own, what)
+    if bad := not_finite(tensors):
+        raise DamagedError(f"{what}: {bad} is not finite", "use weights from before the training diverged")
     for name, tensor in own.items():
         tensor.copy_(tensors[name])
 
@@ -199,35 +225,11 @@ def read_best(folder: Path) -> dict[str, Tensor]:
     newest = newest_good(folder)
     if newest.folder is None:
         raise DamagedError(f"no valid checkpoint in {folder}: {'; '.join(newest.skipped) or 'there is none'}")
-    name = "best.safetensors"
-    return unpack((newest.folder / name).read_bytes(), newest.manifest["layout"].get(name, {}), name)
+    name, manifest = "best.safetensors", Fields(newest.manifest, f"{newest.folder.name}/{MANIFEST}")
+    layout = manifest.fields("layout").fields(name).values
+    return unpack(read_entry(newest.folder, newest.manifest, name), layout, f"{newest.folder.name}/{name}")
 
 
-def _finite(tensor: Tensor) -> bool:
-    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-def _moments(optimizer: torch.optim.Optimizer, turn: str) -> dict[str, Tensor]:
-    states = optimizer.state_dict()["state"]
-    # Names are flat, since safetensors holds no nesting: turn.parameter.moment
-    return {f"{turn}.{i}.{k}": v for i, state in states.items() for k, v in state.items() if isinstance(v, Tensor)}
-
-
-def _groups(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The parameter groups, and the moments that are plain numbers or None, which safetensors cannot hold."""
-    saved = optimizer.state_dict()
-    plain = {
-        str(i): {k: v for k, v in state.items() if not isinstance(v, Tensor)} for i, state in saved["state"].items()
-    }
-    return {"groups": saved["param_groups"], "plain": plain}
-
-
-def _load_optimizer(
-    optimizer: torch.optim.Optimizer, saved: Mapping[str, Any], moments: Mapping[str, Tensor], turn: str
-) -> None:
-    states: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in saved["plain"].items()}
-    for name, tensor in moments.items():
-        owner, index, key = name.rsplit(".", 2)
-        if owner == turn:
-            states.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": states, "param_groups": saved["groups"]})
+def _step_of(folder: Path) -> int:
+    number = folder.name.removeprefix("step-")
+    return int(number) if number.isdecimal() and len(number) < 20 else -1

@@ -12,17 +12,20 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
-from lightning_fabric.wrappers import _FabricModule
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sightline.errors import ResourceError, UsageError
 from sightline.tasks.task import Task
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+else:
+    Fabric = Any  # imported by `make_fabric`: it brings torch's compiler along, which only training uses
 
 Precision = Literal["auto", "fp32", "bf16"]
 BF16_WORTH = 5_000_000  # multiply-adds per image; below, bf16 costs more in casts than it saves
@@ -59,18 +62,36 @@ def _cpu_bf16() -> bool:
     return "amx_bf16" in flags or ("avx512_bf16" in flags and "AuthenticAMD" in flags)
 
 
-class _Autocast(MixedPrecision):
+@cache
+def _import_fabric() -> Any:
+    """Lightning Fabric, without torchmetrics: Fabric imports that, if it is installed, only to compare its version for a
+    callback that is not used here, and it would take longer than torch itself."""
+    hidden = "torchmetrics" not in sys.modules
+    if hidden:
+        sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        import lightning_fabric.plugins
+    finally:
+        if hidden:
+            del sys.modules["torchmetrics"]
+    return lightning_fabric
+
+
+def _autocast(device: str) -> Any:
     """bf16 by autocast alone. Fabric would also cast the inputs, rounding a detector's true boxes to 8 significant bits."""
 
-    def convert_input(self, data: Any) -> Any:
-        return data
+    class Autocast(_import_fabric().plugins.MixedPrecision):  # type: ignore[misc]
+        def convert_input(self, data: Any) -> Any:
+            return data
+
+    return Autocast("bf16-mixed", device)
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
     """Fabric on one device, launched. Its log lines are silenced: the fingerprint records what it chose."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    low: Any = _Autocast("bf16-mixed", device) if precision == "bf16" else None
-    fabric = Fabric(accelerator=device, devices=1, plugins=low)
+    low = _autocast(device) if precision == "bf16" else None
+    fabric: Fabric = _import_fabric().Fabric(accelerator=device, devices=1, plugins=low)
     fabric.launch()
     return fabric
 
@@ -81,7 +102,7 @@ def set_up(
     """Move the task to the device, wrap the networks that learn (`compiled`: through torch.compile, for training only), and
     return the optimisers wrapped by Fabric."""
     task.to(fabric.device)
-    for name in task.learned():
+    for name in task.trained_networks():
         network: Any = torch.compile(getattr(task, name)) if compiled else getattr(task, name)
         setattr(task, name, fabric.setup_module(network, move_to_device=False))
     return {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}  # type: ignore[misc]
@@ -110,7 +131,7 @@ def deep_graphs(enabled: bool = True) -> Iterator[None]:
 def unwrapped(task: Task) -> Iterator[Task]:
     """Within the context the task's networks are the bare modules, in full precision and without synchronisation, for
     evaluation."""
-    wrapped = {name: child for name, child in task.named_children() if isinstance(child, _FabricModule)}
+    wrapped = {name: child for name, child in task.named_children() if _is_wrapped(child)}
     for name, child in wrapped.items():
         setattr(task, name, child.module)
     try:
@@ -118,6 +139,12 @@ def unwrapped(task: Task) -> Iterator[Task]:
     finally:
         for name, child in wrapped.items():
             setattr(task, name, child)
+
+
+def _is_wrapped(module: torch.nn.Module) -> bool:
+    """Whether Fabric has wrapped the module; it has wrapped none before it was imported."""
+    wrappers = sys.modules.get("lightning_fabric.wrappers")
+    return wrappers is not None and isinstance(module, wrappers._FabricModule)
 
 
 def choose_threads(threads: int, multiply_adds: int) -> int:

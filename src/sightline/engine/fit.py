@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from sightline.errors import DivergedError, UsageError
@@ -21,6 +20,7 @@ from sightline.randomness.keyed import seed_torch
 from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
 
+from .devices import Fabric
 from .ema import Ema
 from .guard import Guard, SkippedTurn
 from .state import State, weighted

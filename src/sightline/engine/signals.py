@@ -18,6 +18,22 @@ class StopRequest:
         return self.signal != 0
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM outside the training loop: the program ends at once, with the exit code 128 + 15, as after Ctrl-C."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+def raise_on_terminate() -> None:
+    """From now on SIGTERM raises `Terminated`, so that open files, locks and temporary folders are cleaned up."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, on_signal)
+
+
 @contextmanager
 def catch_signals() -> Iterator[StopRequest]:
     """Within the context, the first SIGINT or SIGTERM sets the flag and restores the previous handlers."""

@@ -14,16 +14,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.errors import DamagedError
+from sightline.storage.schema import Fields, brief, finite
+
+_MOST_STEPS = 1 << 48  # a step is stored in 64 bits, and multiplied by the batch
 
 
 class Meter:
     """Weighted sums of the parts of a loss. They stay on the device until they are read: reading every step would stall it."""
 
-    def __init__(self, sums: Mapping[str, Sequence[float | None]] | None = None) -> None:
-        # JSON has no NaN: it is stored as null
-        restored = {n: [math.nan if value is None else value for value in pair] for n, pair in (sums or {}).items()}
-        self._sums: dict[str, Tensor] = {n: torch.tensor(pair, dtype=torch.float64) for n, pair in restored.items()}
+    def __init__(self, sums: Mapping[str, Sequence[float]] | None = None) -> None:
+        self._sums = {name: torch.tensor(pair, dtype=torch.float64) for name, pair in (sums or {}).items()}
+
+    @classmethod
+    def from_json(cls, stored: Fields) -> Meter:
+        """From [weighted sum, weight] by name. JSON has no NaN: it is stored as null."""
+        sums = {}
+        for name in stored.values:
+            total, weight = stored.items(name, length=2)
+            numbers = [math.nan if value is None else finite(value) for value in (total, weight)]
+            if None in numbers or (weight is not None and weight < 0):
+                raise stored.wrong(name, f"is [{brief(total)}, {brief(weight)}], not a sum and its weight")
+            sums[str(name)] = [number for number in numbers if number is not None]
+        return cls(sums)
 
     def add(self, weighted: Mapping[str, Tensor]) -> None:
         for name, pair in weighted.items():
@@ -81,9 +93,31 @@ class State:
         return plain | {"logged": self.logged.sums(), "epoch": self.epoch.sums()}
 
     @classmethod
-    def from_json(cls, saved: Mapping[str, Any], best_weights: dict[str, Tensor]) -> State:
-        expected = {f.name for f in fields(cls)} - {"best_weights"}
-        if saved.keys() != expected:
-            raise DamagedError(f"state.json has the keys {sorted(saved)}, this version expects {sorted(expected)}")
-        meters = {name: Meter(saved[name]) for name in ("logged", "epoch")}
-        return cls(**{**saved, **meters}, best_weights=best_weights)
+    def from_json(cls, saved: Any, best_weights: dict[str, Tensor], what: str = "state.json") -> State:
+        """The inverse of `to_json`. Raises DamagedError for anything that it cannot have written."""
+        stored = Fields(saved, what, "state")
+        stored.require({f.name for f in fields(cls)} - {"best_weights"})
+        step = stored.whole("step", most=_MOST_STEPS)
+        history = [dict(row.values) for row in stored.rows("history")]
+        for place, row in enumerate(history):
+            for name, value in row.items():
+                if value is not None and finite(value) is None:
+                    raise stored.wrong(f"history[{place}].{name}", f"is {brief(value)}, not a finite number or null")
+        steps = [row["step"] for row in history if "step" in row]
+        if any(type(n) is not int or not 0 <= n <= step for n in steps) or steps != sorted(set(steps)):
+            raise stored.wrong("history", f"has rows of other steps than 0 to {step} in order")
+        skipped = []
+        for turn in stored.rows("skipped"):
+            turn.require(("step", "turn", "samples"))
+            skipped.append({"step": turn.whole("step", most=step), "turn": turn.text("turn"), "samples": turn.wholes("samples")})
+        return cls(
+            step=step,
+            ended=None if stored.raw("ended") is None else stored.text("ended", among=("finished", "early")),
+            history=history,
+            skipped=skipped,
+            in_a_row=stored.whole("in_a_row", most=_MOST_STEPS),
+            logged=Meter.from_json(stored.fields("logged")),
+            epoch=Meter.from_json(stored.fields("epoch")),
+            owed=stored.flag("owed"),
+            best_weights=best_weights,
+        )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from sightline.metrics.average_precision import average_precisions, best_point, curve
 from sightline.metrics.counts import or_none
@@ -25,8 +25,8 @@ from sightline.metrics.ranking import PrecisionRecall
 from sightline.structures.detection_rows import DetectionRows
 
 from .errors_of_boxes import BoxErrors, box_errors
-from .intervals import Interval, drop_degenerate, interval, resample_weights
-from .json_form import judgement_json
+from .intervals import Estimate, Interval, estimate, resample_weights
+from .json_form import intervals_of, judgement_json, reasons_of
 
 RESAMPLES = 200
 WORST = 50  # images
@@ -54,10 +54,11 @@ class WorstImage:
 @dataclass(frozen=True)
 class DetectionJudgement:
     """n                images
-    metrics, intervals  by name, None where undefined; intervals hold 95 %, of ap, ap50, ap75 (and mask_...)
+    metrics, intervals  by name, None where undefined; intervals hold 95 %, of ap, ap50, ap75 (and mask_...);
+                    `reasons` why one of these has none
     per_class       a dictionary a class, in order: class, support (true objects), found (boxes), ap, ap50, and at the
                     score threshold of its largest F1 at an IoU of 0.5: threshold, precision, recall, f1; mask_ap and
-                    mask_ap50 if there are masks; intervals {ap, ap50}
+                    mask_ap50 if there are masks; intervals {ap, ap50}, reasons
     sizes           small, medium, large → support, ap, ar
     errors          the mistakes (`errors_of_boxes`) at `score_threshold`, by kind and by image
     score_threshold the one with the largest F1 over all classes together; None (all boxes count) without a single hit
@@ -69,6 +70,7 @@ class DetectionJudgement:
     classes: tuple[str, ...]
     metrics: dict[str, float | None]
     intervals: dict[str, Interval]
+    reasons: dict[str, str]
     per_class: tuple[dict[str, Any], ...]
     sizes: dict[str, dict[str, float | int | None]]
     errors: BoxErrors
@@ -79,7 +81,7 @@ class DetectionJudgement:
     def to_json(self) -> dict[str, Any]:
         """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name, score_threshold, errors."""
         return {
-            **judgement_json(self.n, self.metrics, self.intervals, self.per_class),
+            **judgement_json(self.n, self.metrics, self.intervals, self.reasons, self.per_class),
             "score_threshold": self.score_threshold,
             "errors": self.errors.counts,
         }
@@ -99,18 +101,18 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
     if has_masks(rows):
         kinds["mask_"] = match_rows(rows, k, masks=True)
     values = {prefix: average_precisions(m)[0] for prefix, m in kinds.items()}  # (k, thresholds) each
-    drawn = {prefix: _resampled(m, seed) for prefix, m in kinds.items()}  # (r, k, thresholds) each
+    drawn = {prefix: _resample(m, seed) for prefix, m in kinds.items()}  # (r, k, thresholds) each
+    estimates = {
+        prefix + name: value for prefix, ap in drawn.items() for name, value in _estimates(ap, values[prefix]).items()
+    }
     threshold = _threshold(boxes)
     errors = box_errors(rows, boxes, threshold)
     return DetectionJudgement(
         n=len(rows),
         classes=tuple(classes),
         metrics=metrics,
-        intervals={
-            prefix + name: value
-            for prefix, ap in drawn.items()
-            for name, value in _intervals(ap, ~np.isnan(values[prefix]).all(1)).items()
-        },
+        intervals=intervals_of(estimates),
+        reasons=reasons_of(estimates),
         per_class=_per_class(classes, boxes, values, drawn),
         sizes=_sizes(rows, metrics),
         errors=errors,
@@ -120,25 +122,32 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
     )
 
 
-def _resampled(m: Matches, seed: int) -> Float[np.ndarray, "r k thresholds"]:
+def _resample(m: Matches, seed: int) -> Float[np.ndarray, "r k thresholds"]:
     """The AP of each class and threshold in each resample of the images."""
-    width = max([m.n, *(len(c.found) for c in m.classes)])
+    width = max([m.n, *(len(c.index) for c in m.classes)])
     block = max(1, _BLOCK // max(width, 1))
     blocks = [range(r, min(r + block, RESAMPLES)) for r in range(0, RESAMPLES if m.n else 0, block)]
     empty = np.zeros((0, len(m.classes), len(m.thresholds)))
     return np.concatenate([empty, *(average_precisions(m, resample_weights(m.n, seed, b)) for b in blocks)])
 
 
-def _intervals(ap: Float[np.ndarray, "r k thresholds"], occurs: Bool[np.ndarray, "k"]) -> dict[str, Interval]:
+def _estimates(
+    ap: Float[np.ndarray, "r k thresholds"], value: Float[np.ndarray, "k thresholds"]
+) -> dict[str, Estimate]:
     """The intervals of means over the classes that occur. Resamples that lack one of them are left out, because a mean over
     the rest is another quantity."""
+    occurs = ~np.isnan(value).all(1)  # (k,)
     incomplete = np.isnan(ap[:, occurs]).all(2).any(1)  # (r,)
     ap = np.where(incomplete[:, None, None], np.nan, ap)
+    parts = {"ap": slice(None), "ap50": slice(0, 1), "ap75": slice(5, 6)}
     return {
-        "ap": drop_degenerate(interval(_means(ap))),
-        "ap50": drop_degenerate(interval(_means(ap[:, :, :1]))),
-        "ap75": drop_degenerate(interval(_means(ap[:, :, 5:6]))),
+        name: _estimate(float(_means(value[None, :, part])[0]), _means(ap[:, :, part]), "a class is missing")
+        for name, part in parts.items()
     }
+
+
+def _estimate(value: float, drawn: Float[np.ndarray, "r"], lacking: str) -> Estimate:
+    return estimate(value, drawn, lacking=lacking) if not np.isnan(value) else Estimate(None, "no object to find")
 
 
 def _means(ap: Float[np.ndarray, "r k thresholds"]) -> Float[np.ndarray, "r"]:
@@ -170,13 +179,15 @@ def _per_class(
         counted = c.outcome[0] != IGNORED
         point = best_point(c.score[counted], c.outcome[0][counted] == HIT, int(c.support.sum()))
         at = dict.fromkeys(("threshold", "precision", "recall", "f1")) if point is None else point._asdict()
-        row = {"class": name, "support": int(c.support.sum()), "found": len(c.found), **at, "intervals": {}}
+        row = {"class": name, "support": int(c.support.sum()), "found": len(c.index), **at}
+        own = {}
         for prefix, ap in values.items():
             row[f"{prefix}ap"] = or_none(float(ap[i].mean()))
             row[f"{prefix}ap50"] = or_none(float(ap[i, 0]))
-            row["intervals"][f"{prefix}ap"] = drop_degenerate(interval(drawn[prefix][:, i].mean(1)))
-            row["intervals"][f"{prefix}ap50"] = drop_degenerate(interval(drawn[prefix][:, i, 0]))
-        rows.append(row)
+            lacking = "the class is missing"
+            own[f"{prefix}ap"] = _estimate(float(ap[i].mean()), drawn[prefix][:, i].mean(1), lacking)
+            own[f"{prefix}ap50"] = _estimate(float(ap[i, 0]), drawn[prefix][:, i, 0], lacking)
+        rows.append(row | {"intervals": intervals_of(own), "reasons": reasons_of(own)})
     return tuple(rows)
 
 

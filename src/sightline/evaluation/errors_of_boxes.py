@@ -40,7 +40,7 @@ class BoxErrors:
 
 def box_errors(rows: DetectionRows, matches: Matches, score_threshold: float | None) -> BoxErrors:
     """The errors among the boxes of at least `score_threshold` (None: all); the first threshold of `matches` must be 0.5."""
-    index = np.concatenate([np.zeros(0, dtype=int), *(c.found for c in matches.classes)])
+    index = np.concatenate([np.zeros(0, dtype=int), *(c.index for c in matches.classes)])
     outcome = np.concatenate([np.zeros(0, dtype=int), *(c.outcome[0] for c in matches.classes)])
     truth = np.concatenate([np.zeros(0, dtype=int), *(c.truth[0] for c in matches.classes)])
     considered = np.full(len(index), True) if score_threshold is None else rows.score[index] >= score_threshold

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .intervals import Interval
+from .intervals import Estimate, Interval
 
 
 def judgement_json(
     n: int,
     metrics: Mapping[str, float | None],
     intervals: Mapping[str, Interval],
+    reasons: Mapping[str, str],
     per_class: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """n, metrics, intervals by metric, and per_class by class name."""
+    """n, metrics, intervals by metric, reasons by metric without an interval, and per_class by class name."""
     return {
         "n": n,
         "metrics": dict(metrics),
         "intervals": {name: _as_list(value) for name, value in intervals.items()},
+        "reasons": dict(reasons),
         "per_class": {
             row["class"]: {
                 **{name: value for name, value in row.items() if name not in ("class", "intervals")},
@@ -27,6 +29,15 @@ def judgement_json(
             for row in per_class
         },
     }
+
+
+def intervals_of(estimates: Mapping[str, Estimate]) -> dict[str, Interval]:
+    return {name: each.interval for name, each in estimates.items()}
+
+
+def reasons_of(estimates: Mapping[str, Estimate]) -> dict[str, str]:
+    """Why these have no interval; only those."""
+    return {name: each.reason for name, each in estimates.items() if each.interval is None}
 
 
 def _as_list(value: Interval) -> list[float] | None:

@@ -26,8 +26,8 @@ from sightline.metrics.ranking import (
 )
 from sightline.structures.predictions import ClassRows
 
-from .intervals import LARGEST_RANKED, Interval, Intervals, bootstrap
-from .json_form import judgement_json
+from .intervals import LARGEST_RANKED, Estimate, Interval, Intervals, bootstrap
+from .json_form import intervals_of, judgement_json, reasons_of
 
 MISTAKES = 50
 CONFUSED = 20  # pairs of classes
@@ -66,9 +66,9 @@ class ClassCurves:
 @dataclass(frozen=True)
 class Judgement:
     """n               labelled samples, the only ones that count; `unlabelled` the others
-    metrics, intervals  by name, None where undefined; intervals hold 95 %
+    metrics, intervals  by name, None where undefined; intervals hold 95 %; `reasons` why a metric has none
     per_class       a dictionary a class, in order: class, support, predicted (how often), precision, recall, f1, auc,
-                    ap (at_tp), intervals {precision, recall, f1}
+                    ap (at_tp), intervals {precision, recall, f1}, reasons
     confusion       (k, k) row true, column predicted
     curves          of every class that has both positives and negatives; of more than 20 such classes, the 20 with the
                     lowest F1
@@ -82,6 +82,7 @@ class Judgement:
     classes: tuple[str, ...]
     metrics: dict[str, float | None]
     intervals: dict[str, Interval]
+    reasons: dict[str, str]
     per_class: tuple[dict[str, Any], ...]
     confusion: Int[np.ndarray, "k k"]
     curves: tuple[ClassCurves, ...]
@@ -92,7 +93,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name."""
-        return judgement_json(self.n, self.metrics, self.intervals, self.per_class)
+        return judgement_json(self.n, self.metrics, self.intervals, self.reasons, self.per_class)
 
 
 def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgement:
@@ -109,20 +110,24 @@ def judge(rows: ClassRows, classes: Sequence[str], *, seed: int = 0) -> Judgemen
     ranked = len(known) * k <= LARGEST_RANKED
     for_bootstrap = prepared if ranked else prepare(known.target, known.probability, ranks=False)
     intervals = bootstrap(for_bootstrap, seed=seed)
+    if not ranked:
+        limit = f"{LARGEST_RANKED:,} probabilities (images times classes)"
+        intervals.metrics["auc"] = Estimate(None, f"it is not resampled beyond {limit}")
     confusion = confusion_matrix(prepared.target, prepared.predicted, k).astype(np.int64)
     return Judgement(
         n=len(known),
         unlabelled=len(rows) - len(known),
         classes=tuple(classes),
         metrics={name: or_none(x) for name, x in value.metrics.items()},
-        intervals=intervals.metrics,
+        intervals=intervals_of(intervals.metrics),
+        reasons=reasons_of(intervals.metrics),
         per_class=_per_class(known, classes, value, intervals),
         confusion=confusion,
         curves=_curves(known, value),
         reliability=reliability(prepared.confidence, prepared.correct),
         brier=or_none(brier_score(known.target, known.probability)),
         mistakes=_mistakes(known, prepared),
-        confused=_confused(confusion),
+        confused=_confused_pairs(confusion),
     )
 
 
@@ -140,7 +145,8 @@ def _per_class(
             "support": int(counts.tp[c] + counts.fn[c]),
             "predicted": int(counts.tp[c] + counts.fp[c]),
             **{column: or_none(float(values[c])) for column, values in columns.items()},
-            "intervals": {column: values[c] for column, values in intervals.per_class.items()},
+            "intervals": intervals_of(own := {column: row[c] for column, row in intervals.per_class.items()}),
+            "reasons": reasons_of(own),
         }
         for c, name in enumerate(classes)
     )
@@ -187,10 +193,10 @@ def _mistakes(rows: ClassRows, prepared: PreparedRows) -> tuple[Mistake, ...]:
     )
 
 
-def _confused(confusion: Int[np.ndarray, "k k"]) -> tuple[ConfusedPair, ...]:
-    between = confusion.copy()
-    np.fill_diagonal(between, 0)
-    flat = between.ravel()  # (k * k,)
-    order = np.argsort(-flat, kind="stable")[:CONFUSED]
-    pairs = [divmod(int(cell), len(confusion)) for cell in order if flat[cell]]
-    return tuple(ConfusedPair(true, predicted, int(between[true, predicted])) for true, predicted in pairs)
+def _confused_pairs(confusion: Int[np.ndarray, "k k"]) -> tuple[ConfusedPair, ...]:
+    true, predicted = np.nonzero(confusion)  # row by row; few of ten thousand times ten thousand cells
+    wrong = true != predicted
+    true, predicted = true[wrong], predicted[wrong]
+    count = confusion[true, predicted]
+    order = np.argsort(-count, kind="stable")[:CONFUSED]
+    return tuple(ConfusedPair(int(true[i]), int(predicted[i]), int(count[i])) for i in order)

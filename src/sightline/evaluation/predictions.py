@@ -26,6 +26,7 @@ import pyarrow.parquet
 
 from sightline.errors import DamagedError
 from sightline.storage.files import replace_file
+from sightline.storage.reading import MAX_ROWS, read_regular
 from sightline.structures.predictions import ClassRows
 
 VERSION = 1
@@ -63,7 +64,7 @@ def write_rows(path: Path, rows: ClassRows, *, names: Sequence[str], classes: Se
 def read_rows(path: Path) -> tuple[ClassRows, list[str], list[str]]:
     """The rows, the name of each, and the class names. Raises DamagedError if the file was changed or is something else."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MAX_ROWS)
     except OSError as error:
         raise DamagedError(f"cannot read {path}: {error.strerror}", _HINT) from error
     try:

@@ -18,8 +18,8 @@ from sightline.metrics.counts import Counts, mean_defined, one_vs_rest, or_none,
 from sightline.metrics.segmentation import dice, intersection_over_union, measure_weighted
 from sightline.structures.segment_rows import SegmentRows
 
-from .intervals import RESAMPLES, Interval, drop_degenerate, interval, resample_weights
-from .json_form import judgement_json
+from .intervals import RESAMPLES, Estimate, Interval, estimate, resample_weights
+from .json_form import intervals_of, judgement_json, reasons_of
 
 WORST = 50  # images
 _BLOCK = 1 << 17  # weights at a time
@@ -43,9 +43,9 @@ class WorstSegments:
 @dataclass(frozen=True)
 class SegmentJudgement:
     """n                images
-    metrics, intervals  by name (`metrics.segmentation`), None where undefined; intervals hold 95 %
+    metrics, intervals  by name (`metrics.segmentation`), None where undefined; intervals hold 95 %; `reasons` why one has none
     per_class       a dictionary a class, in order: class, support (true pixels), predicted (pixels), iou, dice, precision,
-                    recall, intervals of these four
+                    recall, intervals of these four, reasons
     confusion       (k, k) pixels of all images, row true class, column predicted
     worst           the 50 images with the lowest mean IoU of their own, lowest first; images without a known pixel are
                     left out
@@ -55,13 +55,14 @@ class SegmentJudgement:
     classes: tuple[str, ...]
     metrics: dict[str, float | None]
     intervals: dict[str, Interval]
+    reasons: dict[str, str]
     per_class: tuple[dict[str, Any], ...]
     confusion: Int[np.ndarray, "k k"]
     worst: tuple[WorstSegments, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name."""
-        return judgement_json(self.n, self.metrics, self.intervals, self.per_class)
+        return judgement_json(self.n, self.metrics, self.intervals, self.reasons, self.per_class)
 
 
 def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) -> SegmentJudgement:
@@ -74,26 +75,26 @@ def judge_segments(rows: SegmentRows, classes: Sequence[str], *, seed: int = 0) 
         raise ValueError(f"{len(set(classes))} different class names for {k} classes")
     value = measure_weighted(rows, np.ones((1, len(rows))))
     metrics = {name: or_none(x[0]) for name, x in value.metrics.items()}
-    drawn, counts = _resampled(rows, seed)
+    drawn, counts = _resample(rows, seed)
     own = Counts(*(x[0] for x in value.counts))
     for name, formula in _MEANS.items():  # a mean over the remaining classes is another quantity
         missing = np.isnan(formula(counts))[:, ~np.isnan(formula(own))].any(1)  # (r,)
         drawn[name] = np.where(missing, np.nan, drawn[name])
+    estimates = {name: _estimate(float(value.metrics[name][0]), x, name in _MEANS) for name, x in drawn.items()}
     confusion = rows.confusion.astype(np.int64).sum(0)
     return SegmentJudgement(
         n=len(rows),
         classes=tuple(classes),
         metrics=metrics,
-        intervals={
-            name: drop_degenerate(interval(x)) if metrics[name] is not None else None for name, x in drawn.items()
-        },
+        intervals=intervals_of(estimates),
+        reasons=reasons_of(estimates),
         per_class=_per_class(classes, own, counts),
         confusion=confusion,
         worst=_worst(rows),
     )
 
 
-def _resampled(rows: SegmentRows, seed: int) -> tuple[dict[str, np.ndarray], Counts]:
+def _resample(rows: SegmentRows, seed: int) -> tuple[dict[str, np.ndarray], Counts]:
     """Metrics (r,) by name and counts (r, k) of each resample of the images; r = 0 without images."""
     n = len(rows)
     block = max(1, _BLOCK // max(n, 1))
@@ -107,19 +108,23 @@ def _resampled(rows: SegmentRows, seed: int) -> tuple[dict[str, np.ndarray], Cou
 def _per_class(classes: Sequence[str], counts: Counts, resampled: Counts) -> tuple[dict[str, Any], ...]:
     values = {name: formula(counts) for name, formula in _RATES.items()}  # (k,) each
     drawn = {name: formula(resampled) for name, formula in _RATES.items()}  # (r, k) each
-    return tuple(
-        {
+    rows = []
+    for c, name in enumerate(classes):
+        own = {column: _estimate(float(values[column][c]), x[:, c], False) for column, x in drawn.items()}
+        row = {
             "class": name,
             "support": int(counts.tp[c] + counts.fn[c]),
             "predicted": int(counts.tp[c] + counts.fp[c]),
-            **{column: or_none(float(x[c])) for column, x in values.items()},
-            "intervals": {
-                column: None if np.isnan(values[column][c]) else drop_degenerate(interval(x[:, c]))
-                for column, x in drawn.items()
-            },
         }
-        for c, name in enumerate(classes)
-    )
+        row |= {column: or_none(float(x[c])) for column, x in values.items()}
+        rows.append(row | {"intervals": intervals_of(own), "reasons": reasons_of(own)})
+    return tuple(rows)
+
+
+def _estimate(value: float, drawn: Float[np.ndarray, "r"], mean: bool) -> Estimate:
+    if np.isnan(value):
+        return Estimate(None, "undefined: no pixel counts for it")
+    return estimate(value, drawn, lacking="a class is missing" if mean else "no pixel counts for it")
 
 
 def _worst(rows: SegmentRows) -> tuple[WorstSegments, ...]:

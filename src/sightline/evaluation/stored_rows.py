@@ -25,6 +25,7 @@ import pyarrow.parquet
 
 from sightline.errors import DamagedError
 from sightline.storage.files import replace_file
+from sightline.storage.reading import MAX_ROWS, read_regular
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.segment_rows import SegmentRows
 
@@ -45,8 +46,8 @@ def write_segment_rows(path: Path, rows: SegmentRows, *, names: Sequence[str], c
     _require_lengths(names, n, classes, k)
     columns = {
         "id": pyarrow.array(rows.id, _INT),
-        "confusion": _fixed(rows.confusion, k * k, _INT),
-        "boundary": _fixed(rows.boundary, 4, _INT),
+        "confusion": _fixed_size_lists(rows.confusion, k * k, _INT),
+        "boundary": _fixed_size_lists(rows.boundary, 4, _INT),
         "loss_sum": pyarrow.array(rows.loss_sum, _REAL),
         "pixels": pyarrow.array(rows.pixels, _INT),
     }
@@ -130,7 +131,7 @@ def _write(
 def _read(path: Path, kind: str) -> tuple[dict[str, pyarrow.Array], list[str], list[str]]:
     """The columns, the names and the classes of a file of this kind."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MAX_ROWS)
     except OSError as error:
         raise DamagedError(f"cannot read {path}: {error.strerror}", _HINT) from error
     try:
@@ -174,7 +175,7 @@ def _fields(kind: str, k: int) -> list[pyarrow.Field]:
     return [pyarrow.field(name, type_, nullable=False) for name, type_ in kinds.items()]
 
 
-def _fixed(array: np.ndarray, width: int, kind: pyarrow.DataType) -> pyarrow.Array:
+def _fixed_size_lists(array: np.ndarray, width: int, kind: pyarrow.DataType) -> pyarrow.Array:
     return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(array.ravel(), kind), width)  # (n * width,)
 
 
@@ -188,7 +189,7 @@ def _lists(
         counts = counts if values else np.zeros_like(counts)
         inner = pyarrow.array([values[i] for i in order] if values else [], kind)
     elif kind == _BOX:
-        inner = _fixed(values[order], 4, _REAL)
+        inner = _fixed_size_lists(values[order], 4, _REAL)
     else:
         inner = pyarrow.array(values[order], kind)
     offsets = pyarrow.array(np.r_[0, np.cumsum(counts)], pyarrow.int32())

@@ -15,8 +15,8 @@ from sightline.evaluation.predictions import read_rows, write_rows
 from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import classifier_defaults
 from sightline.recipes.recipe import Fraction, Recipe, TaskSection
-from sightline.reports.judged import RowsFormat
 from sightline.reports.parts.classes import CLASSES
+from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Classes, ClassRows, Prediction
 from sightline.structures.targets import Labels, Target

@@ -11,8 +11,8 @@ from sightline.data.dataset import Dataset
 from sightline.evaluation.detections import judge_detections
 from sightline.evaluation.stored_rows import read_detection_rows, write_detection_rows
 from sightline.recipes.loading import Truths
-from sightline.reports.judged import RowsFormat
 from sightline.reports.parts.boxes import BOXES
+from sightline.reports.split_evaluation import RowsFormat
 from sightline.tasks.detection import Detection
 
 from . import regions

@@ -24,7 +24,7 @@ from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.loading import Truths, load, statistics
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
 from sightline.reports.chapter import Chapter
-from sightline.reports.judged import RowsFormat
+from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction
 from sightline.structures.targets import Target

@@ -19,7 +19,6 @@ from sightline.models.own import code_of, is_own
 from sightline.recipes.arguments import model_options_of
 from sightline.recipes.recipe import Recipe
 from sightline.runs.run import Run
-from sightline.storage.files import replace_file
 from sightline.storage.tensors import pack, unpack
 from sightline.tasks.task import Task
 
@@ -61,7 +60,7 @@ def save_networks(run: Run, task: Task, tensors: Mapping[str, Tensor], networks:
     for name, network in networks.items():
         inside = f"{name}.network." if f"{name}.network.{_first(network)}" in tensors else f"{name}."
         own = {key: tensors[inside + key] for key in network.state_dict()}
-        replace_file(run.folder / weights_file(name), pack(own)[0])
+        run.write(weights_file(name), pack(own)[0])
 
 
 def _first(network: nn.Module) -> str:

@@ -13,16 +13,18 @@ from jaxtyping import Int
 from sightline.data.dataset import Dataset, build_dataset
 from sightline.data.formats.builtin import DATASETS
 from sightline.data.formats.sniff import open_data
+from sightline.data.mirrors import mirrored_pair
 from sightline.data.records.annotations import Objects
 from sightline.data.records.source import Source
-from sightline.data.splits import Fractions
-from sightline.data.summary import data_hash
-from sightline.errors import DataError, UsageError, nearest
+from sightline.data.split_rules import Cuts, Fractions
+from sightline.data.summary import has_hash
+from sightline.errors import DataError, UsageError
 from sightline.recipes.arguments import require_options
 from sightline.recipes.assembly import check
 from sightline.recipes.defaults import Traits
 from sightline.recipes.loading import choose
-from sightline.recipes.reading import make_draft, merge, parse_overrides, read_values, shipped_recipes
+from sightline.recipes.names import require_what, shipped_recipes
+from sightline.recipes.reading import make_draft, merge, parse_overrides, read_values
 from sightline.recipes.recipe import DataSection, Draft, Recipe, completed
 from sightline.runs.console import Console
 from sightline.runs.run import Run
@@ -72,9 +74,8 @@ def _values(what: str) -> dict[str, Any]:
         return read_values(what)
     if what in DATASETS:
         return {"data": {"name": what}}
-    if os.sep in what or path.suffix or path.exists():
-        return {"data": {"path": what}}
-    raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, {*DATASETS, *shipped_recipes()}))
+    require_what(what)
+    return {"data": {"path": what}}
 
 
 def require_known_network(recipe: Draft) -> None:
@@ -104,9 +105,9 @@ def usual_kind(source: Source) -> Kind:
     return next(kind for kind in KINDS.values() if kind.automatic and kind.accepts(source))
 
 
-def open_dataset(recipe: Draft, console: Console, *, whole: bool = False) -> Dataset:
+def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: Cuts | None = None) -> Dataset:
     """Find, audit and split the recipe's data; notes and problems go to the console. `whole`: for evaluation only, where
-    neither splits nor a kind of task are needed."""
+    neither splits nor a kind of task are needed. `cuts`: those of a run, whose images keep their splits."""
     where = recipe.data.path or recipe.data.name
     if where is None:
         raise UsageError("the recipe names no data", "set data.path or data.name")
@@ -117,6 +118,7 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False) -> Dat
         leaks=recipe.data.leaks,
         max_quarantined=recipe.data.max_quarantined,
         fractions=_fractions(recipe.data),
+        rule=cuts or recipe.data.split_rule or "class",
         workers=max(recipe.data.workers, 1),
         cache_dir=cache_folder(),
     )
@@ -157,7 +159,7 @@ def require_there(recipe: Recipe, way_out: str) -> None:
 
 def same_data(run: Run, data: Dataset) -> None:
     """DataError if the run's data have changed since training: ids would then mean other images."""
-    if run.status.get("data") != data_hash(data):
+    if not has_hash(data, run.status.get("data")):
         raise DataError(
             "the run's data have changed since training", "name the data: sightline evaluate RUN DATA --split test"
         )
@@ -177,6 +179,7 @@ def traits_of(data: Dataset) -> Traits:
         classes=len(data.classes),
         knows=data.knows,
         small_object=_small_object(data, train),
+        mirrored=mirrored_pair(data.classes) is not None,
     )
 
 
@@ -198,7 +201,8 @@ def complete(recipe: Draft, kind: Kind, traits: Traits) -> Recipe:
     filled = kind.defaults(recipe, traits)
     headline = kind.scoring.headline if kind.scoring is not None else None
     filled["fit"]["monitor"] = recipe.fit.monitor or headline
-    return completed(recipe, task=recipe.task or kind.section(kind=kind.name), **filled)
+    data = recipe.data.model_copy(update={"split_rule": recipe.data.split_rule or "class"})
+    return completed(recipe, data=data, task=recipe.task or kind.section(kind=kind.name), **filled)
 
 
 def check_recipe(recipe: Recipe, kind: Kind) -> None:

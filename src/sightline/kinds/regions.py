@@ -137,7 +137,7 @@ def draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float
     missed objects are yellow."""
     assert isinstance(prediction, Detections | Instances)
     picture = plain(batch, row)
-    detections = prediction.found if isinstance(prediction, Instances) else prediction
+    detections = prediction.detections if isinstance(prediction, Instances) else prediction
     target = batch.target.boxes if isinstance(batch.target, Outlines) else batch.target
     assert isinstance(target, Boxes)
     which = (detections.sample == row) & (detections.score >= threshold)

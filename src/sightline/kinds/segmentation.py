@@ -17,8 +17,8 @@ from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.loading import Truths
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
-from sightline.reports.judged import RowsFormat
 from sightline.reports.parts.pixels import PIXELS
+from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction, Segments
 from sightline.structures.targets import Masks
@@ -92,7 +92,7 @@ def _truth(batch: Batch, row: int) -> Picture:
     return tinted(picture, target.index[row, :height, :width].cpu().numpy())
 
 
-def _drawn(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
+def _draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
     picture = plain(batch, row)
     assert isinstance(prediction, Segments)
     height, width, _ = picture.shape
@@ -115,6 +115,6 @@ SEGMENTATION = Kind(
         worst=lambda judgement: [w.id for w in judgement.worst],
     ),
     answers=Answers(of=_answers, columns=(), heads=("shares", "mask"), cells=_cells, folder=True),
-    drawings=Drawings(truth=_truth, answer=_drawn),
+    drawings=Drawings(truth=_truth, answer=_draw_answer),
     chapter=PIXELS,
 )

@@ -40,16 +40,16 @@ def ranking_ap(
 
 
 def average_precisions(
-    matched: Matches, weights: Real[np.ndarray, "r n"] | None = None
+    matches: Matches, weights: Real[np.ndarray, "r n"] | None = None
 ) -> Float[np.ndarray, "r k thresholds"]:
     """COCO's AP of each class at each IoU threshold, NaN for a class without truth.
 
     `weights` (r, n): how often each image occurs in each of r resamples; None: once, in a single one.
     """
     if weights is None:
-        weights = np.ones((1, matched.n))
-    by_class = [_of_class(c, np.asarray(weights, dtype=np.float64)) for c in matched.classes]
-    empty = np.zeros((len(weights), 0, len(matched.thresholds)))
+        weights = np.ones((1, matches.n))
+    by_class = [_of_class(c, np.asarray(weights, dtype=np.float64)) for c in matches.classes]
+    empty = np.zeros((len(weights), 0, len(matches.thresholds)))
     return np.stack(by_class, axis=1) if by_class else empty
 
 

@@ -56,6 +56,10 @@ def confusion_matrix(
     if len(cell) and (predicted[known].min() < 0 or predicted[known].max() >= classes or target.max() >= classes):
         raise ValueError(f"a class outside 0..{classes - 1}")
     weights = None if weight is None else weight[known].astype(np.float64)
+    if classes * classes > len(cell):  # most cells are empty: they are never touched, and take no memory
+        sparse = np.zeros(classes * classes)
+        np.add.at(sparse, cell, 1.0 if weights is None else weights)
+        return sparse.reshape(classes, classes)
     counts = np.bincount(cell, weights, minlength=classes * classes)  # (k * k,)
     return counts.astype(np.float64).reshape(classes, classes)  # (k, k)
 

@@ -5,8 +5,8 @@ ap75 are at one threshold; ap_small (area < 32²), ap_medium and ap_large (> 96�
 ar100 are the mean of the best recall with that many detections per image. Where rows have masks, the same by masks is
 named mask_….
 
-Classes without true objects have no AP and are left out of the mean, and so are all detections of them: `unjudged`
-counts those, so that they stay visible. COCO's -1 (undefined) becomes None. Ids begin at 1, because COCO's evaluation
+Classes without true objects have no AP and are left out of the mean, and so are all detections of them; their
+number is reported as `unjudged`. COCO's -1 (undefined) becomes None. Ids begin at 1, because COCO's evaluation
 uses id 0 for "unmatched". The size of an object is the area of its mask, or of its box where it has none.
 """
 
@@ -41,21 +41,21 @@ def count_unjudged(rows: DetectionRows) -> int:
 
 
 def has_masks(rows: DetectionRows) -> bool:
-    """Whether the rows have masks: those of all detections and true objects, or of none (see `class_count`)."""
+    """Whether the rows have masks: either of all detections and true objects, or of none (see `class_count`)."""
     return bool(rows.found_rle or rows.true_rle)
 
 
 def class_count(rows: DetectionRows, classes: int | None) -> int:
-    """The number of classes. ValueError unless labels are in range, numbers finite, and all objects or none have masks."""
+    """The number of classes. ValueError unless labels are in range, numbers finite, and either all or no objects have masks."""
     highest = int(max(rows.label.max(initial=-1), rows.true_label.max(initial=-1)))
     k = max(highest + 1, 1) if classes is None else classes
     lowest = min(rows.label.min(initial=0), rows.true_label.min(initial=0))
     if lowest < 0 or highest >= k:
-        raise ValueError(f"labels hold a class outside 0..{k - 1}: pass the right number of classes")
+        raise ValueError(f"labels contain a class outside 0..{k - 1}: pass the right number of classes")
     if not all(np.isfinite(x).all() for x in (rows.boxes, rows.score, rows.true_boxes)):
         raise ValueError("boxes or scores are not finite: check the network's outputs")
     if has_masks(rows) and (len(rows.found_rle) != len(rows.label) or len(rows.true_rle) != len(rows.true_label)):
-        raise ValueError("some objects have masks and others none: pass masks of all or of none")
+        raise ValueError("only some objects have masks: pass masks of all or of none")
     return k
 
 
@@ -106,16 +106,16 @@ def coco_truth(rows: DetectionRows, classes: int) -> dict[str, Any]:
 
 def coco_results(rows: DetectionRows, *, masks: bool = False) -> list[dict[str, Any]]:
     """The detections in the form of a COCO result file: boxes or masks, not both, or COCO takes sizes from the boxes."""
-    found = [
+    results = [
         {"image_id": image + 1, "category_id": label + 1, "score": score}
         for image, label, score in zip(rows.image.tolist(), rows.label.tolist(), rows.score.tolist(), strict=True)
     ]
     if masks:
         return [
             one | {"segmentation": _rle(rows, counts, image)}
-            for one, counts, image in zip(found, rows.found_rle, rows.image.tolist(), strict=True)
+            for one, counts, image in zip(results, rows.found_rle, rows.image.tolist(), strict=True)
         ]
-    return [one | {"bbox": box} for one, box in zip(found, _corner_and_sides(rows.boxes), strict=True)]
+    return [one | {"bbox": box} for one, box in zip(results, _corner_and_sides(rows.boxes), strict=True)]
 
 
 def _twelve(rows: DetectionRows, classes: int, *, masks: bool) -> dict[str, float | None]:

@@ -29,13 +29,13 @@ HIT, FALSE, IGNORED = 1, 0, -1
 class ClassMatches:
     """The d detections of one class by falling score; ties in the order of images and rows.
 
-    found (d,)                their indices in the rows; image (d,), score (d,)
+    index (d,)                their rows; image (d,), score (d,)
     outcome (thresholds, d)   HIT, FALSE or IGNORED
     truth (thresholds, d)     index of the matched object, -1 for none
     support (n,)              true objects of the class in each image
     """
 
-    found: Int[np.ndarray, "d"]
+    index: Int[np.ndarray, "d"]
     image: Int[np.ndarray, "d"]
     score: Float[np.ndarray, "d"]
     outcome: Int[np.ndarray, "thresholds d"]
@@ -45,7 +45,7 @@ class ClassMatches:
 
 @dataclass(frozen=True)
 class Matches:
-    """The matches of n images at each IoU threshold, one entry for each class."""
+    """The matches of n images at each IoU threshold, by class."""
 
     n: int
     thresholds: Float[np.ndarray, "thresholds"]
@@ -60,10 +60,10 @@ class Match(NamedTuple):
 
 
 def box_overlap(
-    found: Float[np.ndarray, "d 4"], true: Float[np.ndarray, "g 4"], ignore: Bool[np.ndarray, "g"] | None = None
+    detected: Float[np.ndarray, "d 4"], true: Float[np.ndarray, "g 4"], ignore: Bool[np.ndarray, "g"] | None = None
 ) -> Float[np.ndarray, "d g"]:
     """IoU of xyxy boxes; for an ignored region the share of the detection inside it. 0 for boxes without area."""
-    a, b = _as_coco(found)[:, None], _as_coco(true)[None]  # (d, 1, 4), (1, g, 4)
+    a, b = _as_coco(detected)[:, None], _as_coco(true)[None]  # (d, 1, 4), (1, g, 4)
     side = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = np.where((side > 0).all(-1), side.prod(-1), 0.0)  # (d, g)
     area, other = a[..., 2:].prod(-1), b[..., 2:].prod(-1)
@@ -122,15 +122,15 @@ def match_rows(
     kept, groups = _groups(rows)
     outcome = np.full((len(thresholds), len(rows.label)), FALSE)
     truth = np.full((len(thresholds), len(rows.label)), -1)
-    for found, true in groups:
+    for detected, true in groups:
         ignore = rows.true_ignore[true]
         if masks:
-            overlap = mask_overlap(rows, found, true)
+            overlap = mask_overlap(rows, detected, true)
         else:
-            overlap = box_overlap(rows.boxes[found], rows.true_boxes[true], ignore)
+            overlap = box_overlap(rows.boxes[detected], rows.true_boxes[true], ignore)
         one = match(overlap, ignore, thresholds)
-        outcome[:, found] = one.outcome
-        truth[:, found] = np.where(one.truth < 0, -1, true[one.truth])
+        outcome[:, detected] = one.outcome
+        truth[:, detected] = np.where(one.truth < 0, -1, true[one.truth])
     falling = kept[np.lexsort((kept, rows.image[kept], -rows.score[kept]))]
     label, real = rows.label[falling], ~rows.true_ignore
     by_class = []
@@ -144,21 +144,21 @@ def match_rows(
 
 
 def mask_overlap(
-    rows: DetectionRows, found: Int[np.ndarray, "d"], true: Int[np.ndarray, "g"]
+    rows: DetectionRows, detected: Int[np.ndarray, "d"], true: Int[np.ndarray, "g"]
 ) -> Float[np.ndarray, "d g"]:
     """IoU of the masks of one image's detections and true objects, given by their indices in the rows; for an ignored region
     the share of the detection inside it."""
     from faster_coco_eval.core import mask
 
-    if not len(found) or not len(true):
-        return np.zeros((len(found), len(true)))
-    size = rows.size[rows.image[found[0]]].tolist()
+    if not len(detected) or not len(true):
+        return np.zeros((len(detected), len(true)))
+    size = rows.size[rows.image[detected[0]]].tolist()
     overlap = mask.iou(
-        [{"size": size, "counts": rows.found_rle[i]} for i in found],
+        [{"size": size, "counts": rows.found_rle[i]} for i in detected],
         [{"size": size, "counts": rows.true_rle[i]} for i in true],
         rows.true_ignore[true].astype(int).tolist(),
     )
-    return np.asarray(overlap, dtype=np.float64).reshape(len(found), len(true))  # (d, g)
+    return np.asarray(overlap, dtype=np.float64).reshape(len(detected), len(true))  # (d, g)
 
 
 def _groups(rows: DetectionRows) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:

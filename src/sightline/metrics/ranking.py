@@ -133,7 +133,10 @@ def auc(positive: Flags, score: Scores) -> float:
 def one_vs_rest_auc(target: Classes, probability: Probabilities) -> Float[np.ndarray, "k"]:
     """AUC of each class's probability against the rest; NaN for a class that is absent, or the only one present."""
     target, probability = probability_rows(target, probability)
-    return np.array([auc(target == c, probability[:, c]) for c in range(probability.shape[1])])
+    areas = np.full(probability.shape[1], np.nan)
+    for c in np.unique(target[target >= 0]):  # sorting the scores of ten thousand absent classes says nothing
+        areas[c] = auc(target == c, probability[:, c])
+    return areas
 
 
 def precision_recall_curve(positive: Flags, score: Scores) -> PrecisionRecall | None:

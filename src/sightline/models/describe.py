@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
 from sightline.errors import UsageError
 from sightline.layers.attention.multi_head import MultiHeadAttention
@@ -72,7 +72,7 @@ def describe(
     x = torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype)
     fields = ReceptiveFields(x)
     recorder = _Recorder(network, fields)
-    counter = FlopCounterMode(display=False)
+    counter = _counter()
     with torch.no_grad(), _evaluation_mode(network), _unfused_attention(), recorder.hooks(), counter, fields:
         network(x)
     layers = recorder.layers()
@@ -95,6 +95,15 @@ def _network_for(name: str, size: tuple[int, ...], num_classes: int | None, opti
     # region networks choose where to look by the values of their scores: on the meta device there are none
     make = create_model if MODELS.heading(name) in PROPOSING else outline
     return make(name, **{"in_channels": size[0], "num_classes": num_classes} | options)
+
+
+def _counter() -> FlopCounterMode:
+    """Torch's counter. Its function is marked as not to be compiled, for which torch would import its whole compiler at the
+    first call; as nothing is compiled here, the plain function is stored where the marked one would be."""
+    plain = getattr(_FlopCounterMode.__torch_dispatch__, "__wrapped__", None)
+    if plain is not None and not hasattr(plain, "__dynamo_disable"):
+        plain.__dynamo_disable = plain
+    return FlopCounterMode(display=False)
 
 
 @contextmanager

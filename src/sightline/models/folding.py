@@ -99,8 +99,8 @@ class _CallTrace(TorchFunctionMode):
 
     def pairs(self) -> Pairs:
         """Norms and layers that ran once, the norm being the only reader of the layer's output."""
-        found = {norm: self.producer[x] for norm, x in self.norm_inputs if x in self.producer and self.reads[x] == 1}
-        return {norm: layer for norm, layer in found.items() if self.calls[norm] == self.calls[layer] == 1}
+        pairs = {norm: self.producer[x] for norm, x in self.norm_inputs if x in self.producer and self.reads[x] == 1}
+        return {norm: layer for norm, layer in pairs.items() if self.calls[norm] == self.calls[layer] == 1}
 
 
 def _sole_owner(tensors: dict[str, Tensor | None]) -> dict[int, str]:

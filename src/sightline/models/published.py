@@ -1,4 +1,4 @@
-"""Published weights: their addresses, their facts, and the download of their files.
+"""Published weights: their URLs, their facts, and the download of their files.
 
 Facts are in `published.yaml`. Nothing is fetched unless the caller allows it, and only over https; downloads are
 bounded in size, and their SHA-256 must begin as the publisher's file name says: 32 bits, which catch accidents, not
@@ -31,11 +31,11 @@ _PIECE = 1 << 20
 
 
 class PublishedWeights(NamedTuple):
-    """A published file.
+    """A file of published weights.
 
     mean, std       for pixels from 0 to 1
     resize, crop    the shortest side and the central square in pixels; crop is None without one
-    norm_eps        ε of its batch norms, where it is not the network's own
+    norm_eps        ε of its batch norms, if it differs from the network's own
     """
 
     name: str
@@ -64,7 +64,7 @@ class PublishedWeights(NamedTuple):
 
 @cache
 def published() -> dict[str, dict[str, PublishedWeights]]:
-    """Model → name of the weights → source; the first name of a publisher is its default."""
+    """Model → name of the weights → weights; the first name of a publisher is its default."""
     table = yaml.safe_load((resources.files("sightline.models") / "published.yaml").read_text(encoding="utf-8"))
     defaults = table["defaults"]
 
@@ -80,7 +80,7 @@ def published() -> dict[str, dict[str, PublishedWeights]]:
 
 
 def find(model: str, name: str) -> PublishedWeights:
-    """The published weights of a network by name; "torchvision" alone means its default. UsageError where none match."""
+    """The published weights of a network by name; "torchvision" alone means its default. UsageError if none match."""
     known = published().get(model, {})
     for full, source in known.items():
         if name in (full, full.split("/")[0]):
@@ -111,7 +111,7 @@ def installed(source: PublishedWeights) -> Path | None:
 def fetch(source: PublishedWeights, folder: Path) -> Path:
     """Download the file under a temporary name in `folder`; the caller moves or removes it.
 
-    ResourceError where the network or the disk fails, DamagedError where the content is not the published one.
+    ResourceError if the network or the disk fails, DamagedError if the content is not the published one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{TEMPORARY}{secrets.token_hex(6)}{Path(urllib.parse.urlsplit(source.url).path).suffix}"
@@ -127,11 +127,11 @@ def fetch(source: PublishedWeights, folder: Path) -> Path:
 
 def _require_safe(url: str) -> None:
     if urllib.parse.urlsplit(url).scheme not in SCHEMES:
-        raise UsageError(f"{url} is no https address", "download it another way and pass the file's path")
+        raise UsageError(f"{url} is not an https URL", "download it another way and pass the file's path")
 
 
 def _download(url: str, path: Path) -> str:
-    """Write the content of the address to `path`; returns its SHA-256."""
+    """Write the content of the URL to `path`; returns its SHA-256."""
     _require_safe(url)
     digest, length = hashlib.sha256(), 0
     try:

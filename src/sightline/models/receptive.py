@@ -41,6 +41,10 @@ class ReceptiveFields(TorchDispatchMode):
         """The view of a tensor, or None where it is unknown or covers everything."""
         return self._views[id(tensor)][1] if id(tensor) in self._views else None
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # it is never compiled; torch would import its compiler, in 1.3 s, to be told so
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)

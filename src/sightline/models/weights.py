@@ -1,4 +1,4 @@
-"""Weights from a file, or published ones, loaded into a network, with a report of what fitted.
+"""Weights from a file, or published ones, loaded into a network, with a report of what was loaded.
 
 Names are matched as they are, then renamed (`renaming`). All must fit, shape by shape, with five exceptions, each of
 which is reported: a head for another number of classes keeps its initialisation; auxiliary heads may be missing on one
@@ -21,6 +21,7 @@ from sightline.errors import DamagedError, DataError, UsageError
 from sightline.layers.attention.positions import LearnedPositions
 from sightline.storage.caching import cache_folder
 from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickled
+from sightline.storage.reading import MAX_TENSORS, read_regular
 from sightline.storage.tensors import unpack
 
 from .published import PublishedWeights, fetch, find, find_by_hash, installed
@@ -32,7 +33,7 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """How a file's weights fitted a network. Names are the network's, those of `unexpected` the file's.
+    """What was loaded from a file into a network. Names are the network's, those of `unexpected` the file's.
 
     loaded        copied from the file
     head          missing or of another shape, for another number of classes: left as initialised
@@ -118,10 +119,10 @@ def load(
     changed: Mapping[str, Any] | None = None,
     allow_network: bool = False,
 ) -> LoadReport:
-    """Copy weights into a network that is registered as `model`, and report what fitted.
+    """Copy weights into a network that is registered as `model`, and report what was loaded.
 
     weights          a file, or a published name: "torchvision", "torchvision/IMAGENET1K_V2", "timm/a1_in1k"
-    heads            returns the names whose shape depends on the number of classes; called where something does not fit
+    heads            returns the names whose shape depends on the number of classes; called if something does not match
     changed          options that differ from the published ones: some change no shape, so they must be reported
     allow_network    download a published file that is not in the cache
     UsageError       for a missing file, or one of another network; DataError, DamagedError: for an unusable one;
@@ -133,17 +134,17 @@ def load(
     _require_usable(content.name, state, own)
     state, resampling = with_grid(state, network, square=content.source is not None)
     other = unlike(model, network, renaming) if renaming else []
-    differences = _differences(content.source, model, changed or {})
+    differences = _note_differences(content.source, model, changed or {})
     content = content._replace(notes=(*content.notes, *resampling, *other, *differences))
-    fit = _compare(model, content, own, state, heads)
+    report = _compare(model, content, own, state, heads)
     if content.source and content.source.norm_eps is not None:
         state = with_eps(state, network, content.source.norm_eps)
         note = f"batch norms were trained with ε = {content.source.norm_eps:g}, which is folded into their scales"
-        fit = replace(fit, notes=(*fit.notes, note))
+        report = replace(report, notes=(*report.notes, note))
     with torch.no_grad():
-        for name in fit.loaded:
+        for name in report.loaded:
             own[name].copy_(state[name])
-    return fit
+    return report
 
 
 def _read(model: str, weights: str | Path, allow_network: bool) -> Content:
@@ -163,7 +164,7 @@ def _file(path: Path, name: str, model: str) -> Content:
     source = find_by_hash(model, sha256)
     notes = (f"its SHA-256 begins like that of {source.name}",) if source else ()
     if path.suffix == ".safetensors":
-        return Content(name, unpack(path.read_bytes(), {}, name), sha256, source, notes)
+        return Content(name, unpack(read_regular(path, MAX_TENSORS), {}, name), sha256, source, notes)
     stored = read_pickled(path, cache_folder(), sha256=sha256, name=name)
     return Content(name, stored.tensors, sha256, source, (*stored.notes, *notes))
 
@@ -210,7 +211,7 @@ def _compare(
     state: Mapping[str, Tensor],
     heads: Callable[[], Iterable[str]],
 ) -> LoadReport:
-    """Which names are loaded and which need not be. UsageError where anything else does not fit."""
+    """Decide which names are loaded and which may be left out. UsageError if anything else does not match."""
     missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
     reshaped = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
     head = set(heads()) if missing or unexpected or reshaped else set()
@@ -223,7 +224,7 @@ def _compare(
     if absent := sorted(missing - optional):
         raise UsageError(f"{content.name} is not of {model}: it lacks {_abbreviate(absent)}", fix)
     if surplus := sorted(unexpected - optional):
-        raise UsageError(f"{content.name} is not of {model}: it also holds {_abbreviate(surplus)}", fix)
+        raise UsageError(f"{content.name} is not of {model}: it also contains {_abbreviate(surplus)}", fix)
     if wrong := reshaped - new_head:
         name = min(wrong, key=list(own).index)
         raise _shape_error(content.name, name, own[name].shape, state[name].shape)
@@ -260,7 +261,7 @@ def _require_usable(file: str, state: Mapping[str, Tensor], own: Mapping[str, Te
     for name, x in state.items():
         if name in own and x.is_floating_point() != own[name].is_floating_point():
             raise DataError(f"{file}: {name} is {x.dtype}", "save the weights as floating-point numbers")
-        if x.is_floating_point() and not torch.isfinite(x).all():
+        if x.is_floating_point() and not torch.isfinite(x.to(own[name].dtype) if name in own else x).all():
             raise DataError(f"{file}: {name} is not finite", "use a checkpoint from before the training diverged")
 
 
@@ -299,8 +300,8 @@ def with_grid(state: Mapping[str, Tensor], network: nn.Module, *, square: bool) 
     return adapted, notes
 
 
-def _differences(source: PublishedWeights | None, model: str, changed: Mapping[str, Any]) -> list[str]:
-    """A note for published weights in another network than the one they were trained in."""
+def _note_differences(source: PublishedWeights | None, model: str, changed: Mapping[str, Any]) -> list[str]:
+    """A note if published weights are loaded into a network other than the one they were trained in."""
     if source is None or (source.model == model and not changed):
         return []
     options = " ".join(f"{key}={value}" for key, value in changed.items())
@@ -310,5 +311,4 @@ def _differences(source: PublishedWeights | None, model: str, changed: Mapping[s
 
 def _abbreviate(names: Iterable[str]) -> str:
     first, *rest = list(names)
-    shown = [first, *rest[:2]]
-    return ", ".join(shown) + (f" and {len(rest) - 2} more" if len(rest) > 2 else "")
+    return ", ".join([first, *rest[:2]]) + (f" and {len(rest) - 2} more" if len(rest) > 2 else "")

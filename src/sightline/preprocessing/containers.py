@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from . import png, tiff
 from .rejection import Rejected
 
 MAX_SEGMENTS = 100_000  # of a JPEG
+MAX_FILL = 1 << 16  # bytes 0xFF before the markers of a JPEG; encoders write one or none, and Pillow reads them one by one
 # Decoding a scan of a progressive JPEG visits every pixel, and an empty scan takes ten bytes. Encoders write about ten scans.
 FREE_SCANS, SCANNED_PIXELS = 32, 1 << 29
+MAX_TABLES = 1 << 20  # bytes; a progressive JPEG has about ten thousand
+MAX_RUNS = 1 << 22  # bytes of a run-length BMP, which Pillow decodes in Python
 MAX_BLOCKS = 1_000_000  # of a GIF; 255 MB of full blocks
 
 
@@ -30,7 +33,10 @@ class Container:
     frames    None if Pillow counts them cheaply
     bits      per sample
     cover     (left, top, right, bottom): the part of the canvas that the first frame of a GIF paints
-    exif      of a PNG, which may store it after its pixels, where Pillow does not look
+    exif      of a JPEG or a PNG; the latter may store it after its pixels, where Pillow does not look
+    parts     (start, end): the bytes that the pixels of the first frame depend on; empty: all of them. Pillow is given
+              nothing else, because it walks through comments and profiles in Python, some in quadratic time
+    area      pixels that a decoder allocates where that is more than width x height
     """
 
     format: str
@@ -42,6 +48,15 @@ class Container:
     cover: tuple[int, int, int, int] | None = None
     tags: tiff.Tags = field(default_factory=dict)
     exif: bytes | None = None
+    parts: tuple[tuple[int, int], ...] = ()
+    area: int = 0
+
+    def essential(self, data: bytes) -> bytes:
+        """The part of the file that its pixels depend on."""
+        if not self.parts:
+            return data
+        view = memoryview(data)
+        return b"".join(view[start:end] for start, end in self.parts)
 
 
 def walk(data: bytes) -> Container:
@@ -80,19 +95,21 @@ def _parts(most: int) -> Iterator[None]:
 def _png(data: bytes) -> Container:
     """The header and the chunks that must be there."""
     width, height, bits, colour = struct.unpack_from(">LLBB", data, 16)
-    end, kinds, exifs = 8, set(), {}
+    end, kinds, exifs, parts = 8, set(), {}, [(0, 8)]
     for kind, start, body_end in png.chunks(data):
-        kinds.add(kind)
         end = body_end + 4  # after the checksum
-        if (exif := png.exif_in(kind, data, start, body_end)) is not None:
+        if kind not in exifs and (exif := png.exif_in(kind, data, start, body_end)) is not None:
             exifs[kind] = exif
+        if kind not in png.ONCE or kind not in kinds:
+            parts.append((start - 8, end))
+        kinds.add(kind)
     for needed in (b"IDAT", b"PLTE") if colour == 3 else (b"IDAT",):
         if needed not in kinds:
             raise Rejected("damaged", f"PNG without an {needed.decode()} chunk")
     if bits == 16 and colour == 2 and b"tRNS" in kinds:
         raise Rejected("unsupported-format", "16-bit colour PNG with a transparent colour is not supported")
     exif = exifs.get(b"eXIf", next(iter(exifs.values()), None))
-    return Container("PNG", width, height, end=end, bits=bits, exif=exif)
+    return Container("PNG", width, height, end=end, bits=bits, exif=exif, parts=joined(parts))
 
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data 0xFF is stuffed (00), a restart (D0-D7) or fill
@@ -101,17 +118,28 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data 0xFF is stuf
 def _jpeg(data: bytes) -> Container:
     """Marker segments from SOI to EOI (ITU-T T.81, annex B)."""
     place, size, scans = 2, None, 0
+    parts, exif, pictures = [(0, 2)], None, False
+    fills = tables = 0
     for _ in _parts(MAX_SEGMENTS):
         fill = _FILL.match(data, place)
         if data[place] != 0xFF or fill is None:
             raise Rejected("damaged", f"JPEG has no marker at byte {place:,}")
-        marker = data[fill.end()]
-        place = fill.end() + 1
+        if (fills := fills + fill.end() - place - 1) > MAX_FILL:
+            raise Rejected("damaged", f"JPEG with more than {MAX_FILL:,} fill bytes")
+        begin, marker, place = fill.end() - 1, data[fill.end()], fill.end() + 1
         if marker == 0xD9:
+            parts.append((begin, place))
             break
         (length,) = struct.unpack_from(">H", data, place)
         if marker in _SOF:
             size = struct.unpack_from(">HH", data, place + 3)
+        elif marker in _TABLES and (tables := tables + length) > MAX_TABLES:
+            raise Rejected("damaged", f"JPEG with more than {MAX_TABLES:,} bytes of tables")
+        label = (marker, data[place + 2 : place + 6])
+        if label == _EXIF and exif is None:
+            exif = data[place + 2 : place + length]
+        used = marker not in _METADATA or label in _COLOUR or (label == _PICTURES and not pictures)
+        pictures |= label == _PICTURES
         place += max(length, 2)
         if marker == 0xDA:  # coded data follows the scan's header
             scans += 1
@@ -119,13 +147,32 @@ def _jpeg(data: bytes) -> Container:
             if following is None:
                 raise Rejected("truncated", f"JPEG of {len(data):,} bytes has no end marker")
             place = following.start()
+        if used:
+            parts.append((begin, place))
     if size is None:
         raise Rejected("damaged", "JPEG without a frame header")
     if scans > FREE_SCANS and scans * size[0] * size[1] > SCANNED_PIXELS:
         raise Rejected("too-many-pixels", f"JPEG with {scans:,} scans of {size[1]} x {size[0]} pixels")
-    return Container("JPEG", size[1], size[0], end=place)
+    return Container("JPEG", size[1], size[0], end=place, exif=exif, parts=joined(parts))
 
 
+def joined(parts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Neighbouring parts as one."""
+    whole: list[tuple[int, int]] = []
+    for start, end in parts:
+        if whole and whole[-1][1] == start:
+            whole[-1] = (whole[-1][0], end)
+        else:
+            whole.append((start, end))
+    return tuple(whole)
+
+
+# Of APP0 to APP15 and comments the pixels depend on Adobe's colour transform and, for older writers, on JFIF. Pillow also
+# needs to see that other pictures follow; the orientation is read here.
+_METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))
+_COLOUR = {(0xE0, b"JFIF"), (0xEE, b"Adob")}
+_EXIF, _PICTURES = (0xE1, b"Exif"), (0xE2, b"MPF\0")
+_TABLES = frozenset((0xC4, 0xDB))  # Huffman and quantisation
 _FILL = re.compile(rb"\xff+")  # before a marker, any number
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -134,22 +181,30 @@ def _gif(data: bytes) -> Container:
     """Blocks up to the trailer (GIF89a, appendix A)."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     place = 13 + _palette_bytes(flags)
+    parts = [(0, place)]
     frames, cover, budget = 0, None, _parts(MAX_BLOCKS)
     for _ in budget:
+        begin = place
         if data[place] == 0x3B:  # the trailer
             break
         if data[place] == 0x2C:  # an image
             left, top, w, h, flags = struct.unpack_from("<HHHHB", data, place + 1)
-            cover = cover or (left, top, left + w, top + h)
             frames += 1
             place = _after_blocks(data, place + 11 + _palette_bytes(flags), budget)
+            if cover is None:
+                cover = (left, top, left + w, top + h)
+                parts.append((begin, place))
         elif data[place] == 0x21:  # an extension
+            control = data[place + 1] == 0xF9
             place = _after_blocks(data, place + 2, budget)
+            if control and cover is None:  # the last one before the first image is that of the first image
+                parts = [*parts[:1], (begin, place)]
         else:
             raise Rejected("damaged", f"GIF has no block at byte {place:,}")
     if cover is None:
         raise Rejected("damaged", "GIF without an image")
-    return Container("GIF", max(width, cover[2]), max(height, cover[3]), end=place + 1, frames=frames, cover=cover)
+    size, parts = (max(width, cover[2]), max(height, cover[3])), [*parts, (place, place + 1)]
+    return Container("GIF", *size, end=place + 1, frames=frames, cover=cover, parts=joined(parts))
 
 
 def _palette_bytes(flags: int) -> int:
@@ -171,6 +226,8 @@ def _bmp(data: bytes) -> Container:
         compression = 0
     else:
         width, height, _, bits, compression = struct.unpack_from("<llHHL", data, 18)
+    if compression in (1, 2) and len(data) > MAX_RUNS:
+        raise Rejected("unsupported-format", f"BMP with run lengths of {len(data):,} bytes is not supported")
     rows = (width * bits + 31) // 32 * 4 * abs(height) if compression in (0, 3) else 0
     if offset + rows > len(data):
         raise Rejected("truncated", f"BMP of {len(data):,} bytes; its rows need {offset + rows:,}")
@@ -205,7 +262,7 @@ def _tiff(data: bytes) -> Container:
     if bits > 8 and tags.get(tiff.PLANAR) == (2,):
         raise Rejected("unsupported-format", f"TIFF with {bits}-bit samples in separate planes is not supported")
     (width,), (height,) = tags[tiff.WIDTH], tags[tiff.HEIGHT]
-    return Container("TIFF", width, height, frames=frames, bits=bits, tags=tags)
+    return Container("TIFF", width, height, frames=frames, bits=bits, tags=tags, area=tiff.tiled_area(tags))
 
 
 _BMP_HEADERS = rb"(?:\x0c|\x28|\x34|\x38|\x40|\x6c|\x7c)\0\0\0"

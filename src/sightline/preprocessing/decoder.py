@@ -11,7 +11,7 @@ Thread-safe: no setting of Pillow and no warning filter is touched. Pillow may w
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin 
 from sightline.storage.text import printable
 
 from .containers import FORMATS, Container, check_complete, walk
+from .depth import Samples, peak_of, samples_of, to_8_bits
 from .pixels import Colour, composite, layers, orient, with_channels
 from .reading import read_bytes
 from .rejection import Rejected
@@ -44,13 +45,15 @@ _SUFFIXES = {
 class Decoded:
     """`pixels` (h, w, channels), upright; `mode` Pillow's name of the stored layout; `format` of `FORMATS`
     ("array" for pixels from memory); `notes` codes of what was done: exif-rotated, exif-unreadable, alpha-composited,
-    first-frame-of-N, 16-bit-scaled, 12-bit-scaled, 16-bit-high-byte, cmyk-converted, palette, junk-after-end,
-    wrong-extension."""
+    first-frame-of-N, 16-bit-scaled, 12-bit-scaled, 16-bit-high-byte, extra-bands-unused, beyond-depth, cmyk-converted,
+    palette, junk-after-end, wrong-extension; `samples` with all their bits, upright, if asked for and if there are more
+    than 8."""
 
     pixels: UInt8[np.ndarray, "h w c"]
     mode: str
     format: str
     notes: tuple[str, ...] = ()
+    samples: Samples | None = None
 
 
 def decode(
@@ -60,10 +63,13 @@ def decode(
     background: tuple[int, int, int] = WHITE,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    depth: int | None = None,
+    keep_samples: bool = False,
 ) -> Decoded:
     """The image as uint8 (h, w, channels), channels 1 or 3. Whatever the content, it raises `Rejected` or nothing.
 
-    Pixels in memory are (h, w), (h, w, 1), (h, w, 3) or (h, w, 4); they are used unchanged, with alpha composited.
+    `depth` is the number of bits that samples of 16 really have, None or 16: all of them. Pixels in memory are (h, w),
+    (h, w, 1), (h, w, 3) or (h, w, 4); they are used unchanged, with alpha composited.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels is 1 or 3, not {channels}")
@@ -73,27 +79,37 @@ def decode(
         data = read_bytes(source, max_bytes) if isinstance(source, Path) else source
         if len(data) > max_bytes:
             raise Rejected("too-large-file", f"{len(data):,} bytes; at most {max_bytes:,} are read")
-        decoded = _from_bytes(data, channels, background, min(max_pixels, MAX_PIXELS))
+        decoded = _from_bytes(data, channels, background, min(max_pixels, MAX_PIXELS), depth, keep_samples)
     except Rejected as rejected:
         if isinstance(source, Path):
             raise Rejected(rejected.reason, rejected.detail, printable(str(source))) from rejected
         raise
     if isinstance(source, Path) and _SUFFIXES.get(source.suffix.lower(), decoded.format) != decoded.format:
-        return Decoded(decoded.pixels, decoded.mode, decoded.format, (*decoded.notes, "wrong-extension"))
+        return replace(decoded, notes=(*decoded.notes, "wrong-extension"))
     return decoded
 
 
-def _from_bytes(data: bytes, channels: int, background: tuple[int, int, int], max_pixels: int) -> Decoded:
+def _from_bytes(
+    data: bytes,
+    channels: int,
+    background: tuple[int, int, int],
+    max_pixels: int,
+    depth: int | None,
+    keep_samples: bool,
+) -> Decoded:
     name = "image"
     try:
         container = walk(data)
         name = container.format
         _check_size(container.width, container.height, max_pixels)
-        _check_expansion(container.width * container.height, len(data))
+        area = max(container.width * container.height, container.area)
+        if area > MAX_PIXELS:
+            raise Rejected("too-many-pixels", f"tiles of {area:,} pixels; at most {MAX_PIXELS:,}")
+        _check_expansion(area, len(data))
         check_complete(data, container)
-        with Image.open(io.BytesIO(data), formats=(container.format,)) as image:
+        with Image.open(io.BytesIO(container.essential(data)), formats=(container.format,)) as image:
             _check_size(*image.size, max_pixels)
-            return _read_pixels(image, data, container, channels, background)
+            return _read_pixels(image, data, container, channels, background, depth, keep_samples)
     except Rejected:
         raise
     except UnidentifiedImageError as error:
@@ -120,7 +136,13 @@ def _check_expansion(pixels: int, size: int) -> None:
 
 
 def _read_pixels(
-    image: Image.Image, data: bytes, container: Container, channels: int, background: tuple[int, int, int]
+    image: Image.Image,
+    data: bytes,
+    container: Container,
+    channels: int,
+    background: tuple[int, int, int],
+    depth: int | None,
+    keep_samples: bool,
 ) -> Decoded:
     """The pixels of a lazily opened image, decoded and brought into our layout."""
     notes: list[str] = []
@@ -135,14 +157,18 @@ def _read_pixels(
     if container.end is not None and container.end < len(data) and not more:
         notes.append("junk-after-end")
     colour, alpha = layers(image, container, notes)
+    shallow = depth is not None and depth < container.bits == 16
+    samples = samples_of(image, data, container) if shallow or keep_samples else None
+    if shallow and depth is not None and samples is not None:
+        colour = to_8_bits(samples, depth, container)
+        notes += ["beyond-depth"] if peak_of(samples) >> depth else []
     if alpha is not None:
         colour = composite(colour, alpha, background)
         notes.append("alpha-composited")
     pixels = with_channels(colour, channels)
-    # Pillow rotates a TIFF itself while loading it
-    return Decoded(
-        orient(pixels, 1 if container.format == "TIFF" else orientation_code), mode, container.format, tuple(notes)
-    )
+    turn = 1 if container.format == "TIFF" else orientation_code  # Pillow rotates a TIFF itself while loading it
+    whole = orient(np.atleast_3d(samples), turn) if samples is not None and keep_samples else None
+    return Decoded(orient(pixels, turn), mode, container.format, tuple(notes), whole)
 
 
 def stated_orientation(image: Image.Image, container: Container) -> int | None:
@@ -150,7 +176,7 @@ def stated_orientation(image: Image.Image, container: Container) -> int | None:
     if container.format == "TIFF":
         stated = image.getexif().get(ORIENTATION, 1)  # the same that Pillow applies while loading
         return stated if isinstance(stated, int) else 1
-    exif = container.exif if container.format == "PNG" else image.info.get("exif")
+    exif = container.exif if container.format in ("JPEG", "PNG") else image.info.get("exif")
     return 1 if exif is None else orientation(exif)
 
 

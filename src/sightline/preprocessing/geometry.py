@@ -25,6 +25,8 @@ from PIL import Image
 
 from sightline.errors import UsageError, nearest
 
+MAX_SIDE = 1 << 15  # pixels of a side of the network's frame
+MAX_AREA = 1 << 26  # and of its area
 FITS = ("stretch", "letterbox", "crop", "shortest", "longest")
 
 
@@ -64,6 +66,8 @@ class Geometry:
                 f"a frame of {self.height} x {self.width} with multiple {self.multiple} is empty",
                 "use values of at least 1",
             )
+        if max(self.height, self.width, self.multiple) > MAX_SIDE or self.height * self.width > MAX_AREA:
+            raise UsageError("the frame is larger than any network's input", f"use sides of at most {MAX_SIDE:,} pixels")
         if not 0 <= self.pad <= 255:
             raise UsageError(f"pad is {self.pad}", "use a pixel value from 0 to 255")
         if not 0 < self.share <= 1:

@@ -1,11 +1,12 @@
 """A decoded Pillow image → uint8 values, by the rules below, which the tests check against plain numpy.
 
-    16-bit grey      round(v / 257), that is (v · 255 + 32767) // 65535; 12-bit likewise with 4095
+    16-bit grey      round(v / 257), that is (v · 255 + 32767) // 65535; 12-bit likewise with 4095; see also `depth`
     16-bit colour    v // 256: Pillow gives the high byte only
     alpha            (c · a + background · (255 - a) + 127) // 255, the rounded quotient (a tie cannot occur)
     CMYK             ((255 - c) · (255 - k) + 127) // 255; every CMYK JPEG is assumed to be inverted, as Adobe writes them
     palette          each index replaced by its colour; 1 bit → 0 and 255; grey → three equal channels
     luminance        (19595 R + 38470 G + 7471 B + 32768) >> 16: ITU-R 601, as Pillow's mode L computes it
+    TIFF             bands beyond the colours are not used, unless the file calls one alpha
     GIF              what the first frame does not cover is transparent, as in browsers
 
 Pillow's own `convert("RGB")` clips 16-bit grey to white and shows the hidden colour of transparent pixels.
@@ -14,7 +15,7 @@ Pillow's own `convert("RGB")` clips 16-bit grey to white and shows the hidden co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
@@ -26,8 +27,10 @@ from .rejection import Rejected
 if TYPE_CHECKING:
     from PIL import Image
 
+EXTRA_SAMPLES = 338  # the tag of a TIFF
 Colour = UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]
 Alpha = UInt8[np.ndarray, "h w"] | None
+Pixels = TypeVar("Pixels", bound=np.ndarray)  # (h, w, c) of any type
 
 
 def layers(image: Image.Image, container: Container, notes: list[str]) -> tuple[Colour, Alpha]:
@@ -54,10 +57,24 @@ def layers(image: Image.Image, container: Container, notes: list[str]) -> tuple[
         raise Rejected("unsupported-format", f"pixels of Pillow's mode {mode} are not supported")
     if container.bits == 16 and not mode.startswith("I;16"):
         notes.append("16-bit-high-byte")
+    alpha = _without_extra_bands(image, container, alpha, notes)
     if alpha is None and mode != "P":
         alpha = _colour_key(image, container, colour)
     alpha = _hide_uncovered(container, colour.shape[0], colour.shape[1], alpha)
     return colour, None if alpha is None or (alpha == 255).all() else alpha
+
+
+def _without_extra_bands(image: Image.Image, container: Container, alpha: Alpha, notes: list[str]) -> Alpha:
+    """The alpha of a TIFF that may have bands which are neither colour nor alpha, such as infrared. A band that the file does
+    not call alpha is none (TIFF 6.0, ExtraSamples), though Pillow takes a fourth one for that."""
+    if container.format != "TIFF":
+        return alpha
+    stored = len(container.tags.get(tiff.BITS, (1,)))
+    used = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}.get(image.mode, stored)
+    unnamed = image.mode in ("LA", "RGBA") and not getattr(image, "tag_v2", {}).get(EXTRA_SAMPLES)
+    if stored > used or unnamed:
+        notes.append("extra-bands-unused")
+    return None if unnamed else alpha
 
 
 def _look_up(image: Image.Image) -> tuple[Colour, Alpha]:
@@ -168,12 +185,11 @@ def with_channels(colour: Colour, channels: int) -> UInt8[np.ndarray, "h w c"]:
     return out
 
 
-def orient(pixels: UInt8[np.ndarray, "h w c"], orientation: int) -> UInt8[np.ndarray, "h2 w2 c"]:
+def orient(pixels: Pixels, orientation: int) -> Pixels:
     """EXIF 2.3, tag 0x0112: orientations 5 to 8 are stored transposed; then rows, columns or both are reversed."""
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
+    turned: np.ndarray = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
     if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
+        turned = turned[::-1]
     if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+        turned = turned[:, ::-1]
+    return np.ascontiguousarray(turned)  # type: ignore[return-value]

@@ -15,6 +15,7 @@ from .rejection import Rejected
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 300_000
 MAX_EXIF = 1 << 20
+ONCE = {b"iCCP", b"eXIf", b"sRGB", b"gAMA", b"cHRM", b"pHYs"}  # may be there once; a reader would unpack each again
 _PROFILE = b"Raw profile type exif\0"  # in hexadecimal, as written before the standard had eXIf (2017)
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type → samples a pixel
 _PIECE = 1 << 16
@@ -59,10 +60,15 @@ def check_rows(data: bytes) -> None:
     view, inflate, have = memoryview(data), zlib.decompressobj(), 0
     try:
         for kind, start, end in chunks(data):
-            rest: bytes | memoryview = view[start:end] if kind == b"IDAT" else b""
-            while rest and have < needed:
-                have += len(inflate.decompress(rest, _PIECE))
-                rest = inflate.unconsumed_tail
+            if kind != b"IDAT":
+                continue
+            for place in range(start, end, _PIECE):  # the inflater copies what it has not used yet, at every call
+                rest: bytes | memoryview = view[place : min(place + _PIECE, end)]
+                while rest and have < needed and not inflate.eof:
+                    have += len(inflate.decompress(rest, _PIECE))
+                    rest = inflate.unconsumed_tail
+            if have >= needed or inflate.eof:
+                break
         have += len(inflate.flush()) if have < needed else 0
     except zlib.error as error:
         raise Rejected("damaged", f"PNG: {error}") from error

@@ -28,14 +28,15 @@ REASONS: dict[str, str] = {
 
 
 class Rejected(DataError):
-    """An image that cannot be used: `reason` is a key of `REASONS`, `detail` says what is wrong, `source` names the file."""
+    """An image that cannot be used: `reason` is a key of `REASONS`, `detail` says what is wrong, `source` names the file;
+    `hint` replaces the advice of `REASONS` where another fits better."""
 
-    def __init__(self, reason: str, detail: str, source: str = "") -> None:
-        super().__init__(f"{source}: {detail}" if source else detail, REASONS[reason])
+    def __init__(self, reason: str, detail: str, source: str = "", hint: str = "") -> None:
+        super().__init__(f"{source}: {detail}" if source else detail, hint or REASONS[reason])
         self.reason = reason
         self.detail = detail
         self.source = source
 
-    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str, str, str]]:
         """Worker processes pickle it; the default of Exception would lose the reason."""
-        return Rejected, (self.reason, self.detail, self.source)
+        return Rejected, (self.reason, self.detail, self.source, self.hint)

@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sightline.errors import DamagedError, UsageError
+from sightline.storage.schema import Fields, brief
 
 from .decoder import WHITE, Decoded, decode
-from .geometry import Geometry
+from .depth import DEPTHS
+from .geometry import FITS, MAX_SIDE, Geometry
 from .normalise import Normalise
 
 VERSION = 1
@@ -24,13 +26,15 @@ _RESTORE = "restore the file, or train again"
 @dataclass(frozen=True)
 class Preprocessing:
     """`geometry` and decoding (`channels` 1 or 3, `background` under transparency) give uint8 in the network's frame;
-    `mean` and `std` per channel, in 0-255 units, normalise it."""
+    `mean` and `std` per channel, in 0-255 units, normalise it. `depth` is the number of bits that samples of 16 have in the
+    training data; None in runs that took all 16 for filled."""
 
     geometry: Geometry
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: int = 3
     background: tuple[int, int, int] = WHITE
+    depth: int | None = None
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -45,7 +49,7 @@ class Preprocessing:
         self, source: bytes | Path | np.ndarray
     ) -> tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"], Decoded]:
         """Pixels in the network's frame, the matrix original → network, and the decoded image. Raises `Rejected`."""
-        decoded = decode(source, channels=self.channels, background=self.background)
+        decoded = decode(source, channels=self.channels, background=self.background, depth=self.depth)
         pixels, frame = self.geometry.apply(decoded.pixels)
         return pixels, frame, decoded
 
@@ -55,46 +59,45 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "geometry"}
+        if self.depth is None:  # as written before there was one
+            del own["depth"]
         lists = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
         return {"format": _FORMAT, "version": VERSION, "geometry": asdict(self.geometry), **lists}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `to_json`; raises `DamagedError` for anything that `to_json` cannot have written."""
+        own = Fields({"depth": None, **stored}, "preprocessing.json", hint=_RESTORE)  # earlier versions wrote none
         if stored.get("format") != _FORMAT:
-            raise DamagedError(
-                f"preprocessing.json has the format {stored.get('format')!r} instead of {_FORMAT!r}", _RESTORE
-            )
+            raise own.wrong("format", f"is {brief(stored.get('format'))} instead of {_FORMAT!r}")
         if stored.get("version") != VERSION:
             raise DamagedError(
-                f"preprocessing.json has version {stored.get('version')!r}; this sightline reads {VERSION}",
+                f"preprocessing.json has version {brief(stored.get('version'))}; this sightline reads {VERSION}",
                 "install a newer sightline",
             )
-        own = {name: value for name, value in stored.items() if name not in ("format", "version")}
-        _check_keys("preprocessing.json", own, cls)
-        _check_keys("preprocessing.json: geometry", own["geometry"], Geometry)
-        _check_whole(own)
+        own.require(("format", "version", *(f.name for f in fields(cls))))
+        frame = own.fields("geometry")
+        frame.require([f.name for f in fields(Geometry)])
+        background = own.wholes("background", length=3, most=255)
+        if (depth := own.raw("depth")) is not None and (type(depth) is not int or depth not in DEPTHS):
+            raise own.wrong("depth", f"is {brief(depth)}")
         try:
-            values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in own.items()}
-            values["geometry"] = Geometry(**own["geometry"])
-            preprocessing = cls(**values)
-            preprocessing.normaliser()  # checks that they are finite and std above 0
-        except (UsageError, TypeError, ValueError) as error:
+            preprocessing = cls(
+                geometry=Geometry(
+                    height=frame.whole("height", 1, MAX_SIDE),
+                    width=frame.whole("width", 1, MAX_SIDE),
+                    fit=frame.text("fit", among=FITS),
+                    pad=frame.whole("pad", 0, 255),
+                    share=frame.real("share", 0, 1),
+                    multiple=frame.whole("multiple", 1, MAX_SIDE),
+                ),
+                mean=tuple(own.reals("mean")),
+                std=tuple(own.reals("std")),
+                channels=own.whole("channels", 1, 3),
+                background=(background[0], background[1], background[2]),
+                depth=depth,
+            )
+            preprocessing.normaliser()  # checks that std is above 0
+        except (UsageError, ValueError) as error:
             raise DamagedError(f"preprocessing.json: {error}", _RESTORE) from error
         return preprocessing
-
-
-def _check_whole(own: Mapping[str, Any]) -> None:
-    """Sizes, channels and colours must be whole numbers; JSON allows anything."""
-    colour = own["background"] if isinstance(own["background"], list) else []
-    whole = [own["channels"], *(own["geometry"][name] for name in ("height", "width", "pad", "multiple")), *colour]
-    if len(colour) != 3 or not all(type(v) is int for v in whole) or not all(0 <= v <= 255 for v in colour):
-        raise DamagedError("preprocessing.json: sizes, channels and colours must be whole numbers", _RESTORE)
-
-
-def _check_keys(where: str, stored: Any, owner: type) -> None:
-    if not isinstance(stored, Mapping):
-        raise DamagedError(f"{where} is not an object", _RESTORE)
-    known = {f.name for f in fields(owner)}
-    if strange := sorted(set(stored) ^ known):
-        raise DamagedError(f"{where}: unknown or missing keys {', '.join(strange)}", _RESTORE)

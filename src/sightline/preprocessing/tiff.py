@@ -15,6 +15,7 @@ WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259,
 STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR = 273, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT = 322, 323, 324, 339
 MAX_FRAMES = 10_000
+MAX_TAGS = 4_096  # of a directory; readers visit each in Python
 MAX_VALUES = 1 << 20  # per tag: strips or tiles of the largest image allowed
 HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 _READ = frozenset((
@@ -89,6 +90,8 @@ def _entries(data: bytes, start: int, order: str, big: bool) -> range:
     first, n, after = _layout(data, start, order, big)
     if after > len(data):
         raise struct.error("the directory extends beyond the end of the file")
+    if n > MAX_TAGS:
+        raise Rejected("damaged", f"TIFF directory of {n:,} tags; at most {MAX_TAGS:,} are read")
     return range(first, first + n * (20 if big else 12), 20 if big else 12)
 
 
@@ -113,6 +116,15 @@ def _count(data: bytes, start: int, order: str, big: bool) -> int:
             break
         (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, link)
     return len(seen)
+
+
+def tiled_area(tags: Tags) -> int:
+    """The pixels of all tiles, which a decoder allocates whole, however small the image is in their corner; 0 for strips,
+    which are cut to the image."""
+    if TILES not in tags and TILE_WIDTH not in tags:
+        return 0
+    (width,), (height,), (w,), (h,) = tags[WIDTH], tags[HEIGHT], tags[TILE_WIDTH], tags[TILE_HEIGHT]
+    return -(-width // w) * w * -(-height // h) * h
 
 
 def missing(tags: Tags) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from typing import Any
 
 from sightline.errors import UsageError
@@ -11,10 +9,10 @@ from sightline.models import MODELS
 from sightline.models.options import model_options, parse_option
 from sightline.models.own import is_own
 
+from .names import require_network
 from .recipe import Draft
 
 SMALL_PATCHES = 64  # pixels; up to this side, networks for large images are built in their variant for small ones
-_DETECTORS = re.compile(r"yolo|rt-?detr|detr|ssd|retina|efficientdet|fcos|centernet|r-?cnn|rcnn", re.IGNORECASE)
 
 # Arguments of `create_model` besides a network's own options, and where a recipe sets them.
 ELSEWHERE = {
@@ -51,40 +49,10 @@ def require_options(recipe: Draft) -> None:
     """UsageError for an unknown network or option, before any data are read."""
     if (name := recipe.model.name) is None:
         return
-    require_model(name)
+    require_network(name)
     for key, value in recipe.model.options.items():
         if key not in ELSEWHERE:
             parse_option(name, key, value)
-
-
-def require_model(name: str) -> None:
-    """UsageError for an unknown network. Names of detectors that are not here get a list of those that are."""
-    if name not in MODELS and _DETECTORS.search(name):
-        known = ", ".join(_detectors())
-        raise UsageError(f"unknown model {name!r}", f"for data with boxes use one of the detectors here: {known}")
-    model_options(name)
-
-
-def require_match(pattern: str) -> list[str]:
-    """The networks that match a shell pattern. UsageError with the nearest names if there are none."""
-    if names := MODELS.matching(pattern):
-        return names
-    core = pattern.strip("*?").lower()
-    near = [name for name in MODELS if core and core in name]
-    near = near or (_detectors() if _DETECTORS.search(core) else [])
-    if not near and (stem := difflib.get_close_matches(core, _stems(), n=1, cutoff=0.5)):
-        near = [f"{stem[0]}*"] if core != pattern else difflib.get_close_matches(core, list(MODELS), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near[:3]))}?" if near else "list all with `sightline models`"
-    raise UsageError(f"no model matches {pattern!r}", hint)
-
-
-def _stems() -> list[str]:
-    """The names up to their first digit or underscore: resnet, vgg, efficientnet …"""
-    return list(dict.fromkeys(re.split(r"[\d_]", name, maxsplit=1)[0] for name in MODELS))
-
-
-def _detectors() -> list[str]:
-    return [*MODELS.matching(heading="boxes"), *MODELS.matching(heading="boxes and masks")]
 
 
 def model_options_of(recipe: Draft, classes: int, output: str) -> dict[str, Any]:

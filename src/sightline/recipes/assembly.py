@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from sightline.tasks.task import Task
 from .arguments import model_arguments
 from .recipe import Recipe
 
+SMALL_BATCH = 256  # images; the defaults go up to half of it, whatever the number of images
 # The schedules that use a key; the others ignore it.
 SCHEDULED = {
     "rise": ("one_cycle",),
@@ -174,6 +175,26 @@ def check(recipe: Recipe, *, validation_loss: bool) -> None:
         nesterov=bool(optim.nesterov),
         weight_decay=optim.weight_decay or 0.0,
     )
+
+
+def check_norms(recipe: Recipe, layers: Iterable[Mapping[str, Any]]) -> None:
+    """UsageError for a network (its layers as `describe` lists them) whose batch norms would see one value a channel, which
+    has no variance: a micro-batch of one image at a layer of one pixel."""
+    if recipe.fit.batch > recipe.fit.accumulate:
+        return
+    for row in layers:
+        if "BatchNorm" in row["kind"] and row["output"] and math.prod(row["output"][1:]) == 1:
+            raise UsageError(
+                f"fit.batch={recipe.fit.batch} and input.size={recipe.input.size} leave the norm {row['name']} of "
+                f"{recipe.model.name} one value a channel",
+                "use a larger fit.batch or input.size",
+            )
+
+
+def check_batch(recipe: Recipe, n: int) -> None:
+    """UsageError for a batch of more images than there are, beyond the size at which repeating them costs nothing."""
+    if recipe.fit.batch > max(n, SMALL_BATCH):
+        raise UsageError(f"fit.batch={recipe.fit.batch:,} is more than the {n:,} training images", f"use fit.batch={n} or less")
 
 
 def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:

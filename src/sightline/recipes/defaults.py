@@ -34,8 +34,8 @@ _IMAGES_SEEN = 60_000  # a training on a small data set shows about this many im
 @dataclass(frozen=True)
 class Traits:
     """The properties of the data that the rules use: `n` training images, their median height and width, `grey`, whether they
-    share one aspect ratio, the number of `classes`, what is annotated (`Dataset.knows`), and the side of a small object as
-    a share of its image's side."""
+    share one aspect ratio, the number of `classes`, what is annotated (`Dataset.knows`), the side of a small object as a
+    share of its image's side, and whether two classes are `mirrored`: each other's mirror image by their names."""
 
     n: int
     height: int
@@ -45,6 +45,7 @@ class Traits:
     classes: int
     knows: str = "labels"
     small_object: float = 0.1
+    mirrored: bool = False
 
 
 Filled = dict[str, dict[str, Any]]  # section → key → value
@@ -72,7 +73,7 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
         "input": {**shape, "fit": recipe.input.fit or ("stretch" if traits.one_aspect else "crop")},
         "augment": {
             "preset": recipe.augment.preset or ("standard" if traits.n < 2_000 and channels == 3 else "light"),
-            "flip": recipe.augment.flip if recipe.augment.flip is not None else channels == 3,
+            "flip": recipe.augment.flip if recipe.augment.flip is not None else channels == 3 and not traits.mirrored,
         },
         "optim": {"name": optimizer, **optim, **tuning["optim"]},
         "fit": {"batch": batch, "epochs": recipe.fit.epochs or epochs},
@@ -119,7 +120,7 @@ def dense_defaults(
         },
         "augment": {
             "preset": recipe.augment.preset or "light",
-            "flip": recipe.augment.flip if recipe.augment.flip is not None else True,
+            "flip": recipe.augment.flip if recipe.augment.flip is not None else not traits.mirrored,
         },
         "optim": {"name": optimizer, **values},
         "fit": {

@@ -44,7 +44,7 @@ class Reader:
     judging: bool
 
     def __call__(self, id: int) -> Reading:
-        pixels = self.data.pixels(id, channels=self.preprocessing.channels)
+        pixels = self.data.pixels(id, channels=self.preprocessing.channels, depth=self.preprocessing.depth)
         height, width, _ = pixels.shape
         image, frame = self.preprocessing.geometry.apply(pixels)
         if self.truths is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sightline.errors import UsageError, nearest
+from sightline.storage.reading import read_regular, reason_of
+from sightline.storage.schema import brief, brief_text, finite
 
-from .recipe import TASKS, Draft, Recipe, TaskSection
+from .names import SHIPPED, shipped_recipes
+from .recipe import TASKS, Draft, Recipe, TaskSection, with_split_rule
 
 # Names of these keys in other programs.
 _FOREIGN = {
@@ -22,19 +24,22 @@ _FOREIGN = {
     "pretrained": "model.weights", "num_workers": "data.workers", "num_epochs": "fit.epochs",
 }  # fmt: skip
 
-SHIPPED = resources.files("sightline.recipes") / "shipped"
+
+MAX_RECIPE = 1 << 17  # characters; the longest recipe of a run has a few thousand
 
 
 class _Loader(yaml.SafeLoader):
-    """As YAML 1.2: 1e-3 is a number and `off` a word. YAML 1.1, which PyYAML reads, has a string and false."""
+    """As YAML 1.2: 1e-3 is a number, `off` and 2024-05-01 are words. YAML 1.1, which PyYAML reads, has a string, false and a
+    date."""
 
 
 _RULES = {
     "tag:yaml.org,2002:float": (re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"), "-+0123456789."),
     "tag:yaml.org,2002:bool": (re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), "tTfF"),
 }
+_TEXT = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}  # types of YAML 1.1 that are words since
 _Loader.yaml_implicit_resolvers = {
-    key: [(tag, rule) for tag, rule in rules if tag not in _RULES]
+    key: [(tag, rule) for tag, rule in rules if tag not in _RULES and tag not in _TEXT]
     for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _tag, (_rule, _first) in _RULES.items():
@@ -52,18 +57,63 @@ _Dumper.yaml_implicit_resolvers = {
 
 
 def parse_yaml(text: str, what: str) -> Any:
+    """The value of a YAML text: mappings, lists, text, numbers, true, false and null. UsageError for anything else, and for
+    a text that is larger, or becomes larger through its aliases, than any recipe."""
+    if len(text) > MAX_RECIPE:
+        raise UsageError(f"{what} has {len(text):,} characters; a recipe has at most {MAX_RECIPE:,}", "shorten it")
     try:
-        return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if _expanded(node, {}, what) > MAX_RECIPE:
+                raise UsageError(f"the aliases of {what} expand to more than {MAX_RECIPE:,} characters", "leave them out")
+            value = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # PyYAML's constructors raise whatever the text provokes: 2024-99-99, !!int abc, an integer of 5,000 digits
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageError(f"{what}{where} is not valid YAML: {why}") from error
+        why = getattr(error, "problem", None) or "a value is not of the type that it claims to be"
+        if isinstance(error, RecursionError):
+            why = "it is nested too deeply"
+        elif isinstance(error, yaml.reader.ReaderError):
+            why = f"the character U+{ord(str(error.character)) if isinstance(error.character, str) else error.character:04X}"
+            why = f"{why} is not allowed"
+        raise UsageError(f"{what}{where} is not valid YAML: {brief_text(why)}") from error
+    _require_plain(value, what)
+    return value
 
 
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return sorted(f.name.removesuffix(".yaml") for f in SHIPPED.iterdir() if f.name.endswith(".yaml"))
+def _expanded(node: yaml.Node | None, known: dict[int, int], what: str) -> int:
+    """The characters of a node with all aliases written out: a bomb of a few lines has billions."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value) if node is not None else 0
+    if id(node) in known:
+        if known[id(node)] < 0:
+            raise UsageError(f"{what} contains itself", "leave out its aliases")
+        return known[id(node)]
+    known[id(node)] = -1
+    inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    known[id(node)] = size = min(1 + sum(_expanded(part, known, what) for part in inner), 1 << 62)
+    return size
+
+
+def _require_plain(value: Any, what: str) -> None:
+    """UsageError for dates, sets and bytes, which YAML has and a recipe does not, and for numbers that no machine counts to."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                raise UsageError(f"{what}: the key {brief(key)} is not text", "write it in quotation marks")
+            _require_plain(each, f"{what}: {brief_text(key)}")
+    elif isinstance(value, list):
+        for each in value:
+            _require_plain(each, what)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if finite(value) is None:
+            raise UsageError(f"{what}: {brief(value)} is not a number of a usable size", "use a smaller one")
+    elif value is not None and not isinstance(value, str | bool):
+        raise UsageError(f"{what}: a {type(value).__name__} is not a value of a recipe", "write it in quotation marks")
 
 
 def read_values(what: str) -> dict[str, Any]:
@@ -72,9 +122,9 @@ def read_values(what: str) -> dict[str, Any]:
         text = (SHIPPED / f"{what}.yaml").read_text(encoding="utf-8")
     else:
         try:
-            text = Path(what).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8 text"
+            text = read_regular(what, 4 * MAX_RECIPE).decode("utf-8")
+        except (OSError, ValueError) as error:
+            why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else reason_of(error)
             raise UsageError(
                 f"cannot read the recipe {what!r}: {why}", "pass a YAML file, or the name of a built-in recipe"
             ) from error
@@ -86,24 +136,24 @@ def read_values(what: str) -> dict[str, Any]:
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """`["fit.epochs=5", "model.options.hidden=64,32"]` → {"fit.epochs": 5, …}; a key with two values is refused."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"{pair!r} is not key=value", "write for example fit.epochs=5")
-        merge(found, {key: parse_yaml(text, f"value of {key}")})
-    return found
+            raise UsageError(f"{brief(pair)} is not key=value", "write for example fit.epochs=5")
+        merge(values, {key: parse_yaml(text, f"value of {key}")})
+    return values
 
 
-def merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add dotted keys to `found`. UsageError for a key with two values. A section counts as its keys."""
+def merge(values: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add dotted keys to `values`. UsageError for a key with two values. A section counts as its keys."""
     for key, value in more.items():
         if key in Draft.model_fields and isinstance(value, Mapping):
-            merge(found, {f"{key}.{inner}": each for inner, each in value.items()})
+            merge(values, {f"{key}.{inner}": each for inner, each in value.items()})
             continue
-        if key in found and found[key] != value:
-            raise UsageError(f"{key} is set twice: {found[key]!r} and {value!r}", "set it once")
-        found[key] = value
+        if key in values and values[key] != value:
+            raise UsageError(f"{key} is set twice: {brief(values[key])} and {brief(value)}", "set it once")
+        values[key] = value
 
 
 def make_draft(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Draft:
@@ -118,6 +168,8 @@ def make_draft(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
             place[part] = dict(place.get(part, {}))
             place = place[part]
         place[last] = value
+    if isinstance(nested.get("data"), Mapping):
+        nested["data"] = with_split_rule(nested["data"])
     if isinstance(nested.get("task"), Mapping):
         nested["task"] = _task_section(nested["task"])
     try:
@@ -143,7 +195,7 @@ def _task_section(values: Mapping[str, Any]) -> TaskSection:
     """`task.` as the section of its kind; without task.kind, of the default kind."""
     kind = values.get("kind", next(iter(TASKS)))
     if kind not in TASKS:
-        raise UsageError(f"unknown kind of task {kind!r} (task.kind)", nearest(str(kind), TASKS))
+        raise UsageError(f"unknown kind of task {brief(kind)} (task.kind)", nearest(str(kind), TASKS))
     try:
         return TASKS[kind].model_validate({**values, "kind": kind})
     except ValidationError as error:
@@ -159,8 +211,8 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     if fault["type"] in ("model_type", "model_attributes_type"):
         first = "name" if (section := _section(path)) and "name" in section.model_fields else "…"
         return (
-            f"{key}={fault.get('input')!r}: {key} is a section, not a value",
-            f"such as {key}.{first}={fault.get('input')}",
+            f"{key}={brief(fault.get('input'))}: {key} is a section, not a value",
+            f"such as {key}.{first}={brief_text(str(fault.get('input')))}",
         )
     if fault["type"] == "extra_forbidden":
         section = _section(path[:-1])
@@ -168,14 +220,14 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         everywhere = [k for k in all_keys() if k.rsplit(".", 1)[-1] == path[-1]]
         everywhere = everywhere or [k for k in (_FOREIGN.get(path[-1].lower()),) if k]
         return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]!r}?" if everywhere else nearest(key, known)
-    return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+    return f"{key}={brief(fault.get('input'))}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
 
 
 def _about_task(kind: str, path: list[str], fault: Any) -> tuple[str, str]:
     """An error in the task's section, whose keys are those of its kind."""
     key = ".".join(["task", *path])
     if fault["type"] != "extra_forbidden":
-        return f"{key}={fault.get('input')!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+        return f"{key}={brief(fault.get('input'))}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
     others = [name for name, section in TASKS.items() if path[-1] in section.model_fields]
     if others:
         return f"{key} is not a key of {kind}", f"set task.kind={others[0]}, or leave it out"

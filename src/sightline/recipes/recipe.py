@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +24,10 @@ from pydantic import (
 )
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+# Beyond these limits a product with the number of images or steps is no number any more.
+Count = Annotated[PositiveInt, Field(le=1 << 48)]
+Rate = Annotated[PositiveFloat, Field(le=1e6)]
+RateOrZero = Annotated[NonNegativeFloat, Field(le=1e6)]
 
 
 class Section(BaseModel):
@@ -31,11 +36,21 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _word(name: str) -> str:
+    """The name of a folder in $SIGHTLINE_DATA, which cannot lead out of it."""
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise ValueError("it is a path, not a name: use data.path")
+    return name
+
+
 class DataSection(Section):
-    name: str | None = Field(None, description="a built-in data set; without path, read from $SIGHTLINE_DATA/<name>")
+    name: Annotated[str, AfterValidator(_word)] | None = Field(None, description="a built-in data set; without path, read from $SIGHTLINE_DATA/<name>")
     path: str | None = Field(None, description="a folder or file of your own")
     val: Fraction | None = Field(None, description="share for validation where the data gives no split (0.15)")
     test: Fraction | None = Field(None, description="share for the test where the data gives no split (0.15)")
+    split_rule: Literal["class", "threshold"] | None = Field(
+        None, description="class: shares kept in every class; threshold: as runs before 0.2 were split"
+    )
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
     balance: Literal["none", "sample"] = Field("none", description="sample: draw every class equally often")
@@ -102,10 +117,10 @@ Task = Annotated[SerializeAsAny[TaskSection], BeforeValidator(_task_section)]
 
 class DraftOptim(Section):
     name: Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta"] | None = None
-    lr: PositiveFloat | None = Field(None, description="the highest rate that the schedule reaches")
+    lr: Rate | None = Field(None, description="the highest rate that the schedule reaches")
     momentum: Fraction | None = None
     nesterov: bool | None = None
-    weight_decay: NonNegativeFloat | None = None
+    weight_decay: RateOrZero | None = None
     decay_all: bool = Field(True, description="off: biases and normalisation scales are not decayed")
     pretrained_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="factor on the rate of parameters that the weights brought along (0.1)"
@@ -116,18 +131,18 @@ class ScheduleSection(Section):
     name: Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle", "plateau"] = "one_cycle"
     warmup: Fraction = Field(0.0, description="share of the steps that climb linearly")
     rise: Fraction = Field(0.3, description="one_cycle: share of the steps that climb")
-    every: PositiveFloat = Field(10.0, description="step: epochs between drops")
+    every: Rate = Field(10.0, description="step: epochs between drops")
     factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="step, plateau: what each drop multiplies by")
-    rate: NonNegativeFloat = Field(0.1, description="exponential, inverse_time: decay per epoch")
+    rate: RateOrZero = Field(0.1, description="exponential, inverse_time: decay per epoch")
     floor: Fraction = Field(0.0, description="cosine, one_cycle: where they end, as a share of lr")
-    patience: PositiveInt = Field(2, description="plateau: epochs without improvement")
+    patience: Count = Field(2, description="plateau: epochs without improvement")
 
 
 class DraftFit(Section):
-    epochs: PositiveFloat | None = None
+    epochs: Rate | None = None
     batch: PositiveInt | None = Field(None, le=1_000_000, description="images of one optimiser step")
-    accumulate: PositiveInt = Field(1, description="micro-batches that make up a batch")
-    clip: NonNegativeFloat | None = Field(None, description="largest gradient norm; 0 is off")
+    accumulate: Count = Field(1, description="micro-batches that make up a batch")
+    clip: Annotated[NonNegativeFloat, Field(le=1e30)] | None = Field(None, description="largest gradient norm; 0 is off")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weights' average; 0 is off")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -136,8 +151,8 @@ class DraftFit(Section):
     )
     compile: bool = Field(False, description="train through torch.compile: a slower start, faster steps, other bits")
     monitor: str | None = Field(None, description="the metric of validation that decides; None: the task's own")
-    patience: PositiveInt | None = Field(None, description="stop after this many validations without improvement")
-    commit_every: PositiveInt | None = Field(
+    patience: Count | None = Field(None, description="stop after this many validations without improvement")
+    commit_every: Count | None = Field(
         None, description="steps between checkpoints; each validation also commits"
     )
 
@@ -145,7 +160,7 @@ class DraftFit(Section):
 class Draft(Section):
     """A recipe that may leave keys open (None). `seed` keys every random draw of the training."""
 
-    seed: NonNegativeInt = 0
+    seed: Annotated[NonNegativeInt, Field(le=(1 << 63) - 1)] = 0
     data: DataSection = DataSection()
     model: DraftModel = DraftModel()
     input: DraftInput = DraftInput()
@@ -178,11 +193,11 @@ class AugmentSection(DraftAugment):
 
 class OptimSection(DraftOptim):
     name: Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta"]
-    lr: PositiveFloat
+    lr: Rate
 
 
 class FitSection(DraftFit):
-    epochs: PositiveFloat
+    epochs: Rate
     batch: Annotated[PositiveInt, Field(le=1_000_000)]
 
 
@@ -213,9 +228,21 @@ ADDED = {"model": {"freeze", "freeze_norms", "head_first"}, "optim": {"pretraine
 INCIDENTAL = {"data": {"cache", "workers"}, "model": {"allow_network"}, "fit": {"commit_every", "device"}}
 
 
+# Every key that `data` had before `split_rule`: a recipe with all of them and without it was saved by a run of that time.
+_DATA_BEFORE = {"name", "path", "val", "test", "leaks", "max_quarantined", "balance", "cache", "workers"}
+
+
+def with_split_rule(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `data` as written; the rule of its time is added to one that an earlier run saved."""
+    return {**data, "split_rule": "threshold"} if data.keys() == _DATA_BEFORE else data
+
+
 def identity(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without keys that cannot change the result: equal for two starts of the same run."""
+    """The recipe without keys that cannot change the result: equal for two starts of the same run, also of one that began
+    before there was a choice of split rules."""
     whole = recipe.model_dump(mode="json")
+    if whole["data"]["split_rule"] == "threshold":
+        del whole["data"]["split_rule"]
 
     def counts(section: str, key: str, value: Any) -> bool:
         absent = value is None and key in ADDED.get(section, ())

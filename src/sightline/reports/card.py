@@ -1,8 +1,8 @@
 """README.md of a run: the model card (Mitchell et al. 2019, arXiv 1810.03993) from the same content as the report.
 
-Text from outside loses its line ends and hidden characters; what Markdown or HTML could act on is escaped (HTML's own
-characters as references, the others by a backslash), and addresses that a renderer would make into links are cut. What
-cannot act stays as it is: the file is also read raw.
+Text from outside loses its line breaks and hidden characters; everything that Markdown or HTML would interpret is escaped
+(HTML's characters as references, the others by a backslash), and addresses that a renderer would turn into links are
+broken up. Nothing else is escaped, because the file is also read raw.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ from .verdict import Verdict, verdict
 
 _REFERENCES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _ACTIVE = frozenset("\\`*_{}[]#|~$@")
-_OPENING = re.compile(
-    r"^(\s*)([-+=]|\d+(?=[.)](?:\s|$)))"
-)  # what begins a list, a rule or a heading where a text begins
-_ADDRESS = re.compile(r"(:)(//)|(www)(\.)", re.IGNORECASE)  # what a renderer makes a link of without being asked
+_OPENING = re.compile(r"^(\s*)([-+=]|\d+(?=[.)](?:\s|$)))")  # begins a list, a rule or a heading at the start of a text
+_ADDRESS = re.compile(r"(:)(//)|(www)(\.)", re.IGNORECASE)  # a renderer turns these into links on its own
 MOST_CLASSES = 30
 
 
 def render_card(content: RunContent, chapter: Chapter) -> str:
-    """The card of what was read."""
+    """The card as Markdown text."""
     facts = facts_of(content, chapter)
     conclusion = verdict(facts, chapter)
     parts = [
@@ -43,13 +41,13 @@ def render_card(content: RunContent, chapter: Chapter) -> str:
         _mistakes(chapter, facts),
         _data(content),
         _model(content),
-        _again(content, facts),
+        _rerun(content, facts),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def text(value: object, length: int = 400) -> str:
-    """Text from outside as Markdown that shows it and does nothing else."""
+    """Text from outside as Markdown that shows it literally."""
     whole = shortened(value, length)
     escaped = "".join(_REFERENCES.get(c) or (f"\\{c}" if c in _ACTIVE else c) for c in whole)
     escaped = _ADDRESS.sub(lambda m: f"{m[1]}&#8203;{m[2]}" if m[1] else f"{m[3]}&#8203;{m[4]}", escaped)
@@ -61,22 +59,23 @@ def code(value: str) -> str:
     return f"    {printable(value)}"
 
 
-def _opening(content: RunContent, judged: Verdict) -> str:
-    lines = [text(judged.headline)]
-    if judged.limit:
-        lines.append(text(judged.limit))
+def _opening(content: RunContent, conclusion: Verdict) -> str:
+    lines = [text(conclusion.headline)]
+    if conclusion.limit:
+        lines.append(text(conclusion.limit))
     lines.append(text(f"Task: {content.run.task or 'unknown'}. State: {content.run.status}."))
     return "\n\n".join(lines)
 
 
-def _findings(judged: Verdict) -> str:
-    """One list item a finding, the commands under it."""
+def _findings(conclusion: Verdict) -> str:
+    """One list item per finding, with the commands below it."""
     items = []
-    for finding in judged.findings:
-        said = " ".join(part for part in (finding.sentence, finding.evidence) if part)
-        item = f"- **{text(finding.title)}** ({finding.severity}). {text(said)}"
+    for finding in conclusion.findings:
+        words = " ".join(part for part in (finding.sentence, finding.evidence) if part)
+        item = f"- **{text(finding.title)}** ({finding.severity}). {text(words)}"
         tries = [
-            f"  - {text(t.what)}" + (f"\n\n        {printable(t.command)}" if t.command else "") for t in finding.try_next
+            f"  - {text(t.what)}" + (f"\n\n        {printable(t.command)}" if t.command else "")
+            for t in finding.try_next
         ]
         items.append("\n".join([item, *tries]))
     return "## Verdict\n\n" + "\n".join(items) if items else ""
@@ -86,21 +85,25 @@ def _figures(content: RunContent, chapter: Chapter, facts: VerdictFacts) -> str:
     table = metrics_table(content, chapter, facts)
     if table is None:
         return ""
-    head = ["metric", *table["splits"], *([f"95 % interval ({table['judged']})"] if table["judged"] else [])]
-    rows = [[r["name"], *r["cells"], *([r["interval"]] if table["judged"] else [])] for r in table["rows"]]
-    return f"## Measured\n\n{_table(head, rows)}\n\n{text(table['note'])}"
+    head = [
+        "metric",
+        *table["splits"],
+        *([f"95 % interval ({table['interval_split']})"] if table["interval_split"] else []),
+    ]
+    rows = [[r["name"], *r["cells"], *([r["interval"]] if table["interval_split"] else [])] for r in table["rows"]]
+    return f"## Metrics\n\n{_table(head, rows)}\n\n{text(table['note'])}"
 
 
 def _classes(content: RunContent, chapter: Chapter, facts: VerdictFacts) -> str:
-    if content.judged is None or chapter.class_table is None:
+    if content.evaluation is None or chapter.class_table is None:
         return ""
-    head, cells = chapter.class_table(content.judged, facts, chapter.limits)
+    head, cells = chapter.class_table(content.evaluation, facts, chapter.limits)
     more = f"\n\n{len(cells) - MOST_CLASSES} more classes are in the report." if len(cells) > MOST_CLASSES else ""
     return f"## Class by class\n\n{_table(head, cells[:MOST_CLASSES])}{more}"
 
 
 def _mistakes(chapter: Chapter, facts: VerdictFacts) -> str:
-    """Which mistakes there are."""
+    """The kinds of mistakes and how often they occur."""
     table = chapter.mistakes(facts)
     return f"## Mistakes\n\n{_table(*table)}" if table is not None else ""
 
@@ -117,7 +120,7 @@ def _model(content: RunContent) -> str:
     return "\n".join(["## Model", "", *_pairs(model_facts(content.model))]) if content.model is not None else ""
 
 
-def _again(content: RunContent, facts: VerdictFacts) -> str:
+def _rerun(content: RunContent, facts: VerdictFacts) -> str:
     lines = ["## Run it again", "", code(facts.command), "", *_pairs(environment(content))]
     return "\n".join(lines).rstrip()
 

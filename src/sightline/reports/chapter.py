@@ -1,4 +1,4 @@
-"""What the report says of one kind of task only: its number, its metrics, its rules, its sections.
+"""What the report says about one kind of task only: its headline, metrics, rules and sections.
 
 The room knows no kind: `sightline.kinds` hands it a `Chapter`. All callables are pure functions.
 """
@@ -15,25 +15,25 @@ from markupsafe import Markup
 from .content import RunContent
 from .finding import ClassFact, Finding, ObjectFacts, PixelFacts, VerdictFacts
 from .headline import Headline
-from .judged import JudgedSplit
 from .rules import data
 from .rules.course import course
+from .split_evaluation import SplitEvaluation
 from .thresholds import Thresholds
 
 Rule = Callable[[VerdictFacts, Thresholds], Finding | None]
-Pictures = Callable[[str], np.ndarray | None]  # image name → uint8 (h, w, c), None where it is unavailable
-Table = tuple[list[str], list[list[str]]]  # head and rows in words and numbers
+ImageLookup = Callable[[str], np.ndarray | None]  # image name → uint8 (h, w, c), None if unavailable
+Table = tuple[list[str], list[list[str]]]  # header and rows as text
 
 
 @dataclass(frozen=True)
 class RowFacts:
-    """What the rows of a split say, for the verdict; see `VerdictFacts` for the fields."""
+    """What the verdict needs to know from the rows of a split; see `VerdictFacts` for the fields."""
 
     majority: tuple[str, float] | None = None
     classes: tuple[ClassFact, ...] = ()
     confidence: float | None = None
     mistakes: int = 0
-    sure_mistakes: int = 0
+    confident_mistakes: int = 0
     ece_by_chance: float | None = None
     pixels: PixelFacts | None = None
     objects: ObjectFacts | None = None
@@ -41,19 +41,19 @@ class RowFacts:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a section may draw from."""
+    """Everything that a section may use."""
 
     content: RunContent
     facts: VerdictFacts
     limits: Thresholds
-    picture: Pictures
+    load_image: ImageLookup
 
 
 @dataclass(frozen=True)
 class PageSection:
-    """A section of the page: its anchor, its name among the contents, its markup."""
+    """A section of the page: its anchor, its title in the table of contents, its markup."""
 
-    place: str
+    anchor: str
     title: str
     html: Markup
 
@@ -81,33 +81,35 @@ def _no_result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
 
 @dataclass(frozen=True)
 class Chapter:
-    """headline       the one number; None where the kind of task has none
-    metric_names   its metrics in the order to read them, and what they are called
-    row_facts      what the rows say, for the verdict
-    result         the rule that says how good it is; `rules` all others that apply, in the order of their findings
-    sections       of the page, between the learning curves and the first batch
-    class_table    class by class, for the model card
-    mistakes       which mistakes there are, for the model card
-    limits         where the verdict draws its lines; `lines` the same as (name, value, meaning)
-    in_per_cent    whether a metric is written in per cent
-    stands_first   whether a metric stands in the short table
-    resamples      of the bootstrap behind its intervals
-    examples       whether a finished run keeps pictures of answers
-    batch_note     completes "… before normalisation" under the first batch; `batch_legend` explains its colours
+    """headline         the main metric; None if the kind of task has none
+    metric_names     its metrics in reading order, with their names in words
+    row_facts        what the verdict needs to know from the rows
+    result           the rule about how good the model is; `rules` are all others that apply, in the order of their findings
+    sections         of the page, between the learning curves and the training batch
+    class_table      results by class, for the model card
+    mistakes         kinds of mistakes with their frequency, for the model card
+    limits           thresholds of the verdict; `threshold_rows` lists them as (name, value, meaning)
+    in_per_cent      whether a metric is written in per cent
+    in_short_table   whether a metric is in the short table
+    resamples        of the bootstrap for its intervals
+    examples         whether a finished run saves images with predictions
+    batch_note       completes "… before normalisation" under the training batch; `batch_legend` explains its colours
     """
 
     headline: Headline | None = None
     metric_names: Mapping[str, str] = field(default_factory=dict)
-    row_facts: Callable[[JudgedSplit, Headline, Thresholds], RowFacts] = lambda judged, headline, limits: RowFacts()
+    row_facts: Callable[[SplitEvaluation, Headline, Thresholds], RowFacts] = lambda evaluation, headline, limits: (
+        RowFacts()
+    )
     result: Rule = _no_result
     rules: tuple[Rule, ...] = RULES
     sections: Callable[[Scene], list[PageSection]] = _no_sections
-    class_table: Callable[[JudgedSplit, VerdictFacts, Thresholds], Table] | None = None
+    class_table: Callable[[SplitEvaluation, VerdictFacts, Thresholds], Table] | None = None
     mistakes: Callable[[VerdictFacts], Table | None] = lambda facts: None
     limits: Thresholds = _LIMITS
-    lines: Callable[[Thresholds, Headline], list[tuple[str, str, str]]] = lambda limits, headline: []
+    threshold_rows: Callable[[Thresholds, Headline], list[tuple[str, str, str]]] = lambda limits, headline: []
     in_per_cent: Callable[[str], bool] = lambda name: False
-    stands_first: Callable[[str], bool] = lambda name: True
+    in_short_table: Callable[[str], bool] = lambda name: True
     resamples: int = 1_000
     examples: bool = False
     batch_note: str = ""

@@ -1,26 +1,28 @@
-"""RunContent → VerdictFacts: what the verdict is told, taken from the run folder."""
+"""RunContent → VerdictFacts: what the verdict depends on, from the run folder."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
 
+from sightline.evaluation.intervals import wilson
+
 from .chapter import Chapter, RowFacts
 from .content import DataFacts, RunContent
-from .finding import VerdictFacts, share_interval
+from .finding import VerdictFacts
 from .headline import NOT_MEASURED, Headline
 from .thresholds import Thresholds
 
 
 def facts_of(content: RunContent, chapter: Chapter) -> VerdictFacts:
-    """The facts of a run; what is not known stays at its default."""
-    judged, data = content.judged, content.data
+    """The facts of a run; unknown ones keep their defaults."""
+    evaluation, data = content.evaluation, content.data
     headline = chapter.headline or NOT_MEASURED
-    split, n, own = _judged_split(content, headline)
+    split, n, own = _reported_split(content, headline)
     metrics: dict[str, Mapping[str, float | None]] = dict(content.metrics)
-    if judged is not None:
-        metrics[split] = {**metrics.get(split, {}), **judged.judgement.metrics}
-    rows = chapter.row_facts(judged, headline, chapter.limits) if judged is not None else RowFacts()
+    if evaluation is not None:
+        metrics[split] = {**metrics.get(split, {}), **evaluation.judgement.metrics}
+    rows = chapter.row_facts(evaluation, headline, chapter.limits) if evaluation is not None else RowFacts()
     return VerdictFacts(
         status=content.run.status,
         smoke=content.run.smoke,
@@ -36,7 +38,7 @@ def facts_of(content: RunContent, chapter: Chapter) -> VerdictFacts:
         classes=rows.classes,
         train_counts=_train_counts(data),
         mistakes=rows.mistakes,
-        sure_mistakes=rows.sure_mistakes,
+        confident_mistakes=rows.confident_mistakes,
         confidence=rows.confidence,
         files=data.n if data is not None else 0,
         quarantined=data.quarantined if data is not None else 0,
@@ -51,16 +53,16 @@ def facts_of(content: RunContent, chapter: Chapter) -> VerdictFacts:
     )
 
 
-def _judged_split(content: RunContent, headline: Headline) -> tuple[str, int, tuple[float, float] | None]:
-    """The split that the report speaks of, its size, and the judged interval of its headline."""
-    judged = content.judged
-    if judged is not None:
-        value = judged.judgement.metrics.get(headline.metric)
-        interval = judged.judgement.intervals.get(headline.metric)
-        n = judged.judgement.n
-        if headline.of_images:
-            interval = share_interval(value, interval, n, Thresholds().z) if value is not None else None
-        return judged.split, n, interval
+def _reported_split(content: RunContent, headline: Headline) -> tuple[str, int, tuple[float, float] | None]:
+    """The split that the report is about, its size, and the bootstrap interval of its headline."""
+    evaluation = content.evaluation
+    if evaluation is not None:
+        value = evaluation.judgement.metrics.get(headline.metric)
+        interval = evaluation.judgement.intervals.get(headline.metric)
+        n = evaluation.judgement.n
+        if headline.of_images and interval is None and value is not None:
+            interval = wilson(value, n, Thresholds().z)
+        return evaluation.split, n, interval
     for split in ("test", "val"):
         n = content.data.splits.get(split, 0) if content.data is not None else 0
         if split in content.metrics and n:

@@ -1,4 +1,4 @@
-"""What the verdict is told (VerdictFacts) and what it answers (Findings): plain values, so that rules are pure functions."""
+"""What goes into the verdict (VerdictFacts) and what comes out (Findings): plain values, so that rules are pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Topic = Literal["run", "result", "bias", "variance", "data", "noise", "time", "c
 
 @dataclass(frozen=True)
 class Try:
-    """What to do next, and the command that does it ("" where it is work for hands)."""
+    """What to do next, and the command that does it ("" for manual work)."""
 
     what: str
     command: str = ""
@@ -37,21 +37,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClassFact:
-    """A class in the judged split: how well it does (`value`: recall, IoU or AP50) with its interval, `n` images, pixels
-    or objects of it, and what it is mostly taken for (`taken` of the n)."""
+    """A class in the reported split: its `value` (recall, IoU or AP50) with the interval, its `n` images, pixels or objects,
+    and the class that it is most often confused with (`confusions` of the n)."""
 
     name: str
     value: float
     low: float
     high: float
     n: int
-    taken_for: str = ""
-    taken: int = 0
+    confused_with: str = ""
+    confusions: int = 0
 
 
 @dataclass(frozen=True)
 class PixelConfusion:
-    """Pixels of one class that were taken for another: `of_class` of the true class's pixels, `of_wrong` of all wrong."""
+    """Pixels of one class that were predicted as another: `of_class` is their share of the true class's pixels, `of_wrong` of
+    all wrong pixels."""
 
     target: str
     predicted: str
@@ -61,33 +62,33 @@ class PixelConfusion:
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """What only a segmentation has. `taken` begins with the largest share of all wrong pixels."""
+    """What only a segmentation has. `confusions` begins with the largest share of all wrong pixels."""
 
-    taken: tuple[PixelConfusion, ...] = ()
+    confusions: tuple[PixelConfusion, ...] = ()
 
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """What only a detector has: with boxes shown from the score `threshold` on, `found` of `objects` objects are found by
-    as many of the `shown` boxes; mistakes by kind; `sizes` is size → (objects, AP); `unjudged` boxes were of classes that
-    do not occur."""
+    """What only a detector has: of the `boxes` with at least the score `threshold`, `correct` are matched to as many of
+    the `objects`; mistakes by kind; `sizes` is size → (objects, AP); `absent_class_boxes` are predicted as classes that do
+    not occur."""
 
     threshold: float | None = None
     objects: int = 0
-    found: int = 0
-    shown: int = 0
+    correct: int = 0
+    boxes: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
     sizes: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
-    unjudged: int = 0
+    absent_class_boxes: int = 0
 
 
 @dataclass(frozen=True)
 class VerdictFacts:
     """Everything that a verdict may depend on. What is unknown is None, empty or 0.
 
-    `split` is the judged one, `n` its size, `interval` that of its headline; `metrics` and `sizes` are by split
-    (sizes count the images that were measured); `history` has one mapping a validation; `command` trains this recipe.
-    `train_counts` are images that show the class. `pixels` and `objects` are what a segmentation and a detector have.
+    `split` is the reported one, `n` its size, `interval` that of its headline; `metrics` and `sizes` are by split
+    (sizes count images); `history` has one mapping per validation; `command` trains this recipe.
+    `train_counts` are images that show the class. `pixels` and `objects` are for segmentation and detection only.
     """
 
     status: str = "finished"
@@ -96,20 +97,20 @@ class VerdictFacts:
     split: str = ""
     n: int = 0
     interval: tuple[float, float] | None = None
-    ece_by_chance: float | None = None  # the calibration error that one may have by luck
+    ece_by_chance: float | None = None  # the calibration error that chance alone may cause
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     history: Sequence[Mapping[str, float | None]] = ()
-    majority: tuple[str, float] | None = None  # the commonest class of the judged split; the headline of saying only it
+    majority: tuple[str, float] | None = None  # the most common class and the headline of always predicting it
     classes: tuple[ClassFact, ...] = ()
     train_counts: Mapping[str, int] = field(default_factory=dict)
     mistakes: int = 0
-    sure_mistakes: int = 0  # mistakes whose probability was at least Thresholds.sure
-    confidence: float | None = None  # mean probability of what was said
+    confident_mistakes: int = 0  # mistakes with a probability of at least Thresholds.confident
+    confidence: float | None = None  # mean probability of the predicted class
     files: int = 0
     quarantined: int = 0
     conflicts: int = 0
-    leaks: int = 0  # images that were kept in two splits
+    leaks: int = 0  # images in two splits
     recipe: Mapping[str, Any] = field(default_factory=dict)
     command: str = "sightline train recipe.yaml"
     resume: str = "sightline train --resume ."
@@ -119,7 +120,7 @@ class VerdictFacts:
 
     @property
     def value(self) -> float | None:
-        """The headline of the judged split."""
+        """The headline of the reported split."""
         return self.metric(self.split, self.headline.metric)
 
     def main(self, split: str) -> float | None:
@@ -127,9 +128,9 @@ class VerdictFacts:
         return self.metric(split, self.headline.metric)
 
     def noise(self, one: str, other: str, z: float) -> float | None:
-        """How far apart the headlines of two splits can be by chance alone; None where nobody knows.
+        """How far apart the headlines of two splits can be by chance alone; None if unknown.
 
-        Shares of images: the binomial's. Others: the judged split's own interval, the more so the fewer images.
+        Of shares of images by the binomial. Of others by the reported split's own interval, scaled by 1 / √n.
         """
         p, q = self.main(one), self.main(other)
         n, m = self.sizes.get(one, 0), self.sizes.get(other, 0)
@@ -141,12 +142,12 @@ class VerdictFacts:
         return half * math.sqrt(self.n / n + self.n / m)
 
     def metric(self, split: str, name: str) -> float | None:
-        """A metric of a split, None where it is undefined."""
+        """A metric of a split, None if undefined."""
         value = self.metrics.get(split, {}).get(name)
         return value if value is not None and math.isfinite(value) else None
 
     def setting(self, key: str) -> Any:
-        """A value of the recipe by dotted key, None where it has none."""
+        """A value of the recipe by dotted key, None if it has none."""
         value: Any = self.recipe
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -157,21 +158,14 @@ class VerdictFacts:
         value = self.setting(key)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    def again(self, *changes: str) -> str:
-        """The command that trains this recipe with changes."""
+    def command_with(self, *changes: str) -> str:
+        """The command that trains this recipe with changes to it."""
         return " ".join([self.command, *changes])
 
 
 def chance(p: float, n: int, q: float, m: int, z: float) -> float:
-    """How far apart two shares of n and m images can be by chance alone, 95 % for z = 1.96: the half of Newcombe's interval
-    (1998, "Interval estimation for the difference between independent proportions", method 10) that reaches towards 0.
-    Unlike the normal approximation it knows that 45 of 45 may be luck."""
+    """How far apart two shares of n and m images can be by chance alone, 95 % for z = 1.96: the side of Newcombe's interval
+    (1998, "Interval estimation for the difference between independent proportions", method 10) that faces 0. Unlike the
+    normal approximation, it does not take 45 of 45 for certainty."""
     (low, high), (other_low, other_high) = wilson(p, n, z), wilson(q, m, z)
     return math.hypot(p - low, other_high - q) if p >= q else math.hypot(high - p, q - other_low)
-
-
-def share_interval(value: float, interval: tuple[float, float] | None, n: int, z: float) -> tuple[float, float]:
-    """The judged interval of a share; Wilson's where resampling says nothing because all were right or all wrong."""
-    if interval is None or interval[0] == interval[1]:
-        return wilson(value, n, z)
-    return interval

@@ -1,7 +1,7 @@
 """The one number of a task: what it is called, how it is written, and whether it is a share of the images.
 
-A rule of the verdict that is true of every task (fits, carries over, still improves, too few images) speaks of the
-headline and not of one metric; what only one kind of answer can have (calibration, confused pixels, missed objects) has
+Rules of the verdict that apply to every task (does it fit, generalise, still improve, are there enough images) use the
+headline and no particular metric; what only one kind of prediction has (calibration, confused pixels, missed objects) has
 rules of its own.
 """
 
@@ -14,7 +14,7 @@ from .wording import percent, percent_range
 
 @dataclass(frozen=True)
 class Headline:
-    """`metric` is its key in metrics.json; `of_images`: a share of the images, so that n alone says how sure it is;
+    """`metric` is its key in metrics.json; `of_images`: a share of the images, so that n alone gives its interval;
     `meaning` completes "On average …"."""
 
     metric: str
@@ -25,11 +25,11 @@ class Headline:
 
     @property
     def title(self) -> str:
-        """The name at the beginning of a line."""
+        """The name with a capital letter."""
         return self.name[:1].upper() + self.name[1:]
 
     def figure(self, value: float | None, n: int | None = None) -> str:
-        """The number in per cent; a share of images with the digits that so many earn."""
+        """The number in per cent; a share of images with as many digits as n supports."""
         return percent(value, n if self.of_images else None)
 
     def span(self, low: float, high: float, n: int | None = None) -> str:
@@ -41,17 +41,17 @@ ACCURACY = Headline("accuracy", "accuracy", "an", of_images=True)
 MEAN_IOU = Headline(
     "mean_iou",
     "mean IoU",
-    meaning="of the area that is of a class or is called so, this share is both, averaged over the classes",
+    meaning="intersection of prediction and ground truth over their union, averaged over the classes",
 )
 BOX_AP50 = Headline(
     "ap50",
     "AP50",
     "an",
-    meaning="the precision at every recall, averaged; a box counts when it overlaps its object by half",
+    meaning="the precision averaged over all recalls; a box is correct if it overlaps its object with an IoU of at least 50 %",
 )
 MASK_AP50 = Headline(
     "mask_ap50",
     "mask AP50",
-    meaning="the precision at every recall, averaged; a mask counts when it overlaps its object by half",
+    meaning="the precision averaged over all recalls; a mask is correct if it overlaps its object with an IoU of at least 50 %",
 )
-NOT_MEASURED = Headline("", "")  # of a kind of task that nothing measures
+NOT_MEASURED = Headline("", "")  # for a kind of task without a metric

@@ -1,7 +1,7 @@
 """Files of a run folder as plain values, whatever state they are in.
 
-A report is asked for when something went wrong as often as when all went well: a missing, torn or foreign file costs
-its own section and a sentence that says so, never the report. Values of the wrong kind are treated as absent.
+People want a report when something went wrong as often as when all went well: a missing, truncated or foreign file costs
+its own section and a sentence that says so, never the whole report. Values of the wrong kind are treated as absent.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import Any
 
 from sightline.errors import DamagedError, UsageError
 from sightline.recipes.reading import parse_yaml
+from sightline.storage.reading import MAX_JSON, read_regular
 
 
 @dataclass
 class RunFiles:
-    """A run folder to read from; `problems` gathers a sentence for each file that is there and cannot be used."""
+    """A run folder to read from; `problems` gathers a sentence for each file that exists but cannot be used."""
 
     path: Path
     problems: list[str] = field(default_factory=list)
 
     def text(self, name: str) -> str:
-        """A text file, "" where there is none."""
+        """A text file, "" if there is none."""
         try:
-            return (self.path / name).read_text(encoding="utf-8", errors="replace")
+            return read_regular(self.path / name, MAX_JSON).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
             return ""
         except OSError as error:
@@ -37,9 +38,9 @@ class RunFiles:
             return ""
 
     def data(self, name: str) -> bytes | None:
-        """A file's bytes, None where there is none."""
+        """A file's bytes, None if there is none."""
         try:
-            return (self.path / name).read_bytes()
+            return read_regular(self.path / name, MAX_JSON)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -47,7 +48,7 @@ class RunFiles:
             return None
 
     def json(self, name: str) -> Any:
-        """A JSON file's value, None where there is none or it cannot be read."""
+        """A JSON file's value, None if there is none or it cannot be read."""
         text = self.text(name)
         if not text:
             return None
@@ -58,7 +59,7 @@ class RunFiles:
             return None
 
     def yaml(self, name: str) -> Any:
-        """A YAML file's value, read without building objects; None where there is none or it cannot be read."""
+        """A YAML file's value, parsed without constructing objects; None if there is none or it cannot be read."""
         text = self.text(name)
         if not text:
             return None
@@ -69,21 +70,21 @@ class RunFiles:
             return None
 
     def table(self, name: str) -> list[dict[str, float | None]]:
-        """A CSV of numbers as one mapping a row; what is no finite number is None."""
+        """A CSV of numbers as one mapping per row; anything but a finite number is None."""
         try:
             rows = list(csv.DictReader(io.StringIO(self.text(name))))
         except csv.Error:
             self.problems.append(f"{name} is damaged and was left out.")
             return []
-        return [{str(k): parsed(v) for k, v in row.items() if k is not None} for row in rows]
+        return [{str(k): parse_number(v) for k, v in row.items() if k is not None} for row in rows]
 
     def require(self) -> None:
-        """Raises DamagedError when this is no run folder at all."""
+        """Raises DamagedError if this is no run folder at all."""
         if not (self.path / "run.json").is_file():
             raise DamagedError(f"{self.path.name} is not a run folder: it has no run.json", "name the folder of a run")
 
 
-def parsed(text: object) -> float | None:
+def parse_number(text: object) -> float | None:
     """A CSV cell as a finite number, else None."""
     try:
         value = float(str(text))
@@ -92,18 +93,18 @@ def parsed(text: object) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def mapping(value: object) -> Mapping[str, Any]:
-    """The value when it is a mapping, else an empty one."""
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """The value if it is a mapping, else an empty one."""
     return {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else {}
 
 
-def sequence(value: object) -> Sequence[Any]:
-    """The value when it is a list, else an empty one."""
+def as_sequence(value: object) -> Sequence[Any]:
+    """The value if it is a list, else an empty one."""
     return value if isinstance(value, list | tuple) else ()
 
 
-def real(value: object) -> float | None:
-    """The value when it is a finite number, else None."""
+def as_number(value: object) -> float | None:
+    """The value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -113,13 +114,13 @@ def real(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def whole(value: object) -> int:
-    """The value as a whole number, 0 when it is none."""
-    number = real(value)
+def as_integer(value: object) -> int:
+    """The value as an integer, 0 if it is no number."""
+    number = as_number(value)
     return int(number) if number is not None else 0
 
 
-def words(value: object) -> str:
+def as_text(value: object) -> str:
     """The value as text; "" for null; numbers and lists as JSON writes them."""
     if value is None:
         return ""

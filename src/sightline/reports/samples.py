@@ -1,6 +1,6 @@
-"""The pictures that a run left in samples/: a training batch, and images with what is true and what was said on them.
+"""The images that a run saved in samples/: a training batch, and examples with their ground truth and prediction.
 
-Every picture is decoded and encoded anew before it may be shown, and only files of the folder's own naming are opened.
+Every image is decoded and encoded again before it may be shown, and only files with the folder's own names are opened.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.drawing.png import reencoded
-from sightline.reports.reading import RunFiles, mapping, real, sequence, whole, words
+from sightline.reports.reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
 
 MOST_EXAMPLES = 18
 _OWN = re.compile(r"samples/examples/[a-z]+-\d+\.png")
@@ -19,7 +19,7 @@ _OWN = re.compile(r"samples/examples/[a-z]+-\d+\.png")
 
 @dataclass(frozen=True)
 class BatchSheet:
-    """samples/batch.png, encoded anew, and what it shows in reading order."""
+    """samples/batch.png, encoded again, and what it shows from left to right and top to bottom."""
 
     png: bytes
     names: tuple[str, ...]
@@ -28,7 +28,7 @@ class BatchSheet:
 
 @dataclass(frozen=True)
 class Example:
-    """One image of the judged split: image, truth and answer side by side; `worst` if it was chosen for its mistakes."""
+    """Image, ground truth and prediction side by side; `worst` if the image was selected for its mistakes."""
 
     id: int
     name: str
@@ -38,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """samples/examples.json with its pictures; boxes below the score `threshold` were not drawn."""
+    """samples/examples.json with its images; boxes below the score `threshold` were not drawn."""
 
     split: str
     threshold: float | None
@@ -46,36 +46,36 @@ class Examples:
 
 
 def read_batch(folder: RunFiles) -> BatchSheet | None:
-    """The first training batch, None where there is none that can be shown."""
-    png = _picture(folder, "samples/batch.png")
+    """The first training batch, None if there is none that can be shown."""
+    png = _png(folder, "samples/batch.png")
     if png is None:
         return None
-    rows = [mapping(row) for row in sequence(folder.json("samples/batch.json"))]
-    names, labels = (tuple(words(row.get(key)) for row in rows) for key in ("name", "label"))
+    rows = [as_mapping(row) for row in as_sequence(folder.json("samples/batch.json"))]
+    names, labels = (tuple(as_text(row.get(key)) for row in rows) for key in ("name", "label"))
     return BatchSheet(png, names, labels)
 
 
 def read_examples(folder: RunFiles) -> Examples | None:
-    """The worst and some typical images, None where there is none that can be shown."""
-    about = mapping(folder.json("samples/examples.json"))
-    found = [_example(folder, mapping(item)) for item in sequence(about.get("items"))[:MOST_EXAMPLES]]
-    items = tuple(item for item in found if item is not None)
-    return Examples(words(about.get("split")), real(about.get("threshold")), items) if items else None
+    """The worst and some typical images, None if there is none that can be shown."""
+    about = as_mapping(folder.json("samples/examples.json"))
+    examples = [_example(folder, as_mapping(item)) for item in as_sequence(about.get("items"))[:MOST_EXAMPLES]]
+    items = tuple(item for item in examples if item is not None)
+    return Examples(as_text(about.get("split")), as_number(about.get("threshold")), items) if items else None
 
 
 def _example(folder: RunFiles, item: Mapping[str, Any]) -> Example | None:
-    file = words(item.get("file"))
+    file = as_text(item.get("file"))
     if not _OWN.fullmatch(file):
-        folder.problems.append("samples/examples.json names a file that is none of its own; it was left out.")
+        folder.problems.append("samples/examples.json names a file outside samples/examples; it was left out.")
         return None
-    png = _picture(folder, file)
+    png = _png(folder, file)
     if png is None:
         return None
-    return Example(whole(item.get("id")), words(item.get("name")), item.get("worst") is True, png)
+    return Example(as_integer(item.get("id")), as_text(item.get("name")), item.get("worst") is True, png)
 
 
-def _picture(folder: RunFiles, name: str) -> bytes | None:
-    """A PNG of the folder, encoded anew."""
+def _png(folder: RunFiles, name: str) -> bytes | None:
+    """A PNG of the folder, encoded again."""
     png = folder.data(name)
     if png is None:
         return None

@@ -1,4 +1,4 @@
-"""The page's templates. Every value is escaped on its way in, and loses its hidden characters; drawings pass."""
+"""The page's templates. Every value is escaped and its hidden characters become visible; drawings pass unchanged."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HERE = Path(__file__).parent
 
 @cache
 def environment() -> jinja2.Environment:
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_visible
     )
-    made.filters["short"] = shortened
-    made.filters["whole"] = _whole
-    return made
+    templates.filters["short"] = shortened
+    templates.filters["in_full"] = _in_full
+    return templates
 
 
 def section(macro: str, *values: Any) -> Markup:
@@ -33,10 +33,10 @@ def section(macro: str, *values: Any) -> Markup:
 
 
 def _visible(value: object) -> object:
-    """A drawing as it is; of anything else hidden characters are written out."""
+    """A drawing unchanged; anything else with its hidden characters visible."""
     return value if isinstance(value, Markup) else seen(value)
 
 
-def _whole(value: float | None) -> str:
+def _in_full(value: float | None) -> str:
     """A count in full: 61,706."""
     return NOTHING if value is None else f"{value:,.0f}"

@@ -16,46 +16,44 @@ from .headline import Headline
 class Thresholds:
     """Shares are of 1, not of 100."""
 
-    quarantined: float = 0.05  # above this share of unusable files, the verdict begins with them
-    gap: float = 0.03  # training above validation accuracy by more, and more than chance: overfitting
+    quarantined: float = 0.05  # with more than this share of unusable files, the verdict begins with them
+    gap: float = 0.03  # training exceeds validation accuracy by more, and by more than chance: overfitting
     train_poor: float = 0.90  # training accuracy below this: underfitting
     loss_rise: float = 0.10  # last validation loss above its best by more: it overfits with time …
     loss_floor: float = 0.01  # … and by more nats than this: near 0, even a multiple is negligible
     late: float = 0.90  # best validation loss in the last tenth of a run: it was still learning
     late_gain: float = 0.02  # … and the last quarter still lowered it by this share
-    late_points: float = (
-        0.01  # … and the validation accuracy, where it is known, rose by this: schedules end low anyway
-    )
+    late_points: float = 0.01  # … and the validation accuracy, if known, rose by this: schedules end low anyway
     early: float = 0.60  # best validation loss before this share of the run: the rest gained nothing
-    validations: int = 5  # with fewer validations, nothing is said about the course
-    sure: float = 0.95  # a mistake made with at least this probability is a confident one
-    sure_mistakes: int = 3  # at least this many of them …
-    sure_share: float = 0.20  # … and this share of all mistakes: look at the labels
+    validations: int = 5  # with fewer validations, there are no findings about the course of training
+    confident: float = 0.95  # a mistake with at least this probability is a confident one
+    confident_mistakes: int = 3  # at least this many of them …
+    confident_share: float = 0.20  # … and this share of all mistakes: check the labels
     imbalance: float = 5.0  # largest over smallest class in training
-    interval: float = 0.10  # an accuracy interval wider than this is too wide to decide by
+    interval: float = 0.10  # an accuracy interval wider than this supports no decision
     ece: float = 0.05  # expected calibration error above this: calibrate probabilities before use
-    near_perfect: float = 0.995  # accuracy from which to ask whether the test is too easy
+    near_perfect: float = 0.995  # from this accuracy on, the test may be too easy
     z: float = 1.96  # the normal quantile of every 95 % statement here
 
 
 MEANING = {
-    "quarantined": "share of unusable files from which they come first",
-    "gap": "training minus validation accuracy, if more than chance: overfitting",
-    "train_poor": "training accuracy below: underfitting",
-    "loss_rise": "rise of the validation loss above its best: overfits with time …",
-    "loss_floor": "… and by more nats than",
-    "late": "best validation after this share of the run: still learning …",
-    "late_gain": "… if the last quarter lowered the loss by …",
-    "late_points": "… and raised the validation accuracy by",
+    "quarantined": "share of unusable files above which the verdict begins with them",
+    "gap": "training minus validation accuracy above this, and above chance: overfitting",
+    "train_poor": "training accuracy below this: underfitting",
+    "loss_rise": "relative rise of the validation loss above its minimum: overfits with time …",
+    "loss_floor": "… and by more than so many nats",
+    "late": "best validation after this share of the run: still improving …",
+    "late_gain": "… if the last quarter lowered the loss by this share …",
+    "late_points": "… and raised the validation accuracy by this much",
     "early": "best validation before this share of the run: plateau",
-    "validations": "validations needed for findings about the course",
-    "sure": "probability of a confident mistake",
-    "sure_mistakes": "confident mistakes that cast doubt on labels …",
-    "sure_share": "… and their share of all mistakes",
+    "validations": "validations needed for findings about the course of training",
+    "confident": "probability from which a mistake is called confident",
+    "confident_mistakes": "confident mistakes that cast doubt on labels …",
+    "confident_share": "… and their share of all mistakes",
     "imbalance": "largest over smallest training class",
-    "interval": "width of the accuracy interval: too few images",
-    "ece": "expected calibration error: not calibrated",
-    "near_perfect": "accuracy from which to check for leaks",
+    "interval": "width of the accuracy interval above this: too few images",
+    "ece": "expected calibration error above this: not calibrated",
+    "near_perfect": "accuracy from which the test may be too easy",
     "z": "normal quantile of the 95 % statements",
 }
 
@@ -64,43 +62,49 @@ MEANING = {
 class DenseThresholds:
     """Thresholds of segmentation and detection only."""
 
-    nothing: float = 0.05  # AP50 below this: it finds almost nothing
+    min_ap50: float = 0.05  # AP50 below this: it finds almost nothing
     scarce: int = 30  # a class with fewer training images than this …
-    taken: float = 0.10  # a class that loses this share of its pixels to another
-    boundary: float = 0.20  # mean IoU above boundary F1 by more: regions right, edges wrong
+    pixel_confusion: float = 0.10  # share of a class's pixels predicted as another class
+    boundary: float = 0.20  # mean IoU exceeds boundary F1 by more: regions right, edges wrong
     dominating: float = 0.40  # share of all mistakes that one kind makes up …
-    mistakes: int = 20  # … of at least this many
-    smaller: float = 0.15  # AP of large above that of small objects by more …
-    objects: int = 20  # … with at least this many of both
+    min_mistakes: int = 20  # … of at least this many
+    size_gap: float = 0.15  # AP of large objects exceeds that of small ones by more …
+    min_objects: int = 20  # … with at least this many of both
 
 
 DENSE_MEANING = {
-    "nothing": "AP50 below: finds almost nothing",
+    "min_ap50": "AP50 below this: finds almost nothing",
     "scarce": "training images below which a weak class is called scarce",
-    "taken": "share of a class's pixels predicted as another",
-    "boundary": "mean IoU above boundary F1 by more: edges are wrong",
+    "pixel_confusion": "share of a class's pixels predicted as another class",
+    "boundary": "mean IoU minus boundary F1 above this: edges are wrong",
     "dominating": "share of all mistakes that one kind makes up …",
-    "mistakes": "… of at least this many",
-    "smaller": "AP of large above small objects by more …",
-    "objects": "… with at least this many objects of both sizes",
+    "min_mistakes": "… of at least this many",
+    "size_gap": "AP of large minus AP of small objects above this …",
+    "min_objects": "… with at least this many objects of both sizes",
 }
-_FOR_CLASSES_ONLY = ("sure", "sure_mistakes", "sure_share", "imbalance", "ece")  # need class probabilities
+_FOR_CLASSES_ONLY = (
+    "confident",
+    "confident_mistakes",
+    "confident_share",
+    "imbalance",
+    "ece",
+)  # need class probabilities
 
 
-# An IoU or AP near 1 is rarer than an accuracy, and noisier.
+# IoU and AP are rarely as close to 1 as accuracies, and noisier.
 DENSE_LIMITS = Thresholds(gap=0.05, train_poor=0.70, near_perfect=0.98)
 
 
-def lines(limits: Thresholds, headline: Headline) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of every threshold that a classifier's run is judged by, for the report's last page."""
+def threshold_rows(limits: Thresholds, headline: Headline) -> list[tuple[str, str, str]]:
+    """(name, value, meaning) of every threshold for a classifier's run, for the last section of the report."""
     return [(f.name, f"{getattr(limits, f.name):g}", _meaning(f.name, headline)) for f in fields(limits)]
 
 
-def dense_lines(limits: Thresholds, headline: Headline) -> list[tuple[str, str, str]]:
-    """The same where pixels or objects are judged."""
+def dense_threshold_rows(limits: Thresholds, headline: Headline) -> list[tuple[str, str, str]]:
+    """The same for segmentation and detection."""
     dense = DenseThresholds()
     own = [(f.name, f"{getattr(dense, f.name):g}", DENSE_MEANING[f.name]) for f in fields(dense)]
-    return [line for line in lines(limits, headline) if line[0] not in _FOR_CLASSES_ONLY] + own
+    return [line for line in threshold_rows(limits, headline) if line[0] not in _FOR_CLASSES_ONLY] + own
 
 
 def _meaning(name: str, headline: Headline) -> str:

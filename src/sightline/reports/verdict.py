@@ -16,15 +16,15 @@ from sightline.reports.rules.learning import headline_interval, split_word
 from .chapter import Chapter
 from .finding import Finding, VerdictFacts
 from .thresholds import Thresholds
-from .wording import counted, percent, percent_range
+from .wording import percent, percent_range, plural
 
 _RANK = {"serious": 0, "warning": 1, "good": 2, "note": 3}
 _LIMITING = {
-    "bias": "bias: it does not yet fit the training images",
-    "variance": "variance: not all that it learned generalises",
+    "bias": "bias: it does not fit the training images yet",
+    "variance": "variance: it does not fully generalise",
     "data": "the data",
     "noise": "noise",
-    "time": "time",
+    "time": "training time",
 }
 
 
@@ -56,26 +56,28 @@ def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
 def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
     """Findings of the rules that need a real run, not a rehearsal."""
     limits = chapter.limits
-    found = [f for rule in chapter.rules if (f := rule(facts, limits)) is not None]
+    findings = [f for rule in chapter.rules if (f := rule(facts, limits)) is not None]
     fits = learning_rules.fit_quality(facts, limits)
-    if any(f.title == course_rules.PLATEAU for f in found):  # one finding must not suggest what another calls useless
+    if any(
+        f.title == course_rules.PLATEAU for f in findings
+    ):  # one finding must not suggest what another calls useless
         fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what != learning_rules.LONGER)) for f in fits]
-    return fits + found
+    return fits + findings
 
 
 def _headline(facts: VerdictFacts, limits: Thresholds) -> str:
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if facts.smoke:
-        return "A rehearsal: every stage ran, nothing was learned."
+        return "A rehearsal: every stage ran, but nothing was learned."
     if not headline.metric:
-        return "Training finished. This kind of task has no score: look at its results."
+        return "Training finished. This kind of task has no metric: look at its results."
     if value is None or (interval is None and headline.of_images):
         name = headline.name
-        return f"There is no measured {name} yet." if facts.status != "finished" else f"No {name} was measured."
+        return f"The {name} has not been measured{' yet' if facts.status != 'finished' else ''}."
     if not headline.of_images:
-        images = counted(facts.n, split_word(facts.split) + " image")
-        sure = f"; with 95 % confidence between {headline.span(*interval).replace('–', ' and ')}" if interval else ""
-        return f"It reaches {headline.article} {headline.name} of {headline.figure(value)} on {images}{sure}."
+        images = plural(facts.n, split_word(facts.split) + " image")
+        span = f"; with 95 % confidence between {headline.span(*interval).replace('–', ' and ')}" if interval else ""
+        return f"It reaches {headline.article} {headline.name} of {headline.figure(value)} on {images}{span}."
     images = f"{facts.n:,} {split_word(facts.split)} images"
     assert interval is not None
     return (
@@ -86,9 +88,9 @@ def _headline(facts: VerdictFacts, limits: Thresholds) -> str:
 
 def _limit(findings: tuple[Finding, ...]) -> str:
     """The limiting factor: the cause behind the first finding that calls for action."""
-    blamed = [f for f in findings if f.severity in ("serious", "warning") and f.kind in _LIMITING]
-    if not blamed:
+    causes = [f for f in findings if f.severity in ("serious", "warning") and f.kind in _LIMITING]
+    if not causes:
         return ""
-    kind, title = _LIMITING[blamed[0].kind], blamed[0].title
+    kind, title = _LIMITING[causes[0].kind], causes[0].title
     why = "" if ":" in kind else f": {title[0].lower()}{title[1:]}"
     return f"Limited by {kind}{why}."

@@ -1,4 +1,4 @@
-"""How long training took: segments in `timing.jsonl`, the only place (with `log.txt`) where a run keeps clocks."""
+"""The time that training takes: segments in `timing.jsonl`, with `log.txt` the only file of a run that contains times."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from sightline.storage.text import json_text
 
 
 class Clock:
-    """Counts training time between `start` and `stop`; each stop is one line."""
+    """Measures training time between `start` and `stop`; each `stop` writes a line."""
 
     def __init__(self, folder: Path) -> None:
         self._log = Log(folder / TIMING)
         self._since = time.perf_counter()
-        self._done = 0
+        self._images = 0
 
     def start(self, images: int) -> None:
-        self._since, self._done = time.perf_counter(), images
+        """Open a segment; `images` have been trained on so far."""
+        self._since, self._images = time.perf_counter(), images
 
     def stop(self, step: int, images: int) -> float:
-        """Close the segment that ends with `images` seen in all; its images per second."""
-        seconds, seen = time.perf_counter() - self._since, images - self._done
-        line = {"step": step, "images": seen, "seconds": round(seconds, 4), "at": round(time.time(), 1)}
-        if seen:
+        """Close the segment, with `images` trained on in total; returns its images per second."""
+        seconds, count = time.perf_counter() - self._since, images - self._images
+        line = {"step": step, "images": count, "seconds": round(seconds, 4), "at": round(time.time(), 1)}
+        if count:
             try_append(self._log, json_text(line, indent=None) + "\n")
         self.start(images)
-        return seen / max(seconds, 1e-9)
+        return count / max(seconds, 1e-9)

@@ -1,10 +1,9 @@
-"""What a person hears while a verb works: lines on stderr, live progress on a terminal, everything in `log.txt`."""
+"""Messages of a running verb: lines on stderr, a progress bar on a terminal, and everything in `log.txt`."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,37 +12,65 @@ from typing import Any
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import printable
 
+from .pulse import Phase, Pulse
+from .stream import STDERR
+
 
 @dataclass
 class Console:
-    """`level` -1 says only what matters, 0 what is usual, 1 everything. Text is made safe for terminals."""
+    """`level` -1 prints warnings only, 0 the usual messages, 1 all. Text is made safe for terminals."""
 
     level: int = 0
     log: Log | None = None
     _bar: Any = field(default=None, repr=False)
+    _pulse: Pulse = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._pulse = Pulse(self._show)
 
     def say(self, text: str, level: int = 0) -> None:
         line = "\n".join(printable(part) for part in text.split("\n"))
         if self.log is not None:
             try_append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         if level <= self.level:
-            if self._bar is not None:
-                self._bar.console.print(line, markup=False, highlight=False)
-            else:
-                print(line, file=sys.stderr, flush=True)
+            self._show(line)
+
+    def _show(self, line: str) -> None:
+        self._pulse.heard()
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=STDERR, flush=True)
+
+    @contextmanager
+    def working(self, what: str, total: int = 0) -> Iterator[Phase]:
+        """While this phase of work lasts, a line describes it whenever nothing was printed for a moment. `Phase.at` counts
+        the parts that are done. These lines are not kept in log.txt."""
+        phase = Phase(printable(what), total)
+        with self.living(phase.line):
+            yield phase
+
+    @contextmanager
+    def living(self, line: Callable[[], str]) -> Iterator[None]:
+        """As `working`, with a line of its own."""
+        if self.level < 0:
+            yield
+            return
+        with self._pulse.beating(line):
+            yield
 
     def warn(self, text: str) -> None:
         self.say(text, level=-1)
 
     def keep(self, path: Path) -> None:
-        """From now on, everything also goes into this file."""
+        """Write every further message to this file too."""
         self.log = Log(path)
 
     @contextmanager
     def progress(self, what: str, total: int, done: int = 0, *, images: int = 1) -> Iterator[Progress]:
-        """A live bar with rate and time left on a terminal; nothing elsewhere, where `say` gives lines. A step sees so many
-        `images`."""
-        if self.level < 0 or not sys.stderr.isatty():
+        """A progress bar with rate and remaining time on a terminal; elsewhere none, because `say` prints lines there. A step
+        trains on `images` images."""
+        if self.level < 0 or not STDERR.isatty():
             yield Progress()
             return
         from rich.console import Console as RichConsole
@@ -56,7 +83,7 @@ class Console:
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
         )
-        with Bar(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+        with Bar(*columns, console=RichConsole(file=STDERR), transient=True) as bar:
             self._bar = bar
             row = bar.add_task(what, total=total, completed=done, note="")
             try:
@@ -67,7 +94,7 @@ class Console:
 
 @dataclass
 class Progress:
-    """`at(step)` moves the bar, where there is one."""
+    """`at(step)` advances the bar, if there is one."""
 
     bar: Any = None
     row: Any = None

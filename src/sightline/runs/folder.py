@@ -1,4 +1,4 @@
-"""Starting a run folder: its place, whether it is free, and its files before the first step."""
+"""Starting a run: choose its folder, check that it is free, and write the files that precede the first step."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from typing import Any
 import torch
 
 from sightline.data.dataset import Dataset
-from sightline.data.summary import data_hash, data_json
+from sightline.data.summary import data_hash, data_json, has_hash
 from sightline.errors import DamagedError, SightlineError, UsageError
 from sightline.recipes.reading import recipe_yaml
 from sightline.recipes.recipe import Draft, Recipe, identity
-from sightline.runs.run import Run, open_run
-from sightline.storage.files import make_folder, replace_file, sync_folder
+from sightline.runs.run import Run, changed, open_run
+from sightline.storage.files import make_folder, sync_folder
 from sightline.storage.folders import sweep
 from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .console import Console
+from .seal import BEGUN, require_as_begun
 
 PACKAGES = ("torch", "lightning-fabric", "numpy", "pillow", "safetensors", "pydantic", "scikit-learn", "pyarrow")
 
 
 def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the part of the recipe that decides what a run computes."""
     return hashlib.sha256(json.dumps(identity(recipe), sort_keys=True).encode()).hexdigest()
 
 
 def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool) -> Run:
-    """The run's folder, made if it is new. An existing one is taken only when it is the same run, unfinished."""
+    """The run in its folder, which is created if necessary. An existing folder must hold the same run, unfinished."""
     if out is None:
         return Run(_unused(Path("runs"), f"{_slug(data.name)}-{_slug(recipe.model.name)}"))
     folder = Path(out)
-    if not folder.exists():
+    if not os.path.lexists(folder):
         make_folder(folder)
     require_free(folder)
     if (folder / "run.json").exists():
@@ -47,15 +49,17 @@ def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool)
 
 
 def require_free(out: str | Path | None) -> None:
-    """UsageError where `out` takes no run, whatever its data: known before these are read."""
-    if out is None or not (folder := Path(out)).exists():
+    """UsageError if no run can start or resume in `out`, whatever its data: checked before the data are read."""
+    if out is None or not os.path.lexists(folder := Path(out)):
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder", "choose another --out")
     if (folder / "run.json").exists():
         _require_unfinished(open_run(folder))
-    elif foreign := [p.name for p in folder.iterdir() if p.name not in _STARTUP_FILES and not p.name.startswith(".")]:
-        raise UsageError(f"{folder} is occupied: it holds {printable(foreign[0])} and no run", "choose another --out")
+    elif foreign := [p.name for p in folder.iterdir() if p.name not in _STARTUP_FILES and p.name[0] != "."]:
+        raise UsageError(
+            f"{folder} is occupied: it contains {printable(foreign[0])} but no run", "choose another --out"
+        )
 
 
 def _require_unfinished(run: Run) -> None:
@@ -64,46 +68,49 @@ def _require_unfinished(run: Run) -> None:
 
 
 def with_run_settings(recipe: Draft, out: str | Path | None) -> Draft:
-    """The recipe with threads and precision, if left open, taken from the run in `out`: the same command then resumes it,
-    whatever this machine would choose. Errors about that run are left to `place`."""
+    """The recipe; threads, precision and the rule for splits, if left open, are those of the run in `out`, so that the same
+    command resumes it on a machine or with a version that would choose others. Errors about that run are left to `place`."""
     try:
-        begun = open_run(out).recipe.fit if out is not None and (Path(out) / "run.json").exists() else None
+        earlier = open_run(out).recipe if out is not None and os.path.isfile(Path(out) / "run.json") else None
     except SightlineError:
-        begun = None
-    if begun is None:
+        earlier = None
+    if earlier is None:
         return recipe
-    threads = recipe.fit.threads or begun.threads
-    precision = begun.precision if recipe.fit.precision == "auto" else recipe.fit.precision
-    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"threads": threads, "precision": precision})})
+    threads = recipe.fit.threads or earlier.fit.threads
+    precision = earlier.fit.precision if recipe.fit.precision == "auto" else recipe.fit.precision
+    fit = recipe.fit.model_copy(update={"threads": threads, "precision": precision})
+    data = recipe.data.model_copy(update={"split_rule": recipe.data.split_rule or earlier.data.split_rule})
+    return recipe.model_copy(update={"fit": fit, "data": data})
 
 
-_STARTUP_FILES = {"recipe.yaml", "environment.json", "data.json"}  # what a run that died before its first commit leaves
+_STARTUP_FILES = {"recipe.yaml", "environment.json", "data.json"}  # left by a run that died before its first commit
 
 
 def _require_same_run(run: Run, recipe: Recipe, data: Dataset, *, smoke: bool) -> None:
-    """Raises UsageError unless the folder's run is unfinished and of this recipe and this data."""
+    """UsageError unless the folder's run is unfinished and has this recipe and these data."""
     status = run.status
     _require_unfinished(run)
     if bool(status.get("smoke")) != smoke:
-        what = "a rehearsal (--smoke)" if not smoke else "a whole training, no rehearsal"
+        what = "a full training, not a rehearsal" if smoke else "a rehearsal (--smoke)"
         raise UsageError(f"{run.folder} holds {what}", "choose another --out")
     if status.get("recipe") != recipe_hash(recipe):
-        differs = ", ".join(_changed_keys(run, recipe)[:3]) or "its recipe.yaml was edited since it began"
-        raise UsageError(f"{run.folder} holds a run of another recipe: {differs}", "start a new run with another --out")
-    if status.get("data") != data_hash(data):
+        changes = ", ".join(_changed_keys(run, recipe)[:3]) or "its recipe.yaml was edited after the start"
+        raise UsageError(f"{run.folder} holds a run of another recipe: {changes}", "start a new run with another --out")
+    if not has_hash(data, status.get("data")):
         raise UsageError(
-            f"{run.folder} holds a run on other data: the images or labels changed",
+            f"{run.folder} holds a run on other data: images or labels have changed",
             "restore them, or start a new run with another --out",
         )
 
 
 def _changed_keys(run: Run, recipe: Recipe) -> list[str]:
+    """The keys of the recipe that differ from the run's, with both values."""
     try:
         then, now = identity(run.recipe), identity(recipe)
     except DamagedError as error:
         return [str(error)]
     flat_then, flat_now = _flat(then), _flat(now)
-    return [f"{k} was {flat_then.get(k)!r}, is {v!r}" for k, v in flat_now.items() if flat_then.get(k) != v]
+    return [f"{k} was {flat_then.get(k)!r}, is now {v!r}" for k, v in flat_now.items() if flat_then.get(k) != v]
 
 
 def _flat(nested: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def _flat(nested: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unused(parent: Path, name: str) -> Path:
-    """parent/name, or -2, -3 … : the first that this process creates."""
+    """Create parent/name, or name-2, name-3 … if that exists already."""
     make_folder(parent)
     number = 1
     while True:
@@ -126,37 +133,46 @@ def _unused(parent: Path, name: str) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise UsageError(f"cannot make {folder}: {os.strerror(error.errno or 0)}") from error
+            raise UsageError(f"cannot create {folder}: {os.strerror(error.errno or 0)}") from error
         else:
             return folder
 
 
 def _slug(name: str) -> str:
-    """A data set's name as a folder's name: letters, digits, dots and dashes, at most 60."""
+    """The name of a data set as part of a folder's name: letters, digits, dots, underscores and dashes, at most 60."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:60] or "data"
 
 
 def begin(run: Run, recipe: Recipe, data: Dataset, question: str, *, smoke: bool, console: Console) -> None:
-    """Write what describes the run, unless an earlier start did. `run.json` comes last: with it the run exists."""
-    begun = (run.folder / "run.json").exists()
-    if begun:
-        _require_same_run(run, recipe, data, smoke=smoke)  # another process may have been here since `place` looked
+    """Write the files that describe the run, unless an earlier start did. `run.json` comes last: it makes the folder a run."""
+    resumed = (run.folder / "run.json").exists()
+    if resumed:
+        _require_same_run(run, recipe, data, smoke=smoke)  # another process may have started it since `place` checked
+        require_as_begun(run)
+        _require_same_classes(run, data)
     for folder in (run.folder, *(path for path in run.folder.iterdir() if path.is_dir())):
         sweep(folder)
     run.write_json("environment.json", environment())
-    if begun:
+    if resumed:
         console.say(f"resuming {run.folder}")
         return
-    replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())
+    run.write("recipe.yaml", recipe_yaml(recipe).encode())
     run.write_json("data.json", data_json(data, question))
     run.note(
         name=run.folder.name, task=recipe.task.kind, status="running", step=0, smoke=smoke, stopped=None,
-        recipe=recipe_hash(recipe), data=data_hash(data),
+        recipe=recipe_hash(recipe), data=data_hash(data), written={name: run.written[name] for name in BEGUN},
     )  # fmt: skip
 
 
+def _require_same_classes(run: Run, data: Dataset) -> None:
+    """Raises DamagedError unless data.json describes these data; runs of earlier versions do not record its hash."""
+    stored = run.fields("data.json")
+    if run.classes != tuple(data.classes) or not has_hash(data, stored.raw("hash")):
+        raise changed(run.folder / "data.json", "restore it, or start a new run with another --out")
+
+
 def environment() -> dict[str, Any]:
-    """Versions and hardware, no paths and no clocks."""
+    """Versions and hardware, without paths or times."""
     return {
         "sightline": __version__,
         "python": platform.python_version(),

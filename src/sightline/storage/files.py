@@ -15,7 +15,10 @@ from pathlib import Path
 
 from sightline.errors import ResourceError, UsageError
 
+from .reading import reason_of
+
 TEMPORARY = ".tmp-"  # prefix of everything that is not finished yet; swept when a run is opened for writing
+MAX_NAME = 255  # bytes of a file's name, on every common file system
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
 
 
@@ -34,21 +37,23 @@ def replace_file(path: Path, data: bytes) -> None:
 
 def require_place(path: Path) -> None:
     """Raise UsageError if no file can be written at `path`: checked before the work starts, not after."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{path} is a folder", "name a file in it")
-    if not path.parent.is_dir():
+    if len(os.fsencode(path.name)) > MAX_NAME or "\0" in str(path):
+        raise UsageError(f"{path.name[:60]}… cannot be a file's name: it is too long", "name a file with a shorter name")
+    if not os.path.isdir(path.parent):
         raise UsageError(f"there is no folder {path.parent}", "create it, or name a file elsewhere")
 
 
 def make_folder(folder: Path) -> None:
     """Create the folder and its parents, each name synced to the device. Raises UsageError if that fails."""
     try:
-        new = [path for path in (folder, *folder.parents) if not path.exists()]
+        new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
         folder.mkdir(parents=True, exist_ok=True)
         for path in new:
             sync_folder(path.parent)
-    except OSError as error:
-        raise UsageError(f"cannot create {folder}: {os.strerror(error.errno or 0)}", "choose another --out") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot create {folder}: {reason_of(error)}", "choose another --out") from error
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -21,6 +21,9 @@ from typing import Any
 from sightline.errors import DamagedError
 
 from .files import TEMPORARY, no_space, sync_folder, write_synced
+from .reading import parse_json, read_regular, reason_of
+from .schema import Fields, brief
+from .text import printable
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -69,43 +72,49 @@ def verify_folder(folder: Path) -> dict[str, Any]:
     """The manifest of a committed folder after re-hashing every file. Raises DamagedError naming the first
     file that is missing or differs."""
     manifest = read_manifest(folder)
-    for name, entry in manifest["files"].items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise DamagedError(f"{folder.name}/{name} is missing")
-        if path.stat().st_size != entry["bytes"]:
-            raise DamagedError(f"{folder.name}/{name} has {path.stat().st_size:,} bytes instead of {entry['bytes']:,}")
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DamagedError(f"{folder.name}/{name} cannot be read: {os.strerror(error.errno or 0)}") from error
-        if digest(data) != entry["sha256"]:
-            raise DamagedError(f"{folder.name}/{name} does not match its SHA-256")
+    for name in manifest["files"]:
+        read_entry(folder, manifest, name)
     return manifest
+
+
+def read_entry(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
+    """The bytes of one file of a committed folder, if they are those of its manifest. Raises DamagedError. What is used is
+    what was hashed: a file that changes between the two cannot slip through."""
+    path, where = folder / name, f"{folder.name}/{printable(name)}"
+    entry = manifest["files"].get(name)
+    if entry is None or Path(name).name != name or not os.path.isfile(path):
+        raise DamagedError(f"{where} is missing")
+    if (size := os.stat(path).st_size) != entry["bytes"]:
+        raise DamagedError(f"{where} has {size:,} bytes instead of {entry['bytes']:,}")
+    try:
+        data = read_regular(path, size)
+    except OSError as error:
+        raise DamagedError(f"{where} cannot be read: {reason_of(error)}") from error
+    if digest(data) != entry["sha256"]:
+        raise DamagedError(f"{where} does not match its SHA-256")
+    return data
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, its format checked but no file hashed."""
-    path = folder / MANIFEST
+    path, where = folder / MANIFEST, f"{folder.name}/{MANIFEST}"
     try:
-        if path.stat().st_size > _LIMIT:
-            raise DamagedError(f"{folder.name}/{MANIFEST} is larger than {_LIMIT:,} bytes")
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedError(f"{folder.name}/{MANIFEST} cannot be read: {error}") from error
+        manifest = parse_json(read_regular(path, _LIMIT), where)
+    except OSError as error:
+        raise DamagedError(f"{where} cannot be read: {reason_of(error)}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise DamagedError(f"{folder.name}/{MANIFEST} is not a manifest")
     if manifest.get("format") != FORMAT:
         raise DamagedError(
-            f"{folder.name} has format {manifest.get('format')!r}; this version reads {FORMAT}",
+            f"{folder.name} has format {brief(manifest.get('format'))}; this version reads {FORMAT}",
             "install a newer sightline",
         )
     body = {key: value for key, value in manifest.items() if key != _OWN}
     if manifest.get(_OWN) != digest(_manifest_text(body).encode()):
         raise DamagedError(f"{folder.name}/{MANIFEST} does not match its own SHA-256")
-    for name, entry in manifest["files"].items():
-        if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
-            raise DamagedError(f"{folder.name}/{MANIFEST} has no size or no hash of {name!r}")
+    for _, entry in Fields(manifest, where).named("files"):
+        entry.whole("bytes")
+        entry.digest("sha256")
     return manifest
 
 

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from sightline.errors import DamagedError
 
+from .schema import Fields, brief
+
 _HEADER_LIMIT = 8 << 20  # bytes; parsing a hostile header of a million empty tensors would take gigabytes
 
 
@@ -45,14 +47,23 @@ def unpack(data: bytes, layout: Mapping[str, Any], what: str = "file") -> dict[s
         raise DamagedError(f"{what} is not a safetensors file, or its header is larger than {_HEADER_LIMIT:,} bytes")
     try:
         tensors = safetensors.torch.load(data)
-    except (SafetensorError, ValueError, RuntimeError, KeyError) as error:
-        raise DamagedError(f"{what} cannot be read: {error}") from error
-    for name in layout.get("channels_last", ()):
-        if name in tensors:
-            tensors[name] = tensors[name].contiguous(memory_format=torch.channels_last)
-    for name, first in layout.get("aliases", {}).items():
+    except (SafetensorError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise DamagedError(f"{what} cannot be read: {str(error)[:200]}") from error
+    recorded = Fields({"channels_last": [], "aliases": {}, **layout}, f"the layout of {what}")
+    for name in recorded.texts("channels_last"):
+        if name not in tensors or tensors[name].dim() != 4:
+            raise recorded.wrong("channels_last", f"names {brief(name)}, which is no tensor of four dimensions")
+        tensors[name] = tensors[name].contiguous(memory_format=torch.channels_last)
+    for name, first in recorded.fields("aliases").values.items():
+        if not isinstance(first, str) or first not in tensors:
+            raise recorded.wrong(f"aliases.{name}", f"is {brief(first)}, which is no tensor")
         tensors[name] = tensors[first]
     return tensors
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or an infinity; None if all are finite."""
+    return next((n for n, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()), None)
 
 
 def is_channels_last(tensor: Tensor) -> bool:
@@ -64,17 +75,17 @@ def is_channels_last(tensor: Tensor) -> bool:
     )
 
 
-def check_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
+def check_same(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
     """Raise DamagedError unless names, shapes and dtypes are exactly those of the network."""
-    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    missing, extra = sorted(expected.keys() - actual.keys()), sorted(actual.keys() - expected.keys())
     if missing or extra:
         raise DamagedError(
             f"{what}: missing tensors {missing[:3]}, unexpected {extra[:3]}",
             "check that the file belongs to this model",
         )
     for name, tensor in expected.items():
-        if found[name].shape != tensor.shape or found[name].dtype != tensor.dtype:
+        if actual[name].shape != tensor.shape or actual[name].dtype != tensor.dtype:
             raise DamagedError(
-                f"{what}: {name} is {tuple(found[name].shape)} {found[name].dtype}, "
+                f"{what}: {name} is {tuple(actual[name].shape)} {actual[name].dtype}, "
                 f"expected {tuple(tensor.shape)} {tensor.dtype}"
             )

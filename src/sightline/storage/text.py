@@ -1,4 +1,4 @@
-"""Untrusted names and values as text that is safe to show, to tabulate and to log."""
+"""Untrusted names and values as text that is safe to print, tabulate and log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def printable(name: str) -> str:
-    """`name` as readers may see it: undecodable bytes as \\xNN; control, bidi and other invisible characters as \\uNNNN."""
+    """`name` without hidden characters: undecodable bytes as \\xNN; control, bidi and other invisible ones as \\uNNNN."""
     return name if name.isprintable() else "".join(_escape(c) for c in name)
 
 

@@ -45,10 +45,10 @@ def state_dict(data: bytes) -> dict[str, Tensor]:
         raise Unusable("refused", "it asks for far more memory than its own size") from None
     except Exception as error:  # the unpickler raises whatever the bytes provoke
         raise _translate(str(error)) from None
-    found = _tensors(loaded)
-    if sum(t.numel() * t.element_size() for t in found.values()) > 4 * len(data) + (1 << 20):
+    tensors = _tensors(loaded)
+    if sum(t.numel() * t.element_size() for t in tensors.values()) > 4 * len(data) + (1 << 20):
         raise Unusable("refused", "its tensors are far larger than the file")
-    return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in found.items()}
+    return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
 
 
 def _check_archive(data: bytes) -> None:
@@ -68,7 +68,7 @@ def _check_archive(data: bytes) -> None:
 
 
 def _translate(words: str) -> Unusable:
-    """torch's message in our words; torch's own advises to run the file's code."""
+    """torch's message reworded, because torch's own advises the user to run the file's code."""
     if match := re.search(r"GLOBAL ([\w.]+)", words):
         return Unusable("refused", f"it asks for {match[1]}, and a state dict needs nothing but tensors")
     if "TorchScript" in words:

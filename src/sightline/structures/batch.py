@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from sightline.structures.inputs import Input, Pixels
-from sightline.structures.moving import moved
+from sightline.structures.moving import move_to
 from sightline.structures.targets import Target
 
 IMAGE = "image"  # the name of a batch's images where each sample is one image
@@ -84,7 +84,7 @@ class Batch:
         return len(self.id)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        return moved(self, device, non_blocking)
+        return move_to(self, device, non_blocking)
 
     @property
     def pixels(self) -> Pixels:

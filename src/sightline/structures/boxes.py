@@ -50,7 +50,7 @@ def coverage(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, 
     return _over(intersection(a, b), area(a)[:, None])
 
 
-def clipped(boxes: Float[Tensor, "n 4"], size: tuple[int, int] | Int[Tensor, "n 2"]) -> Float[Tensor, "n 4"]:
+def clip(boxes: Float[Tensor, "n 4"], size: tuple[int, int] | Int[Tensor, "n 2"]) -> Float[Tensor, "n 4"]:
     """Boxes clipped to their image; `size` is (height, width), one for all or one per box (n, 2)."""
     if isinstance(size, Tensor):
         edges = size.to(boxes.dtype).flip(-1).repeat(1, 2)  # (n, 4): w, h, w, h

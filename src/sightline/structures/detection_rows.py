@@ -40,23 +40,23 @@ class DetectionRows:
         return len(self.id)
 
     def take(self, which: np.ndarray) -> DetectionRows:
-        """The images that an index array or a boolean mask selects. Repeated indexes, as a bootstrap draws, become images of
-        their own."""
+        """The images that an index array or a boolean mask selects. Repeated indices, as a bootstrap draws them, become
+        separate images."""
         index = np.arange(len(self))[which]
-        found, image = _gathered(self.image, index, len(self))
-        true, true_image = _gathered(self.true_image, index, len(self))
+        detected, image = _gather(self.image, index, len(self))
+        true, true_image = _gather(self.true_image, index, len(self))
         return DetectionRows(
             id=self.id[index],
             size=self.size[index],
-            boxes=self.boxes[found],
-            label=self.label[found],
-            score=self.score[found],
+            boxes=self.boxes[detected],
+            label=self.label[detected],
+            score=self.score[detected],
             image=image,
             true_boxes=self.true_boxes[true],
             true_label=self.true_label[true],
             true_image=true_image,
             true_ignore=self.true_ignore[true],
-            found_rle=tuple(self.found_rle[i] for i in found) if self.found_rle else (),
+            found_rle=tuple(self.found_rle[i] for i in detected) if self.found_rle else (),
             true_rle=tuple(self.true_rle[i] for i in true) if self.true_rle else (),
         )
 
@@ -74,7 +74,7 @@ class DetectionRows:
         )
 
 
-def _gathered(image: np.ndarray, index: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _gather(image: np.ndarray, index: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The objects of the images in `index`, image by image, and the position in `index` of the image of each.
 
     image = [0, 0, 1], index = [1, 0, 0] → objects [2, 0, 1, 0, 1] of the images [0, 1, 1, 2, 2]

@@ -12,17 +12,17 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def moved(value: T, device: torch.device | str, non_blocking: bool = False) -> T:
+def move_to(value: T, device: torch.device | str, non_blocking: bool = False) -> T:
     """The same structure with all its tensors on `device`."""
-    return _moved(value, device, non_blocking)
+    return _move(value, device, non_blocking)
 
 
-def _moved(value: Any, device: torch.device | str, non_blocking: bool) -> Any:
+def _move(value: Any, device: torch.device | str, non_blocking: bool) -> Any:
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=non_blocking)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _moved(getattr(value, f.name), device, non_blocking) for f in dataclasses.fields(value)}
+        fields = {f.name: _move(getattr(value, f.name), device, non_blocking) for f in dataclasses.fields(value)}
         return dataclasses.replace(value, **fields)
     if isinstance(value, Mapping):
-        return {name: _moved(item, device, non_blocking) for name, item in value.items()}
+        return {name: _move(item, device, non_blocking) for name, item in value.items()}
     return value

@@ -35,7 +35,7 @@ class Detections:
 class Instances:
     """Detections with a mask each: `mask` (n, m, m) probabilities on a grid spread over the box."""
 
-    found: Detections
+    detections: Detections
     mask: Float[Tensor, "n m m"]
 
 

@@ -61,8 +61,8 @@ class RegionOutputs(NamedTuple):
     proposals, sample     (r, 4) the regions that the heads classified, in pixels, and (r,) their images
     class_logits          (r, k + 1), background first; box_deltas (r, k + 1, 4) for each class
     anchor_draw           sampled anchors; region_draw: the targets of the r regions (both only with targets)
-    found                 the detections that are kept (only without targets)
-    mask_logits           (m, k + 1, s, s) of the regions with an object (with targets) or of `found`
+    detections            the detections that are kept (only without targets)
+    mask_logits           (m, k + 1, s, s) of the regions with an object (with targets) or of `detections`
     """
 
     logits: Float[Tensor, "b a"]
@@ -74,5 +74,5 @@ class RegionOutputs(NamedTuple):
     box_deltas: Float[Tensor, "r c 4"]
     anchor_draw: RegionSamples | None = None
     region_draw: RegionSamples | None = None
-    found: Selection | None = None
+    detections: Selection | None = None
     mask_logits: Float[Tensor, "m c s s"] | None = None

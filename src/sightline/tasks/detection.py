@@ -20,7 +20,7 @@ class Detection(Task):
     """`model` is a region network: (images in 0-255 units, sizes, RegionTargets | None, SelectionRule) → RegionOutputs.
 
     A prediction keeps the best `limit` boxes of an image that score above `score_threshold`; of two boxes of a class with an
-    IoU above `nms_threshold`, the better one. AP needs boxes with low scores, too; show people fewer.
+    IoU above `nms_threshold`, the better one. AP needs boxes with low scores too; drawings use a higher threshold.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Detection(Task):
         return region_loss(self.model(batch.image, batch.size, targets), targets, masks=False)
 
     def predict(self, batch: Batch) -> Detections:
-        return Detections(*self.model(batch.image, batch.size, None, self.selection_rule).found)
+        return Detections(*self.model(batch.image, batch.size, None, self.selection_rule).detections)
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Detections)

@@ -46,16 +46,14 @@ class InstanceSegmentation(Task):
 
     def predict(self, batch: Batch) -> Instances:
         outputs = self.model(batch.image, batch.size, None, self.selection_rule)
-        detections = Detections(*outputs.found)
-        own = (
-            torch.arange(len(detections.label), device=detections.label.device),
-            detections.label + 1,
-        )  # mask 0 is that of the background
-        return Instances(detections, outputs.mask_logits[own].float().sigmoid())
+        detections = Detections(*outputs.detections)
+        row = torch.arange(len(detections.label), device=detections.label.device)
+        logits = outputs.mask_logits[row, detections.label + 1]  # mask 0 is that of the background
+        return Instances(detections, logits.float().sigmoid())
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Instances)
-        rows = detection_rows(batch, prediction.found)
+        rows = detection_rows(batch, prediction.detections)
         mask, boxes = prediction.mask.cpu(), torch.from_numpy(rows.boxes).float()
         sizes = [tuple(size) for size in batch.natural.tolist()]
         found_rle = [

@@ -1,4 +1,4 @@
-"""What detection and instance segmentation by region networks share: targets, losses, rows in the original frame.
+"""Code shared by detection and instance segmentation with region networks: targets, losses, rows in the original frame.
 
 Ren et al. 2015, arXiv:1506.01497      He et al. 2017, arXiv:1703.06870
 """
@@ -70,9 +70,8 @@ def _region_shifts(outputs: RegionOutputs, samples: RegionSamples, targets: Regi
     objects = (samples.truth >= 0).nonzero().flatten()
     truth = samples.truth[objects]
     expected = encode(targets.boxes[truth], outputs.proposals[objects], BOX_UNITS)
-    predicted = outputs.box_deltas[
-        objects, class_of(samples, targets.label)[objects]
-    ]  # (p, 4), those of the true class
+    own = class_of(samples, targets.label)[objects]
+    predicted = outputs.box_deltas[objects, own]  # (p, 4), those of the true class
     return shifts(predicted, expected, samples.sample[objects], samples, images)
 
 
@@ -82,12 +81,12 @@ def _mask_loss(outputs: RegionOutputs, samples: RegionSamples, targets: RegionTa
     if logits is None or targets.mask is None:
         raise TypeError("the mask loss needs a network with a mask head and a batch with Outlines")
     used, place = truth.unique(return_inverse=True)
-    expected = cropped(targets.mask[used], outputs.proposals[objects], place, logits.shape[-1])
+    expected = crop_masks(targets.mask[used], outputs.proposals[objects], place, logits.shape[-1])
     own = logits[torch.arange(len(truth), device=truth.device), targets.label[truth] + 1]  # (p, m, m)
     return mask_pixels(own, expected, samples.sample[objects], images)
 
 
-def cropped(
+def crop_masks(
     mask: Bool[Tensor, "t h w"],
     boxes: Float[Tensor, "p 4"],
     which: Int[Tensor, "p"],

@@ -1,4 +1,4 @@
-"""The contract of a task: the loss that trains its networks, their prediction, and the metrics of it.
+"""The contract of a task: the loss that trains its networks, their predictions, and the metrics of these.
 
 A task owns its networks and knows nothing of devices, steps or files; the engine knows those and nothing of losses.
 Tasks do not inherit from each other: each one implements this contract directly.
@@ -74,14 +74,14 @@ class Task(nn.Module):
     def metrics(self, rows: Any) -> dict[str, float | None]:
         """All metrics as a pure function of rows; None if undefined."""
 
-    def learned(self) -> tuple[str, ...]:
-        """The networks that some turn trains, in order of first mention."""
+    def trained_networks(self) -> tuple[str, ...]:
+        """The names of the networks that any turn trains, in the order of the turns."""
         return tuple(dict.fromkeys(name for turn in self.turns for name in turn.learns))
 
     def train(self, mode: bool = True) -> Task:
         super().train(mode)
         for name, child in self.named_children():
-            if name not in self.learned():
+            if name not in self.trained_networks():
                 child.eval()
         for module in self.frozen.modules:
             module.eval()

@@ -1,4 +1,4 @@
-"""After the last step: restore the best weights, measure every split, write the report and the seal."""
+"""After the last step: restore the best weights, evaluate every split, write the report and the seal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 from sightline.data.loaders import in_order
 from sightline.engine.checkpoints import kept_weights, load_weights
 from sightline.engine.state import State
+from sightline.errors import DivergedError
 from sightline.evaluation.splits import rows_of
 from sightline.kinds.kind import Scoring
 from sightline.kinds.networks import save_networks
 from sightline.recipes.loading import choose
-from sightline.reports.judged import JudgedSplit
+from sightline.reports.split_evaluation import SplitEvaluation
+from sightline.runs.run import changed
 from sightline.runs.seal import seal
+from sightline.storage.tensors import not_finite
 
 from .pictures import write_examples
 from .progress import Training
@@ -22,15 +25,20 @@ SPLITS = ("train", "val", "test")
 
 
 def finish(training: Training, state: State) -> None:
-    """Load the best weights, measure every split with them, and write networks, predictions and report."""
+    """Load the best weights, evaluate every split with them, and write networks, predictions and report."""
     run, task, scoring = training.run, training.task, training.kind.scoring
-    load_weights(task, state.best_weights or kept_weights(task, training.ema), "the best weights")
+    weights = state.best_weights or kept_weights(task, training.ema)
+    if bad := not_finite(weights):
+        raise DivergedError(f"the trained weights are not finite: {bad}", "lower optim.lr, or set fit.clip=1")
+    load_weights(task, weights, "the best weights")
     save_networks(run, task, task.state_dict(), training.networks)
     metrics: dict[str, Any] = dict.fromkeys(SPLITS)
-    judged = _measure(training, scoring, metrics) if scoring is not None else None
+    evaluation = _measure(training, scoring, metrics) if scoring is not None else None
     run.write_json("metrics.json", metrics)
     run.note(status="finished", step=state.step, stopped=state.ended)
-    write_report(run, training.data, judged=judged)
+    write_report(run, training.data, evaluation=evaluation)
+    if not training.metrics_log.intact():
+        raise changed(training.metrics_log.path, f"continue with: sightline train --resume {run.folder}")
     seal(run)
     page = f"report: {run.folder / 'report.html'}"
     if scoring is None:
@@ -42,7 +50,7 @@ def finish(training: Training, state: State) -> None:
     training.console.say(f"{split} {scoring.headline.replace('_', ' ')} {figure}; {page}")
 
 
-def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> JudgedSplit | None:
+def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> SplitEvaluation | None:
     """Fill `metrics`, with the number of images behind each split's, and write predictions/<split>.parquet. Returns the
     judgement of the split that the report shows: test, else val."""
     run, data, recipe, kind = training.run, training.data, training.recipe, training.kind
@@ -51,14 +59,17 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> J
     images["train"] = kind.load(data, ids, training.preprocessing, recipe, truths=kind.truths, judging=True)
     reported = "test" if "test" in images else "val"
     (run.folder / "predictions").mkdir(exist_ok=True)
-    judged = None
+    evaluation = None
     for split, some in images.items():
         rows = rows_of(training.task, in_order(some, scoring.batch), training.device)
         names = [data.records[int(i)].name for i in rows.id]
         scoring.rows.write(run.folder / "predictions" / f"{split}.parquet", rows, names=names, classes=data.classes)
+        run.record(f"predictions/{split}.parquet")
         metrics[split] = training.task.metrics(rows)
         if split == reported:
-            judged = JudgedSplit(split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes))
-            write_examples(training, scoring, judged, some)
+            evaluation = SplitEvaluation(
+                split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes)
+            )
+            write_examples(training, scoring, evaluation, some)
     metrics["images"] = {split: len(some) for split, some in images.items()}
-    return judged
+    return evaluation

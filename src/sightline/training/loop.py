@@ -12,7 +12,7 @@ from sightline.engine.ema import Ema
 from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.signals import catch_signals
 from sightline.engine.state import State
-from sightline.errors import Stopped
+from sightline.errors import DamagedError, Stopped
 from sightline.recipes.assembly import build_augment, build_optimizers, build_order
 
 from .finish import finish
@@ -54,7 +54,7 @@ def run_training(training: Training) -> None:
         console.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar,
     ):
         training.stop_requested = request
-        training.clock.start(training.seen(state))
+        training.clock.start(training.images_seen(state))
 
         def rescue(state: State) -> None:
             with suppress(Exception):  # the error itself is what matters
@@ -69,7 +69,7 @@ def run_training(training: Training) -> None:
                 every=every, watch=bar.at, stop=request, rescue=rescue,
             )  # fmt: skip
         if request.signal:
-            training.clock.stop(state.step, training.seen(state))
+            training.clock.stop(state.step, training.images_seen(state))
             keeper.commit(state)
             run.note(status="stopped", step=state.step, stopped=None)
             kept = "nothing" if keeper.kept is None else f"what came before step {keeper.kept}"
@@ -86,12 +86,25 @@ def _state_of(keeper: Checkpoints, training: Training) -> State:
     """The newest valid state, or a new one; logs and history are cut back to it."""
     state = keeper.resume()
     if state is None:
-        if training.run.status["step"]:
+        if training.run.fields("run.json").whole("step"):
             training.console.warn(f"{training.run.folder} has no checkpoint: training starts from the beginning")
         state = State()
         training.metrics_log.restart()
     else:
+        _require_of_plan(state, training)
         training.console.say(f"resumed at step {state.step} of {training.steps}")
     training.write_history(state)
     training.run.note(status="running", step=state.step, stopped=None)
     return state
+
+
+def _require_of_plan(state: State, training: Training) -> None:
+    """DamagedError for a state that this plan cannot have reached."""
+    if state.step > training.steps or (state.ended == "finished") != (state.step == training.steps):
+        if state.ended == "early" and state.step <= training.steps:
+            return
+        raise DamagedError(
+            f"checkpoints/step-{state.step:08d}/state.json: ended is {state.ended!r} at step {state.step:,} of "
+            f"{training.steps:,}",
+            "restore the run's own checkpoints, or start a new run with another --out",
+        )

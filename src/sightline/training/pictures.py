@@ -14,7 +14,7 @@ from sightline.drawing.png import grid, png_bytes
 from sightline.engine.predicting import predictions
 from sightline.kinds.kind import Kind, Scoring, plain
 from sightline.recipes.loading import choose
-from sightline.reports.judged import JudgedSplit
+from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.runs.run import Run
 from sightline.storage.files import replace_file
 from sightline.structures.batch import Batch
@@ -39,7 +39,7 @@ def write_batch(run: Run, kind: Kind, batch: Batch, data: Dataset) -> None:
     run.write_json("samples/batch.json", rows)
 
 
-def write_examples(training: Training, scoring: Scoring, judged: JudgedSplit, images: Images) -> None:
+def write_examples(training: Training, scoring: Scoring, evaluation: SplitEvaluation, images: Images) -> None:
     """samples/examples/*.png (image, truth, answer side by side) and samples/examples.json, which says what they are; for
     kinds of task whose answers can be drawn. A classifier's mistakes are drawn by the report, from its rows."""
     run, drawings = training.run, training.kind.drawings
@@ -48,18 +48,18 @@ def write_examples(training: Training, scoring: Scoring, judged: JudgedSplit, im
     folder = run.folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    worst = scoring.worst(judged.judgement)[:WORST]
+    worst = scoring.worst(evaluation.judgement)[:WORST]
     ids = images.id.numpy()
     typical = choose(np.setdiff1d(ids, worst), TYPICAL).tolist()
     place = {int(i): p for p, i in enumerate(ids.tolist())}
-    threshold = scoring.threshold(judged.judgement)
+    threshold = scoring.threshold(evaluation.judgement)
     items: list[dict[str, Any]] = []
     for i in [*worst, *typical]:
         at = torch.tensor([place[i]])
         ((batch, prediction),) = predictions(training.task, [images(at, at)], training.device)
         panels = [plain(batch, 0), drawings.truth(batch, 0), drawings.answer(batch, 0, prediction, threshold)]
-        name = f"{FOLDER}/{judged.split}-{i}.png"
+        name = f"{FOLDER}/{evaluation.split}-{i}.png"
         replace_file(run.folder / name, png_bytes(grid(panels, columns=3, least=160, most=400)))
         items.append({"id": i, "name": training.data.records[i].name, "file": name, "worst": i in worst})
-    about = {"split": judged.split, "threshold": threshold, "classes": list(judged.classes), "items": items}
+    about = {"split": evaluation.split, "threshold": threshold, "classes": list(evaluation.classes), "items": items}
     run.write_json("samples/examples.json", about)

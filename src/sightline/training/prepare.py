@@ -11,7 +11,7 @@ import torch
 
 from sightline.data.dataset import Dataset
 from sightline.engine.devices import choose_device, choose_precision, choose_threads, require_compiler
-from sightline.errors import UsageError
+from sightline.errors import DamagedError, UsageError
 from sightline.kinds.kind import Kind, Networks, Setting
 from sightline.kinds.networks import MAIN, config_file, write_configs
 from sightline.kinds.opening import check_recipe, complete, require_validations, traits_of
@@ -20,6 +20,8 @@ from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.assembly import (
     build_geometry,
     build_schedule,
+    check_batch,
+    check_norms,
     head_names,
     load_start,
     normalisation_of,
@@ -40,11 +42,15 @@ def resolve(draft: Draft, kind: Kind, data: Dataset) -> Recipe:
     """The complete recipe, with precision and threads chosen for this machine."""
     recipe = complete(draft, kind, traits_of(data))
     check_recipe(recipe, kind)
+    check_batch(recipe, len(data.ids("train")))
     require_validations(recipe, kind, data)
     if recipe.fit.compile:
         require_compiler()
     networks, shapes = kind.networks(recipe, len(data.classes)), kind.inputs(recipe)
-    work = sum(describe(network, input=shapes[name])["multiply_adds"] for name, network in networks.items())
+    described = [describe(network, input=shapes[name]) for name, network in networks.items()]
+    for network in described:
+        check_norms(recipe, network["layers"])
+    work = sum(network["multiply_adds"] for network in described)
     precision = choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work)
     return completed(recipe, fit={"precision": precision, "threads": choose_threads(recipe.fit.threads, work)})
 
@@ -77,6 +83,16 @@ def start_of(recipe: Recipe, kind: Kind, data: Dataset, out: str | Path | None, 
     return Start(networks, fit.record(), fit.lines())
 
 
+def _depth(run: Run, data: Dataset) -> int | None:
+    """The depth of the data; for a training that goes on, the one that it began with."""
+    if not (run.folder / "preprocessing.json").exists():
+        return data.audit.depth
+    try:
+        return Preprocessing.from_json(run.read_json("preprocessing.json")).depth
+    except DamagedError:  # it is written again
+        return data.audit.depth
+
+
 def prepare(
     run: Run, recipe: Recipe, kind: Kind, data: Dataset, start: Start, console: Console, *, smoke: bool
 ) -> Training:
@@ -85,7 +101,7 @@ def prepare(
     if smoke:
         ids = {split: choose(some, SMOKE_IMAGES) for split, some in ids.items()}
     channels, geometry = recipe.input.channels, build_geometry(recipe)
-    raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels)
+    raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels, depth=_depth(run, data))
     images = {
         split: kind.load(data, some, raw, recipe, truths=kind.truths, judging=split != "train")
         for split, some in ids.items()

@@ -1,4 +1,4 @@
-"""Actions during training: logging, validating, keeping the best weights, estimating the time left."""
+"""Actions during training: logging, validation, keeping the best weights, estimating the remaining time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from sightline.recipes.recipe import Recipe
 from sightline.runs.clock import Clock
 from sightline.runs.console import Console
 from sightline.runs.run import Run
-from sightline.storage.files import replace_file
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
 from sightline.structures.batch import Batch
@@ -67,19 +66,19 @@ class Training:
         self.clock = Clock(self.run.folder)
 
     def estimate(self, batch: Batch) -> float:
-        """Seconds that the training steps will take, measured on three steps of a copy of the task, all turns included."""
+        """Seconds that all training steps will take: the fastest of three steps of a copy of the task, all turns included."""
         with unwrapped(self.task) as bare:
-            copied, took = copy.deepcopy(bare).train(), []
+            task, seconds = copy.deepcopy(bare).train(), []
         with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
             for _ in range(3):
                 start = time.perf_counter()
                 for turn in self.task.turns:
-                    copied.loss(batch, turn.name).total.backward()
-                took.append(time.perf_counter() - start)
-        return min(took) * self.recipe.fit.accumulate * self.steps
+                    task.loss(batch, turn.name).total.backward()
+                seconds.append(time.perf_counter() - start)
+        return min(seconds) * self.recipe.fit.accumulate * self.steps
 
-    def seen(self, state: State) -> int:
-        """Images that the steps so far have used."""
+    def images_seen(self, state: State) -> int:
+        """The number of images that the steps so far were trained on."""
         return state.step * self.recipe.fit.batch
 
     def log(self, state: State) -> None:
@@ -90,10 +89,13 @@ class Training:
             self.console.warn(problem)
 
     def validate(self, state: State) -> None:
-        """Evaluate the weights that would be kept on `val`, add a row of history, keep the best weights, and stop early if
-        there was no progress for too long. If a stop is requested meanwhile, the validation stays owed."""
-        rate = self.clock.stop(state.step, self.seen(state))
-        row: dict[str, Any] = {"epoch": round(self.seen(state) / len(self.images["train"]), 6), "step": state.step}
+        """Evaluate the current weights (or their EMA) on `val`, add a row to the history, keep the best weights, and end early
+        after `fit.patience` validations without progress. A stop request in between leaves the validation owed."""
+        rate = self.clock.stop(state.step, self.images_seen(state))
+        row: dict[str, Any] = {
+            "epoch": round(self.images_seen(state) / len(self.images["train"]), 6),
+            "step": state.step,
+        }
         row["lr"] = self.recipe.optim.lr * self.schedule(dataclasses.replace(state, step=state.step - 1))
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         state.owed = True
@@ -114,7 +116,7 @@ class Training:
             self.log(state)
         self._report(state, row, rate)
         self.write_history(state)
-        self.clock.start(self.seen(state))
+        self.clock.start(self.images_seen(state))
 
     def _keep_best(self, state: State) -> None:
         """Keep the weights of the best validation by the monitored metric; while it is undefined, the latest."""
@@ -136,7 +138,7 @@ class Training:
         return (-value if monitor == "loss" else value), -(math.inf if loss is None else loss)
 
     def _report(self, state: State, row: Mapping[str, Any], rate: float) -> None:
-        left = (self.steps * self.recipe.fit.batch - self.seen(state)) / max(rate, 1e-9)
+        left = (self.steps * self.recipe.fit.batch - self.images_seen(state)) / max(rate, 1e-9)
         names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
         figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
         where = f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}"
@@ -148,7 +150,7 @@ class Training:
         names = list(dict.fromkeys(name for row in state.history for name in row))
         text = csv_text(names, ([row.get(name) for name in names] for row in state.history))
         try:
-            replace_file(self.run.folder / "history.csv", text.encode())
+            self.run.write("history.csv", text.encode())
         except ResourceError as error:
             self.console.warn(str(error))
 
@@ -159,7 +161,7 @@ def _number(value: float | None) -> float | None:
 
 
 def span(seconds: float) -> str:
-    """A duration in words."""
+    """A duration as text: 45 s, 12 min, 1.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

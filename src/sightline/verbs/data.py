@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sightline.data.dataset import Dataset, obstacles
-from sightline.data.summary import data_json
+from sightline.data.dataset import Dataset, Knowledge, obstacles
+from sightline.data.summary import data_json, sizes_text
 from sightline.drawing.png import grid, png_bytes
 from sightline.errors import UsageError
 from sightline.kinds.opening import draft, open_dataset, usual_kind
@@ -17,6 +17,12 @@ from sightline.storage.files import replace_file, require_place
 from sightline.storage.text import printable
 
 SAMPLES = 64
+_TARGETS: dict[Knowledge, str] = {
+    "labels": "one class for each image",
+    "masks": "a class for every pixel",
+    "boxes": "a box and a class for each object",
+    "outlines": "an outline and a class for each object",
+}
 
 
 def audit(what: str | Path, *, show: str | Path | None = None, console: Console | None = None) -> dict[str, Any]:
@@ -35,7 +41,8 @@ def audit(what: str | Path, *, show: str | Path | None = None, console: Console 
     for why in refused:
         console.warn(why)
     found = data_json(data, usual_kind(data.audit.source).name)
-    return found | {"notes": [*found["notes"], *refused]}
+    task = f"{_TARGETS[data.knows]} ({found['question']})" if data.classes else "none: the images have no labels"
+    return found | {"task": task, "sizes": sizes_text(data), "notes": [*found["notes"], *refused]}
 
 
 def _sheet(data: Dataset) -> bytes:

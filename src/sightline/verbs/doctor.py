@@ -9,9 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sightline.engine.devices import choose_device, choose_precision
 from sightline.errors import CheckError
 from sightline.storage.caching import cache_folder
 from sightline.version import __version__
@@ -63,6 +60,10 @@ def _cache() -> dict[str, Any]:
 
 
 def _compute() -> list[dict[str, Any]]:
+    import torch  # after the checks that may tell why it does not import
+
+    from sightline.engine.devices import choose_device, choose_precision
+
     device = choose_device()
     return [
         _check("device", torch.cuda.get_device_name() if device == "cuda" else device),

@@ -10,8 +10,9 @@ from torch import nn
 
 from sightline.data.dataset import with_classes
 from sightline.data.loaders import in_order
+from sightline.data.split_rules import Cuts
 from sightline.engine.devices import choose_device, compute_threads, repeatable
-from sightline.errors import DataError, UsageError, nearest
+from sightline.errors import DamagedError, DataError, UsageError, nearest
 from sightline.evaluation.splits import mirror, rows_of
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
@@ -49,9 +50,9 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run's kept weights on one of its splits (test, else val), or on other data with the same classes.
 
-    If these are the data that it was trained on, possibly grown since, its test split is evaluated: images do not change
-    splits when others are added. `tta` averages each prediction with that of the mirrored image. `model` is the network
-    where it is code of your own, as it was given to `train`.
+    If these are the data that it was trained on, possibly grown since, its test split is evaluated: no image leaves
+    the split that it had in the run. `tta` averages each prediction with that of the mirrored image. `model` is the
+    network where it is code of your own, as it was given to `train`.
 
     UsageError for a split that does not exist; DataError for unknown classes, or if there are no labels.
     """
@@ -72,7 +73,7 @@ def evaluate(
             raise UsageError(f"the run's data have no {split} split", "choose another --split")
     else:
         section = recipe.data.model_copy(update={"path": data, "name": None, "leaks": "keep"})
-        found = open_dataset(recipe.model_copy(update={"data": section}), console, whole=True)
+        found = open_dataset(recipe.model_copy(update={"data": section}), console, whole=True, cuts=_cuts(run))
         found = with_classes(found, run.classes)
         if split is None and _its_own(recipe, data):
             split = next((s for s in ("test", "val", "train") if len(found.ids(s))), None)
@@ -97,6 +98,16 @@ def evaluate(
             "sort the images into a folder for each class, or add a table of labels",
         )
     return Evaluation(run, split, judgement)
+
+
+def _cuts(run: Run) -> Cuts | None:
+    """Where the run parted its splits: none of its images may change sides in data that have grown. None for runs that split
+    by threshold, and where the data give their splits."""
+    value = run.read_json("data.json").get("cuts")
+    try:
+        return Cuts.from_json(value) if value is not None else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{run.folder / 'data.json'}: its cuts are unreadable", "see `sightline verify`") from error
 
 
 def _its_own(recipe: Recipe, data: str) -> bool:

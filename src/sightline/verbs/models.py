@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from sightline.errors import UsageError
-from sightline.models import MODELS
-from sightline.models.create import outline
-from sightline.models.describe import describe as describe_network
-from sightline.recipes.arguments import require_match, require_model
-from sightline.recipes.reading import parse_overrides
+from sightline.recipes.names import catalogue, require_match, require_network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def models(pattern: str = "*") -> dict[str, Any]:
-    """Every network whose name matches the shell pattern: name, family, parameters at its usual input. UsageError if none
-    does."""
-    found = []
-    for name in require_match(pattern):
-        network = outline(name)
-        parameters = sum(p.numel() for p in network.parameters())
-        family = MODELS[name].__module__.rsplit(".", 1)[-1]
-        found.append({"name": name, "family": family, "parameters": parameters, "input": network.input_size})
-    return {"models": found}
+    """Every network whose name matches the shell pattern: name, family, what it outputs, and parameters and multiply-adds
+    at its usual input. Those of the package come from its catalogue, without torch. UsageError if none does."""
+    known = catalogue()
+    return {"models": [known.get(name) or row_of(name) for name in require_match(pattern)]}
+
+
+def row_of(name: str) -> dict[str, Any]:
+    """The row of a network as built; its multiply-adds, which take seconds for some, are left open."""
+    from sightline.models import MODELS
+    from sightline.models.create import outline
+
+    network: Any = outline(name)
+    return {
+        "name": name,
+        "family": MODELS[name].__module__.rsplit(".", 1)[-1],
+        "outputs": MODELS.heading(name),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "multiply_adds": None,
+        "input": list(network.input_size),
+    }
 
 
 def describe(
@@ -45,10 +53,13 @@ def describe(
         if num_classes is not None:
             raise UsageError("num_classes is given twice", "leave out classes, its older spelling")
         num_classes = classes
-    if isinstance(model, str):
-        require_model(model)
-    given = dict(options) if isinstance(options, Mapping) else parse_overrides(options)
     shape = parse_shape(input) if isinstance(input, str) else input
+    if isinstance(model, str):
+        require_network(model)  # before torch is imported
+    from sightline.models.describe import describe as describe_network
+    from sightline.recipes.reading import parse_overrides
+
+    given = dict(options) if isinstance(options, Mapping) else parse_overrides(options)
     return describe_network(model, input=shape, num_classes=num_classes, options=given)
 
 

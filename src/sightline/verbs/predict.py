@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sightline.data.files.lists import listed_paths
 from sightline.data.loaders import Decoding, Reading, in_order
 from sightline.data.records.names import IMAGE_SUFFIXES, is_litter, kinds, suffix
 from sightline.drawing.png import png_bytes
@@ -27,7 +29,10 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.files import make_folder, replace_file, require_place
+from sightline.storage.reading import read_regular, reason_of
 from sightline.storage.text import csv_text, json_text, printable
+
+MAX_LIST = 256 << 20  # bytes of a list of paths
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ def predict(
 def _checked(out: Path, answers: Answers) -> Path:
     """The path to write to; a folder is created. Raises UsageError for a format that these predictions do not have."""
     if answers.folder and not out.suffix:
-        if out.exists() and not out.is_dir():
+        if os.path.lexists(out) and not os.path.isdir(out):
             raise UsageError(f"--out {out} is a file", "name a folder for the masks")
         make_folder(out)
         return out
@@ -163,12 +168,12 @@ def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
     files: list[Path] = []
     others: list[str] = []
     for path in map(_local, paths):
-        if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if not file.is_dir() and not _litter(file, path)]
+        if os.path.isdir(path):
+            inside = [file for file in sorted(path.rglob("*")) if not os.path.isdir(file) and not _litter(file, path)]
             files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
             others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
         else:
-            files += _listed(path) if path.suffix == ".txt" and path.is_file() else [path]
+            files += listed_paths(path) if path.suffix == ".txt" and path.is_file() else [path]
     if not files:
         there = f"there are only other files ({kinds(others)}): " if others else ""
         where = ", ".join(printable(str(path)) for path in paths[:3])
@@ -187,9 +192,3 @@ def _local(path: str | Path) -> Path:
 
 def _litter(file: Path, root: Path) -> bool:
     return any(map(is_litter, file.relative_to(root).parts))
-
-
-def _listed(table: Path) -> list[Path]:
-    """The paths in a .txt list; relative ones start from the folder of the list."""
-    lines = table.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    return [table.parent / line for line in lines if line.strip()]  # joining leaves an absolute path as it is

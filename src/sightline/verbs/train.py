@@ -54,9 +54,10 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     given, out, smoke = _request(what, overrides, flags, out, resume, smoke)
     require_known_network(given)
     require_free(out)
+    given = with_run_settings(given, out)
     data = open_dataset(given, console)
     kind = choose_kind(given, data.audit.source)
-    recipe = resolve(with_run_settings(given, out), kind, data)
+    recipe = resolve(given, kind, data)
     start = start_of(recipe, kind, data, out, console)
     run = place(recipe, data, out, smoke=smoke)
     device = choose_device(recipe.fit.device)
@@ -75,6 +76,10 @@ def _record_failure(run: Run, console: Console) -> Iterator[None]:
     try:
         yield
     except Stopped:
+        raise
+    except KeyboardInterrupt:  # before the first step, or after the last one
+        with suppress(SightlineError):
+            run.note(status="stopped", stopped=None)
         raise
     except Exception as error:
         with suppress(SightlineError):  # the disk may be full, which may be the error itself

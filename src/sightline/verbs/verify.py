@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from sightline.errors import CheckError, DamagedError
 from sightline.runs.run import SEAL, Run, open_run
 from sightline.runs.seal import file_entry
 from sightline.storage.folders import verify_folder
+from sightline.storage.reading import inside
+from sightline.storage.schema import brief_text
 
 _ANEW = "if it is missing, sightline train --resume {run} writes it again"
 
@@ -21,16 +24,21 @@ def verify(run: Run | str | Path) -> dict[str, Any]:
     run = run if isinstance(run, Run) else open_run(run)
     rows = []
     try:
-        ended = run.status.get("status") == "finished" or (run.folder / SEAL).exists()
-        sealed = run.read_json(SEAL)["files"] if ended else {}
+        ended = run.status.get("status") == "finished" or os.path.lexists(run.folder / SEAL)
+        sealed = run.fields(SEAL).fields("files").values if ended else {}
         for name, entry in sealed.items():
-            now = file_entry(run.folder / name)
-            reason = "missing" if now is None else "" if now == entry else "does not match its SHA-256"
-            rows.append({"file": name, "state": "damaged" if reason else "good", "reason": reason})
-    except (DamagedError, KeyError, AttributeError):
+            if not inside(run.folder, name):
+                reason = "is not in the run"
+            else:
+                now = file_entry(run.folder / name)
+                reason = "missing" if now is None else "" if now == entry else "does not match its SHA-256"
+            rows.append({"file": brief_text(name), "state": "damaged" if reason else "good", "reason": reason})
+    except DamagedError:
         rows.append({"file": SEAL, "state": "damaged", "reason": f"missing or broken; {_ANEW.format(run=run.folder)}"})
     for folder in sorted((run.folder / "checkpoints").glob("step-*")):
         try:
+            if not inside(run.folder, f"checkpoints/{folder.name}"):
+                raise DamagedError("is not in the run")
             verify_folder(folder)
             rows.append({"file": f"checkpoints/{folder.name}", "state": "good", "reason": ""})
         except DamagedError as error:

@@ -1,1 +1,1 @@
-"""The problems of a data set: every image is decoded, every annotation read, copies and leaks are found."""
+"""The audit of a data set: every image is decoded, every annotation read; copies and leaks are detected."""

@@ -1,4 +1,4 @@
-"""The results of an audit, cached between runs: a file whose size and mtime have not changed is not decoded again.
+"""The results of an audit, cached between runs: a file whose size, times and inode have not changed is not decoded again.
 
 One JSON file per data folder, written atomically, with the SHA-256 of its own body: a cache that is damaged or was made
 with other decoding rules is ignored, with a note. It holds results only, never pixels.
@@ -21,15 +21,17 @@ from sightline.data.records.source import Source
 from sightline.errors import ResourceError
 from sightline.storage.files import replace_file
 from sightline.storage.folders import sweep
+from sightline.storage.reading import MAX_JSON, read_regular
 from sightline.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 DAY = 86_400.0
 
 
 class ImageCheck(NamedTuple):
     """The result of decoding one image: `digest` of its pixels ("" if it was rejected), its size, mode and notes; or the
-    `reason` of the rejection and the `fix`."""
+    `reason` of the rejection and the `fix`. `exact` is the digest of all bits of an image that has more than 8 (else ""),
+    `peak` its largest value (else -1)."""
 
     digest: str
     height: int = 0
@@ -38,6 +40,8 @@ class ImageCheck(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str = ""
     fix: str = ""
+    exact: str = ""
+    peak: int = -1
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class AuditCache:
     """The file and its content when opened; `damaged` says why none of it can be used."""
 
     path: Path | None
-    checks: dict[tuple[str, int, int], ImageCheck]
+    checks: dict[tuple[str, int, int, int, int], ImageCheck]
     damaged: str = ""
 
     def get(self, record: Record, stamp: Stamp) -> ImageCheck | None:
@@ -60,7 +64,7 @@ def open_cache(folder: Path | None, source: Source) -> AuditCache:
     place = hashlib.sha256(os.fsencode(os.path.realpath(source.root))).hexdigest()[:16]
     path = folder / f"audit-{place}.json"
     try:
-        head, _, body = path.read_bytes().partition(b"\n")
+        head, _, body = read_regular(path, MAX_JSON).partition(b"\n")
     except OSError:
         return AuditCache(path, {})
     try:
@@ -104,6 +108,6 @@ def _rules() -> list[Any]:
     return [FORMAT, __version__, PIL.__version__]
 
 
-def _rows(rows: list[list[Any]]) -> Iterable[tuple[tuple[str, int, int], ImageCheck]]:
-    for name, size, mtime, digest, height, width, mode, notes, reason, fix in rows:
-        yield (name, size, mtime), ImageCheck(digest, height, width, mode, tuple(notes), reason, fix)
+def _rows(rows: list[list[Any]]) -> Iterable[tuple[tuple[str, int, int, int, int], ImageCheck]]:
+    for name, size, mtime, digest, height, width, mode, notes, *rest in rows:
+        yield (name, size, mtime), ImageCheck(digest, height, width, mode, tuple(notes), *rest)

@@ -1,4 +1,4 @@
-"""Images that are equal in every pixel: which they are, where their labels conflict, where they leak between splits.
+"""Exact duplicates: images with equal pixels, conflicts between their labels, and leaks between splits.
 
 Exact copies only: a re-encoded or resized copy counts as another image. Images that must stay together (copies, and the
 members of a group) form a unit; splits are assigned to units.
@@ -37,7 +37,7 @@ def same_pixels(audit: Audit) -> list[list[int]]:
     """Ids of the images in use that have exact copies, one list per distinct image, in id order."""
     by_digest: dict[str, list[int]] = {}
     for record in audit.records():
-        by_digest.setdefault(audit.digest[record.id], []).append(record.id)
+        by_digest.setdefault(audit.exact[record.id], []).append(record.id)
     return [ids for ids in by_digest.values() if len(ids) > 1]
 
 
@@ -72,25 +72,25 @@ def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
     """Images that lie in two given splits: "stop" raises DataError, "drop" keeps them only in the most held-out split
     (test before val before train), "keep" only reports them."""
     records = audit.source.records
-    named, dropped = [], []
+    leaks, dropped = [], []
     for ids in same_pixels(audit):
         splits = {records[i].split for i in ids} - {None}
         if len(splits) < 2:
             continue
         held = max(splits, key=lambda split: SPLITS.index(split or "train"))
         there = next(i for i in ids if records[i].split == held)
-        named += [(i, there) for i in ids if records[i].split != held]
-    if not named:
+        leaks += [(i, there) for i in ids if records[i].split != held]
+    if not leaks:
         return audit
     if policy == "stop":
-        one, other = (records[i] for i in named[0])
+        one, other = (records[i] for i in leaks[0])
         raise DataError(
-            f"images in two splits: {len(named)}; {printable(one.name)} ({one.split}) has the same pixels as "
+            f"images in two splits: {len(leaks)}; {printable(one.name)} ({one.split}) has the same pixels as "
             f"{printable(other.name)} ({other.split})",
             "use data.leaks=drop to remove them from training, or data.leaks=keep to accept them",
         )
     problems = []
-    for i, there in named:
+    for i, there in leaks:
         reason = f"leak: the same pixels are in {records[there].split}: {printable(records[there].name)}"
         action = QUARANTINED if policy == "drop" else KEPT
         problems.append(Problem(printable(records[i].name), None, reason, "remove one of the copies", action, i))
@@ -98,12 +98,12 @@ def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
     used = audit.used.copy()
     if policy == "drop":
         used[dropped] = False
-    note = f"images in two given splits, {'left out of one' if policy == 'drop' else 'kept in both'}: {len(named)}"
+    note = f"images in two given splits, {'left out of one' if policy == 'drop' else 'kept in both'}: {len(leaks)}"
     return replace(audit, used=used, problems=(*audit.problems, *problems), notes=(*audit.notes, note))
 
 
 def units_of(audit: Audit) -> Units:
-    """Copies and members of one group as units, also where they are linked through each other: a union-find.
+    """Units of copies and of members of a group, linked transitively: a union-find.
 
     Groups p and q that share one image become one unit; its place is the lower of the places of p and q.
     """
@@ -116,22 +116,21 @@ def units_of(audit: Audit) -> Units:
             key = parent[key]
         return key
 
-    # a record's place is a hash of this
-    keys = [f"pixels:{audit.digest[r.id]}" if r.group is None else f"group:{r.group}" for r in records]
+    keys = [f"pixels:{audit.exact[r.id]}" if r.group is None else f"group:{r.group}" for r in records]
     for record, key in zip(records, keys, strict=True):
-        parent[root(f"pixels:{audit.digest[record.id]}")] = root(key)
+        parent[root(f"pixels:{audit.exact[record.id]}")] = root(key)
     number: dict[str, int] = {}
     index = np.full(len(audit.source.records), -1, dtype=np.int64)
     places: list[float] = []
-    hashed: dict[str, float] = {}
+    place_by_key: dict[str, float] = {}
     for record, key in zip(records, keys, strict=True):
         unit = number.setdefault(root(key), len(number))
         index[record.id] = unit
-        if key not in hashed:
-            hashed[key] = place_of(key)
+        if key not in place_by_key:  # by the pixels in 8 bits, as in earlier versions: the split stays
+            place_by_key[key] = place_of(f"pixels:{audit.digest[record.id]}" if record.group is None else key)
         if unit == len(places):
-            places.append(hashed[key])
-        places[unit] = min(places[unit], hashed[key])  # groups that share an image have several keys
+            places.append(place_by_key[key])
+        places[unit] = min(places[unit], place_by_key[key])  # groups that share an image have several keys
     return Units(index, np.array(places, dtype=np.float64))
 
 

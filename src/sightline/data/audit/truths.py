@@ -6,6 +6,7 @@ both are rows of the quarantine report.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,20 +29,22 @@ def inspect_annotations(audit: Audit, *, workers: int = 2, cache_dir: Path | Non
         return audit
     records = audit.records()
     sizes = [_stored(audit, record) for record in records]
-    looks = annotations.inspect(records, sizes, workers=workers, cache_dir=cache_dir)
+    inspections = annotations.inspect(records, sizes, workers=workers, cache_dir=cache_dir)
     used, truths = audit.used.copy(), [""] * len(audit.used)
     amount = np.zeros((len(used), len(audit.source.classes)), dtype=np.int64)
     problems = list(audit.problems)
-    for record, seen in zip(records, looks, strict=True):
-        used[record.id] = bool(seen.digest)
-        truths[record.id] = seen.digest
-        amount[record.id] = seen.amount
-        problems += seen.problems
+    for record, inspection in zip(records, inspections, strict=True):
+        used[record.id] = bool(inspection.digest)
+        truths[record.id] = inspection.digest
+        amount[record.id] = inspection.amount
+        problems += inspection.problems
     notes = list(audit.notes)
-    if grazing := sum(seen.grazing for seen in looks):
+    if grazing := sum(each.grazing for each in inspections):
         notes.append(f"boxes up to a pixel outside their image, clipped: {grazing:,}")
-    if void := sum(bool(seen.digest) and not seen.amount.any() for seen in looks):
+    if void := sum(bool(each.digest) and not each.amount.any() for each in inspections):
         notes.append(f"images without any class: {void:,}")
+    remarks = Counter(remark for each in inspections for remark in dict.fromkeys(each.remarks))
+    notes += [f"{remark}: {count:,} images" for remark, count in sorted(remarks.items())]
     if touched := sum(p.action not in (KEPT, QUARANTINED) for p in problems):
         notes.append(f"problems with single objects or masks, whose images stay in use: {touched:,}")
     return replace(audit, used=used, problems=tuple(problems), notes=tuple(notes), truths=tuple(truths), amount=amount)

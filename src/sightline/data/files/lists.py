@@ -1,22 +1,27 @@
 """Split lists: train.txt, val.txt, test.txt with one image per line, as in VOC and SegNet.
 
 A line is a path, a file name, or either without its suffix. If the whole line matches no image, only its first column
-counts; the rest is a mask or a flag. A line that matches no image is reported by file and line.
+counts; the rest is a mask or a flag. A line that matches no image is reported by file and line. `listed_paths` reads the
+lists of `predict`, whose images may be anywhere.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from sightline.data.records.names import split_named
 from sightline.data.records.records import KEPT, QUARANTINED, Problem
+from sightline.errors import DataError
+from sightline.storage.reading import read_regular
 from sightline.storage.text import printable
 
-from .encodings import read_text
-from .locating import Places, of_split
+from .encodings import MAX_BYTES, read_text
+from .matching import FORMS, Form, Match, NameIndex
 
 
 class SplitLists(NamedTuple):
@@ -34,49 +39,47 @@ def lists_among(files: Sequence[str], folder: str) -> dict[str, str]:
     """List → split, for the files directly in `folder` ("" the root): those named after splits; trainval.txt if
     there is no train.txt."""
     stems = {name: os.path.splitext(name.rsplit("/", 1)[-1])[0] for name in files if _is_list(name, folder)}
-    found = {name: split for name, stem in stems.items() if (split := split_named(stem))}
-    if "train" not in found.values():
-        found |= {name: "train" for name, stem in stems.items() if stem.casefold() == "trainval"}
-    return found
+    splits = {name: split for name, stem in stems.items() if (split := split_named(stem))}
+    if "train" not in splits.values():
+        splits |= {name: "train" for name, stem in stems.items() if stem.casefold() == "trainval"}
+    return splits
 
 
 def read_lists(root: str, lists: Mapping[str, str], images: Sequence[str], lost: Iterable[str] = ()) -> SplitLists:
     """The split of `images` (relative names) by `lists`, list → split. `lost` images are reported elsewhere already."""
-    index = _index(images)
-    refused = _index(lost)
-    places = Places.of(images)
+    index = NameIndex(images)
+    refused = NameIndex(lost, index.places)
     entries: dict[str, tuple[str, str, int]] = {}  # image → split, file, line
     problems: list[Problem] = []
     notes: list[str] = []
     contested: set[str] = set()
     named_splits: set[str] = set()
+    lines: list[tuple[str, str, int, str, Match]] = []  # file, split, line, text, images
     for file, split in lists.items():
         text, note = read_text(Path(root, file))
         notes += [f"{printable(file)} {note}"] if note else []
         for line, written in enumerate(text.splitlines(), 1):
-            if not written.strip():
-                continue
-            named_splits.add(split)
-            names = _matches(written.strip(), index, split, places)
-            if len(names) != 1:
-                if not _matches(written.strip(), refused, split, places):
-                    problems.append(_unmatched(file, line, written.strip(), len(names)))
-                continue
-            (name,) = names
-            before = entries.setdefault(name, (split, file, line))
-            if before == (split, file, line):
-                continue
-            if before[0] == split:
-                reason, action = f"repeated: {printable(name)} is already in line {before[2]}", KEPT
-            else:
-                reason, action = (
-                    f"contradiction: {printable(name)} is also in {printable(before[1])} line {before[2]}",
-                    KEPT,
-                )
-                if name not in contested:
-                    action = QUARANTINED
-                contested.add(name)
-            problems.append(Problem(printable(file), line, reason, "remove one of the lines", action))
+            if written.strip():
+                named_splits.add(split)
+                lines.append((file, split, line, written.strip(), _match(written.strip(), index, split)))
+    claimed = {match.names[0] for *_, match in lines if len(match.names) == 1 and not match.guessed}
+    for file, split, line, written, match in lines:
+        names = () if match.guessed and set(match.names) & claimed else match.names  # another line spells it rightly
+        if len(names) != 1:
+            if not _match(written, refused, split).names:
+                problems.append(_unmatched(file, line, written, len(names)))
+            continue
+        (name,) = names
+        before = entries.setdefault(name, (split, file, line))
+        if before == (split, file, line):
+            continue
+        if before[0] == split:
+            reason, action = f"repeated: {printable(name)} is already in line {before[2]}", KEPT
+        else:
+            reason = f"contradiction: {printable(name)} is also in {printable(before[1])} line {before[2]}"
+            action = KEPT if name in contested else QUARANTINED
+            contested.add(name)
+        problems.append(Problem(printable(file), line, reason, "remove one of the lines", action))
     split_of = {name: split for name, (split, _, _) in entries.items() if name not in contested}
     return SplitLists(split_of, frozenset(contested), tuple(problems), tuple(notes), frozenset(named_splits))
 
@@ -93,23 +96,56 @@ def _unmatched(file: str, line: int, written: str, count: int) -> Problem:
     return Problem(printable(file), line, reason, fix)
 
 
-def _index(images: Iterable[str]) -> dict[str, list[str]]:
-    """Every way to write an image → the images that match."""
-    found: dict[str, list[str]] = {}
-    for name in images:
-        last = name.rsplit("/", 1)[-1]
-        for key in {name, os.path.splitext(name)[0], last, os.path.splitext(last)[0]}:
-            found.setdefault(key, []).append(name)
-    return found
+def _match(written: str, index: NameIndex, split: str) -> Match:
+    """The images that a line refers to: by the whole line, by all but its last column, or by its first column."""
+    for text in dict.fromkeys((written, written.rsplit(None, 1)[0], written.split(None, 1)[0])):
+        match = index.find(text, split=split, anywhere=True, swap=True)
+        if match.names:
+            return match
+    return Match(())
 
 
-def _matches(written: str, index: Mapping[str, list[str]], split: str, places: Places) -> list[str]:
-    """The images that match a line: the line itself, its last component, or its first column. A last component alone does
-    not match an image in the folder of another split."""
-    for text in (written, written.split(None, 1)[0]):
-        path = text.replace("\\", "/").removeprefix("./")
-        for key in (path, path.rsplit("/", 1)[-1]):
-            names = index.get(key) or index.get(os.path.splitext(key)[0])
-            if names and (names := names if "/" in key else of_split(names, split, places)):
-                return names
-    return []
+def listed_paths(table: Path) -> list[Path]:
+    """The paths in a list of one a line, relative ones from the folder of the list. A line whose path does not exist as
+    written is matched as a name is (`matching`), folder by folder; one that matches nothing stays as it is."""
+    try:
+        raw = read_regular(table, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{printable(str(table))} cannot be read: {error}", "pass a list of one path a line") from error
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw:
+        text, _ = read_text(table)
+    else:
+        text = raw.decode("utf-8-sig", "surrogateescape")  # names keep their own bytes
+    folders = _Folders()
+    return [folders.path(table.parent, line) for line in text.splitlines() if line.strip()]
+
+
+class _Folders:
+    """The names in the folders that were looked into."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, Form], dict[str, list[str]]] = {}
+
+    def path(self, base: Path, written: str) -> Path:
+        for text in (written, written.strip(), written.strip().replace("\\", "/")):
+            if os.path.lexists(base / text):
+                return base / text
+        place = base
+        for part in Path(written.strip().replace("\\", "/")).parts:
+            name = part if part == ".." or os.path.lexists(place / part) else self._alike(str(place), part)
+            if name is None:
+                return base / written.strip()
+            place = place / name
+        return place
+
+    def _alike(self, folder: str, part: str) -> str | None:
+        for form in FORMS[1:]:
+            if (folder, form) not in self._names:
+                names: dict[str, list[str]] = {}
+                with suppress(OSError):
+                    for name in os.listdir(folder):
+                        names.setdefault(form(name), []).append(name)
+                self._names[folder, form] = names
+            if same := self._names[folder, form].get(form(part)):
+                return same[0] if len(same) == 1 else None
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sightline.data.records.names import IMAGE_SUFFIXES, is_litter, suffix
@@ -46,11 +47,13 @@ def walk(root: str) -> Walk:
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             tree.refuse(folder or ".", f"unreadable: {why}", "give yourself permission to read the folder")
+            tree.folders += [folder] if folder else []
             continue
         if folder and {entry.name for entry in entries} >= RUN_FILES:
             tree.runs += 1
-            tree.folders.remove(folder)
             continue
+        if folder:
+            tree.folders.append(folder)
         for entry in entries:
             if is_litter(entry.name):
                 tree.hidden += 1
@@ -58,7 +61,6 @@ def walk(root: str) -> Walk:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if _visit(tree, entry, name):
                 waiting.append(name)
-                tree.folders.append(name)
     tree.files.sort()
     tree.folders.sort()
     _refuse_folders_named_as_images(tree)
@@ -107,8 +109,21 @@ def inside(root: str, path: str) -> bool:
 
 def _refuse_folders_named_as_images(tree: Walk) -> None:
     """`cat/7.jpg/` without files is most likely a failed download of an image; with files it is a folder like any other."""
+    filled = above(tree.files)
     for name in tree.folders:
         if "/" not in name or suffix(name) not in IMAGE_SUFFIXES:
             continue
-        if not any(file.startswith(f"{name}/") for file in tree.files):
+        if name not in filled:
             tree.refuse(name, "is-a-directory: an empty folder with the name of an image", "remove it")
+
+
+def above(names: Iterable[str]) -> set[str]:
+    """All folders that these relative names lie in. A set, since a search through the names for every folder would take
+    time with the product of both."""
+    folders: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders

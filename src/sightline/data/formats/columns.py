@@ -2,7 +2,7 @@
 
 A header is recognised by a usual name for the image column; without a header, the first row contains the name of an
 image. If there are two columns and one is the image, the other is the label whatever its name. Anything ambiguous is an
-error, not a guess.
+error, not a guess; columns of boxes, and a column a class of zeros and ones, are refused by what they are.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
+from .recognition.boxes import box_columns
+
 _WORDS = {
     "path": (
         "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
         "image_file", "img", "img_path", "img_name", "image_id", "id",
     ),
-    "label": ("label", "labels", "class", "class_name", "classname", "category", "target", "species", "y"),
+    "label": (
+        "label", "labels", "class", "class_name", "classname", "category", "target", "species", "y", "tags", "tag",
+    ),
     "split": ("split", "set", "subset", "partition"),
     "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id"),
 }  # fmt: skip
+PATHS = frozenset(_WORDS["path"])
+FEWEST_CORNERS = 4
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Indexes of the columns; None for those that the table lacks. `header` is true if the first row is one; `unused` are the
+    """Indices of the columns; None for those that the table lacks. `header` is true if the first row is one; `unused` are the
     names of unknown columns."""
 
     path: int
@@ -36,6 +42,7 @@ class Columns:
     group: int | None
     header: bool
     unused: tuple[str, ...] = ()
+    label_name: str = ""  # as the header writes it
 
     @property
     def width(self) -> int:
@@ -43,11 +50,17 @@ class Columns:
         return 1 + max(i for i in (self.path, self.label, self.split, self.group) if i is not None)
 
 
-def find_columns(first: Sequence[str], table: str) -> Columns:
-    """The columns of a table whose first row is `first`. Raises DataError with the line and its cells."""
+def find_columns(first: Sequence[str], table: str, rows: Sequence[Sequence[str]] = ()) -> Columns:
+    """The columns of a table whose first row is `first`; some more `rows` tell zeros and ones from labels. Raises DataError
+    with the line and its cells."""
     images = [i for i, cell in enumerate(first) if suffix(cell.strip()) in IMAGE_SUFFIXES]
     if images:
         return _without_header(first, images[0], table)
+    if boxes := box_columns(first):
+        raise DataError(
+            f"{table} line 1: a table of boxes, which is not read: it has the columns {quoted(boxes)}",
+            "export the boxes as COCO's JSON or as Pascal VOC's XML, or remove these columns to train on labels alone",
+        )
     words = [cell.strip().casefold().replace(" ", "_").replace("-", "_") for cell in first]
     path = _find(words, "path")
     if path is None and len(first) == 1 and any(mark in first[0] for mark in "| "):
@@ -64,16 +77,40 @@ def find_columns(first: Sequence[str], table: str) -> Columns:
     rest = [i for i in range(len(words)) if i not in (path, split, group)]
     if label is None and len(rest) == 1:
         label = rest[0]
+    if label is None and (marks := _one_hot(first, rest, rows)):
+        raise DataError(
+            f"{table} line 1: several labels an image (multi-label), which is not a kind of task yet: a column of 0 and 1 for "
+            f"each of {len(marks)} classes, {quoted(marks)}",
+            "write the one class of each image into a column `label`",
+        )
     if label is None and rest:
         raise DataError(f"{table} line 1: no column of labels among {quoted(first)}", "name it `label`")
     known = (path, label, split, group)
     unused = tuple(name.strip() for i, name in enumerate(first) if i not in known and name.strip())
-    return Columns(path, label, split, group, header=True, unused=unused)
+    name = first[label].strip() if label is not None else ""
+    return Columns(path, label, split, group, header=True, unused=unused, label_name=name)
+
+
+def _one_hot(first: Sequence[str], rest: Sequence[int], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The columns that hold nothing but 0 and 1 (or true and false), where there are two or more."""
+    marks = {"0", "1", "0.0", "1.0", "-1", "true", "false", "-1.0"}
+    columns = []
+    for i in rest:
+        cells = {row[i].strip().casefold() for row in rows if i < len(row)} - {""}
+        if cells and cells <= marks:
+            columns.append(first[i].strip())
+    return columns if len(columns) >= 2 else []
 
 
 def _without_header(first: Sequence[str], path: int, table: str) -> Columns:
     """path,label; or path,label,split; or path,label,split,group: without names only the order counts."""
     others = [i for i in range(len(first)) if i != path]
+    numbers = [first[i] for i in others if first[i].strip().lstrip("-").replace(".", "", 1).isdecimal()]
+    if len(others) > FEWEST_CORNERS and len(numbers) >= FEWEST_CORNERS:
+        raise DataError(
+            f"{table} line 1: no header, and {len(numbers)} numbers ({', '.join(numbers[:4])}), as tables of boxes have",
+            "export the boxes as COCO's JSON or as Pascal VOC's XML, or name the columns: path,label,split,group",
+        )
     if len(others) > 3:
         raise DataError(f"{table} line 1: {len(first)} columns and no header", "name them: path,label,split,group")
     label, split, group = (*others, None, None, None)[:3]

@@ -41,8 +41,8 @@ def read_idx_folder(root: Path) -> Source:
         pair = _pair(root, prefix)
         if pair is None:
             continue
-        pictures, labels = pair
-        images.append(pictures)
+        pixels, labels = pair
+        images.append(pixels)
         start = len(records)
         records += [
             Record(start + row, f"{split}/{row:06d}", str(label), split) for row, label in enumerate(labels.tolist())
@@ -57,17 +57,17 @@ def read_idx_folder(root: Path) -> Source:
 
 def _pair(root: Path, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
     """(images (n, h, w), labels (n,)) of one split; None if it has no files."""
-    pictures, labels = _find(root, prefix, "images", 3), _find(root, prefix, "labels", 1)
-    if pictures is None and labels is None and prefix != "train":
+    image_file, label_file = _find(root, prefix, "images", 3), _find(root, prefix, "labels", 1)
+    if image_file is None and label_file is None and prefix != "train":
         return None
-    if pictures is None or labels is None:
-        missing = "images-idx3" if pictures is None else "labels-idx1"
+    if image_file is None or label_file is None:
+        missing = "images-idx3" if image_file is None else "labels-idx1"
         raise DataError(
             f"{prefix}-{missing}-ubyte is missing in {printable(str(root))}", "add it: images and labels come in pairs"
         )
-    x, y = read_idx(pictures, 3), read_idx(labels, 1)
+    x, y = read_idx(image_file, 3), read_idx(label_file, 1)
     if len(x) != len(y):
-        raise DataError(f"{pictures.name} holds {len(x)} images, {labels.name} {len(y)} labels")
+        raise DataError(f"{image_file.name} holds {len(x)} images, {label_file.name} {len(y)} labels")
     return x, y
 
 

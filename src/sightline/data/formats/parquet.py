@@ -20,17 +20,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sightline.data.records.names import class_text, class_texts, split_named
-from sightline.data.records.records import Contents, Problem, Record
+from sightline.data.records.records import Contents, Problem, Record, stamp_of
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.preprocessing.rejection import Rejected
 from sightline.storage.caching import cache_folder
 from sightline.storage.text import printable
 
+from .recognition.labels import refuse_other_questions
 from .schema import Meaning, meaning
 from .spill import Spill
 
 BUDGET = 512 << 20  # bytes of encoded images that are kept in memory
+FREE_ROWS, LEAST_IMAGE = 10_000, 8  # rows; bytes of a file for each row beyond these, though no image is as small
+_LABELS = 1 << 16  # rows of labels unpacked at a time
 _READ = 256  # rows unpacked at a time on their way to a spill
 
 
@@ -41,7 +44,7 @@ class _Shard:
     path: str
     starts: tuple[int, ...]
     size: int
-    stamp: tuple[int, int]
+    stamp: tuple[int, int, int, int]
     meaning: Meaning
 
 
@@ -66,7 +69,7 @@ class ParquetRows(Contents):
             raise Rejected("empty-file", "the row holds no bytes")
         return value
 
-    def stamp(self, record: Record) -> tuple[int, int]:
+    def stamp(self, record: Record) -> tuple[int, int, int, int]:
         return self.shards[self.where[record.id][0]].stamp
 
     def _read(self, key: tuple[int, int], place: int) -> bytes | None:
@@ -111,6 +114,7 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
     where: list[tuple[int, int]] = []
     problems: list[Problem] = []
     named_splits: set[str] = set()
+    written: list[str] = []
     names: tuple[str, ...] | None = None
     for path in sorted(paths):
         shard, labels = _open(path)
@@ -124,6 +128,8 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         split = split_named(re.split(r"[-_.]", path.name, maxsplit=1)[0])
         named_splits |= {split} if split and shard.starts[-1] else set()
         for row, label in enumerate(labels):
+            if names is None and label not in (None, -1, ""):
+                written.append(str(label))
             try:
                 text = None if label is None else _class_of(label, names)
             except LookupError:
@@ -137,6 +143,9 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         shards.append(shard)
     classes = names
     if classes is None:
+        refuse_other_questions(
+            written, printable(root.name), next((s.meaning.label for s in shards if s.meaning.label), "")
+        )
         texts = class_texts(record.label for record in records if record.label is not None)
         records = [r if r.label is None else replace(r, label=texts[r.label]) for r in records]
         classes = _in_order(texts.values())
@@ -157,18 +166,35 @@ def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
     try:
         file = pq.ParquetFile(path)
         what = meaning(file.schema_arrow, printable(path.name))
-        rows = file.metadata.num_rows
-        labels: list[object] = [None] * rows
-        if what.label is not None:
-            labels = [_plain(label) for label in file.read(columns=[what.label]).column(what.label).to_pylist()]
+        rows, status = file.metadata.num_rows, os.stat(path)
+        if rows > max(FREE_ROWS, status.st_size // LEAST_IMAGE):
+            raise DataError(
+                f"{printable(path.name)} states {rows:,} rows in {status.st_size:,} bytes, which cannot hold as many images",
+                "export it again, without rows that hold no image",
+            )
+        labels = [None] * rows if what.label is None else _labels(path, what.label)
         groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
         starts = (0, *accumulate(group.num_rows for group in groups))
         columns = (group.column(i) for group in groups for i in range(group.num_columns))
         size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.split(".", 1)[0] == what.image)
-        status = os.stat(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{printable(path.name)} cannot be read as Parquet: {error}", "download it again") from error
-    return _Shard(str(path), starts, size, (status.st_size, status.st_mtime_ns), what), labels
+    return _Shard(str(path), starts, size, stamp_of(status), what), labels
+
+
+def _labels(path: Path, name: str) -> list[object]:
+    """The column's values. Text is read as a dictionary of its different values: a page of a kilobyte can repeat a text of
+    a megabyte for every row."""
+    file = pq.ParquetFile(path, read_dictionary=[name])
+    labels: list[object] = []
+    for batch in file.iter_batches(_LABELS, columns=[name]):
+        column = batch.column(0)
+        if pa.types.is_dictionary(column.type):
+            values = [_plain(value) for value in column.dictionary.to_pylist()]
+            labels += [-1 if place is None else values[place] for place in column.indices.to_pylist()]
+        else:
+            labels += [_plain(label) for label in column.to_pylist()]
+    return labels
 
 
 def _read_group(shard: _Shard, group: int) -> pa.Array:

@@ -15,8 +15,10 @@ import pyarrow as pa
 from sightline.data.records.names import class_texts
 from sightline.errors import DataError
 
+from .recognition.boxes import box_columns
+
 _IMAGES = ("image", "img", "images", "picture")
-_LABELS = ("label", "labels", "fine_label", "class", "category", "target")
+_LABELS = ("label", "labels", "fine_label", "class", "category", "target", "tags", "tag")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,22 @@ def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image:
     marked = [f.name for f in schema if features.get(f.name, {}).get("_type") == "ClassLabel"]
     usual = [name for name in _LABELS if name in schema.names and name != image]
     label = next((n for n in (*(u for u in usual if u in marked), *marked, *usual)), None)
+    if boxes := box_columns([name for name in schema.names if name not in (image, label)]):
+        raise DataError(
+            f"{file}: boxes or outlines for each image, which are not read from Parquet: the column {', '.join(boxes)}",
+            "export the annotations as COCO's JSON, or remove the column to train on labels alone",
+        )
+    if label is not None and pa.types.is_nested(schema.field(label).type):
+        raise DataError(
+            f"{file}: the column {label} holds {schema.field(label).type}, not one class per row: several labels an "
+            "image (multi-label) are not a kind of task yet",
+            "write the one class of each image into the column",
+        )
+    if label is not None and pa.types.is_temporal(schema.field(label).type):
+        raise DataError(
+            f"{file}: the column {label} holds {schema.field(label).type}: dates instead of classes",
+            "write a class for each image into the column",
+        )
     if label is not None and not _is_label(kind := schema.field(label).type):
         raise DataError(
             f"{file}: the column {label} holds {kind}, not one class per row",

@@ -62,7 +62,7 @@ def _open_path(path: Path) -> Source:
     if not os.path.isfile(path):
         raise DataError(f"{name} is a pipe, socket or device", "give a folder, a table or a Parquet file")
     kind = suffix(path.name)
-    if kind in TABLE_SUFFIXES:
+    if kind in (*TABLE_SUFFIXES, ".jsonl"):
         return read_table(path)
     if kind == ".parquet":
         return read_parquet([path], root=path.parent)

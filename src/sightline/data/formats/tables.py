@@ -1,17 +1,16 @@
 """A table of labels: one row per image, with `path`, `label` and optionally `split` and `group`.
 
-Comma, semicolon or tab; with or without a header; see `encodings` for the text and `columns` for the header. A row that
-cannot be used is refused by file and line; if the file cannot be read as a table at all, a DataError names the line.
-Paths are relative to the table's folder and never leave it.
+Comma, semicolon or tab, with or without a header, or a JSON object a line (the hub's metadata.jsonl); see `cells` for the
+rows and `columns` for the header. A row that cannot be used is refused by file and line; if the file cannot be read as a
+table at all, a DataError names the line. Paths are relative to the table's folder and never leave the data. Rows without a
+split of their own have that of the folder in which their image is.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sightline.data.files.encodings import read_text
@@ -22,9 +21,22 @@ from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
+from .cells import cells_of
 from .columns import Columns, find_columns, quoted
+from .recognition.labels import refuse_other_questions, refuse_several_rows
+from .recognition.vocabulary import splits_of_paths
 
 TABLE_SUFFIXES = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A table: its `path`, the folder below the root from which its own paths count, and the `split` of its rows where that
+    folder is one."""
+
+    path: Path
+    base: str = ""
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class _Table:
     width: int  # number of cells in the first row
     split: str | None  # the split of all rows, from the name of the table
     split_column: bool  # whether any row has a split
+    base: str = ""  # the folder from which its paths count
     rows: list[_Row] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)  # of all rows, including refused ones
     splits: set[str] = field(default_factory=set)  # of all rows, including refused ones
@@ -57,13 +70,14 @@ class _Table:
 
 def read_table(path: Path) -> Source:
     """The data set that one table describes; its images are beside or below it."""
-    return read_tables([path], root=str(path.parent))
+    return read_tables([TableFile(path)], root=str(path.parent))
 
 
-def read_tables(paths: Sequence[Path], *, root: str) -> Source:
-    """Several tables as one data set: a table named after a split (train.csv) gives its rows that split.
+def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
+    """Several tables as one data set: a table named after a split (train.csv), or in its folder, gives its rows that split.
 
-    Raises DataError for a file that is not a table, for classes that differ only in form, and if no row can be used.
+    Raises DataError for a file that is not a table, for labels that are not one class an image, for classes that differ only
+    in form, and if no row can be used.
     """
     folder = Folder(root)
     rows: list[_Row] = []
@@ -71,22 +85,27 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
     notes: list[str] = []
     named: set[str] = set()
     splits: set[str] = set()
-    for path in paths:
-        table, note = _read(path, folder)
+    column = ""
+    for file in files:
+        table, note = _read(file, folder)
         rows += table.rows
         problems += table.problems
         named |= table.labels
         splits |= table.splits
+        column = table.columns.label_name or column
         notes += [f"{table.name} {note}"] if note else []
         if unused := table.columns.unused:
             notes.append(f"{table.name}: unknown columns, not used: {quoted(unused)}")
-    rows = _settle_repeats(rows, problems)
+    labels = [label for row in rows if (label := row.values[0]) is not None]
+    refuse_other_questions(labels, printable(files[0].path.name), column)
+    refuse_several_rows([(row.name, row.values[0]) for row in rows], printable(files[0].path.name))
+    rows = _settle_repeats(_with_splits(rows, notes), problems)
+    splits |= {row.values[1] for row in rows if row.values[1]}
     if not rows:
         why = f"line {problems[0].line}: {problems[0].reason}" if problems else "it has no rows"
         fix = problems[0].fix if problems else "write one row per image: path,label"
-        raise DataError(f"{printable(paths[0].name)} labels no image that can be found: {why}", fix)
-    labels = [row.values[0] for row in rows]
-    texts = class_texts(label for label in labels if label is not None)
+        raise DataError(f"{printable(files[0].path.name)} labels no image that can be found: {why}", fix)
+    texts = class_texts(label for row in rows if (label := row.values[0]) is not None)
     rows.sort(key=lambda row: row.name)
     records = []
     for i, row in enumerate(rows):
@@ -94,7 +113,7 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
         records.append(Record(i, row.name, None if label is None else texts[label], split, group))
     classes = tuple(sorted(set(texts.values())))
     return Source(
-        name=os.path.splitext(os.path.basename(paths[0]))[0],
+        name=os.path.splitext(os.path.basename(files[0].path))[0],
         kind="csv",
         root=folder.root,
         records=tuple(records),
@@ -107,38 +126,34 @@ def read_tables(paths: Sequence[Path], *, root: str) -> Source:
     )
 
 
-def _read(path: Path, folder: Folder) -> tuple[_Table, str]:
-    name = printable(path.name)
-    text, note = read_text(path)
-    cells = _cells(text, name)
+def _read(file: TableFile, folder: Folder) -> tuple[_Table, str]:
+    name = printable(f"{file.base}/{file.path.name}" if file.base else file.path.name)
+    text, note = read_text(file.path)
+    cells = cells_of(text, name, lines_of_json=file.path.name.lower().endswith(".jsonl"))
     if not cells:
         raise DataError(f"{name} is empty", "write one row per image: path,label")
-    columns = find_columns(cells[0][1], name)
+    columns = find_columns(cells[0][1], name, [row for _, row in cells[1:200]])
     at = columns.split
     any_split = at is not None and any(len(row) > at and row[at].strip() for _, row in cells[columns.header :])
     width = len(_filled(cells[0][1]))
-    table = _Table(name, columns, width, split_named(os.path.splitext(path.name)[0]), any_split)
+    split = file.split or split_named(os.path.splitext(file.path.name)[0])
+    table = _Table(name, columns, width, split, any_split, file.base)
     for line, row in cells[columns.header :]:
         _read_row(table, line, row, folder)
     return table, note
 
 
-def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:
-    """(line, cells) of every row that is not blank. Raises DataError if a quote is not closed or a cell is huge."""
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)  # the first of the most frequent
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    rows, line = [], 1
-    try:
-        for row in reader:
-            if any("\n" in cell or "\r" in cell for cell in row):
-                raise DataError(f"{name} line {line}: a cell spans several lines", "close its quote")
-            if any(cell.strip() for cell in row):
-                rows.append((line, row))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{name} line {line}: {error}", "write one row per image: path,label") from error
-    return rows
+def _with_splits(rows: list[_Row], notes: list[str]) -> list[_Row]:
+    """Rows without a split get that of the folder which holds their image, where such folders are splits: nothing in test/ is
+    ever trained on because its table says nothing of it."""
+    own = splits_of_paths({row.name for row in rows})
+    found = []
+    for row in rows:
+        label, split, group = row.values
+        found.append(replace(row, values=(label, split or own.get(row.name), group)))
+    if against := sum(own.get(row.name, row.values[1]) != row.values[1] for row in found):
+        notes.append(f"rows whose split is not that of the folder of their image, taken as they say: {against:,}")
+    return found
 
 
 def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
@@ -164,12 +179,25 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
     if label is not None:
         table.labels.add(label)
     try:
-        name = folder.locate(row[columns.path], split)
+        name = _locate(folder, table.base, row[columns.path], split)
     except NotFound as error:
         written = printable(row[columns.path][:200])
         return table.refuse(line, f"{error.reason}: {written}", error.fix)
     table.rows.append(_Row(table.name, line, name, (label, split, _cell(row, columns.group))))
     return None
+
+
+def _locate(folder: Folder, base: str, written: str, split: str | None) -> str:
+    """The image of a row, by its path from the folder of the table, else from the top."""
+    if not base or not written.strip():
+        return folder.locate(written, split)
+    try:
+        return folder.locate(f"{base}/{written.strip()}", split)
+    except NotFound as error:
+        try:
+            return folder.locate(written, split)
+        except NotFound:
+            raise error from None
 
 
 def _filled(row: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
-"""What is known about an image beyond one class for all of it: its objects, or a class for every pixel.
+"""Annotations beyond one class per image: objects, or a class for every pixel.
 
-A reader finds it (`coco`, `voc`, `masks`), `Annotations` hands it out in the oriented image's pixels. What is wrong with
-one object costs that object, named by file and line or annotation id, never the image in silence.
+The readers (`coco`, `voc`, `masks`) create them; `Annotations` returns them in the pixels of the oriented image. A faulty
+object is dropped alone and reported by file and line or annotation id.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ Mask = UInt8[np.ndarray, "h w"]
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The objects of one image in its oriented pixels: `boxes` (n, 4) xyxy, half-open edges; `label` (n,) class indexes;
-    `ignore` (n,) crowds and difficult ones; `where` (file, line or annotation id) of each; `outline` one each, or ()
-    where only boxes are known. Outlines are as the annotation counts pixels: `orientation` (EXIF) turns them upright."""
+    """The objects of one image in its oriented pixels.
+
+    boxes         (n, 4) xyxy, half-open
+    label         (n,) class indices
+    ignore        (n,) crowds and difficult objects
+    where         the file and the line or annotation id of each
+    outline       one an object, in the pixels of the annotation; () if only boxes are known
+    orientation   (EXIF) turns the outlines upright
+    """
 
     boxes: Float[np.ndarray, "n 4"]
     label: Int[np.ndarray, "n"]
@@ -43,8 +49,8 @@ class Objects:
         return len(self.label)
 
     def masks(self, height: int, width: int) -> Bool[np.ndarray, "n h w"]:
-        """The pixels of every object in the oriented image of this size. Raises ValueError where only boxes are known,
-        or an outline is of an image of another size."""
+        """The pixels of every object in the oriented image of this size. Raises ValueError if only boxes are known or
+        an outline belongs to an image of another size."""
         if len(self.outline) != len(self):
             raise ValueError("these objects have boxes only")
         high, wide = (width, height) if self.orientation >= 5 else (height, width)
@@ -54,7 +60,7 @@ class Objects:
         return out
 
     def take(self, which: Bool[np.ndarray, "n"]) -> Objects:
-        """Those that a boolean mask selects."""
+        """The objects that a boolean mask selects."""
         rows = np.flatnonzero(which).tolist()
         return Objects(
             self.boxes[which],
@@ -66,7 +72,7 @@ class Objects:
         )
 
     def digest(self) -> str:
-        """SHA-256 of all that is learned from."""
+        """SHA-256 of everything that training uses."""
         state = hashlib.sha256(f"{len(self)}:{len(self.outline)}:{self.orientation}:".encode())
         for array in (self.boxes, self.label.astype(np.int64), self.ignore):
             state.update(np.ascontiguousarray(array).tobytes())
@@ -76,41 +82,49 @@ class Objects:
 
 
 Truth = Mask | Objects
+UNDECIDED = (
+    "EXIF rotates images whose annotation does not tell whether it counts stored or upright pixels; taken as stored"
+)
 
 
 class Inspection(NamedTuple):
-    """What the audit learns of one image's annotation: a `digest` ("" where the image cannot be used), `amount` (k,)
-    pixels or objects of each class, ignored ones apart; its problems; and how many boxes left the image by at most a
-    pixel and were clipped without more words."""
+    """The audit of one image's annotation.
+
+    digest      "" if the image cannot be used
+    amount      (k,) pixels or objects of each class, without ignored ones
+    grazing     number of boxes that extended at most a pixel beyond the image and were clipped without a report
+    remarks     sentences that the audit gives once, each with the number of images that it is about
+    """
 
     digest: str
     amount: Int[np.ndarray, "k"]
     problems: tuple[Problem, ...] = ()
     grazing: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 class Annotations(ABC):
-    """The annotations of a data set; asked by record, from several threads."""
+    """The annotations of a data set, by record; called from several threads."""
 
     knows: Knowledge
     unit: Literal["pixels", "objects"]
 
     @abstractmethod
     def truth(self, record: Record) -> Truth:
-        """A class for every pixel, (h, w) uint8 with IGNORE, or the objects, in the oriented image. Raises DataError
-        where it cannot be read any more."""
+        """A class for every pixel, (h, w) uint8 with IGNORE, or the objects, in the oriented image. Raises DataError if the
+        annotation can no longer be read."""
 
     @abstractmethod
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
     ) -> list[Inspection]:
-        """A look at each, in order; `sizes` say how the images are stored."""
+        """One inspection a record, in order; `sizes` tell how the images are stored."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class RemappedAnnotations(Annotations):
-    """Other annotations under another list of classes: `place[old]` is the new index, -1 where the class is in no use."""
+    """Annotations under another list of classes: `place[old]` is the new index, -1 for a class that is not in it."""
 
     inner: Annotations
     place: Int[np.ndarray, "k"]
@@ -127,7 +141,8 @@ class RemappedAnnotations(Annotations):
     def truth(self, record: Record) -> Truth:
         truth = self.inner.truth(record)
         if isinstance(truth, Objects):
-            return replace(truth, label=self.place[truth.label])
+            label = self.place[truth.label]
+            return replace(truth, label=label).take(label >= 0)  # of other classes there are ignored regions at most
         table = np.full(256, IGNORE, dtype=np.uint8)
         table[: len(self.place)] = np.where(self.place < 0, IGNORE, self.place)
         return table[truth]
@@ -135,11 +150,11 @@ class RemappedAnnotations(Annotations):
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
     ) -> list[Inspection]:
-        looks = self.inner.inspect(records, sizes, workers=workers, cache_dir=cache_dir)
-        return [look._replace(amount=self.remap_counts(look.amount)) for look in looks]
+        inspections = self.inner.inspect(records, sizes, workers=workers, cache_dir=cache_dir)
+        return [each._replace(amount=self.remap_counts(each.amount)) for each in inspections]
 
     def remap_counts(self, amount: Int[np.ndarray, "... k"]) -> Int[np.ndarray, "... m"]:
-        """Figures a class, in the new order."""
+        """Counts by class, in the new order."""
         out = np.zeros((*amount.shape[:-1], self.classes), dtype=amount.dtype)
         known = self.place >= 0
         out[..., self.place[known]] = amount[..., known]

@@ -113,19 +113,58 @@ class Runs(Outline):
         return self.counts.tobytes()
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Block(Outline):
+    """Every pixel of a box, xyxy: the place of an object whose outline is unknown."""
+
+    corners: Float[np.ndarray, "4"]
+
+    def mask(self, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+        out = np.zeros((height, width), dtype=bool)
+        left, top = np.floor(np.clip(self.corners[:2], 0, (width, height))).astype(int)
+        right, bottom = np.ceil(np.clip(self.corners[2:], 0, (width, height))).astype(int)
+        out[top:bottom, left:right] = True
+        return out
+
+    def box(self) -> Float[np.ndarray, "4"]:
+        return self.corners
+
+    def fault(self, height: int, width: int) -> str:
+        return ""
+
+    def content(self) -> bytes:
+        return b"block:" + self.corners.tobytes()
+
+
+def drawable(outline: Outline, height: int, width: int) -> tuple[Outline | None, str]:
+    """What of an outline can be drawn into an image of this size, and why not all of it."""
+    fault = outline.fault(height, width)
+    if fault and isinstance(outline, Rings):
+        rest = Rings(tuple(ring for ring in outline.rings if not Rings((ring,)).fault(height, width)))
+        return (rest if rest.rings and not rest.fault(height, width) else None), fault
+    return (None if fault else outline), fault
+
+
 def rings_of(polygons: Sequence[Sequence[float]]) -> Rings:
-    """COCO's [[x1, y1, x2, y2, …], …]. Raises ValueError with the fault."""
-    rings = []
+    """COCO's [[x1, y1, x2, y2, …], …]. Raises ValueError with the first fault."""
+    rings, faults = sound_rings(polygons)
+    if faults or rings is None:
+        raise ValueError(faults[0] if faults else "no polygon")
+    return rings
+
+
+def sound_rings(polygons: Sequence[Sequence[float]]) -> tuple[Rings | None, list[str]]:
+    """The rings that are polygons, None if there are none, and what is wrong with each of the others."""
+    rings, faults = [], []
     for flat in polygons:
         if len(flat) < 6 or len(flat) % 2:
-            raise ValueError(f"a polygon of {len(flat)} numbers instead of at least three pairs")
-        ring = np.array(flat, dtype=np.float64).reshape(-1, 2)  # (2k,) → (k, 2)
-        if not np.isfinite(ring).all():
-            raise ValueError("a polygon with a coordinate that is not a number")
-        rings.append(ring)
-    if not rings:
-        raise ValueError("no polygon")
-    return Rings(tuple(rings))
+            faults.append(f"a polygon of {len(flat)} numbers instead of at least three pairs")
+        elif not np.isfinite(flat).all():
+            faults.append("a polygon with a coordinate that is not a number")
+        else:
+            rings.append(np.array(flat, dtype=np.float64).reshape(-1, 2))  # (2k,) → (k, 2)
+    return (Rings(tuple(rings)) if rings else None), faults
 
 
 def runs_of(height: int, width: int, counts: str | Sequence[int]) -> Runs:

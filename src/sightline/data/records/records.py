@@ -15,9 +15,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 Content = bytes | Path | UInt8[np.ndarray, "..."]
-Stamp = tuple[int, int] | None  # (size, mtime_ns) of the file that holds an image
+# (size, mtime_ns, ctime_ns, inode) of the file that holds an image. Size and mtime can be set by whoever exchanges a file,
+# and copying tools do; the change time cannot, and another file has another inode.
+Stamp = tuple[int, int, int, int] | None
 QUARANTINED = "quarantined"  # the action of every problem that takes one item out of use
 KEPT = "kept"
+DROPPED = "dropped"  # one object is dropped; its image stays in use
+IGNORED = "ignored"  # so many pixels, or the place of one object, are neither objects nor background
+CLIPPED = "clipped"  # one box is cut to its image
+REPAIRED = "repaired"  # one object lost a part that could not be used, and stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,11 @@ class Files(Contents):
             status = os.stat(f"{self.root}/{record.name}")
         except OSError:
             return None
-        return status.st_size, status.st_mtime_ns
+        return stamp_of(status)
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from sightline.layers.boxes.regions import pyramid_roi_align
 from sightline.models.catalogue import MODELS
 from sightline.models.pixels.backbones import pad_to_multiple
 from sightline.models.residual.resnet import BasicBlock, Bottleneck, ResNet
-from sightline.structures.boxes import clipped
+from sightline.structures.boxes import clip
 from sightline.structures.regions import BOX_UNITS, RegionOutputs, RegionTargets, Selection, SelectionRule
 
 from .region_heads import ProposalHead, PyramidBackbone, RegionHeads
@@ -116,9 +116,9 @@ class RegionNetwork(nn.Module):
             masks = self._masks(pyramid, proposals[positive], sample[positive], image)
             return RegionOutputs(*common, proposals, sample, *classified, anchor_draw, region_draw, mask_logits=masks)
         classified = self._classify(pyramid, proposals, sample, image)
-        found = _select(*classified, proposals, sample, size, rule)
-        masks = self._masks(pyramid, found.boxes, found.sample, image)
-        return RegionOutputs(*common, proposals, sample, *classified, found=found, mask_logits=masks)
+        detections = _select(*classified, proposals, sample, size, rule)
+        masks = self._masks(pyramid, detections.boxes, detections.sample, image)
+        return RegionOutputs(*common, proposals, sample, *classified, detections=detections, mask_logits=masks)
 
     def _anchors(self, pyramid: list[Tensor], image: Tensor) -> list[Tensor]:
         """Anchors (h_i·w_i·n, 4) of each level: rows, columns, ratios."""
@@ -161,7 +161,7 @@ def _select(
     """The detections that remain of the classified regions."""
     boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4): background has no box
     edges = size[sample].repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
-    boxes = clipped(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
+    boxes = clip(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
     score = class_logits.float().softmax(1)[:, 1:]  # (r, k)
     return detections(boxes, score, sample, rule)
 

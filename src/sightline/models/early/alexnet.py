@@ -34,7 +34,7 @@ from sightline.models.sizes import require_at_least
 
 
 class AlexNetConfig(NamedTuple):
-    """A row of the table above, and its image size. `of_2012`: the normalisation, dropout and initialisation of the paper."""
+    """A row of the table above, and its image size. `of_2012`: with the paper's normalisation, dropout and initialisation."""
 
     widths: tuple[int, int, int, int, int]
     side: int

@@ -53,10 +53,10 @@ class Pyramid(nn.Sequential):
         return maps
 
 
-def stages(plan: Configuration, in_channels: int, batch_norm: bool, lrn: bool = False) -> Pyramid:
-    """The five convolutional stages of a plan, initialised from He's Gaussian of variance 2 / fan-out."""
+def stages(configuration: Configuration, in_channels: int, batch_norm: bool, lrn: bool = False) -> Pyramid:
+    """The five convolutional stages of a configuration, initialised from He's Gaussian of variance 2 / fan-out."""
     layers: list[nn.Module] = []
-    for kernels, outputs in zip(plan, CHANNELS, strict=True):
+    for kernels, outputs in zip(configuration, CHANNELS, strict=True):
         for kernel in kernels:
             layers.append(nn.Conv2d(in_channels, outputs, kernel, padding=kernel // 2))
             layers += [nn.BatchNorm2d(outputs)] if batch_norm else []
@@ -95,7 +95,7 @@ class VGG(nn.Module):
 
     def __init__(
         self,
-        plan: Configuration,
+        configuration: Configuration,
         *,
         in_channels: int = 3,
         num_classes: int = 1000,
@@ -109,7 +109,7 @@ class VGG(nn.Module):
         require_share(dropout)
         self.input_size = (in_channels, 32, 32) if small_images else (in_channels, 224, 224)
         self.channels = CHANNELS + dense[-1:]
-        self.trunk = stages(plan, in_channels, batch_norm, lrn)
+        self.trunk = stages(configuration, in_channels, batch_norm, lrn)
         cells = 1 if small_images or not dense else 7
         self.avgpool = nn.AdaptiveAvgPool2d(cells)
         widths = (CHANNELS[-1] * cells**2, *dense)

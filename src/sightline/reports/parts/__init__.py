@@ -1,1 +1,1 @@
-"""The parts of the page: tables, figures, pictures, sections."""
+"""The parts of the page: tables, charts, images, sections."""

@@ -1,4 +1,4 @@
-"""What the report says of detectors only, with masks and without."""
+"""What the report says about detection only, with masks and without."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from functools import partial
 from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene, Table
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import BOX_AP50, MASK_AP50, Headline
-from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules import data, dense
 from sightline.reports.rules.course import course
+from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.template import section
-from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_lines
+from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_threshold_rows
 
 from .dense_facts import object_classes, object_facts
 from .dense_tables import object_table
-from .examples import answer_legend, class_legend, example_values, object_notes
+from .examples import class_legend, example_values, object_notes, prediction_legend
 from .objects import object_values
 
 _BOX_METRICS = {
     "ap50": "AP50",
     "ap75": "AP75",
     "ap": "AP, IoU 50 to 95 %",
-    "ar100": "AR, 100 an image",
-    "ar10": "AR, 10 an image",
-    "ar1": "AR, 1 an image",
+    "ar100": "AR, 100 boxes per image",
+    "ar10": "AR, 10 boxes per image",
+    "ar1": "AR, 1 box per image",
     "ap_small": "AP, small",
     "ap_medium": "AP, medium",
     "ap_large": "AP, large",
@@ -33,35 +33,35 @@ _BOX_METRICS = {
     "ar_medium": "AR, medium",
     "ar_large": "AR, large",
 }
-_UNJUDGED = {"unjudged": "boxes that nothing judges"}
-BOX_METRICS = _BOX_METRICS | _UNJUDGED
+_ABSENT = {"unjudged": "boxes of classes that do not occur"}
+BOX_METRICS = _BOX_METRICS | _ABSENT
 MASK_METRICS = {
     **{f"mask_{key}": f"mask {name}" for key, name in _BOX_METRICS.items()},
     **{key: f"box {name}" for key, name in _BOX_METRICS.items()},
-    **_UNJUDGED,
+    **_ABSENT,
 }
-MAIN = ("ap50", "ap75", "ap", "ar100")  # of a detector's metrics those that stand first; the others are folded away
+MAIN = ("ap50", "ap75", "ap", "ar100")  # in the short table; the others are folded
 
 
-def _row_facts(judged: JudgedSplit, headline: Headline, limits: Thresholds) -> RowFacts:
-    return RowFacts(classes=object_classes(judged, headline), objects=object_facts(judged))
+def _row_facts(evaluation: SplitEvaluation, headline: Headline, limits: Thresholds) -> RowFacts:
+    return RowFacts(classes=object_classes(evaluation, headline), objects=object_facts(evaluation))
 
 
 def _sections(scene: Scene, *, masks: bool) -> list[PageSection]:
-    judged, facts = scene.content.judged, scene.facts
-    found = []
-    if judged is not None:
-        if (objects := object_values(judged, facts)) is not None:
-            found.append(PageSection("objects", "Mistakes by kind", section("objects_section", objects)))
-        found.append(PageSection("classes", "Classes", section("classes_section", object_table(judged, facts))))
+    evaluation, facts = scene.content.evaluation, scene.facts
+    sections = []
+    if evaluation is not None:
+        if (objects := object_values(evaluation, facts)) is not None:
+            sections.append(PageSection("objects", "Mistakes by kind", section("objects_section", objects)))
+        sections.append(PageSection("classes", "Classes", section("classes_section", object_table(evaluation, facts))))
     threshold = scene.content.examples.threshold if scene.content.examples is not None else None
-    sure = f" with a score of at least {threshold:.2f}" if threshold is not None else ""
-    intro = f"the image as the network gets it, the objects that are there, what the model finds{sure}"
+    cutoff = f" with a score of at least {threshold:.2f}" if threshold is not None else ""
+    intro = f"the network's input, the ground truth and the predictions{cutoff}"
     if (examples := example_values(scene, object_notes, intro)) is not None:
-        legend = [] if masks else class_legend(scene.content)  # outlines have a colour an object
-        answers = answer_legend("outline" if masks else "box")
-        found.append(PageSection("examples", "Pictures", section("examples_section", examples, legend, answers)))
-    return found
+        legend = [] if masks else class_legend(scene.content)  # outlines are coloured by object
+        colours = prediction_legend("outline" if masks else "box")
+        sections.append(PageSection("examples", "Examples", section("examples_section", examples, legend, colours)))
+    return sections
 
 
 def _mistakes(facts: VerdictFacts) -> Table | None:
@@ -69,7 +69,7 @@ def _mistakes(facts: VerdictFacts) -> Table | None:
         return None
     errors = sorted(facts.objects.errors.items(), key=lambda item: -item[1])
     rows = [[dense.ERRORS[kind][0], f"{count:,}", dense.ERRORS[kind][1]] for kind, count in errors]
-    return ["mistake", "number", "what it is"], rows
+    return ["mistake", "count", "meaning"], rows
 
 
 BOXES = Chapter(
@@ -84,22 +84,22 @@ BOXES = Chapter(
         data.labels,
         data.weak_classes,
         dense.scarce,
-        dense.unjudged,
+        dense.absent_classes,
         data.test_size,
         data.untested,
         data.near_perfect,
     ),
     sections=partial(_sections, masks=False),
-    class_table=lambda judged, facts, limits: object_table(judged, facts).plain(),
+    class_table=lambda evaluation, facts, limits: object_table(evaluation, facts).plain(),
     mistakes=_mistakes,
     limits=DENSE_LIMITS,
-    lines=dense_lines,
+    threshold_rows=dense_threshold_rows,
     in_per_cent=lambda name: name != "unjudged",
-    stands_first=lambda name: name.removeprefix("mask_") in MAIN,
+    in_short_table=lambda name: name.removeprefix("mask_") in MAIN,
     resamples=200,
     examples=True,
-    batch_note=", with the true objects",
-    batch_legend=lambda content: [] if content.examples or not content.judged else class_legend(content),
+    batch_note=", with the ground truth",
+    batch_legend=lambda content: [] if content.examples or not content.evaluation else class_legend(content),
 )
 MASKS = replace(
     BOXES,

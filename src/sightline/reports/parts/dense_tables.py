@@ -1,4 +1,4 @@
-"""Tables of segmentations and detections class by class, and what their metrics are called."""
+"""Tables by class for segmentation and detection."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sightline.drawing.bars import interval_strip
 from sightline.drawing.overlay import colour
 from sightline.drawing.swatch import swatch
 from sightline.reports.finding import ClassFact, VerdictFacts
-from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import split_word
+from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.wording import NOTHING, percent, percent_range, quantity
 
 from .dense_facts import object_classes, segment_classes
@@ -32,28 +32,28 @@ class Cell:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """`heads` are (text, kind); `aside` says how to read it."""
+    """`heads` are (text, kind); `aside` explains how to read it."""
 
     heads: tuple[tuple[str, str], ...]
     rows: tuple[tuple[Cell, ...], ...]
     aside: str
 
     def plain(self) -> tuple[list[str], list[list[str]]]:
-        """Heads and rows of words and numbers alone."""
-        kept = [i for i, (_, kind) in enumerate(self.heads) if kind != "strip"]
-        rows = [[" ".join(filter(None, (row[i].text, row[i].aside))) for i in kept] for row in self.rows]
-        return [self.heads[i][0] for i in kept], rows
+        """Header and rows as text, without drawings."""
+        columns = [i for i, (_, kind) in enumerate(self.heads) if kind != "strip"]
+        rows = [[" ".join(filter(None, (row[i].text, row[i].aside))) for i in columns] for row in self.rows]
+        return [self.heads[i][0] for i in columns], rows
 
 
-def pixel_classes(judged: JudgedSplit, facts: VerdictFacts) -> ClassTable:
-    """A segmentation class by class, weakest first."""
-    rates = {row["class"]: row for row in judged.judgement.per_class}
-    place = {name: i for i, name in enumerate(judged.classes)}
-    total = max(int(judged.judgement.confusion.sum()), 1)
+def pixel_classes(evaluation: SplitEvaluation, facts: VerdictFacts) -> ClassTable:
+    """Results of a segmentation by class, weakest first."""
+    rates = {row["class"]: row for row in evaluation.judgement.per_class}
+    place = {name: i for i, name in enumerate(evaluation.classes)}
+    total = max(int(evaluation.judgement.confusion.sum()), 1)
     rows = []
-    for fact in sorted(segment_classes(judged.judgement), key=lambda c: c.value):
+    for fact in sorted(segment_classes(evaluation.judgement), key=lambda c: c.value):
         rate = rates[fact.name]
-        taken = f"({percent(fact.taken / fact.n)})" if fact.taken else ""
+        share = f"({percent(fact.confusions / fact.n)})" if fact.confusions else ""
         rows.append(
             (
                 Cell("name", fact.name, swatch(colour(place[fact.name]))),
@@ -63,27 +63,28 @@ def pixel_classes(judged: JudgedSplit, facts: VerdictFacts) -> ClassTable:
                 Cell("num", percent(rate["dice"])),
                 Cell("num", percent(rate["precision"])),
                 Cell("num", percent(rate["recall"])),
-                Cell("text", fact.taken_for, aside=taken),
+                Cell("text", fact.confused_with, aside=share),
             )
         )
-    word = split_word(judged.split)
+    word = split_word(evaluation.split)
     heads = [("class", "name"), ("train images", "num"), ("pixels", "num"), *_interval_heads("IoU")]
-    heads += [("Dice", "num"), ("precision", "num"), ("recall", "num"), ("mostly taken for", "text")]
+    heads += [("Dice", "num"), ("precision", "num"), ("recall", "num"), ("most confused with", "text")]
     aside = (
-        "Weakest first. IoU: of the area that is of the class or is called so, the share that is both. Precision: share of "
-        f"what is called so that is so; recall: share of the class that is found. “Pixels”: share of all {word} pixels."
+        "Weakest first. IoU: intersection over union of the predicted and the true pixels of the class. Precision: share of "
+        "the predicted pixels that are correct; recall: share of the true pixels that are found. “Pixels”: share of all "
+        f"{word} pixels."
     )
     return ClassTable(tuple(heads), tuple(rows), aside)
 
 
-def object_table(judged: JudgedSplit, facts: VerdictFacts) -> ClassTable:
-    """A detector class by class, weakest first."""
-    rates = {row["class"]: row for row in judged.judgement.per_class}
-    place = {name: i for i, name in enumerate(judged.classes)}
+def object_table(evaluation: SplitEvaluation, facts: VerdictFacts) -> ClassTable:
+    """Results of a detector by class, weakest first."""
+    rates = {row["class"]: row for row in evaluation.judgement.per_class}
+    place = {name: i for i, name in enumerate(evaluation.classes)}
     metric, name = facts.headline.metric, facts.headline.name
     mean = metric.removesuffix("50")
     rows = []
-    for fact in sorted(object_classes(judged, facts.headline), key=lambda c: c.value):
+    for fact in sorted(object_classes(evaluation, facts.headline), key=lambda c: c.value):
         rate = rates[fact.name]
         rows.append(
             (
@@ -97,12 +98,12 @@ def object_table(judged: JudgedSplit, facts: VerdictFacts) -> ClassTable:
                 Cell("num", percent(rate["recall"])),
             )
         )
-    word = split_word(judged.split)
+    word = split_word(evaluation.split)
     heads = [("class", "name"), ("train images", "num"), (f"{word} objects", "num"), *_interval_heads(name)]
     heads += [(name.removesuffix("50"), "num"), ("score", "num"), ("precision", "num"), ("recall", "num")]
     aside = (
-        "Weakest first. Precision and recall are those of boxes at the score threshold that stands before them, the best for "
-        "the class (largest F1). “Train images” are those that show the class."
+        "Weakest first. Precision and recall are of boxes with at least the given score, the best threshold for the class "
+        "(largest F1). “Train images” counts the training images that show the class."
     )
     return ClassTable(tuple(heads), tuple(rows), aside)
 
@@ -125,7 +126,7 @@ def _count(facts: VerdictFacts, name: str) -> str:
 
 
 def amounts(data: Any) -> str:
-    """Objects or pixels by split in a line."""
+    """Objects or pixels by split in one line."""
     splits = [s for s in ("train", "val", "test") if any(of.get(s) for of in data.amounts.values())]
     counts = {s: sum(of.get(s, 0) for of in data.amounts.values()) for s in splits}
     return ", ".join(f"{split_word(s)} {quantity(n)}" for s, n in counts.items()) or NOTHING

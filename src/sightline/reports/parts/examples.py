@@ -1,4 +1,4 @@
-"""Images with truth and answer beside them: the worst of the judged split and some that nobody chose, and a legend."""
+"""Images beside their ground truth and prediction: the worst of the evaluated split and some others, and a legend."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ from sightline.drawing.shrunk import shrunk
 from sightline.drawing.swatch import swatch
 from sightline.reports.chapter import Scene
 from sightline.reports.content import RunContent
-from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import split_word
 from sightline.reports.samples import Example
-from sightline.reports.wording import counted, percent
+from sightline.reports.split_evaluation import SplitEvaluation
+from sightline.reports.wording import percent, plural
 
 from .dense_facts import image_ious
 
-WIDEST = 1000  # pixels of three pictures side by side
-MOST_NAMED = 40  # classes in a legend
-IGNORED = (96, 96, 96)
+WIDEST = 1000  # pixels of three images side by side
+MOST_CLASSES = 40  # in a legend
+IGNORE_GREY = (96, 96, 96)
 
 
 @dataclass(frozen=True)
 class ExampleView:
-    """An example as shown; `said` is what went wrong in it."""
+    """An example as the page shows it; `note` is its score or its mistakes."""
 
-    picture: str
+    image: str
     width: int
     height: int
     name: str
-    said: str
+    note: str
 
 
-def example_values(scene: Scene, notes: Callable[[JudgedSplit], dict[int, str]], intro: str) -> dict[str, Any] | None:
-    """The section of pictures; `notes` says of each id how well that image went, `intro` what stands side by side."""
-    examples, judged = scene.content.examples, scene.content.judged
+def example_values(
+    scene: Scene, notes: Callable[[SplitEvaluation], dict[int, str]], intro: str
+) -> dict[str, Any] | None:
+    """The section of examples; `notes` gives the score or the mistakes by id, `intro` describes the three columns."""
+    examples, evaluation = scene.content.examples, scene.content.evaluation
     if examples is None:
         return None
-    known = notes(judged) if judged is not None and judged.split == examples.split else {}
+    known = notes(evaluation) if evaluation is not None and evaluation.split == examples.split else {}
     views = {
         worst: [_view(e, known.get(e.id, "")) for e in examples.items if e.worst is worst] for worst in (True, False)
     }
@@ -50,46 +52,46 @@ def example_values(scene: Scene, notes: Callable[[JudgedSplit], dict[int, str]],
     return {"worst": views[True], "typical": views[False], "intro": f"{where}: {intro}."}
 
 
-def _view(example: Example, said: str) -> ExampleView:
+def _view(example: Example, note: str) -> ExampleView:
     png = shrunk(example.png, most=WIDEST)
     width, height = png_size(png)
-    return ExampleView(data_uri(png), width, height, example.name, said)
+    return ExampleView(data_uri(png), width, height, example.name, note)
 
 
-def pixel_notes(judged: JudgedSplit) -> dict[int, str]:
+def pixel_notes(evaluation: SplitEvaluation) -> dict[int, str]:
     """id → mean IoU of that image."""
-    pairs = zip(judged.rows.id.tolist(), image_ious(judged).tolist(), strict=True)
+    pairs = zip(evaluation.rows.id.tolist(), image_ious(evaluation).tolist(), strict=True)
     return {i: f"mean IoU {percent(value)}" for i, value in pairs if np.isfinite(value)}
 
 
-def object_notes(judged: JudgedSplit) -> dict[int, str]:
+def object_notes(evaluation: SplitEvaluation) -> dict[int, str]:
     """id → the mistakes in that image."""
-    errors = judged.judgement.errors
-    rows = zip(judged.rows.id.tolist(), errors.missed.tolist(), errors.false.tolist(), strict=True)
+    errors = evaluation.judgement.errors
+    rows = zip(evaluation.rows.id.tolist(), errors.missed.tolist(), errors.false.tolist(), strict=True)
     return {i: _mistakes(missed, false) for i, missed, false in rows}
 
 
 def _mistakes(missed: int, false: int) -> str:
     parts = [f"{missed:,} missed"] if missed else []
-    parts += [counted(false, "wrong box", "wrong boxes")] if false else []
-    return ", ".join(parts) or "all right"
+    parts += [plural(false, "wrong box", "wrong boxes")] if false else []
+    return ", ".join(parts) or "no mistakes"
 
 
 def class_legend(content: RunContent) -> list[tuple[Any, str]]:
     """The colour of each class."""
-    classes = content.judged.classes if content.judged else content.data.classes if content.data else ()
-    return [(swatch(colour(i)), name) for i, name in enumerate(classes[:MOST_NAMED])]
+    classes = content.evaluation.classes if content.evaluation else content.data.classes if content.data else ()
+    return [(swatch(colour(i)), name) for i, name in enumerate(classes[:MOST_CLASSES])]
 
 
-def ignored_legend() -> list[tuple[Any, str]]:
-    """The colour of pixels that count nowhere."""
-    return [(swatch(IGNORED), "not judged (darkened, grey)")]
+def ignore_legend() -> list[tuple[Any, str]]:
+    """The colour of pixels that no metric counts."""
+    return [(swatch(IGNORE_GREY), "ignored by the metrics (darkened, grey)")]
 
 
-def answer_legend(what: str) -> list[tuple[Any, str]]:
-    """The colours of a detector's answers, each a box or an outline (`what`)."""
+def prediction_legend(what: str) -> list[tuple[Any, str]]:
+    """The colours of a detector's predictions, each a box or an outline (`what`)."""
     return [
-        (swatch(RIGHT), f"right: {what} of the right class on its object"),
-        (swatch(WRONG), "wrong: another class, badly placed, twice, or nothing there"),
+        (swatch(RIGHT), f"correct: {what} of the right class on its object"),
+        (swatch(WRONG), "wrong: wrong class, poorly localised, duplicate or background"),
         (swatch(MISSED), "missed: an object without a box"),
     ]

@@ -1,4 +1,4 @@
-"""RunContent → charts and pictures: which numbers are drawn, under which words. `drawing` knows how."""
+"""RunContent → charts and images: which numbers are drawn, with which captions. `drawing` knows how."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from sightline.drawing.matrix import Folded, confusion_table, fold
 from sightline.drawing.png import data_uri, fitted, png_bytes
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.judgement import Judgement
-from sightline.reports.chapter import Pictures
+from sightline.reports.chapter import ImageLookup
 from sightline.reports.content import RunContent
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import Headline
-from sightline.reports.judged import JudgedSplit
 from sightline.reports.rules.learning import headline_interval, split_word
+from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.thresholds import Thresholds
-from sightline.reports.wording import counted, decimal, percent, quoted
+from sightline.reports.wording import decimal, percent, plural, quote, worst_and_others
 
 MOST_MISTAKES = 24
 WORST_CURVES = 3
-TINY = 64  # pixels: pictures up to this side are shown with their pixels to be seen
+TINY = 64  # pixels: images up to this size are shown with visible pixels
 _TONES = ("one", "two", "three")
 
 
@@ -39,21 +39,21 @@ class Chart:
 
 @dataclass(frozen=True)
 class MistakeView:
-    """A mistake as shown: `picture` is a data address, "" when the image is not at hand."""
+    """A mistake as the page shows it: `image` is a data URI, "" if the image is unavailable."""
 
-    picture: str
+    image: str
     width: int
     height: int
     tiny: bool
     name: str
     target: str
     predicted: str
-    said: str
-    true: str
+    predicted_probability: str
+    target_probability: str
 
 
 def headline_chart(facts: VerdictFacts, limits: Thresholds) -> Markup | None:
-    """The headline on the scale from 0 to 1, with guessing and training beside it."""
+    """The headline on a scale from 0 to 1, beside guessing and training."""
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if value is None or facts.smoke:
         return None
@@ -64,13 +64,13 @@ def headline_chart(facts: VerdictFacts, limits: Thresholds) -> Markup | None:
     train = facts.main("train")
     if train is not None:
         others.append(Point(train, f"training {headline.figure(train, facts.sizes.get('train'))}"))
-    sure = f", 95 % interval {headline.span(low, high, facts.n)}" if interval is not None else ""
-    title = f"{headline.title} {headline.figure(value, facts.n)}{sure}"
+    span = f", 95 % interval {headline.span(low, high, facts.n)}" if interval is not None else ""
+    title = f"{headline.title} {headline.figure(value, facts.n)}{span}"
     return headline_strip(value, low, high, others=others, title=title)
 
 
 def split_chart(facts: VerdictFacts, limits: Thresholds) -> Chart | None:
-    """The headline of each split with its interval, on one axis: what is left to learn, what does not carry over."""
+    """The headline of each split with its interval, on one axis: what is left to learn, what does not generalise."""
     rows = []
     headline = facts.headline
     for split in ("train", "val", "test"):
@@ -82,13 +82,13 @@ def split_chart(facts: VerdictFacts, limits: Thresholds) -> Chart | None:
         rows.append(Row(split_word(split), value, low, high, headline.figure(value, n)))
     if len(rows) < 2 or facts.smoke:
         return None
-    told = "; ".join(f"{row.name} {row.note}" for row in rows)
+    description = "; ".join(f"{row.name} {row.note}" for row in rows)
     intervals = "95 % intervals" if headline.of_images else f"the 95 % interval of {split_word(facts.split)}"
     caption = (
-        f"{headline.title} with {intervals}. Left of 100 % in training: bias. From training to validation: variance. From "
-        "validation to test: images of another kind, or luck in choosing."
+        f"{headline.title} with {intervals}. The gap from 100 % to training shows bias, from training to validation "
+        "variance, from validation to test a shift in the data or an optimistic selection."
     )
-    return Chart(interval_rows(rows, title=f"{headline.title} by split", description=f"{told}."), caption)
+    return Chart(interval_rows(rows, title=f"{headline.title} by split", description=f"{description}."), caption)
 
 
 def learning_curves(content: RunContent, headline: Headline) -> list[Chart]:
@@ -123,36 +123,36 @@ def _curve(content: RunContent, what: str, columns: dict[str, str]) -> Chart | N
 
 
 def _summary(lines: Sequence[Line], clock: str) -> str:
-    """What a listener should know of the curves."""
+    """The curves in words, for screen readers."""
     parts = []
     for line in lines:
         known = [v for v in line.y if np.isfinite(v)]
         parts.append(f"{line.name or 'value'}: from {decimal(known[0])} to {decimal(known[-1])}")
-    return f"{'; '.join(parts)}, over {counted(len(lines[0].x), 'validation')}, by {clock}."
+    return f"{'; '.join(parts)}, over {plural(len(lines[0].x), 'validation')}, by {clock}."
 
 
 def _caption(what: str, log: bool, names: Sequence[str]) -> str:
     if what == "learning rate":
         return "Learning rate."
     if what == "accuracy":
-        said = "Share of images that are right"
+        text = "Share of images that are classified correctly"
     elif what == "loss":
-        said = f"Loss{', logarithmic scale' if log else ''}"
+        text = f"Loss{', logarithmic scale' if log else ''}"
     else:
         return f"{what[0].upper()}{what[1:]} of the {' and '.join(names)} images."
-    both = "; training: mean of the batches since the last validation, with augmentation"
-    return f"{said}{both if len(names) > 1 else ''}."
+    both = "; training: mean over the batches since the last validation, with augmentation"
+    return f"{text}{both if len(names) > 1 else ''}."
 
 
 def confusion(judgement: Judgement, split: str) -> tuple[Markup, Folded]:
-    """The confusion matrix of the judged split."""
+    """The confusion matrix of the evaluated split."""
     folded = fold(judgement.confusion, judgement.classes)
-    caption = f"{judgement.n:,} {split_word(split)} images: rows are the truth, columns what the model said."
+    caption = f"{judgement.n:,} {split_word(split)} images: rows are true classes, columns predictions."
     return confusion_table(folded, caption=caption), folded
 
 
 def reliability_chart(facts: VerdictFacts, judgement: Judgement) -> Chart | None:
-    """Promised against held: one dot a bin of confidence, its area the number of images."""
+    """Accuracy against confidence: one dot per bin, its area the number of images."""
     _, _, count, confidence, accuracy = judgement.reliability
     filled = count > 0
     if not filled.any():
@@ -160,12 +160,10 @@ def reliability_chart(facts: VerdictFacts, judgement: Judgement) -> Chart | None
     radii = np.sqrt(count[filled] / count.max()).tolist()
     line = Line("", confidence[filled].tolist(), accuracy[filled].tolist(), sizes=radii)
     ece = facts.metric(facts.split, "ece")
-    said = f"{counted(int(filled.sum()), 'bin')} of confidence; expected calibration error {decimal(ece)}."
-    frame = Frame(
-        "Reliability", said, "probability that it gives", "share that is right", *_UNIT, square=True, reference=True
-    )
+    description = f"{plural(int(filled.sum()), 'bin')} of confidence; expected calibration error {decimal(ece)}."
+    frame = Frame("Reliability", description, "confidence", "accuracy", *_UNIT, square=True, reference=True)
     caption = (
-        "On the diagonal a probability means what it says. Dot area: number of images. "
+        "On the diagonal, confidence equals accuracy. Dot area: number of images. "
         f"Expected calibration error {decimal(ece)}."
     )
     return Chart(line_chart([line], frame), caption)
@@ -175,7 +173,7 @@ _UNIT = ((0.0, 1.0), (0.0, 1.0))
 
 
 def ranking_charts(judgement: Judgement) -> list[Chart]:
-    """ROC and precision-recall: of class 1 where there are two, else the weakest classes by name, the others thin."""
+    """ROC and precision-recall: of class 1 if there are two, else the weakest classes by name and the others thin."""
     curves = [c for c in judgement.curves if c.index == 1] if len(judgement.classes) == 2 else list(judgement.curves)
     if not curves:
         return []
@@ -194,9 +192,9 @@ def ranking_charts(judgement: Judgement) -> list[Chart]:
         for c, p in pairs
     ]
     auc = decimal(judgement.metrics.get("auc"))
-    said = f"AUC {auc}. {which}"
+    description = f"AUC {auc}. {which}"
     rates = ("false positive rate", "true positive rate")
-    roc_frame = Frame("ROC curves", said, *rates, *_UNIT, square=True, reference=True, names="lower right")
+    roc_frame = Frame("ROC curves", description, *rates, *_UNIT, square=True, reference=True, names="lower right")
     pr_frame = Frame("Precision and recall", which, "recall", "precision", *_UNIT, square=True, names="lower left")
     return [
         Chart(line_chart(roc, roc_frame), f"ROC, each class against the rest: AUC {auc}. {which}"),
@@ -206,35 +204,35 @@ def ranking_charts(judgement: Judgement) -> list[Chart]:
 
 def _which(judgement: Judgement, drawn: int, named: int) -> str:
     if len(judgement.classes) == 2:
-        return f"Positive: {quoted(judgement.classes[1])}."
-    return f"Named: the {named} classes of lowest F1; thin: {counted(drawn - named, 'other')}." if drawn > named else ""
+        return f"Positive: {quote(judgement.classes[1])}."
+    return worst_and_others(named, drawn - named, "F1") if drawn > named else ""
 
 
-def mistakes(judged: JudgedSplit, picture: Pictures) -> list[MistakeView]:
-    """The most confident mistakes, with their pictures where those are at hand."""
-    place = {int(i): row for row, i in enumerate(judged.rows.id)}
+def mistakes(evaluation: SplitEvaluation, load_image: ImageLookup) -> list[MistakeView]:
+    """The most confident mistakes, with their images if available."""
+    place = {int(i): row for row, i in enumerate(evaluation.rows.id)}
     views = []
-    for mistake in judged.judgement.mistakes[:MOST_MISTAKES]:
+    for mistake in evaluation.judgement.mistakes[:MOST_MISTAKES]:
         row = place[mistake.id]
-        probability = judged.rows.probability[row]
-        pixels = picture(judged.names[row])
-        shown = fitted(pixels, least=120, most=192) if pixels is not None else None
+        probability = evaluation.rows.probability[row]
+        pixels = load_image(evaluation.names[row])
+        thumbnail = fitted(pixels, least=120, most=192) if pixels is not None else None
         views.append(
             MistakeView(
-                picture=data_uri(png_bytes(shown)) if shown is not None else "",
-                width=shown.shape[1] if shown is not None else 0,
-                height=shown.shape[0] if shown is not None else 0,
+                image=data_uri(png_bytes(thumbnail)) if thumbnail is not None else "",
+                width=thumbnail.shape[1] if thumbnail is not None else 0,
+                height=thumbnail.shape[0] if thumbnail is not None else 0,
                 tiny=pixels is not None and max(pixels.shape[:2]) <= TINY,
-                name=judged.names[row],
-                target=judged.classes[mistake.target],
-                predicted=judged.classes[mistake.predicted],
-                said=_rough(float(probability[mistake.predicted])),
-                true=_rough(float(probability[mistake.target])),
+                name=evaluation.names[row],
+                target=evaluation.classes[mistake.target],
+                predicted=evaluation.classes[mistake.predicted],
+                predicted_probability=_rough(float(probability[mistake.predicted])),
+                target_probability=_rough(float(probability[mistake.target])),
             )
         )
     return views
 
 
 def _rough(probability: float) -> str:
-    """Whole per cents; what rounds to none is not nothing."""
+    """Whole per cents; what rounds to 0 is written as less than 1."""
     return f"< {percent(0.01, 10)}" if probability < 0.005 else percent(probability, 10)

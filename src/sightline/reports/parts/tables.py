@@ -1,4 +1,4 @@
-"""The report's tables of figures: all metrics by split, the confusion matrix, class by class."""
+"""The report's tables of numbers: metrics by split, confusion matrix, results by class."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from sightline.drawing.bars import interval_strip
 from sightline.reports.chapter import Chapter
 from sightline.reports.content import RunContent
-from sightline.reports.finding import VerdictFacts, share_interval
-from sightline.reports.judged import JudgedSplit
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.rules.learning import split_word
+from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.thresholds import Thresholds
-from sightline.reports.wording import NOTHING, fixed, percent, percent_range
+from sightline.reports.wording import NOTHING, percent, percent_range, three_decimals
 
 from .class_facts import class_facts
 from .figures import confusion
@@ -20,35 +20,34 @@ MOST_PAIRS = 10
 
 
 def metrics_table(content: RunContent, chapter: Chapter, facts: VerdictFacts) -> dict[str, Any] | None:
-    """A row a metric, a column a split; `more` are those that a detector has too many of."""
-    known_names, z = chapter.metric_names, chapter.limits.z
+    """One row per metric, one column per split; `more` are those outside the short table."""
+    known_names = chapter.metric_names
     splits = [s for s in ("train", "val", "test") if s in facts.metrics]
     known = {name for split in splits for name in facts.metrics[split]}
     names = [n for n in known_names if n in known] + sorted(known - set(known_names))
     if not names:
         return None
-    intervals = dict(content.judged.judgement.intervals) if content.judged is not None else {}
-    for name in ("accuracy", "top5"):  # shares of images: an interval also where all are right
-        value, own = facts.metric(facts.split, name), intervals.get(name)
-        intervals[name] = share_interval(value, own, facts.n, z) if value is not None and facts.n else own
+    judgement = content.evaluation.judgement if content.evaluation is not None else None
+    intervals = dict(judgement.intervals) if judgement is not None else {}
+    reasons = dict(getattr(judgement, "reasons", {}))
     rows: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for name in names:
         cells = [_figure(chapter, name, facts.metric(s, name), facts.sizes.get(s)) for s in splits]
-        first = chapter.stands_first(name)
+        first = chapter.in_short_table(name)
         span = _range(chapter, name, intervals.get(name), facts.n)
+        span = f"none: {reasons[name]}" if name in reasons else span
         rows[first].append({"name": known_names.get(name, name), "cells": cells, "interval": span})
     sizes = [f"{split_word(s)} {facts.sizes[s]:,}" for s in splits if s in facts.sizes]
-    note = f"Kept weights, no augmentation. Images measured: {', '.join(sizes)}." if sizes else "Kept weights."
-    if content.judged is not None:
-        note += f" Intervals: bootstrap over images, {chapter.resamples:,} resamples"
-        all_or_none = any(facts.metric(facts.split, name) in (0.0, 1.0) for name in ("accuracy", "top5"))
-        note += "; by Wilson where all images are right, or none." if all_or_none else "."
-    judged = split_word(facts.split) if facts.split else ""
+    note = f"Selected weights, no augmentation. Number of images: {', '.join(sizes)}." if sizes else "Selected weights."
+    if content.evaluation is not None:
+        own = "Wilson's for proportions; for other metrics the " if _of_images(chapter) else ""
+        note += f" Intervals: {own}bootstrap over images, {chapter.resamples:,} resamples."
+    split = split_word(facts.split) if facts.split else ""
     return {
         "splits": [split_word(s) for s in splits],
         "rows": rows[True],
         "more": rows[False],
-        "judged": judged,
+        "interval_split": split,
         "note": note,
     }
 
@@ -57,7 +56,7 @@ def _figure(chapter: Chapter, name: str, value: float | None, n: int | None) -> 
     if name == "unjudged":
         return NOTHING if value is None else f"{value:,.0f}"
     if not chapter.in_per_cent(name):
-        return fixed(value)
+        return three_decimals(value)
     return percent(value, n if _of_images(chapter) else None)
 
 
@@ -65,42 +64,47 @@ def _range(chapter: Chapter, name: str, interval: tuple[float, float] | None, n:
     if interval is None:
         return NOTHING
     if not chapter.in_per_cent(name):
-        return f"{fixed(interval[0])}–{fixed(interval[1])}"
+        return f"{three_decimals(interval[0])}–{three_decimals(interval[1])}"
     return percent_range(*interval, n if _of_images(chapter) else None)
+
+
+def _or_reason(figure: str, rate: dict[str, Any], name: str) -> str:
+    reason = rate.get("reasons", {}).get(name, "")
+    return f"{figure} ({reason})" if rate[name] is None and reason else figure
 
 
 def _of_images(chapter: Chapter) -> bool:
     return chapter.headline is not None and chapter.headline.of_images
 
 
-def confusion_values(judged: JudgedSplit) -> dict[str, Any]:
-    judgement = judged.judgement
-    table, folded = confusion(judgement, judged.split)
+def confusion_values(evaluation: SplitEvaluation) -> dict[str, Any]:
+    judgement = evaluation.judgement
+    table, folded = confusion(judgement, evaluation.split)
     names = judgement.classes
     pairs = [
         {
             "target": names[c.target],
             "predicted": names[c.predicted],
-            "count": f"{c.count:,} of {_support(judged, c.target):,}",
+            "count": f"{c.count:,} of {_support(evaluation, c.target):,}",
         }
         for c in judgement.confused[:MOST_PAIRS]
     ]
-    told = (
-        f"Shown are the {len(folded.names) - 1} classes with most confusions; the other {folded.folded} are one row "
+    folding = (
+        f"The {len(folded.names) - 1} classes with most confusions are shown; the other {folded.folded} share one row "
         "and one column."
     )
-    return {"table": table, "pairs": pairs, "folded": told if folded.folded else ""}
+    return {"table": table, "pairs": pairs, "folded": folding if folded.folded else ""}
 
 
-def _support(judged: JudgedSplit, index: int) -> int:
-    return int(judged.judgement.per_class[index]["support"])
+def _support(evaluation: SplitEvaluation, index: int) -> int:
+    return int(evaluation.judgement.per_class[index]["support"])
 
 
-def class_table(judged: JudgedSplit, facts: VerdictFacts, limits: Thresholds) -> list[dict[str, Any]]:
+def class_table(evaluation: SplitEvaluation, facts: VerdictFacts, limits: Thresholds) -> list[dict[str, Any]]:
     """The rows of the class table, weakest recall first."""
-    rates = {row["class"]: row for row in judged.judgement.per_class}
+    rates = {row["class"]: row for row in evaluation.judgement.per_class}
     rows = []
-    for fact in sorted(class_facts(judged.judgement, limits), key=lambda c: c.value):
+    for fact in sorted(class_facts(evaluation.judgement, limits), key=lambda c: c.value):
         n, rate = fact.n, rates[fact.name]
         title = f"recall {percent(fact.value, n)}, 95 % interval {percent_range(fact.low, fact.high, n)}"
         rows.append(
@@ -111,10 +115,10 @@ def class_table(judged: JudgedSplit, facts: VerdictFacts, limits: Thresholds) ->
                 "recall": percent(fact.value, n),
                 "strip": interval_strip(fact.value, fact.low, fact.high, tone="one", title=title),
                 "interval": percent_range(fact.low, fact.high, n),
-                "precision": percent(rate["precision"], n),
-                "f1": fixed(rate["f1"]),
-                "taken_for": fact.taken_for,
-                "taken": f"({fact.taken})" if fact.taken else "",
+                "precision": _or_reason(percent(rate["precision"], n), rate, "precision"),
+                "f1": three_decimals(rate["f1"]),
+                "confused_with": fact.confused_with,
+                "confusions": f"({fact.confusions})" if fact.confusions else "",
             }
         )
     return rows

@@ -1,4 +1,4 @@
-"""Rules about the course of training, from one value per validation: too short, too long, overfitting with time?"""
+"""Rules about the course of training, from one value per validation: was it too short, too long, did it overfit?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sightline.reports.finding import Finding, Try, VerdictFacts
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal
 
-from .learning import LONGER, scaled
+from .learning import LONGER, scale_setting
 
 Row = Mapping[str, float | None]
 PLATEAU = "It had reached a plateau"
@@ -27,7 +27,7 @@ def _by_loss(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         return None
     best = min(range(len(losses)), key=losses.__getitem__)
     if _gain(facts, rows, best + 1) >= limits.late_points:
-        return _by_headline(facts, limits)  # overconfident, but still more often right
+        return _by_headline(facts, limits)  # overconfident, but the accuracy still rises
     share = (best + 1) / len(losses)
     where, whole = _epoch(rows, best), _epoch(rows, len(rows) - 1)
     evidence = f"Validation loss: best {decimal(losses[best])} at {where}, {decimal(losses[-1])} at {whole}."
@@ -39,8 +39,8 @@ def _by_loss(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         )
         return _rising(facts, rows, best, text, evidence)
     if share >= limits.late and _still_gaining(facts, rows, losses, limits):
-        longer = scaled(facts, "fit.epochs", 2)
-        tries = (Try(LONGER, facts.again(longer)),) if longer else ()
+        longer = scale_setting(facts, "fit.epochs", 2)
+        tries = (Try(LONGER, facts.command_with(longer)),) if longer else ()
         text = "The validation loss was still falling when training ended: the network can do better."
         return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
     if share < limits.early:
@@ -51,7 +51,7 @@ def _by_loss(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
 
 def _by_headline(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     """By the validation headline: for pixels and objects, where the loss says little (a detector has none in validation),
-    and for classes if the loss rises although the headline does, too."""
+    and for classes if both the loss and the headline rise."""
     name, column = facts.headline.name, f"val_{facts.headline.metric}"
     rows = [r for r in facts.history if _finite(r.get(column)) is not None]
     values = [float(r[column] or 0.0) for r in rows]
@@ -62,13 +62,13 @@ def _by_headline(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     where, figure = _epoch(rows, best), facts.headline.figure
     evidence = f"Validation {name}: best {figure(values[best])} at {where}, {figure(values[-1])} at the end."
     if values[best] - values[-1] > 2 * limits.gap and share < limits.late:
-        kept = facts.setting("fit.monitor") in (None, facts.headline.metric)
+        selected = facts.setting("fit.monitor") in (None, facts.headline.metric)
         text = f"After its best point the validation {name} fell again."
-        text += f" The weights of {where} were kept." if kept else ""
+        text += f" The weights of {where} were selected." if selected else ""
         return _rising(facts, rows, best, text, evidence)
     if share >= limits.late and max(values[cut:]) - max(values[:cut]) >= limits.late_points:
-        longer = scaled(facts, "fit.epochs", 2)
-        tries = (Try(LONGER, facts.again(longer)),) if longer else ()
+        longer = scale_setting(facts, "fit.epochs", 2)
+        tries = (Try(LONGER, facts.command_with(longer)),) if longer else ()
         text = f"The validation {name} was still rising when training ended: the network can do better."
         return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
     if share < limits.early:
@@ -79,17 +79,17 @@ def _by_headline(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
 
 def _plateau(facts: VerdictFacts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
     shorter = _epochs_until(facts, rows, best)
-    tries = (Try("Get the same result in less time.", facts.again(shorter)),) if shorter else ()
+    tries = (Try("Get the same result in less time.", facts.command_with(shorter)),) if shorter else ()
     return Finding("note", "run", PLATEAU, text, evidence, tries)
 
 
 def _still_gaining(facts: VerdictFacts, rows: Sequence[Row], losses: Sequence[float], limits: Thresholds) -> bool:
-    """Did the last quarter lower the loss and, if known, raise the headline? The loss alone is no sign: it falls at the end
-    of every schedule that ends at a low rate."""
+    """Did the last quarter lower the loss and, if known, raise the headline? The loss alone proves nothing: it falls at
+    the end of every schedule that ends at a low rate."""
     cut = max(1, math.floor(len(rows) * 0.75))
     known = all(_finite(row.get(f"val_{facts.headline.metric}")) is not None for row in rows)
-    gained = not known or _gain(facts, rows, cut) >= limits.late_points
-    return min(losses[cut:]) < min(losses[:cut]) * (1 - limits.late_gain) and gained
+    improves = not known or _gain(facts, rows, cut) >= limits.late_points
+    return min(losses[cut:]) < min(losses[:cut]) * (1 - limits.late_gain) and improves
 
 
 def _gain(facts: VerdictFacts, rows: Sequence[Row], cut: int) -> float:
@@ -100,9 +100,9 @@ def _gain(facts: VerdictFacts, rows: Sequence[Row], cut: int) -> float:
 
 def _rising(facts: VerdictFacts, rows: Sequence[Row], best: int, text: str, evidence: str) -> Finding:
     shorter = _epochs_until(facts, rows, best)
-    tries = [Try("Stop near the best validation.", facts.again(shorter))] if shorter else []
-    slower = scaled(facts, "optim.lr", 1 / 3)
-    tries += [Try("Or lower the learning rate.", facts.again(slower))] if slower else []
+    tries = [Try("Stop near the best validation.", facts.command_with(shorter))] if shorter else []
+    slower = scale_setting(facts, "optim.lr", 1 / 3)
+    tries += [Try("Or lower the learning rate.", facts.command_with(slower))] if slower else []
     return Finding("warning", "variance", "It overfits with time", text, evidence, tuple(tries))
 
 
@@ -120,5 +120,5 @@ def _epochs_until(facts: VerdictFacts, rows: Sequence[Row], best: int) -> str:
     epochs = facts.number("fit.epochs")
     if not epochs:
         return ""
-    wanted = math.ceil(epochs * (best + 1) / len(rows) * 1.1)
-    return f"fit.epochs={wanted}" if wanted < epochs else ""
+    shorter = math.ceil(epochs * (best + 1) / len(rows) * 1.1)
+    return f"fit.epochs={shorter}" if shorter < epochs else ""

@@ -6,9 +6,9 @@ import math
 
 from sightline.reports.finding import ClassFact, Finding, Severity, Try, VerdictFacts
 from sightline.reports.thresholds import Thresholds
-from sightline.reports.wording import counted, decimal, listed, percent, points, quoted
+from sightline.reports.wording import decimal, join_words, percent, plural, points, quote
 
-from .learning import guesses, headline_interval, split_word
+from .learning import headline_interval, only_guesses, split_word
 
 
 def quarantine(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
@@ -16,24 +16,24 @@ def quarantine(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     if not facts.quarantined or not facts.files:
         return None
     share = facts.quarantined / facts.files
-    sentence = f"{counted(facts.quarantined, 'file')} of {facts.files:,} could not be used ({percent(share)})."
-    tries = (Try("See the data card below for each file, what is wrong with it and how to repair it."),)
+    sentence = f"{plural(facts.quarantined, 'file')} of {facts.files:,} could not be used ({percent(share)})."
+    tries = (Try("Look up in the data section below what is wrong with each file and how to fix it."),)
     if share > limits.quarantined:
-        more = " The remaining files may not be representative; repair the others before you trust any figure below."
+        more = " The remaining files may not be representative; fix the others before you trust any metric below."
         return Finding("serious", "data", "Many files could not be used", sentence + more, try_next=tries)
     return Finding("note", "data", "Some files could not be used", sentence, try_next=tries)
 
 
 def leaks(facts: VerdictFacts, _: Thresholds) -> Finding | None:
-    """Images that are in two splits, because the user set data.leaks=keep."""
+    """Images that are in two splits, because of data.leaks=keep."""
     if not facts.leaks:
         return None
     text = (
-        f"{counted(facts.leaks, 'image')} of one split {'has an exact copy' if facts.leaks == 1 else 'have exact copies'} in "
-        "another split, and both were kept. On these the model is tested on what it memorised, so the figures below are "
+        f"{plural(facts.leaks, 'image')} of one split {'has an exact copy' if facts.leaks == 1 else 'have exact copies'} in "
+        "another split, and both were kept. On these, the test measures memorisation, so the metrics below are "
         "too good."
     )
-    tries = (Try("Remove the copies from training.", facts.again("data.leaks=drop")),)
+    tries = (Try("Remove the copies from training.", facts.command_with("data.leaks=drop")),)
     return Finding("serious", "data", "It was evaluated on images that it was trained on", text, try_next=tries)
 
 
@@ -43,7 +43,9 @@ def completion(facts: VerdictFacts, _: Thresholds) -> Finding | None:
     if facts.status == "diverged":
         rate = facts.number("optim.lr")
         slower = (
-            (Try("Lower the learning rate.", facts.again(f"optim.lr={float(f'{rate / 10:.1g}'):g}")),) if rate else ()
+            (Try("Lower the learning rate.", facts.command_with(f"optim.lr={float(f'{rate / 10:.1g}'):g}")),)
+            if rate
+            else ()
         )
         text = f"The loss or the gradients became infinite or NaN, so training was stopped.{why}"
         return Finding("serious", "run", "Training diverged", text, try_next=slower)
@@ -52,7 +54,7 @@ def completion(facts: VerdictFacts, _: Thresholds) -> Finding | None:
         title = "This run has not ended yet" if facts.status == "running" else "This run did not finish"
         return Finding("serious", "run", title, text, try_next=(Try("Resume it.", facts.resume),))
     if facts.smoke:
-        text = "It went through every stage with 64 images and 2 steps. Its figures say nothing about the model."
+        text = "It went through every stage with 64 images and 2 steps. Its metrics say nothing about the model."
         return Finding("serious", "run", "This is a rehearsal", text, try_next=(Try("Train for real.", facts.command),))
     return None
 
@@ -61,15 +63,17 @@ def labels(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     """Signs of wrong labels: identical images with different labels, and confident mistakes."""
     signs = []
     if facts.conflicts:
-        signs.append(f"{counted(facts.conflicts, 'image occurs', 'images occur')} with more than one label")
-    share = facts.sure_mistakes / facts.mistakes if facts.mistakes else 0.0
-    if facts.sure_mistakes >= limits.sure_mistakes and share >= limits.sure_share:
-        sure = f"{facts.sure_mistakes:,} of {counted(facts.mistakes, 'mistake')}"
-        verb = "was" if facts.sure_mistakes == 1 else "were"
-        signs.append(f"{sure} {verb} made with a probability of {percent(limits.sure, 10)} or more")
+        signs.append(f"{plural(facts.conflicts, 'image occurs', 'images occur')} with more than one label")
+    share = facts.confident_mistakes / facts.mistakes if facts.mistakes else 0.0
+    if facts.confident_mistakes >= limits.confident_mistakes and share >= limits.confident_share:
+        mistakes = f"{facts.confident_mistakes:,} of {plural(facts.mistakes, 'mistake')}"
+        verb = "was" if facts.confident_mistakes == 1 else "were"
+        signs.append(f"{mistakes} {verb} made with a probability of {percent(limits.confident, 10)} or more")
     if not signs:
         return None
-    text = f"{listed(signs)}. Either these labels are wrong, or the images do not show what the class depends on."
+    text = (
+        f"{join_words(signs)}. Either these labels are wrong, or the images do not show what distinguishes the classes."
+    )
     sentence = text[0].upper() + text[1:]
     tries = (Try("Check the worst mistakes below one by one; correct the labels in the data, then train again."),)
     severity: Severity = "warning" if facts.conflicts else "note"
@@ -78,19 +82,21 @@ def labels(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
 
 def weak_classes(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     """Classes that do significantly worse than the whole."""
-    weak = weak_of(facts, limits)
+    weak = find_weak_classes(facts, limits)
     if not weak:
         return None
-    names = [f"{quoted(c.name)} ({_how_well(facts, c)})" for c in weak[:3]]
+    names = [f"{quote(c.name)} ({_how_well(facts, c)})" for c in weak[:3]]
     more = f" and {len(weak) - 3} more" if len(weak) > 3 else ""
     worst = weak[0]
-    taken = f"{quoted(worst.name)} is most often mistaken for {quoted(worst.taken_for)} ({_how_often(facts, worst)})."
-    sentence = f"Significantly worse than the rest: {listed(names) if not more else ', '.join(names) + more}."
-    tries = (Try(f"Collect and check images of {listed([quoted(c.name) for c in weak[:3]])}."),)
-    return Finding("warning", "data", "Some classes are hard", sentence, taken if worst.taken else "", tries)
+    evidence = (
+        f"{quote(worst.name)} is most often confused with {quote(worst.confused_with)} ({_how_often(facts, worst)})."
+    )
+    sentence = f"Significantly worse than the rest: {join_words(names) if not more else ', '.join(names) + more}."
+    tries = (Try(f"Collect and check images of {join_words([quote(c.name) for c in weak[:3]])}."),)
+    return Finding("warning", "data", "Some classes are hard", sentence, evidence if worst.confusions else "", tries)
 
 
-def weak_of(facts: VerdictFacts, limits: Thresholds) -> list[ClassFact]:
+def find_weak_classes(facts: VerdictFacts, limits: Thresholds) -> list[ClassFact]:
     """The classes whose interval lies entirely below that of the whole, weakest first."""
     interval = headline_interval(facts, limits)
     if interval is None:
@@ -100,13 +106,13 @@ def weak_of(facts: VerdictFacts, limits: Thresholds) -> list[ClassFact]:
 
 def _how_well(facts: VerdictFacts, c: ClassFact) -> str:
     if facts.headline.of_images:
-        return f"found in {percent(c.value, c.n)} of {c.n:,}"
+        return f"recall {percent(c.value, c.n)}, n = {c.n:,}"
     name = facts.headline.name.removeprefix("mean ")
     return f"{name} {facts.headline.figure(c.value)}, {facts.headline.span(c.low, c.high)}"
 
 
 def _how_often(facts: VerdictFacts, c: ClassFact) -> str:
-    return counted(c.taken, "time") if facts.headline.of_images else f"{percent(c.taken / c.n)} of it"
+    return plural(c.confusions, "time") if facts.headline.of_images else f"{percent(c.confusions / c.n)} of its pixels"
 
 
 def imbalance(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
@@ -121,17 +127,17 @@ def imbalance(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     balanced, plain = facts.metric(facts.split, "balanced_accuracy"), facts.metric(facts.split, "accuracy")
     hurts = balanced is not None and plain is not None and plain - balanced > limits.gap
     sentence = (
-        f"There are {ratio:.0f} times as many training images of {quoted(common)} ({present[common]:,}) as of "
-        f"{quoted(rare)} ({present[rare]:,})."
+        f"There are {ratio:.0f} times as many training images of {quote(common)} ({present[common]:,}) as of "
+        f"{quote(rare)} ({present[rare]:,})."
     )
     evidence = ""
     if balanced is not None and plain is not None:
         evidence = f"Accuracy {percent(plain, facts.n)}; balanced accuracy {percent(balanced, facts.n)}."
-    tries: tuple[Try, ...] = (Try(f"Collect more images of {quoted(rare)}."),)
+    tries: tuple[Try, ...] = (Try(f"Collect more images of {quote(rare)}."),)
     if facts.setting("data.balance") != "sample" and facts.setting("task.class_weight") != "balanced":
         tries = (
-            Try("Sample every class equally often.", facts.again("data.balance=sample")),
-            Try("Or weigh every class equally in the loss.", facts.again("task.class_weight=balanced")),
+            Try("Sample every class equally often.", facts.command_with("data.balance=sample")),
+            Try("Or weigh every class equally in the loss.", facts.command_with("task.class_weight=balanced")),
             *tries,
         )
     title = "Rare classes do worse" if hurts else "Classes are imbalanced, so far without harm"
@@ -139,63 +145,64 @@ def imbalance(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
 
 
 def test_size(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
-    """An interval that is too wide to decide by, and how many images would be enough."""
+    """An interval that is too wide for decisions, and how many images would suffice."""
     value, interval = facts.value, headline_interval(facts, limits)
-    judged = facts.pixels is not None or facts.objects is not None
-    if value is not None and interval is None and judged:
-        images = counted(facts.n, f"{split_word(facts.split)} image")
-        text = f"{images} are too few for an interval of the {facts.headline.name}, or too few show some class."
-        return Finding("warning", "result", "This figure has no confidence interval", text)
+    dense = facts.pixels is not None or facts.objects is not None
+    if value is not None and interval is None and dense:
+        images = plural(facts.n, f"{split_word(facts.split)} image")
+        text = f"{images} are too few for an interval of the {facts.headline.name}, or too few of them show one of the classes."
+        return Finding("warning", "result", "This metric has no confidence interval", text)
     if value is None or interval is None or interval[1] - interval[0] <= limits.interval:
         return None
     if facts.headline.of_images:
         p = min(max(value, 0.05), 0.95)
-        wanted = math.ceil(p * (1 - p) * (2 * limits.z / limits.interval) ** 2)
+        enough = math.ceil(p * (1 - p) * (2 * limits.z / limits.interval) ** 2)
     else:
-        wanted = math.ceil(facts.n * ((interval[1] - interval[0]) / limits.interval) ** 2)
+        enough = math.ceil(facts.n * ((interval[1] - interval[0]) / limits.interval) ** 2)
     word = split_word(facts.split)
     sentence = (
-        f"With {counted(facts.n, word + ' image')} the {facts.headline.name} lies anywhere in "
-        f"{facts.headline.span(*interval, facts.n)}: a change of settings has to be large to be told from luck."
+        f"With {plural(facts.n, word + ' image')} the 95 % interval of the {facts.headline.name} is "
+        f"{facts.headline.span(*interval, facts.n)}: only large effects of a change can be told from chance."
     )
-    tries = (Try(f"About {_rounded(wanted)} {word} images would bring the interval to {points(limits.interval, 1)}."),)
+    tries = (
+        Try(f"About {_round_up(enough)} {word} images would narrow the interval to {points(limits.interval, 1)}."),
+    )
     return Finding("warning", "result", f"Few {word} images", sentence, try_next=tries)
 
 
-def _rounded(count: int) -> str:
+def _round_up(count: int) -> str:
     """Rounded up to two significant digits: nobody collects exactly 137 images."""
     unit = 10 ** max(0, len(str(count)) - 2)
     return f"{math.ceil(count / unit) * unit:,}"
 
 
 def untested(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
-    """Validation selected the kept weights, so its figures are optimistic; the test split shows by how much."""
+    """The weights are selected on validation images, so those metrics are optimistic; the test split shows by how much."""
     val, test = facts.main("val"), facts.main("test")
     if val is None:
         return None
     if test is None:
         if facts.status != "finished" or facts.smoke:
             return None
-        text = "The kept weights were selected on the validation images that they are measured on here: this flatters them."
+        text = (
+            "The weights were selected on the validation images that these metrics come from, so they are optimistic."
+        )
         return Finding("note", "result", "There is no test split", text)
     noise = facts.noise("val", "test", limits.z)
-    if noise is None or val - test <= max(limits.gap, noise) or guesses(facts, limits):
+    if noise is None or val - test <= max(limits.gap, noise) or only_guesses(facts, limits):
         return None
-    text = f"It is right {points(val - test)} less often on test than on validation images, more than chance explains."
-    if not facts.headline.of_images:
-        text = (
-            f"Its {facts.headline.name} is {points(val - test)} lower on test than on validation images, beyond chance."
-        )
+    name = facts.headline.name
+    text = f"Its {name} is {points(val - test)} lower on test than on validation images, more than chance explains."
     figures = [facts.headline.figure(val, facts.sizes.get("val")), facts.headline.figure(test, facts.n)]
     evidence = f"{facts.headline.title}: validation {figures[0]}, test {figures[1]}."
-    tries = (Try("Check whether the test images come from elsewhere: another camera, day, person or site."),)
+    tries = (Try("Check whether the test images have a different origin: another camera, day, person or site."),)
     return Finding("warning", "data", "The test images are harder", text, evidence, tries)
 
 
 def calibration(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     """Are its probabilities calibrated?"""
     ece, accuracy = facts.metric(facts.split, "ece"), facts.metric(facts.split, "accuracy")
-    if ece is None or accuracy is None or facts.ece_by_chance is None or guesses(facts, limits):
+    if ece is None or accuracy is None or facts.ece_by_chance is None or only_guesses(facts, limits):
         return None
     if ece <= max(limits.ece, facts.ece_by_chance):
         return None
@@ -206,23 +213,23 @@ def calibration(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         evidence += f" Mean probability {percent(facts.confidence)}, accuracy {percent(accuracy, facts.n)}."
     text = f"{side}: do not set thresholds on its probabilities without calibrating them."
     soften = "over" in side and not facts.number("task.label_smoothing") and facts.setting("task.loss") != "hinge"
-    tries = (Try("Smooth the labels.", facts.again("task.label_smoothing=0.1")),) if soften else ()
+    tries = (Try("Smooth the labels.", facts.command_with("task.label_smoothing=0.1")),) if soften else ()
     return Finding("warning", "confidence", "Probabilities are not calibrated", text, evidence, tries)
 
 
 def near_perfect(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     """Results that are suspiciously good."""
     value = facts.value
-    if value is None or value < limits.near_perfect or guesses(facts, limits):
+    if value is None or value < limits.near_perfect or only_guesses(facts, limits):
         return None
     exact = (
-        "Training images are among the evaluated ones; near-duplicates"
+        "Some training images are also in the evaluated split; near-duplicates"
         if facts.leaks
         else ("Exact duplicates cannot be in two splits; near-duplicates")
     )
     text = (
-        f"{facts.headline.figure(value, facts.n)} leaves little to measure. {exact} (frames of one video, crops of one slide, "
-        f"photographs of one object) can be{' too' if facts.leaks else ''}."
+        f"{facts.headline.figure(value, facts.n)} leaves little room to improve. {exact} (frames of one video, crops "
+        f"of one slide, photographs of one object) can be{' too' if facts.leaks else ''}."
     )
     tries = (Try("If one object, person or site has several images, split by it, not by image."),)
     return Finding("note", "result", "Nearly perfect: is the test as hard as real use?", text, try_next=tries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sightline.evaluation.intervals import wilson
 from sightline.reports.finding import Finding, Severity, Try, VerdictFacts
 from sightline.reports.thresholds import Thresholds
-from sightline.reports.wording import percent, percent_range, points, quoted
+from sightline.reports.wording import percent, percent_range, points, quote
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -19,7 +19,7 @@ def split_word(split: str) -> str:
 
 
 def headline_interval(facts: VerdictFacts, limits: Thresholds) -> tuple[float, float] | None:
-    """The interval of the headline; for a share of images Wilson's if resampling gave none."""
+    """The interval of the headline; for a share of images Wilson's if the bootstrap gave none."""
     value = facts.value
     if value is None:
         return None
@@ -36,24 +36,24 @@ def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     if facts.majority is None:
         return Finding("note", "result", f"Right on {percent(accuracy, facts.n)}", f"It is right on {figures}.")
     name, share = facts.majority
-    against = f"Always predicting {quoted(name)} would be right on {percent(share, facts.n)}."
+    against = f"Always predicting {quote(name)} would be right on {percent(share, facts.n)}."
     if share == 1.0:
-        sentence = f"It is right on {figures}. All are {quoted(name)}: always predicting it would be right, too."
+        sentence = f"It is right on {figures}. All are {quote(name)}, so always predicting it would be just as good."
         return Finding("warning", "result", "It was evaluated on one class only", sentence)
     if interval[0] <= share and accuracy == 1.0:
-        sentence = f"It is right on {figures}. {against} So few images cannot tell the two apart."
+        sentence = f"It is right on {figures}. {against} These are too few images to tell the two apart."
         return Finding("note", "result", "No mistakes, but too few images to tell", sentence)
-    if guesses(facts, limits):
+    if only_guesses(facts, limits):
         than = "That is better." if interval[1] < share else "The difference is within chance."
         sentence = f"It is right on {figures}. {against} {than}"
         return Finding("serious", "result", "No better than guessing", sentence, try_next=if_nothing_learned(facts))
-    gone = 1 - (1 - accuracy) / (1 - share)
-    sentence = f"{against} It avoids {percent(gone, facts.n)} of the errors of such guessing."
+    fewer = 1 - (1 - accuracy) / (1 - share)
+    sentence = f"{against} The model makes {percent(fewer, facts.n)} fewer errors than that."
     return Finding("good", "result", "It has learned", sentence, f"It is right on {figures}.")
 
 
-def guesses(facts: VerdictFacts, limits: Thresholds) -> bool:
-    """Whether it is not significantly better than always predicting the most common class."""
+def only_guesses(facts: VerdictFacts, limits: Thresholds) -> bool:
+    """Whether the model is not significantly better than always predicting the most common class."""
     interval = headline_interval(facts, limits)
     if interval is None or facts.majority is None or not facts.headline.of_images:
         return False
@@ -65,9 +65,9 @@ def if_nothing_learned(facts: VerdictFacts) -> tuple[Try, ...]:
     more = Try("First overfit a few images; if that fails, the labels or the settings are wrong.")
     rate = facts.number("optim.lr")
     tiny = rate is not None and rate < TINY_RATE
-    other = scaled(facts, "optim.lr", 10 if tiny else 1 / 3)
+    other = scale_setting(facts, "optim.lr", 10 if tiny else 1 / 3)
     words = "Raise the learning rate." if tiny else "Lower the learning rate."
-    return (more, *((Try(words, facts.again(other)),) if other else ()))
+    return (more, *((Try(words, facts.command_with(other)),) if other else ()))
 
 
 def fit_quality(facts: VerdictFacts, limits: Thresholds) -> list[Finding]:
@@ -85,7 +85,7 @@ def fit_quality(facts: VerdictFacts, limits: Thresholds) -> list[Finding]:
     over = _over_fit(facts, gap, evidence) if noise is not None and gap > max(limits.gap, noise) else None
     under = _under_fit(facts, train, limits, evidence) if train < limits.train_poor else None
     if over is None and under is None:
-        comparable = val is not None and noise is not None and not guesses(facts, limits)
+        comparable = val is not None and noise is not None and not only_guesses(facts, limits)
         return [_balanced(facts, gap, noise or 0.0, limits, evidence)] if comparable else []
     order = [over, under] if gap >= 1 - train else [under, over]
     return [finding for finding in order if finding is not None]
@@ -94,26 +94,27 @@ def fit_quality(facts: VerdictFacts, limits: Thresholds) -> list[Finding]:
 def _over_fit(facts: VerdictFacts, gap: float, evidence: str) -> Finding:
     decay = facts.number("optim.weight_decay") or 0.001
     stronger = {"none": "light", "light": "standard"}.get(str(facts.setting("augment.preset")))
-    tries = [Try("Augment more.", facts.again(f"augment.preset={stronger}"))] if stronger else []
-    tries.append(Try("Increase weight decay.", facts.again(f"optim.weight_decay={decay * 10:g}")))
+    tries = [Try("Augment more.", facts.command_with(f"augment.preset={stronger}"))] if stronger else []
+    tries.append(Try("Increase weight decay.", facts.command_with(f"optim.weight_decay={decay * 10:g}")))
     tries.append(Try("Label more images, above all of the classes that it confuses: that helps more than any setting."))
     sentence = (
-        f"It does better by {points(gap)} on training images than on images that it has not seen: it has learned details "
-        "that do not generalise."
+        f"It does {points(gap)} better on training images than on unseen images: it has learned details that do not "
+        "generalise."
     )
     return Finding("serious" if gap > 0.1 else "warning", "variance", "Overfitting", sentence, evidence, tuple(tries))
 
 
 def _under_fit(facts: VerdictFacts, train: float, limits: Thresholds, evidence: str) -> Finding:
-    longer = scaled(facts, "fit.epochs", 2)
-    steps = facts.headline.of_images and not guesses(facts, limits)  # if it only guesses, `if_nothing_learned` says so
-    faster = scaled(facts, "optim.lr", 3) if steps else ""
-    tries = [Try(LONGER, facts.again(longer))] if longer else []
-    tries += [Try("Raise the learning rate.", facts.again(faster))] if faster else []
+    longer = scale_setting(facts, "fit.epochs", 2)
+    # if it only guesses, `if_nothing_learned` advises on the learning rate
+    steps = facts.headline.of_images and not only_guesses(facts, limits)
+    faster = scale_setting(facts, "optim.lr", 3) if steps else ""
+    tries = [Try(LONGER, facts.command_with(longer))] if longer else []
+    tries += [Try("Raise the learning rate.", facts.command_with(faster))] if faster else []
     larger = "" if facts.headline.of_images else larger_input(facts)
-    tries += [Try("Use larger images.", facts.again(larger))] if larger else []
+    tries += [Try("Use larger images.", facts.command_with(larger))] if larger else []
     if facts.setting("augment.preset") == "standard":
-        tries.append(Try("Augment less.", facts.again("augment.preset=light")))
+        tries.append(Try("Augment less.", facts.command_with("augment.preset=light")))
     tries.append(Try("Use a larger network; this command lists them.", "sightline models"))
     if facts.headline.of_images:
         wrong = f"It is wrong on {percent(1 - train, facts.sizes.get('train'))} of the training images."
@@ -137,15 +138,15 @@ def _balanced(facts: VerdictFacts, gap: float, noise: float, limits: Thresholds,
     return Finding("good", "variance", "It fits and generalises", f"{apart}: {known}.", evidence)
 
 
-def scaled(facts: VerdictFacts, key: str, factor: float) -> str:
+def scale_setting(facts: VerdictFacts, key: str, factor: float) -> str:
     """`key=value · factor`; whole numbers other than rates stay whole and at least 1. "" if the recipe has no such number."""
     value = facts.number(key)
     if value is None or value <= 0:
         return ""
-    scaled = value * factor
+    new = value * factor
     if value == round(value) and key != "optim.lr":
-        return f"{key}={max(1, round(scaled))}"
-    return f"{key}={float(f'{scaled:.1g}'):g}"
+        return f"{key}={max(1, round(new))}"
+    return f"{key}={float(f'{new:.1g}'):g}"
 
 
 def larger_input(facts: VerdictFacts) -> str:

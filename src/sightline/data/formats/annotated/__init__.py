@@ -1,1 +1,1 @@
-"""Layouts that say more of an image than its class: COCO, Pascal VOC, images beside masks."""
+"""Layouts with annotations beyond one class per image: COCO, Pascal VOC, images beside masks."""

@@ -10,29 +10,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sightline.data.files.encodings import read_text
-from sightline.data.files.locating import Places, plausible_files
+from sightline.data.files.matching import NameIndex
 from sightline.data.files.walking import Walk, walk
 from sightline.data.records.names import IMAGE_SUFFIXES, class_texts, split_named, suffix
-from sightline.data.records.records import Files, Problem, Record
+from sightline.data.records.records import KEPT, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
-from .cocoentries import Entry, ImageEntry, annotations_of, categories_of, images_of
+from .cocoentries import Entry, ImageEntry, annotations_of, categories_of, images_of, notes_on
 from .markup import read_json
-from .objects import AnnotatedImage, ObjectAnnotations, objects_from_lists
+from .objects import AnnotatedImage, Marked, ObjectAnnotations, objects_of
 
-_PICTURES = {"images", "jpegimages", "img", "imgs"}
+_IMAGE_FOLDERS = {"images", "jpegimages", "img", "imgs"}
 _KEYS = {key: re.compile(rf'"{key}"\s*:') for key in ("images", "annotations", "categories")}
 
 
-class Page(NamedTuple):
+class CocoFile(NamedTuple):
     """One JSON file that looks like COCO's: relative name, text, a note on an assumed encoding, split, and which of the three
     lists it `lacks`."""
 
@@ -45,10 +45,10 @@ class Page(NamedTuple):
 
 @dataclass
 class _CocoSet:
-    """The data set while its files are being read."""
+    """The state of a data set while its files are read."""
 
     tree: Walk
-    pages: Sequence[Page]
+    pages: Sequence[CocoFile]
     categories: dict[str, None] = field(default_factory=dict)  # names in order
     images: list[tuple[str, str | None, ImageEntry, list[Entry]]] = field(default_factory=list)  # name, split, …
     named_splits: set[str | None] = field(default_factory=set)  # splits whose files list images
@@ -56,13 +56,13 @@ class _CocoSet:
     notes: list[str] = field(default_factory=list)
 
 
-def coco_pages(tree: Walk) -> list[Page]:
+def coco_files(tree: Walk) -> list[CocoFile]:
     """The COCO files of a folder: at its top, in annotations/, or one in each split's folder. Raises DataError if
     several qualify, or if all candidates lack one of the three lists."""
-    looking = [page for name in tree.files if _may_be(name) and (page := _page(tree.root, name))]
-    pages = [page for page in looking if not page.lacks]
-    if looking and not pages:
-        raise _incomplete(looking[0])
+    candidates = [page for name in tree.files if _is_candidate(name) and (page := _page(tree.root, name))]
+    pages = [page for page in candidates if not page.lacks]
+    if candidates and not pages:
+        raise _incomplete(candidates[0])
     if any(page.split for page in pages):
         pages = [page for page in pages if page.split]
     for split in sorted({page.split for page in pages}, key=str):
@@ -70,7 +70,7 @@ def coco_pages(tree: Walk) -> list[Page]:
         best = [page for page in same if os.path.basename(page.name).startswith("instances")] or same
         if len(best) > 1:
             names = ", ".join(printable(page.name) for page in best[:5])
-            raise DataError(f"several files could hold the annotations: {names}", "give the right one as the data")
+            raise DataError(f"several files could hold the annotations: {names}", "pass the right one as the data")
         pages = [page for page in pages if page.split != split or page is best[0]]
     return pages
 
@@ -86,26 +86,33 @@ def read_coco_file(path: Path) -> Source:
     if page is None:
         raise DataError(
             f"{printable(path.name)} is JSON, but not COCO's",
-            "give a file with lists of images, annotations and categories",
+            "pass a file with lists of images, annotations and categories",
         )
     return read_coco(tree, [page])
 
 
-def read_coco(tree: Walk, pages: Sequence[Page]) -> Source:
+def read_coco(tree: Walk, pages: Sequence[CocoFile]) -> Source:
     """The data set in these files. Raises DataError, naming file and line, for one that is not COCO's."""
     work = _CocoSet(tree, pages)
-    index = _index(tree)
+    index = NameIndex(name for name in tree.files if suffix(name) in IMAGE_SUFFIXES)
     for page in pages:
         _read(work, page, index)
     work.images.sort(key=lambda image: image[0])
     texts = class_texts(work.categories)
     classes = tuple(dict.fromkeys(texts[name] for name in work.categories))
     entries = [entry for *_, entries in work.images for entry in entries]
-    outlined = sum(entry.outline is not None for entry in entries)
-    instances = bool(entries) and outlined == len(entries)
+    usable = [entry for entry in entries if not entry.unusable]
+    outlined = sum(entry.outline is not None or entry.spoiled is not None for entry in usable)
+    instances = outlined == len(usable) and any(entry.outline is not None for entry in usable)
+    if not instances:  # an outline is not needed, so nothing is lost with it
+        spoiled = {entry.spoiled for entry in usable}
+        work.problems = [replace(p, action=KEPT) if p in spoiled else p for p in work.problems]
     place = {name: classes.index(texts[name]) for name in work.categories}
     annotated = [
-        AnnotatedImage(_objects(entries, place, instances), image.size) for _, _, image, entries in work.images
+        AnnotatedImage(
+            objects_of([_marked(e, place, instances) for e in of], len(classes), outlines=instances), image.size
+        )
+        for _, _, image, of in work.images
     ]
     contents = Files(tree.root)
     return Source(
@@ -116,13 +123,26 @@ def read_coco(tree: Walk, pages: Sequence[Page]) -> Source:
         classes=classes,
         contents=contents,
         given_splits=frozenset(filter(None, work.named_splits)),
-        notes=(*_notes(work, entries, outlined), *work.notes),
+        notes=(*_notes(work, usable, outlined), *work.notes),
         problems=(*tree.refused, *work.problems),
-        annotations=ObjectAnnotations("outlines" if instances else "boxes", contents, annotated, len(classes)),
+        annotations=ObjectAnnotations(
+            "outlines" if instances else "boxes",
+            contents,
+            annotated,
+            len(classes),
+            ", ".join(printable(page.name) for page in pages),
+            sides=True,
+        ),
     )
 
 
-def _may_be(name: str) -> bool:
+def _marked(entry: Entry, place: Mapping[str, int], outlines: bool) -> Marked:
+    label = None if entry.category is None else place[entry.category]
+    ignore = entry.ignore or (outlines and entry.outline is None)
+    return Marked(label, entry.box, ignore, entry.where, entry.outline)
+
+
+def _is_candidate(name: str) -> bool:
     parts = name.split("/")
     if suffix(name) != ".json":
         return False
@@ -131,7 +151,7 @@ def _may_be(name: str) -> bool:
     return len(parts) == 2 and split_named(parts[0]) is not None and parts[1] == "_annotations.coco.json"
 
 
-def _page(root: str, name: str) -> Page | None:
+def _page(root: str, name: str) -> CocoFile | None:
     """The file if its text has at least two of COCO's three lists; None if it is other JSON."""
     text, note = read_text(Path(root, name))
     lacks = tuple(key for key, pattern in _KEYS.items() if not pattern.search(text))
@@ -139,89 +159,67 @@ def _page(root: str, name: str) -> Page | None:
         return None
     words = re.findall(r"[a-z]+", os.path.splitext(os.path.basename(name))[0].lower())
     split = next((s for word in words if (s := split_named(word))), None)
-    return Page(name, text, note, split or split_named(name.split("/", 1)[0]), lacks)
+    return CocoFile(name, text, note, split or split_named(name.split("/", 1)[0]), lacks)
 
 
-def _incomplete(page: Page) -> DataError:
+def _incomplete(page: CocoFile) -> DataError:
     return DataError(
         f"{printable(page.name)}: it has no list of {page.lacks[0]}",
-        "give COCO's lists of images, annotations and categories",
+        "add COCO's lists of images, annotations and categories",
     )
 
 
-def _read(work: _CocoSet, page: Page, index: dict[str, list[str]]) -> None:
-    """One file into the set."""
+def _read(work: _CocoSet, page: CocoFile, index: NameIndex) -> None:
+    """Add the content of one file to the set."""
     file = printable(page.name)
     data = read_json(page.text, file)
     if not isinstance(data, dict):
         raise DataError(f"{file} line 1: the top level is not an object", "export the annotations again")
     categories = categories_of(data, file)
     work.categories |= dict.fromkeys(category.name for category in categories.values())
-    if 0 in categories:
+    if "0" in categories:
         work.notes.append(f"{file}: category ids begin at 0, which is fine: classes are matched by name")
     if page.note:
         work.notes.append(f"{file} {page.note}")
     images, bad = images_of(data, file)
     work.problems += bad
-    places = Places.of(work.tree.files)
-    by_id: dict[Any, tuple[str, ImageEntry]] = {}
-    taken: dict[str, Any] = {}
-    work.named_splits |= {page.split} if images else set()
-    lost = {name.rsplit("/", 1)[-1] for name in work.tree.lost}
-    for image in images.values():
-        names = _matches(image.file_name, page, index, places)
-        entry = f"image {printable(str(image.id))[:80]}: {printable(image.file_name[:200])}"
-        if len(names) != 1:
-            if names:
-                reason, fix = (
-                    f"ambiguous: {entry} may be any of {len(names)} files",
-                    "write its whole path into file_name",
-                )
-            else:
-                reason, fix = f"missing: {entry}", "restore the image, or remove it from the file"
-            if names or image.file_name.rsplit("/", 1)[-1] not in lost:
-                work.problems.append(Problem(file, None, reason, fix))
-        elif names[0] in taken:
-            reason = f"repeated: {entry} is image {printable(str(taken[names[0]]))[:80]} already"
-            work.problems.append(Problem(file, None, reason, "merge the two entries"))
-        else:
-            taken[names[0]] = image.id
-            by_id[image.id] = (names[0], image)
+    by_id = _pair_images(work, page, images, index)
     entries, bad = annotations_of(data, file, images, categories)
     work.problems += bad
+    work.notes += notes_on(data, file)
     for id, (name, image) in by_id.items():
         work.images.append((name, page.split, image, entries.get(id, [])))
 
 
-def _objects(entries: list[Entry], place: dict[str, int], outlines: bool) -> Any:
-    objects = objects_from_lists(
-        [entry.box for entry in entries],
-        [place[entry.category] for entry in entries],
-        [entry.ignore for entry in entries],
-        [entry.where for entry in entries],
-    )
-    return replace(objects, outline=tuple(e.outline for e in entries if e.outline is not None)) if outlines else objects
-
-
-def _index(tree: Walk) -> dict[str, list[str]]:
-    """Path or last component → the images that match."""
-    index: dict[str, list[str]] = {}
-    for name in tree.files:
-        if suffix(name) in IMAGE_SUFFIXES:
-            for key in {name, name.rsplit("/", 1)[-1]}:
-                index.setdefault(key, []).append(name)
-    return index
-
-
-def _matches(written: str, page: Page, index: dict[str, list[str]], places: Places) -> list[str]:
-    """The files that match a file_name: by its path from the JSON's folder, from the top or from images/; else by its last
-    component."""
-    path = written.replace("\\", "/").removeprefix("./")
-    beside = page.name.rpartition("/")[0]
-    for name in (f"{beside}/{path}" if beside else path, path, *(f"{folder}/{path}" for folder in sorted(_PICTURES))):
-        if name in index.get(name, ()):
-            return [name]
-    return plausible_files(path, index.get(path.rsplit("/", 1)[-1], []), page.split, places)
+def _pair_images(
+    work: _CocoSet, page: CocoFile, images: Mapping[str, ImageEntry], index: NameIndex
+) -> dict[str, tuple[str, ImageEntry]]:
+    """The file of each image entry that has one of its own; a problem for every other entry."""
+    file = printable(page.name)
+    beside = [page.name.rpartition("/")[0], "", *sorted(_IMAGE_FOLDERS)]
+    matches = {id: index.find(image.file_name, split=page.split, beside=beside) for id, image in images.items()}
+    claimed = {match.names[0] for match in matches.values() if len(match.names) == 1 and not match.guessed}
+    by_id: dict[str, tuple[str, ImageEntry]] = {}
+    taken: dict[str, str] = {}
+    lost = {name.rsplit("/", 1)[-1] for name in work.tree.lost}
+    for id, image in images.items():
+        match = matches[id]
+        names = () if match.guessed and set(match.names) & claimed else match.names  # another entry spells it rightly
+        entry = f"image {printable(id)[:80]}: {printable(image.file_name[:200])}"
+        if len(names) > 1:
+            reason = f"ambiguous: {entry} may be any of {len(names)} files"
+            work.problems.append(Problem(file, None, reason, "write its whole path into file_name"))
+        elif not names:
+            if image.file_name.rsplit("/", 1)[-1] not in lost:
+                fix = "restore the image, or remove it from the file"
+                work.problems.append(Problem(file, None, f"missing: {entry}", fix))
+        elif names[0] in taken:
+            reason = f"repeated: {entry} is image {printable(taken[names[0]])[:80]} already"
+            work.problems.append(Problem(file, None, reason, "merge the two entries"))
+        else:
+            taken[names[0]] = id
+            by_id[id] = (names[0], image)
+    return by_id
 
 
 def _notes(work: _CocoSet, entries: list[Entry], outlined: int) -> list[str]:
@@ -235,6 +233,8 @@ def _notes(work: _CocoSet, entries: list[Entry], outlined: int) -> list[str]:
     notes = [f"{files}: {len(entries):,} objects in {len(work.images):,} images, {what}"]
     if crowds := sum(entry.ignore for entry in entries):
         notes.append(f"crowds, ignored: {crowds:,}")
+    if turned := sum(entry.turned for entry in entries):
+        notes.append(f"boxes that are turned, for which the upright boxes around them are used: {turned:,}")
     if empty := sum(not of for *_, of in work.images):
         notes.append(f"images without objects: {empty:,}")
     named = {name for name, *_ in work.images}

@@ -1,16 +1,18 @@
 """A class for every pixel: images/ beside masks/, with a PNG of class indexes (grey or palette) for each image.
 
 classes.txt names the classes, line number (from 0) = pixel value; the value 255 and entries called unlabelled, void or
-ignore are ignored. Masks of 0 and 255, or of 0 and 1, need no list: background and foreground. Splits come from
-train.txt, val.txt and test.txt, or from folders. Layouts: images/x.jpg, images/train/x.jpg, train/images/x.jpg.
+ignore are ignored; but if two classes are listed and the masks hold 0 and 255 only, 255 is the second. Masks of 0 and 255,
+or of 0 and 1, need no list: background and foreground. Splits come from train.txt, val.txt and test.txt, or from folders.
+Layouts: images/x.jpg, images/train/x.jpg, train/images/x.jpg.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -21,8 +23,8 @@ from PIL import Image
 
 from sightline.data.audit.audit import pixel_hash
 from sightline.data.audit.cache import ImageCheck, open_cache, save_cache
-from sightline.data.records.annotations import Annotations, Inspection, Mask
-from sightline.data.records.records import QUARANTINED, Contents, Files, Problem, Record
+from sightline.data.records.annotations import UNDECIDED, Annotations, Inspection, Mask
+from sightline.data.records.records import IGNORED, QUARANTINED, Contents, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.data.records.upright import Stored, stored, upright
 from sightline.errors import DataError
@@ -33,7 +35,8 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.storage.text import printable
 from sightline.structures.targets import IGNORE
 
-IGNORED = "ignored"  # the action of a problem whose pixels are ignored while the image stays in use
+COMMON = 0.9  # share of the masks that hold a value, for a remark on it
+TRIED = 64  # masks that are read before their values are believed
 
 
 def read_mask(path: Path) -> Mask:
@@ -53,13 +56,18 @@ def read_mask(path: Path) -> Mask:
         raise Rejected("damaged", f"PNG: {error or type(error).__name__}", printable(str(path))) from error
     if mode == "L" and container.bits < 8:  # Pillow spreads 2 and 4 bits to 0-255
         values = values // (255 // ((1 << container.bits) - 1))
-    elif mode == "RGB" and (values == values[..., :1]).all():
+    if mode in ("LA", "RGBA"):
+        if (values[..., -1] != 255).any():
+            text = "a mask with transparent pixels, whose class cannot be told"
+            raise Rejected("unsupported-format", text, printable(str(path)), "export it without transparency")
+        values = values[..., 0] if mode == "LA" else values[..., :3]
+    if values.ndim == 3 and (values == values[..., :1]).all():
         values = values[..., 0]
     if values.ndim != 2 or values.max() > 255:
         kind = "in colour" if values.ndim == 3 else f"of values up to {values.max()}"
-        raise Rejected(
-            "unsupported-format", f"a mask {kind} instead of one class index per pixel, 0 to 254", printable(str(path))
-        )
+        text = f"a mask {kind} instead of one class index per pixel, 0 to 254"
+        fix = "export the class indexes as a grey or palette PNG, and name them in classes.txt"
+        raise Rejected("unsupported-format", text, printable(str(path)), fix)
     return values.astype(np.uint8)
 
 
@@ -81,17 +89,31 @@ class MaskAnnotations(Annotations):
     def truth(self, record: Record) -> Mask:
         values = read_mask(Path(self.root, self.mask[record.name]))
         size = stored(self.contents.load(record))
-        if values.shape != size.oriented:
-            if values.shape != size.size:
-                raise DataError(f"{printable(self.mask[record.name])} has changed since the audit", "start again")
+        if values.shape == size.size:  # also if it fits both frames: `upright` says why
             values = upright(values, size.orientation)
+        elif values.shape != size.oriented:
+            raise DataError(f"{printable(self.mask[record.name])} has changed since the audit", "start again")
         return np.where(self.table < 0, IGNORE, self.table).astype(np.uint8)[values]
 
     def inspect(
         self, records: Sequence[Record], sizes: Sequence[Stored], *, workers: int, cache_dir: Path | None
     ) -> list[Inspection]:
         checks = self._checks(records, workers, cache_dir)
-        return [self._inspect(record, size, check) for record, size, check in zip(records, sizes, checks, strict=True)]
+        looks = [self._inspect(record, size, check) for record, size, check in zip(records, sizes, checks, strict=True)]
+        remark = self._remark_on_values([check for check in checks if check.digest])
+        return [look._replace(remarks=(*look.remarks, *remark)) if look.digest else look for look in looks]
+
+    def _remark_on_values(self, checks: Sequence[ImageCheck]) -> tuple[str, ...]:
+        """What speaks for a list that numbers the classes otherwise than the masks do."""
+        present = np.zeros(256, dtype=np.int64)
+        for check in checks:
+            present[_counts(check) > 0] += 1
+        absent = np.flatnonzero((self.table >= 0) & (self.table != IGNORE) & (present == 0))
+        common = np.flatnonzero(((self.table < 0) | (self.table == IGNORE)) & (present >= COMMON * max(len(checks), 1)))
+        if not len(absent) or not len(common):
+            return ()
+        some, others = (", ".join(str(value) for value in values[:10].tolist()) for values in (absent, common))
+        return (f"masks: no mask holds the listed values {some}, while nearly all hold {others}, which count nowhere",)
 
     def _checks(self, records: Sequence[Record], workers: int, cache_dir: Path | None) -> list[ImageCheck]:
         """Size and values of every mask, read by threads; those of unchanged files come from the audit's cache."""
@@ -133,16 +155,15 @@ class MaskAnnotations(Annotations):
         if shape not in (size.size, size.oriented):
             mask_size, image_size = f"{shape[1]} x {shape[0]}", f"{size.oriented[1]} x {size.oriented[0]}"
             return refuse(f"size-mismatch: a mask of {mask_size} for an image of {image_size}", "export the mask again")
-        counts = np.zeros(256, dtype=np.int64)
-        for note in check.notes:
-            value, _, count = note.partition(":")
-            counts[int(value)] = int(count)
+        counts = _counts(check)
         listed = (self.table >= 0) & (self.table != IGNORE)
         np.add.at(amount, self.table[listed], counts[listed])
         beyond = (self.table < 0) & (counts > 0)
-        digest = f"{check.digest}:{'upright' if shape == size.oriented else size.orientation}"
+        turned = size.orientation > 1 and shape == size.size
+        digest = f"{check.digest}:{size.orientation if turned else 'upright'}"
+        remarks = (UNDECIDED,) if size.orientation > 1 and size.size == size.oriented else ()
         if not beyond.any():
-            return Inspection(digest, amount)
+            return Inspection(digest, amount, remarks=remarks)
         values = ", ".join(str(value) for value in np.flatnonzero(beyond)[:10].tolist())
         reason = (
             f"unknown-value: {counts[beyond].sum():,} of {counts.sum():,} pixels have values without a class: {values}"
@@ -150,7 +171,36 @@ class MaskAnnotations(Annotations):
         fix = "add the missing classes to classes.txt, or correct the mask"
         if counts[~beyond].sum() == 0:
             return refuse(reason, fix)
-        return Inspection(digest, amount, (Problem(name, None, reason, fix, IGNORED, record.id),))
+        problem = Problem(name, None, reason, fix, IGNORED, record.id)
+        return Inspection(digest, amount, (problem,), remarks=remarks)
+
+
+def _counts(check: ImageCheck) -> Int[np.ndarray, "256"]:
+    """The number of pixels of each value."""
+    counts = np.zeros(256, dtype=np.int64)
+    for note in check.notes:
+        value, _, count = note.partition(":")
+        counts[int(value)] = int(count)
+    return counts
+
+
+def is_second_class(listed: int, masks: Iterable[Path]) -> bool:
+    """Whether 255 is the second of `listed` classes: there are two, and 0 and 255 are all that the masks hold. They are read
+    until another value settles it. Raises DataError for a single class, of which 255 would be what is left out."""
+    values: set[int] = set()
+    for number, path in enumerate(masks if listed <= 2 else ()):
+        if number >= TRIED and values - {0}:
+            break
+        with suppress(Rejected):
+            values |= set(np.unique(read_mask(path)).tolist())
+        if values - {0, 255}:
+            return False
+    if listed == 1 and values == {0, 255}:
+        raise DataError(
+            "classes.txt names one class, and the masks hold 0 and 255",
+            "name two, background and foreground, one per line",
+        )
+    return listed == 2 and 255 in values
 
 
 def table_of(values: dict[int, int]) -> Int[np.ndarray, "256"]:

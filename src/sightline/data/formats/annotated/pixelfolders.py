@@ -12,7 +12,10 @@ from jaxtyping import Int
 
 from sightline.data.files.encodings import read_text
 from sightline.data.files.lists import SplitLists, lists_among, read_lists
+from sightline.data.files.matching import pair
 from sightline.data.files.walking import Walk
+from sightline.data.formats.recognition.pairing import MaskPairs, find_masks, images_by_folder
+from sightline.data.formats.recognition.vocabulary import names_masks, split_in, splits_of_paths
 from sightline.data.records.names import IMAGE_SUFFIXES, class_text, class_texts, split_named, suffix
 from sightline.data.records.records import Files, Problem, Record
 from sightline.data.records.source import Source
@@ -21,7 +24,7 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.storage.text import printable
 from sightline.structures.targets import IGNORE
 
-from .masks import MaskAnnotations, plain_values, table_of
+from .masks import MaskAnnotations, is_second_class, plain_values, table_of
 
 PICTURES = {"images", "jpegimages", "img", "imgs"}
 MASKS = {"masks", "mask"}
@@ -39,18 +42,25 @@ class _Classes(NamedTuple):
 def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
     """The data set of images and masks in `root`; None if there is none. Raises DataError if the list of classes is needed
     and missing, or cannot be read."""
-    masks = {_key(name, MASKS): name for name in tree.files if suffix(name) == ".png" and _key(name, MASKS)}
-    images = [name for name in tree.files if suffix(name) in IMAGE_SUFFIXES and _key(name, PICTURES)]
-    if not masks or not images:
+    keys, masks = _pictures_and_masks(tree)
+    if not masks or not keys:
         return None
-    classes = _classes(root, tree.files, sorted(masks.values()))
-    lists = lists_among(tree.files, "")
+    images = list(keys)
+    classes = _classes(root, tree.files, sorted(masks))
+    lists = lists_among(tree.files, "") or lists_among(tree.files, "ImageSets/Segmentation")
     split_lists = read_lists(tree.root, lists, images, tree.lost) if lists else _by_folder(images)
     problems = [*tree.refused, *split_lists.problems]
     records: list[Record] = []
     paired: dict[str, str] = {}
+    pairs = pair({name: keys[name] for name in split_lists.split}, masks, affixes=True)
+    of_any = pair(keys, masks, affixes=True)
     for name in sorted(split_lists.split):
-        mask = masks.get(_key(name, PICTURES))
+        mask = pairs.partner.get(name)
+        if mask is None and name in pairs.contested:
+            some = ", ".join(printable(other) for other in pairs.contested[name][:4])
+            fix = "give each image and its mask one name"
+            problems.append(Problem(printable(name), None, f"ambiguous: one name for {some}", fix))
+            continue
         if mask is None:
             fix = "draw its mask, or remove the image"
             problems.append(
@@ -63,7 +73,12 @@ def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
     notes = [classes.note, *split_lists.notes]
     if unlisted := len(set(images) - set(split_lists.split) - split_lists.contested):
         notes.append(f"images in no list, not used: {unlisted:,}")
-    if spare := len(set(masks) - {_key(name, PICTURES) for name in images}):
+    named = {
+        *pairs.partner.values(),
+        *of_any.partner.values(),
+        *(name for of in of_any.contested.values() for name in of),
+    }
+    if spare := len(set(masks) - named):
         notes.append(f"masks without an image: {spare:,}")
     return Source(
         name=os.path.basename(tree.root) or "data",
@@ -79,6 +94,43 @@ def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
     )
 
 
+def _pictures_and_masks(tree: Walk) -> tuple[dict[str, str], dict[str, str]]:
+    """(image → key, mask → key): in images/ and masks/, or in folders of other names that say the same (train/ and
+    trainannot/). Empty where several folders could hold the masks of one, or where they hold no PNG: neither is guessed."""
+    if not any(names_masks(part) for folder in tree.folders for part in folder.split("/")):
+        return {}, {}
+    masks: dict[str, str] = {}
+    images: dict[str, str] = {}
+    if any(part.casefold() in MASKS for folder in tree.folders for part in folder.split("/")):
+        masks = {name: _key(name, MASKS) for name in tree.files if suffix(name) == ".png" and _key(name, MASKS)}
+    if masks:
+        images = {n: _key(n, PICTURES) for n in tree.files if suffix(n) in IMAGE_SUFFIXES and _key(n, PICTURES)}
+    found = [
+        pairs
+        for pairs in find_masks(Path(tree.root), images_by_folder(tree.files), plain_only=True)
+        if _is_whole(pairs)
+    ]
+    folders = {pairs.pictures: pairs.masks for pairs in found}
+    if len(folders) < len(found):
+        return {}, {}
+    if masks and images:
+        return images, masks
+    folder = {pairs.masks: pairs.pictures for pairs in found}
+    images = {
+        n: os.path.splitext(n)[0] for n in tree.files if n.rpartition("/")[0] in folders and suffix(n) in IMAGE_SUFFIXES
+    }
+    inside = [name for name in tree.files if name.rpartition("/")[0] in folder and suffix(name) in IMAGE_SUFFIXES]
+    if not all(suffix(name) == ".png" for name in inside):
+        return {}, {}
+    masks = {n: f"{folder[n.rpartition('/')[0]]}/{os.path.splitext(n.rsplit('/', 1)[-1])[0]}" for n in inside}
+    return images, masks
+
+
+def _is_whole(pairs: MaskPairs) -> bool:
+    """Whether all that stands above the two folders are splits: below classes or patients, more than pixels is known."""
+    return all(split_in(part) for part in pairs.pictures.split("/")[: pairs.place])
+
+
 def _key(name: str, folders: set[str]) -> str:
     """The path without the images/ or masks/ folder and without its suffix, which an image and its mask share: "train/7" for
     "train/images/7.jpg" and "masks/train/7.png". "" if there is no such folder at the top or in the folder of a split."""
@@ -91,7 +143,9 @@ def _key(name: str, folders: set[str]) -> str:
 
 def _by_folder(images: list[str]) -> SplitLists:
     """The splits of images/train/x.jpg or train/images/x.jpg; "" for images in no split's folder."""
-    split = {}
+    split = {name: "" for name in images} | splits_of_paths(images)
+    if any(split.values()):
+        return SplitLists(split, frozenset(), (), (), frozenset(split.values()) - {""})
     for name in images:
         words = (split_named(part) for part in name.split("/")[:-1])
         split[name] = next((word for word in words if word), "")
@@ -100,7 +154,12 @@ def _by_folder(images: list[str]) -> SplitLists:
 
 def _classes(root: Path, files: list[str], masks: list[str]) -> _Classes:
     if LISTED in files:
-        return _listed_classes(root / LISTED)
+        classes = _listed_classes(root / LISTED)
+        if is_second_class(int((classes.table[:255] >= 0).sum()), (Path(root, name) for name in masks)):
+            table = table_of({0: 0, 255: 1})
+            note = f"masks: {LISTED} names two classes, and only 0 and 255 are in the masks: 255 is {classes.names[1]}"
+            return _Classes(classes.names, table, note)
+        return classes
     spread = {i * len(masks) // _TRIED for i in range(_TRIED)}  # all of them if there are fewer
     rest = (Path(root, name) for i, name in enumerate(masks) if i not in spread)
     try:

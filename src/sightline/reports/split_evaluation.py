@@ -1,4 +1,4 @@
-"""The predictions that a run kept, and what they amount to."""
+"""The saved predictions of a split and their evaluation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .reading import RunFiles
 
 @dataclass(frozen=True)
 class RowsFormat:
-    """How rows of one kind are kept and judged: `write(path, rows, names=, classes=)` replaces a Parquet file,
-    `read(path)` gives (rows, names, classes) back, `judge(rows, classes)` measures them."""
+    """How rows of one kind are stored and evaluated: `write(path, rows, names=, classes=)` replaces a Parquet file,
+    `read(path)` returns (rows, names, classes), `judge(rows, classes)` evaluates them."""
 
     write: Callable[..., None]
     read: Callable[[Path], tuple[Any, list[str], list[str]]]
@@ -23,7 +23,7 @@ class RowsFormat:
 
 
 @dataclass(frozen=True)
-class JudgedSplit:
+class SplitEvaluation:
     """The rows of one split and their judgement; `names[i]` is the file of row i."""
 
     split: str
@@ -33,8 +33,8 @@ class JudgedSplit:
     judgement: Any
 
 
-def read_judged_split(folder: RunFiles, rows_format: RowsFormat | None) -> JudgedSplit | None:
-    """The test predictions where there are any, else those of validation."""
+def read_evaluation(folder: RunFiles, rows_format: RowsFormat | None) -> SplitEvaluation | None:
+    """The test predictions if there are any, else those of validation."""
     if rows_format is None:
         return None
     for split in ("test", "val"):
@@ -47,5 +47,5 @@ def read_judged_split(folder: RunFiles, rows_format: RowsFormat | None) -> Judge
         except (SightlineError, ValueError, OSError):
             folder.problems.append(f"predictions/{split}.parquet could not be used.")
             continue
-        return JudgedSplit(split, rows, tuple(names), tuple(classes), judgement)
+        return SplitEvaluation(split, rows, tuple(names), tuple(classes), judgement)
     return None

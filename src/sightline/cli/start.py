@@ -1,0 +1,25 @@
+"""The first line of a verb, before seconds of imports: what it is about to do, or that a name is mistyped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sightline.recipes.names import require_what
+from sightline.runs.console import Console
+
+
+@contextmanager
+def reading(console: Console, what: str) -> Iterator[None]:
+    """A verb that reads data. UsageError for a name that is not known."""
+    require_what(what)
+    with doing(console, f"reading {what}"):
+        yield
+
+
+@contextmanager
+def doing(console: Console, what: str) -> Iterator[None]:
+    """A verb with its first line, and signs of life until its end."""
+    with console.working(what):
+        console.say(what)
+        yield

@@ -1,0 +1,196 @@
+"""Annotations of boxes and outlines in formats or places that are not read, known by what is inside a few of their files:
+YOLO's text, LabelMe's and other JSON, CVAT's and VOC's XML, tables with columns of boxes.
+
+A file counts by its content, never by its name alone: captions and notes beside the images of a class stay what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sightline.data.records.names import IMAGE_SUFFIXES, suffix
+from sightline.storage.text import printable
+
+_TEXTS = (".txt", ".json", ".xml", ".yaml", ".yml", ".csv", ".tsv")
+TRIED = 24  # files of one kind that are looked into
+_HEAD = 1 << 16  # bytes of a file that are looked at
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?|-?\.\d+", re.I)
+_LIST_OF_BOXES = re.compile(r"\.(?:jpe?g|png|bmp|tiff?|webp)[,;\s]+\d+[,;]\s*\d+[,;]\s*\d+[,;]\s*\d+", re.I)
+_COCO = (re.compile(r'"images"\s*:\s*\['), re.compile(r'"annotations"\s*:\s*\['), re.compile(r'"categories"\s*:\s*\['))
+_JSON_BOXES = re.compile(
+    r'"(?:bbox|bboxes|bounding_?box(?:es)?|boundingBox|boxes|points|polygons?|shape_attributes|exterior|coordinates|'
+    r'segmentation|rectanglelabels|polygonlabels|keypoints|landmarks|xmin|x_min|regions|shapes)"\s*:'
+)
+_EXPORT = "export the annotations as COCO's JSON or as Pascal VOC's XML"
+CORNERS = (
+    frozenset(("xmin", "ymin", "xmax", "ymax")), frozenset(("x_min", "y_min", "x_max", "y_max")),
+    frozenset(("x1", "y1", "x2", "y2")), frozenset(("x", "y", "w", "h")), frozenset(("x", "y", "width", "height")),
+    frozenset(("left", "top", "right", "bottom")), frozenset(("x0", "y0", "x1", "y1")),
+    frozenset(("x_center", "y_center", "width", "height")), frozenset(("cx", "cy", "w", "h")),
+    frozenset(("roi.x1", "roi.y1", "roi.x2", "roi.y2")), frozenset(("left", "top", "width", "height")),
+    frozenset(("bbox_x", "bbox_y", "bbox_width", "bbox_height")), frozenset(("xtl", "ytl", "xbr", "ybr")),
+)  # fmt: skip
+_BOX_CELLS = frozenset((
+    "bbox", "bboxes", "box", "boxes", "bounding_box", "bounding_boxes", "polygon", "polygons", "segmentation", "objects",
+    "encodedpixels", "encoded_pixels", "rle", "predictionstring", "region_shape_attributes", "keypoints", "mask_rle",
+))  # fmt: skip
+
+
+class Unread(NamedTuple):
+    """Annotations that are not read: what they look like, the evidence, and the fix."""
+
+    what: str
+    evidence: str
+    fix: str
+
+
+def find_boxes(root: Path, files: Sequence[str]) -> Unread | None:
+    """The annotations of boxes among the files, if there are any in a format or place that is not read."""
+    kinds: dict[str, list[str]] = {kind: [] for kind in _TEXTS}
+    others: list[str] = []
+    for name in files:
+        kinds.get(name[name.rfind(".") :].lower(), others).append(name)
+    if len(others) == len(files):
+        return None
+    images = {_stem(name) for name in others if suffix(name) in IMAGE_SUFFIXES}
+    txt, json, xml = ([n for n in kinds[k] if _stem(n) in images or _stem(_stem(n)) in images] for k in _TEXTS[:3])
+    yaml = next((n for n in (*kinds[".yaml"], *kinds[".yml"]) if _is_yolo_yaml(_head(root, n))), None)
+    tests = (
+        lambda: _text(root, txt, yaml),
+        lambda: _json(root, json, kinds[".json"]),
+        lambda: _xml(root, xml, kinds[".xml"]),
+        lambda: _lists(root, [n for n in kinds[".txt"] if n.count("/") <= 1]),
+        lambda: _tables(root, [n for n in (*kinds[".csv"], *kinds[".tsv"]) if n.count("/") <= 1]),
+    )
+    return next((found for test in tests if (found := test()) is not None), None)
+
+
+def box_columns(header: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a header that hold boxes or outlines, as written; () if none do."""
+    names = {cell.strip().casefold().replace(" ", "_"): cell.strip() for cell in header}
+    for corners in CORNERS:
+        if corners <= names.keys():
+            return tuple(names[name] for name in names if name in corners)
+    return tuple(cell for name, cell in names.items() if name in _BOX_CELLS)
+
+
+def _text(root: Path, names: list[str], yaml: str | None) -> Unread | None:
+    looks = [(name, _numbers(_head(root, name))) for name in spread(names)]
+    rows = [(name, lines) for name, lines in looks if lines]
+    if not rows or any(lines is None for _, lines in looks):
+        return None
+    if all(_is_yolo(line) for _, lines in rows for line in lines or ()):
+        what, fix = "YOLO's text labels, which are not read", _EXPORT
+    elif all(len(line) >= 4 for _, lines in rows for line in lines or ()):
+        what, fix = "text files of coordinates beside the images, which are not read", _EXPORT
+    else:
+        return None
+    name, first = rows[0][0], _head(root, rows[0][0]).strip().splitlines()[0]
+    seen = f"{len(names):,} .txt files named like images, such as {printable(name)}: '{printable(first[:60])}'"
+    return Unread(what, f"{seen}; {printable(yaml)} beside them" if yaml else seen, fix)
+
+
+def _numbers(text: str) -> list[list[float]] | None:
+    """The lines as numbers; None if any of them holds anything else."""
+    lines = []
+    for line in text.split("\n")[:50]:
+        cells = line.split()
+        if not cells:
+            continue
+        if not all(_NUMBER.fullmatch(cell) for cell in cells):
+            return None
+        lines.append([float(cell) for cell in cells])
+    return lines
+
+
+def _is_yolo(line: list[float]) -> bool:
+    """class x y w h (or the corners of an outline) as shares of the image."""
+    return len(line) >= 5 and line[0] == int(line[0]) >= 0 and all(-0.01 <= share <= 1.01 for share in line[1:5])
+
+
+def _is_yolo_yaml(text: str) -> bool:
+    return bool(re.search(r"^names\s*:", text, re.M)) and bool(re.search(r"^(?:nc|train|val)\s*:", text, re.M))
+
+
+def _json(root: Path, beside: list[str], every: list[str]) -> Unread | None:
+    hits = [name for name in spread(beside) if _JSON_BOXES.search(_head(root, name))]
+    if hits:
+        head = _head(root, hits[0])
+        tool = (
+            "LabelMe's JSON" if '"shapes"' in head and '"points"' in head else "JSON annotations, a file for each image"
+        )
+        seen = f"{len(beside):,} .json files named like images, such as {printable(hits[0])}"
+        return Unread(f"{tool}, which is not read", seen, "export the annotations as COCO's JSON")
+    for name in sorted(set(every) - set(beside))[:TRIED]:
+        head = _head(root, name, 1 << 20)
+        if all(key.search(head) for key in _COCO):
+            return Unread(
+                "COCO's JSON in a place where it is not looked for", printable(name), "give that file as the data"
+            )
+        if _JSON_BOXES.search(head):
+            tool = "VIA's JSON" if '"shape_attributes"' in head else "JSON annotations"
+            return Unread(f"{tool}, which is not read", printable(name), "export the annotations as COCO's JSON")
+    return None
+
+
+def _xml(root: Path, beside: list[str], every: list[str]) -> Unread | None:
+    for name in spread(every):
+        head = _head(root, name)
+        if re.search(r"<annotations>|<annotations\s", head) and re.search(r"<(?:image|track)\s", head):
+            return Unread(
+                "CVAT's XML, which is not read", printable(name), "export from CVAT as COCO 1.0 or Pascal VOC 1.1"
+            )
+    for name in spread(beside or every):
+        head = _head(root, name)
+        if "<annotation" in head and re.search(r"<(?:bndbox|robndbox|polygon)>", head):
+            return Unread(
+                "Pascal VOC's XML in folders of other names",
+                f"{len(beside or every):,} .xml files, such as {printable(name)}",
+                "move the images into JPEGImages/ and the XML files into Annotations/",
+            )
+        if re.search(r"<(?:box|bndbox|polygon|points)[\s>]", head):
+            return Unread("XML annotations, which are not read", printable(name), _EXPORT)
+    return None
+
+
+def _lists(root: Path, names: list[str]) -> Unread | None:
+    for name in names[:TRIED]:
+        if hit := _LIST_OF_BOXES.search(_head(root, name)):
+            line = next(line for line in _head(root, name).splitlines() if hit.group() in line)
+            return Unread(
+                "a text list of boxes, which is not read", f"{printable(name)}: '{printable(line[:60])}'", _EXPORT
+            )
+    return None
+
+
+def _tables(root: Path, names: list[str]) -> Unread | None:
+    for name in names[:TRIED]:
+        first = _head(root, name).split("\n", 1)[0]
+        if columns := box_columns(re.split(r"[,;\t]", first.replace('"', "").lstrip("\ufeff"))):
+            shown = ", ".join(printable(column) for column in columns)
+            return Unread("a table of boxes, which is not read", f"{printable(name)} has the columns {shown}", _EXPORT)
+    return None
+
+
+def spread(names: Sequence[str]) -> list[str]:
+    """At most `TRIED` of them, evenly."""
+    return list(names[:: max(-(-len(names) // TRIED), 1)])
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name.rsplit("/", 1)[-1])[0]
+
+
+def _head(root: Path, name: str, size: int = _HEAD) -> str:
+    """The beginning of a file as text, whole lines only where it is longer; "" where it cannot be read."""
+    try:
+        with open(root / name, "rb") as file:
+            raw = file.read(size)
+    except OSError:
+        return ""
+    text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
+    return text.rpartition("\n")[0] if len(raw) == size and "\n" in text else text
