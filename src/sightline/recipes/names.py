@@ -60,7 +60,7 @@ def _stems(known: Iterable[str]) -> list[str]:
 
 def require_network(name: str) -> None:
     """UsageError for an unknown network. Names of detectors that are not here get a list of those that are."""
-    if name in (known := network_names()):
+    if ":" in name or name in (known := network_names()):  # code of the user's own is looked for later
         return
     if DETECTORS.search(name):
         here = ", ".join(detectors())
