@@ -54,7 +54,10 @@ def completion(facts: VerdictFacts, _: Thresholds) -> Finding | None:
         title = "This run has not ended yet" if facts.status == "running" else "This run did not finish"
         return Finding("serious", "run", title, text, try_next=(Try("Resume it.", facts.resume),))
     if facts.smoke:
-        text = "It went through every stage with 64 images and 2 steps. Its metrics say nothing about the model."
+        text = (
+            "It went through every stage with at most 64 images a split and 2 steps, on small inputs where answers are pixels "
+            "or boxes. Its metrics say nothing about the model."
+        )
         return Finding("serious", "run", "This is a rehearsal", text, try_next=(Try("Train for real.", facts.command),))
     return None
 
