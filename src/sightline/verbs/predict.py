@@ -26,10 +26,8 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
 from sightline.storage.files import make_folder, replace_file, require_place
-from sightline.storage.reading import read_regular, reason_of
 from sightline.storage.text import csv_text, json_text, printable
 
-MAX_LIST = 256 << 20  # bytes of a list of paths
 
 
 @dataclass(frozen=True)
