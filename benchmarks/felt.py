@@ -20,7 +20,6 @@ from typing import Any
 from machine import described
 
 ROOT = Path(__file__).parents[1]
-N = 3
 TICKS = os.sysconf("SC_CLK_TCK")
 WHOLE = {
     "models": "models",
@@ -86,15 +85,15 @@ def first_step(package: Path) -> float:
     return float(process.communicate()[0])
 
 
-def best(measure: Any, *arguments: Any) -> float:
-    return round(min(measure(*arguments) for _ in range(N)), 2)
+def best(n: int, measure: Any, *arguments: Any) -> float:
+    return round(min(measure(*arguments) for _ in range(n)), 2)
 
 
-def figures(package: Path) -> dict[str, float]:
+def figures(package: Path, n: int) -> dict[str, float]:
     """What is felt, by name, of the package in this folder."""
-    found = {name: best(lambda w, p: whole(w, p)[0], words, package) for name, words in WHOLE.items()}
-    found |= {name: best(first_line, words, package) for name, words in FIRST.items()}
-    return found | {"train digits: first step": best(first_step, package)}
+    found = {name: best(n, lambda w, p: whole(w, p)[0], words, package) for name, words in WHOLE.items()}
+    found |= {name: best(n, first_line, words, package) for name, words in FIRST.items()}
+    return found | {"train digits: first step": best(n, first_step, package)}
 
 
 def rehearsals(package: Path) -> dict[str, dict[str, float]]:
@@ -109,15 +108,14 @@ def rehearsals(package: Path) -> dict[str, dict[str, float]]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--before", type=Path, help="a folder with another version of the package, to compare with")
+    options.add_argument("-n", type=int, default=3, help="the best of so many")
     options.add_argument("--smoke", action="store_true", help="rehearsals too: minutes")
     given = options.parse_args()
-    result: dict[str, Any] = {
-        "command": "python " + " ".join(["benchmarks/felt.py", *sys.argv[1:][2 * bool(given.before) :]])
-    }
-    result |= {"machine": described(), "n": N, "unit": "seconds of processor time, the best of n"}
+    result: dict[str, Any] = {"command": f"python benchmarks/felt.py -n {given.n}"}
+    result |= {"machine": described(), "n": given.n, "unit": "seconds of processor time, the best of n"}
     if given.before is not None:
-        result["before"] = figures(given.before)
-    result["after"] = figures(ROOT / "src")
+        result["before"] = figures(given.before, given.n)
+    result["after"] = figures(ROOT / "src", given.n)
     if given.smoke:
         result["smoke"] = rehearsals(ROOT / "src")
     result["date"] = time.strftime("%Y-%m-%d")
