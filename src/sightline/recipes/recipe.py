@@ -44,7 +44,9 @@ def _word(name: str) -> str:
 
 
 class DataSection(Section):
-    name: Annotated[str, AfterValidator(_word)] | None = Field(None, description="a built-in data set; without path, read from $SIGHTLINE_DATA/<name>")
+    name: Annotated[str, AfterValidator(_word)] | None = Field(
+        None, description="a built-in data set; without path, read from $SIGHTLINE_DATA/<name>"
+    )
     path: str | None = Field(None, description="a folder or file of your own")
     val: Fraction | None = Field(None, description="share for validation where the data gives no split (0.15)")
     test: Fraction | None = Field(None, description="share for the test where the data gives no split (0.15)")

@@ -29,7 +29,6 @@ from sightline.storage.files import make_folder, replace_file, require_place
 from sightline.storage.text import csv_text, json_text, printable
 
 
-
 @dataclass(frozen=True)
 class Predictions:
     """A row for every image, in the given order: the prediction, or the error."""
@@ -165,7 +164,7 @@ def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
             files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
             others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
         else:
-            files += listed_paths(path) if path.suffix == ".txt" and path.is_file() else [path]
+            files += listed_paths(path) if path.suffix == ".txt" and os.path.isfile(path) else [path]
     if not files:
         there = f"there are only other files ({kinds(others)}): " if others else ""
         where = ", ".join(printable(str(path)) for path in paths[:3])
