@@ -62,9 +62,11 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
     (run.folder / "predictions").mkdir(exist_ok=True)
     evaluation = None
     for split, some in images.items():
-        batches = in_order(some, scoring.batch)
-        with training.console.working(f"evaluating the {split} split", len(some)) as phase:
-            rows = rows_of(training.task, phase.over(batches), training.device)
+        rows = training.best_rows if split == "val" else None  # the same weights on the same images
+        if rows is None:
+            batches = in_order(some, scoring.batch)
+            with training.console.working(f"evaluating the {split} split", len(some)) as phase:
+                rows = rows_of(training.task, phase.over(batches), training.device)
         names = [data.records[int(i)].name for i in rows.id]
         scoring.rows.write(run.folder / "predictions" / f"{split}.parquet", rows, names=names, classes=data.classes)
         run.record(f"predictions/{split}.parquet")

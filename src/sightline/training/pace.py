@@ -19,7 +19,7 @@ WRITING = 2.0  # seconds for the report and the seal
 class Pace:
     """steps, batch    of the whole training
     every              steps between validations
-    images             of one validation, 0 without; `final`: of all splits that are measured after the last step
+    images             of one validation, 0 without; `final`: of the splits that are evaluated after the last step
     """
 
     steps: int

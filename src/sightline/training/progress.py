@@ -54,6 +54,7 @@ class Training:
     schedule: Callable[[State], float]
     ema: Ema | None = None
     stop_requested: Callable[[], bool] = lambda: False
+    best_rows: Any = None  # those of the validation that the best weights come from, if it was in this process
     metrics_log: Log = field(init=False)
     clock: Clock = field(init=False)
     pace: Pace = field(init=False)
@@ -65,7 +66,7 @@ class Training:
         scoring, images = self.kind.scoring, {split: len(some) for split, some in self.images.items()}
         val = images.get("val", 0) if scoring is not None else 0
         train = min(images["train"], max(val, scoring.train_images)) if scoring is not None else 0
-        final = train + val + images.get("test", 0) if scoring is not None else 0
+        final = train + images.get("test", 0) if scoring is not None else 0  # the best validation is kept
         self.pace = Pace(self.steps, self.recipe.fit.batch, self.per_epoch, val, final)
 
     def images_seen(self, state: State) -> int:
@@ -92,7 +93,7 @@ class Training:
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         self._warn_of_divergence(state, row)
         state.owed = True
-        scoring = self.kind.scoring
+        scoring, rows = self.kind.scoring, None
         if "val" in self.images and scoring is not None:
             batches, start = in_order(self.images["val"], scoring.batch), time.perf_counter()
             try:
@@ -108,7 +109,7 @@ class Training:
         state.owed = False
         state.epoch.clear()
         state.history.append({name: _number(value) for name, value in row.items()})
-        self._keep_best(state)
+        self._keep_best(state, rows)
         if state.ended == "early" and state.logged.sums():
             self.log(state)
         self._report(state, row, rate)
@@ -127,11 +128,11 @@ class Training:
             size = f"{loss:.3g}" if loss is not None and math.isfinite(loss) else "not finite"
             self.console.warn(f"diverged: {TOO_HIGH} (the training loss is {size}, {guessing}); lower optim.lr")
 
-    def _keep_best(self, state: State) -> None:
+    def _keep_best(self, state: State, rows: Any) -> None:
         """Keep the weights of the best validation by the monitored metric; while it is undefined, the latest."""
         scores = [self._score(row) for row in state.history]
         if best_index(scores) == len(scores) - 1 or max(scores) == UNDEFINED:
-            state.best_weights = kept_weights(self.task, self.ema)
+            state.best_weights, self.best_rows = kept_weights(self.task, self.ema), rows
         patience = self.recipe.fit.patience
         known = next((i for i, score in enumerate(scores) if score != UNDEFINED), len(scores))
         if patience is not None and should_stop(scores[known:], patience) and state.ended is None:
