@@ -33,7 +33,10 @@ def _sections(scene: Scene) -> list[PageSection]:
     evaluation, facts = scene.content.evaluation, scene.facts
     if evaluation is None:
         return []
-    charts = [*filter(None, [reliability_chart(facts, evaluation.judgement)]), *ranking_charts(evaluation.judgement)]
+    charts = [
+        *filter(None, [reliability_chart(facts, evaluation.judgement, scene.limits)]),
+        *ranking_charts(evaluation.judgement),
+    ]
     classes, wrong = class_table(evaluation, facts, scene.limits), mistakes(evaluation, scene.load_image)
     confusion = section("confusion_section", confusion_values(evaluation))
     sections = [PageSection("confusions", "Confusion matrix", confusion)]
