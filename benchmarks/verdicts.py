@@ -193,7 +193,7 @@ def main(names: list[str]) -> None:
             "headline": found.headline,
             "limit": found.limit,
             "findings": [[f.severity, f.title, f.sentence, [t.what for t in f.try_next]] for f in found.findings],
-            "warned": [line for line in lines if "diverg" in line],
+            "warned": [line.split(" ", 2)[-1] for line in lines if "diverg" in line],
             "seconds": round(time.process_time() - start, 1),
         }
         print(json.dumps({name: results[name]}, indent=1, ensure_ascii=False), flush=True)
