@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity faults bench networks intervals verdicts results
+.PHONY: env check test catalogue draws contracts parity faults hostile bench networks intervals verdicts results
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -30,6 +30,9 @@ parity:         ## every classifier that torchvision or timm has too: minutes
 
 faults:         ## kill -9, SIGTERM, full disks: about 40 minutes; figures go to results/
 	$(PY) benchmarks/faults.py
+
+hostile:        ## hostile files and a thousand damaged runs: about half an hour; figures go to results/
+	$(PY) benchmarks/hostile.py
 
 bench:          ## speed against the plain loop, as ratios: about 20 minutes
 	$(PY) benchmarks/training.py

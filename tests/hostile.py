@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from click.testing import Result
 from typer.testing import CliRunner
 
 from sightline.cli.main import app
@@ -142,6 +143,19 @@ def attempt(finished: Path, image: Path, folder: Path, number: int) -> dict[str,
     name = draw.choice(FILES)
     if name == "checkpoints":
         name = f"checkpoints/{max((run / 'checkpoints').iterdir()).name}/{draw.choice(('manifest.json', 'state.json'))}"
+    _hurt(run, name, draw)
+    verb = draw.choice(("predict", "verify", "report", "evaluate", "resume"))
+    if verb == "resume":
+        seal = run / "manifest.json"
+        shutil.rmtree(seal) if seal.is_dir() else seal.unlink(missing_ok=True)
+    arguments = {"predict": ["predict", str(run), str(image)], "resume": ["train", "--resume", str(run)]}
+    done = CliRunner().invoke(app, [*arguments.get(verb, [verb, str(run)]), "-q"])
+    problem = _problem(done, verb, run, finished)
+    return {"number": number, "file": name, "verb": verb, "exit": done.exit_code, "problem": problem[:300]}
+
+
+def _hurt(run: Path, name: str, draw: random.Random) -> None:
+    """Change one file, or put something else in its place; often its hash agrees."""
     path, kind = run / name, draw.random()
     data = path.read_bytes()
     path.unlink()
@@ -158,17 +172,15 @@ def attempt(finished: Path, image: Path, folder: Path, number: int) -> dict[str,
             rehash(path.parent)
         elif name != "manifest.json":
             reseal(run, name)
-    verb = draw.choice(("predict", "verify", "report", "evaluate", "resume"))
-    arguments = {"predict": ["predict", str(run), str(image)], "resume": ["train", "--resume", str(run)]}
-    if verb == "resume":
-        (run / "manifest.json").unlink() if (run / "manifest.json").is_file() else shutil.rmtree(run / "manifest.json", True)
-    done = CliRunner().invoke(app, [*arguments.get(verb, [verb, str(run)]), "-q"])
-    problem = ""
+
+
+def _problem(done: Result, verb: str, run: Path, finished: Path) -> str:
+    """What is wrong with how a verb ended; "" if nothing."""
     if done.exit_code not in (0, 2, 3, 4, 5, 6) or "Traceback" in done.output:
-        problem = (done.output.strip().splitlines() or [repr(done.exception)])[-1]
-    elif done.exit_code and "error: " not in done.output:
-        problem = f"exit code {done.exit_code} without a line"
-    elif verb == "resume" and done.exit_code == 0:
-        problem = ", ".join(n for n in KEPT if (run / n).read_bytes() != (finished / n).read_bytes())
-        problem = problem and f"sealed although changed: {problem}"
-    return {"number": number, "file": name, "verb": verb, "exit": done.exit_code, "problem": problem[:300]}
+        return (done.output.strip().splitlines() or [repr(done.exception)])[-1]
+    if done.exit_code and "error: " not in done.output:
+        return f"exit code {done.exit_code} without a line"
+    if verb == "resume" and done.exit_code == 0:
+        changed = [name for name in KEPT if (run / name).read_bytes() != (finished / name).read_bytes()]
+        return f"sealed although changed: {', '.join(changed)}" if changed else ""
+    return ""

@@ -161,6 +161,8 @@ class Checkpoints:
             check_same(average, self.ema.tensors(), f"{folder.name}/ema.safetensors")
         groups = saved.fields("optimizers")
         groups.require(self.optimizers)
+        if strange := [name for name in remembered if name.rsplit(".", 2)[0] not in self.optimizers]:
+            raise DamagedError(f"{folder.name}/optimizers.safetensors: {strange[0]:.60} is of no optimiser", _OWN)
         turns = [turn.name for turn in self.task.turns]
         loading = [
             checked_moments(optimizer, groups.fields(turn), moments_of(remembered, turn), state.step * turns.count(turn))

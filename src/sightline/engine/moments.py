@@ -101,9 +101,10 @@ def _fault(key: str, value: Any, example: Any, parameter: Tensor, step: int) -> 
     if not isinstance(example, Tensor):
         return "" if value is None and example is None else f"is {value!r:.60}, not {example!r}"
     shape = tuple(parameter.shape) if example.dim() else ()
-    if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():
+    kind = parameter.dtype if example.dim() else example.dtype
+    if not isinstance(value, Tensor) or tuple(value.shape) != shape or value.dtype != kind:
         found = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else f"{value!r:.60}"
-        return f"is {found}, not {shape} of real numbers"
+        return f"is {found}, not {shape} {kind}"
     if key == "step" and value.item() not in range(1, step + 1):
         return f"is {value.item():g} after {step} steps"
     if key in _SQUARES and value.numel() and value.min().item() < 0:
