@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
 
 PERMUTATIONS = 2000
 MOST = 4000  # images; of more, so many evenly spaced ones are enough for any skill that matters
@@ -43,7 +42,7 @@ def skill_of(
     support = np.bincount(target, minlength=probability.shape[1])
     # mean AUC = sum over images of rank(image, its class) · weight(its class), but for a constant
     weight = np.where(support > 0, 1.0 / np.maximum(support * (n - support), 1), 0.0)
-    ranked = rankdata(probability, axis=0) * weight  # (n, k)
+    ranked = _ranks(probability) * weight  # (n, k)
     right = np.eye(probability.shape[1])[probability.argmax(1)]  # (n, k)
     draw, rows = np.random.default_rng(_SEED), np.arange(n)
     own = (right[rows, target].sum(), ranked[rows, target].sum())
@@ -60,5 +59,13 @@ def confidence_separates(confidence: Float[np.ndarray, "n"], right: np.ndarray) 
     good, bad = int(right.sum()), int((~right).sum())
     if not good or not bad:
         return None
-    ranks = rankdata(confidence)[right].sum()
+    ranks = _ranks(confidence)[right].sum()
     return float((ranks - good * (good + 1) / 2) / (good * bad)), float(np.sqrt((good + bad + 1) / (12 * good * bad)))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 along the first axis; equal values share their mean rank."""
+    from scipy.stats import rankdata  # takes half a second to import, and only finished judgements need it
+
+    ranks: np.ndarray = rankdata(values, axis=0)
+    return ranks
