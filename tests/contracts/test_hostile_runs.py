@@ -92,7 +92,12 @@ def committed(place: Path) -> Path:
 def contents(keeper: Checkpoints, state: State | None) -> str:
     """All that resuming brought back."""
     assert state is not None and keeper.ema is not None
-    tensors = [keeper.task.state_dict(), keeper.ema.tensors(), state.best_weights, keeper.optimizers["model"].state_dict()]
+    tensors = [
+        keeper.task.state_dict(),
+        keeper.ema.tensors(),
+        state.best_weights,
+        keeper.optimizers["model"].state_dict(),
+    ]
     return json.dumps([tensors, state.to_json()], default=lambda x: x.tolist())
 
 
@@ -103,7 +108,9 @@ def test_re_hashed_checkpoints_with_one_value_changed(tmp_path: Path) -> None:
     good = {path.name: path.read_bytes() for path in folder.iterdir()}
     state, manifest = json.loads(good["state.json"]), json.loads(good["manifest.json"])
     cases = [("state.json", data) for path in leaves(state) for data in changes(state, path)]
-    cases += [("manifest.json", data) for path in leaves(manifest) for data in changes(manifest, path) if path[0] != "sha256"]
+    cases += [
+        ("manifest.json", data) for path in leaves(manifest) for data in changes(manifest, path) if path[0] != "sha256"
+    ]
     random.Random(0).shuffle(cases)
     refused_, loaded = 0, 0
     for name, data in cases[:CHECKPOINTS]:
@@ -139,7 +146,14 @@ def test_re_hashed_tensors_with_one_changed(file: str, tmp_path: Path) -> None:
     path, good = folder / f"{file}.safetensors", (folder / f"{file}.safetensors").read_bytes()
     tensors = safetensors.torch.load(good)
     for name, x in tensors.items():
-        wrong = [x.double(), x.reshape(-1).repeat(2), x * float("nan"), x * float("inf"), x.to(torch.int64), x[..., None]]
+        wrong = [
+            x.double(),
+            x.reshape(-1).repeat(2),
+            x * float("nan"),
+            x * float("inf"),
+            x.to(torch.int64),
+            x[..., None],
+        ]
         if file == "optimizers" and ("sq" in name or name.endswith("step")):
             wrong += [-x - 1]
         for changed in [{**tensors, name: y} for y in wrong] + [
@@ -193,7 +207,9 @@ def test_verify_reads_nothing_outside_the_run(finished: Path, tmp_path: Path, mo
     entry = {"bytes": 6, "sha256": "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"}
     opened: list[str] = []
     real = os.open
-    monkeypatch.setattr(os, "open", lambda path, *rest, **more: (opened.append(str(path)), real(path, *rest, **more))[1])
+    monkeypatch.setattr(
+        os, "open", lambda path, *rest, **more: (opened.append(str(path)), real(path, *rest, **more))[1]
+    )
     for name in (str(secret), "../secret", "link", "model/../../secret", "/dev/zero", "a\0b", ""):
         (run / "manifest.json").write_text(json.dumps(replaced(seal, ("files", name), entry)))
         assert "is not in the run" in refused(5, "verify", str(run))

@@ -19,7 +19,13 @@ from sightline.storage.text import json_text
 
 # How a step is executed, which may change with the device, and the rate, which the schedule sets before every step.
 _FREE = {"params", "lr", "fused", "foreach", "capturable", "differentiable"}
-_SQUARES = {"exp_avg_sq", "max_exp_avg_sq", "square_avg", "acc_delta", "sum"}  # means or sums of squares: never negative
+_SQUARES = {
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    "square_avg",
+    "acc_delta",
+    "sum",
+}  # means or sums of squares: never negative
 
 
 def moments(optimizer: torch.optim.Optimizer, turn: str) -> dict[str, Tensor]:
