@@ -181,6 +181,8 @@ def _problem(done: Result, verb: str, run: Path, finished: Path) -> str:
     if done.exit_code and "error: " not in done.output:
         return f"exit code {done.exit_code} without a line"
     if verb == "resume" and done.exit_code == 0:
-        changed = [name for name in KEPT if (run / name).read_bytes() != (finished / name).read_bytes()]
+        sealed = json.loads((run / "manifest.json").read_bytes())["files"]
+        kept = [name for name in KEPT if name in sealed or name != "metrics.jsonl"]  # a damaged log is set aside
+        changed = [name for name in kept if (run / name).read_bytes() != (finished / name).read_bytes()]
         return f"sealed although changed: {', '.join(changed)}" if changed else ""
     return ""
