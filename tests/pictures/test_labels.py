@@ -115,7 +115,9 @@ def test_regions_are_named_where_they_are_thick():
     assert changed[20:, :120].any()
     assert changed[:, 120:].any()
     assert not changed[:10, :60].any()  # no room for the third
-    assert np.array_equal(named_regions(picture, np.full((120, 240), 255), ["sky"]), picture)  # ignored pixels have no name
+    assert np.array_equal(
+        named_regions(picture, np.full((120, 240), 255), ["sky"]), picture
+    )  # ignored pixels have no name
 
 
 def test_wrong_frames_are_dashed():

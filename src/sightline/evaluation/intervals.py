@@ -151,7 +151,7 @@ def _proportions(value: Measurement, n: int, z: float) -> dict[str, Estimate]:
     if not n:
         return {}
     known: dict[str, tuple[float, float]] = {
-        name: wilson(value.metrics[name], n, z) for name in ("accuracy", "top5") if name in value.metrics
+        name: wilson(value.metrics[name], n, z) for name in ("accuracy", "top5_accuracy") if name in value.metrics
     }
     support = value.counts.tp + value.counts.fn
     recalls = [(tp / m, *wilson(tp / m, int(m), z)) for tp, m in zip(value.counts.tp, support, strict=True) if m]
