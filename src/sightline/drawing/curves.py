@@ -116,7 +116,7 @@ def _path(line: Line, xs: Scale, ys: Scale) -> Markup:
 def _dots(line: Line, frame: Frame, xs: Scale, ys: Scale) -> list[Markup]:
     """A dot a point, its radius up to 11, with its error bar, or on a stem from the diagonal where there is one."""
     parts: list[Markup] = []
-    bars = line.intervals or [None] * len(line.x)
+    bars: Sequence[tuple[float, float] | None] = line.intervals or [None] * len(line.x)
     for x, y, size, bar in zip(line.x, line.y, line.sizes, bars, strict=True):
         at: dict[str, Attribute] = {"cx": xs(x), "cy": ys(y), "r": 1.5 + 9.5 * size}
         parts.append(element("circle", at | {"class": f"c-size {line.tone}", "fill": "currentColor"}))

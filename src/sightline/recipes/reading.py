@@ -65,11 +65,21 @@ def parse_yaml(text: str, what: str) -> Any:
         try:
             node = loader.get_single_node()
             if _expanded(node, {}, what) > MAX_RECIPE:
-                raise UsageError(f"the aliases of {what} expand to more than {MAX_RECIPE:,} characters", "leave them out")
+                raise UsageError(
+                    f"the aliases of {what} expand to more than {MAX_RECIPE:,} characters", "leave them out"
+                )
             value = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
-    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         # PyYAML's constructors raise whatever the text provokes: 2024-99-99, !!int abc, an integer of 5,000 digits
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
