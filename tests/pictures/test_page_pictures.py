@@ -170,6 +170,8 @@ def test_top5_has_an_interval_and_runs_that_call_it_otherwise_open(folder, tmp_p
     (older / "metrics.json").write_text(json.dumps(metrics))
     again = build_report(older, load_image=lambda name: None)
     assert again.count(">top-5 accuracy<") == 1
+    assert ">top5<" not in again  # its old name is the same row, with its values of training and validation
+    assert '>top-5 accuracy</th><td class="num">–</td>' not in again
     for split in ("train", "val", "test"):
         del metrics[split]["top5"]
     (older / "metrics.json").write_text(json.dumps(metrics))
