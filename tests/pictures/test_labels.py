@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from sightline.drawing.labels import Label, font_size, labelled, name_or_number, named_regions, place_labels
-from sightline.drawing.overlay import CLASS_COLOURS, DASHED, MISSED, RIGHT, WRONG, colour, framed
+from sightline.drawing.overlay import CLASS_COLOURS, DASHED, MISSED, RIGHT, WRONG, colour, framed, object_colour
 from sightline.drawing.png import caption, enlarged, grid, png_bytes, png_size
 from sightline.drawing.shrunk import shrunk
 from sightline.drawing.text import BLACK, WHITE, cut, fonts, in_lines, ink, width_of, writable
+from sightline.kinds.regions import _names
 
 # Machado et al. 2009, severity 1, in linear RGB
 DEFICIENCIES = {
@@ -49,6 +50,21 @@ def test_every_class_has_a_colour_and_only_the_first_thirty_one_of_their_own():
     assert len({colour(i) for i in range(30)}) == 30
     assert colour(30) == colour(0)
     assert all(0 <= value <= 255 for i in range(100) for value in colour(i))
+
+
+def test_the_colours_of_objects_show_on_black_and_on_white():
+    chosen = np.array([object_colour(i) for i in range(5)])
+    assert len(np.unique(chosen, axis=0)) == 5
+    for background in (0, 255):
+        distance = np.linalg.norm(lab(chosen, np.eye(3)) - lab(np.full((1, 3), background), np.eye(3)), axis=1)
+        assert distance.min() >= 40
+
+
+def test_one_class_needs_no_name_on_its_boxes():
+    boxes = np.array([[10.0, 20.0, 60.0, 70.0]])
+    assert [n.texts for n in _names(boxes, [0], ["nucleus"])] == [()]
+    assert [n.texts for n in _names(boxes, [0], ["nucleus"], [0.97])] == [("0.97",)]
+    assert [n.texts for n in _names(boxes, [0], ["cat", "dog"], [0.97])] == [("cat 0.97", "0.97")]
 
 
 def crowded(count: int) -> list[Label]:

@@ -31,6 +31,12 @@ def colour(index: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def object_colour(index: int) -> tuple[int, int, int]:
+    """The colour of an object that is to be told apart from its neighbours: neither dark nor pale, so that it shows on any
+    background."""
+    return CLASS_COLOURS[(0, 1, 6, 8, 3)[index % 5]]
+
+
 def coloured(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
     """A copy with three channels."""
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()

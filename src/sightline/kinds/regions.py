@@ -25,6 +25,7 @@ from sightline.drawing.overlay import (
     colour,
     coloured,
     framed,
+    object_colour,
     outlined,
 )
 from sightline.drawing.png import enlarged
@@ -146,7 +147,7 @@ def draw_outlines(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
     canvas, factor = _canvas(batch, row)
     own = target.take(target.boxes.sample == row)
     masks = _enlarged_masks(own.mask.cpu().numpy(), canvas, factor)
-    label, hues = own.boxes.label.tolist(), [colour(c + i) for i, c in enumerate(own.boxes.label.tolist())]
+    label, hues = own.boxes.label.tolist(), [object_colour(i) for i in range(len(masks))]
     names = _names(own.boxes.boxes.cpu().numpy() * factor, label, classes)
     return labelled(outlined(canvas, masks, hues), [replace(n, hue=hue) for n, hue in zip(names, hues, strict=True)])
 
@@ -207,11 +208,13 @@ def _enlarged_masks(masks: np.ndarray, canvas: Picture, factor: int) -> np.ndarr
 def _names(
     boxes: np.ndarray, label: Sequence[int], classes: Sequence[str], score: Sequence[float] | None = None
 ) -> list[Label]:
-    """What is written on each box: class and score, only the score where there is no room for both."""
+    """What is written on each box: class and score, only the score where there is no room for both. The name of the only
+    class says nothing and would hide small objects."""
     labels = []
     for i, (box, c) in enumerate(zip(boxes.tolist(), label, strict=True)):
         name = name_or_number(classes, c, LONGEST)
-        texts = (name,) if score is None else (f"{name} {score[i]:.2f}", f"{score[i]:.2f}")
+        named = (name if score is None else f"{name} {score[i]:.2f}",) if len(classes) > 1 else ()
+        texts = (*named, *(() if score is None else (f"{score[i]:.2f}",)))
         labels.append(Label(tuple(box), texts, colour(c)))
     return labels
 

@@ -57,8 +57,8 @@ def _sections(scene: Scene, *, masks: bool) -> list[PageSection]:
     threshold = scene.content.examples.threshold if scene.content.examples is not None else None
     cutoff = f" with a score of at least {threshold:.2f}" if threshold is not None else ""
     intro = (
-        f"the network's input, the ground truth and the predictions{cutoff}, each with its class and score. Where two labels "
-        "would overlap, one is left out, that of a mistake last"
+        f"the network's input, the ground truth and the predictions{cutoff}, with class (if there are several) and score. "
+        "Where two labels would overlap, one is left out, that of a mistake last"
     )
     if (examples := example_values(scene, object_notes, intro)) is not None:
         legend = [] if masks else class_legend(scene.content)  # outlines are coloured by object
