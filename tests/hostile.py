@@ -98,8 +98,13 @@ YAML = (
 )  # fmt: skip
 
 
-def rehash(folder: Path) -> None:
-    """Make a checkpoint's manifest agree with its files and with itself."""
+def rehash(folder: Path, *, state: bool = False) -> None:
+    """Make a checkpoint's manifest agree with its files and with itself; with `state`, also the hash inside state.json."""
+    if state:
+        saved = json.loads((folder / "state.json").read_bytes())
+        own = {key: value for key, value in saved.items() if key != "sha256"}
+        own_hash = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+        (folder / "state.json").write_text(json.dumps({**own, "sha256": own_hash}))
     manifest = json.loads((folder / "manifest.json").read_bytes())
     for name in manifest["files"]:
         data = (folder / name).read_bytes()

@@ -107,7 +107,7 @@ def test_re_hashed_checkpoints_with_one_value_changed(tmp_path: Path) -> None:
     folder = committed(tmp_path / "run")
     good = {path.name: path.read_bytes() for path in folder.iterdir()}
     state, manifest = json.loads(good["state.json"]), json.loads(good["manifest.json"])
-    cases = [("state.json", data) for path in leaves(state) for data in changes(state, path)]
+    cases = [("state.json", data) for path in leaves(state) if path != ("sha256",) for data in changes(state, path)]
     cases += [
         ("manifest.json", data) for path in leaves(manifest) for data in changes(manifest, path) if path[0] != "sha256"
     ]
@@ -120,7 +120,7 @@ def test_re_hashed_checkpoints_with_one_value_changed(tmp_path: Path) -> None:
             (folder / other).write_bytes(old)
         (folder / name).write_bytes(data)
         with suppress(ValueError, RecursionError):  # no JSON: it stays as it is
-            rehash(folder) if name == "state.json" else write_manifest(folder, json.loads(data))
+            rehash(folder, state=True) if name == "state.json" else write_manifest(folder, json.loads(data))
         (tmp_path / "metrics.jsonl").write_text("a line\n")
         message = loading_error(folder.parent)
         assert "\n" not in message

@@ -195,7 +195,8 @@ def objects_set(root: Path) -> list[Path]:
 SETS: dict[str, Callable[[Path], list[Path]]] = {"coco": objects_set, "masks": masks_set, "voc": boxes_set}
 # An error names the file and the line or, where it is about the whole of it, the file; or the classes that clash.
 NAMED = re.compile(
-    r"\.(json|xml|txt)( line \d+|: | names | is | and )|not read: .*\.json|\.json is not read|^(the classes .* differ only|only one class)"
+    r"\.(json|xml|txt)( line \d+|: | names | is | and )|not read: .*\.json|\.json is not read"
+    r"|^(the classes .* differ only|only one class)"
 )
 
 

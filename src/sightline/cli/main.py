@@ -98,7 +98,9 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     device: Annotated[str | None, Option(help="auto, cpu, cuda or mps (fit.device).")] = None,
     precision: Annotated[str | None, Option(help="auto, fp32 or bf16 (fit.precision).")] = None,
     resume: Annotated[str | None, Option(metavar="RUN", help="Resume an unfinished run.")] = None,
-    smoke: Annotated[bool, Option("--smoke", help="A rehearsal: every stage, on 64 images a split and 2 steps.")] = False,
+    smoke: Annotated[
+        bool, Option("--smoke", help="A rehearsal: every stage, on 64 images a split and 2 steps.")
+    ] = False,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,

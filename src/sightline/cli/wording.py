@@ -8,7 +8,18 @@ from typing import Any
 from sightline.storage.text import printable
 
 # of all tasks, in the order in which they are shown
-_SUMMARY = ("accuracy", "top5_accuracy", "mean_iou", "mask_ap50", "ap50", "loss", "macro_f1", "pixel_accuracy", "mask_ap", "ap")
+_SUMMARY = (
+    "accuracy",
+    "top5_accuracy",
+    "mean_iou",
+    "mask_ap50",
+    "ap50",
+    "loss",
+    "macro_f1",
+    "pixel_accuracy",
+    "mask_ap",
+    "ap",
+)
 _PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50")
 _CLASSES = 200  # classes that the audit of a data set lists
 _NAMED = 3  # metrics in the summary of a run

@@ -255,10 +255,8 @@ def _require_classes(audit: Audit) -> None:
     before = {r.label for r in source.records}
     after = {r.label for r in audit.records()}
     if gone := sorted({*source.emptied, *(str(name) for name in before - after - {None})}):
-        raise DataError(
-            f"classes that are empty because all their images are quarantined: {_list(gone)}",
-            "repair the images, or remove the classes",
-        )
+        why = f"classes that are empty because all their images are quarantined: {_list(gone)}"
+        raise DataError(why, "repair the images, or remove the classes")
     if len(after - {None}) < 2:
         raise DataError(f"only one class in {printable(source.name)}: {_list(source.classes)}", _inner(source.records))
 
