@@ -229,14 +229,20 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         everywhere = [k for k in all_keys() if k.rsplit(".", 1)[-1] == path[-1]]
         everywhere = everywhere or [k for k in (_FOREIGN.get(path[-1].lower()),) if k]
         return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]!r}?" if everywhere else nearest(key, known)
-    return f"{key}={brief(fault.get('input'))}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+    return f"{key}={brief(fault.get('input'))}: {_reason(fault)}", ""
+
+
+def _reason(fault: Any) -> str:
+    """pydantic's words, or our own behind its prefix."""
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
 
 
 def _about_task(kind: str, path: list[str], fault: Any) -> tuple[str, str]:
     """An error in the task's section, whose keys are those of its kind."""
     key = ".".join(["task", *path])
     if fault["type"] != "extra_forbidden":
-        return f"{key}={brief(fault.get('input'))}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+        return f"{key}={brief(fault.get('input'))}: {_reason(fault)}", ""
     others = [name for name, section in TASKS.items() if path[-1] in section.model_fields]
     if others:
         return f"{key} is not a key of {kind}", f"set task.kind={others[0]}, or leave it out"
