@@ -142,8 +142,7 @@ class VerdictFacts:
         p, q = self.main(one), self.main(other)
         n, m = self.sizes.get(one, 0), self.sizes.get(other, 0)
         if self.headline.of_images:
-            shares = [min(max(share or 0.0, 0.0), 1.0) for share in (p, q)]  # a report is written of damaged files too
-            return chance(shares[0], n, shares[1], m, z)
+            return chance(p or 0.0, n, q or 0.0, m, z)
         if self.interval is None or not n or not m:
             return None
         half = (self.interval[1] - self.interval[0]) / 2
