@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity faults bench networks results
+.PHONY: env check test catalogue draws contracts parity faults hostile bench networks intervals verdicts results
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -31,6 +31,9 @@ parity:         ## every classifier that torchvision or timm has too: minutes
 faults:         ## kill -9, SIGTERM, full disks: about 40 minutes; figures go to results/
 	$(PY) benchmarks/faults.py
 
+hostile:        ## hostile files and a thousand damaged runs: about half an hour; figures go to results/
+	$(PY) benchmarks/hostile.py
+
 bench:          ## speed against the plain loop, as ratios: about 20 minutes
 	$(PY) benchmarks/training.py
 
@@ -38,6 +41,12 @@ networks:       ## sizes, latencies, the small study and experiments of docs/net
 	$(PY) benchmarks/study.py
 	$(PY) benchmarks/experiments.py
 	$(PY) benchmarks/networks.py
+
+intervals:      ## coverage of the intervals, beside the plain bootstrap: 2 minutes; figures go to results/
+	$(PY) benchmarks/intervals.py
+
+verdicts:       ## eight trainings that are ill on purpose, and their verdicts: 1 minute; figures go to results/
+	$(PY) benchmarks/verdicts.py
 
 results:        ## train the shipped recipes and write their headers: hours
 	$(PY) benchmarks/recipes.py

@@ -634,7 +634,7 @@ def test_without_given_splits_pixels_decide(tmp_path: Path) -> None:
     sizes = [len(dataset.ids(split)) for split in ("train", "val", "test")]
     assert sum(sizes) == 40 and min(sizes) > 0
     few = build_dataset(str(coco_folder(tmp_path / "few", [annotation(1), annotation(2, 2)])))
-    assert "classes too small for an image in val: annotated images" in few.notes
+    assert "classes too small for an image in val: cat" in few.notes
 
 
 def test_what_cannot_be_learned_from(tmp_path: Path) -> None:

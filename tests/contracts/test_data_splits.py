@@ -255,7 +255,7 @@ def test_missing_classes_are_refused_with_both_lists(tmp_path: Path) -> None:
         ({"cat": 1}, "only one class in .*: cat"),
         ({"data/cat": 2, "data": 2}, "only one class in .*: data"),
         ({"test/cat": 2, "test/dog": 2}, "there is no training split .add one; the data give test"),
-        ({".": 3}, "has no labels"),
+        ({".": 3}, "the images have no labels"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused(tmp_path: Path, sizes: dict[str, int], says: str) -> None:

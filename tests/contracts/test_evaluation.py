@@ -322,7 +322,7 @@ def test_json_is_the_contract_of_evaluate() -> None:
     assert list(said) == ["n", "metrics", "intervals", "reasons", "per_class"]
     assert said["n"] == 100
     assert set(said["metrics"]) == set(said["intervals"]) == {
-        "loss", "accuracy", "balanced_accuracy", "top5", "macro_f1", "mcc", "auc", "ece",
+        "loss", "accuracy", "balanced_accuracy", "top5_accuracy", "macro_f1", "mcc", "auc", "ece",
     }  # fmt: skip
     for name, (low, high) in said["intervals"].items():
         assert low <= said["metrics"][name] <= high

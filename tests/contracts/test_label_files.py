@@ -194,7 +194,10 @@ def objects_set(root: Path) -> list[Path]:
 
 SETS: dict[str, Callable[[Path], list[Path]]] = {"coco": objects_set, "masks": masks_set, "voc": boxes_set}
 # An error names the file and the line or, where it is about the whole of it, the file; or the classes that clash.
-NAMED = re.compile(r"\.(json|xml|txt)( line \d+|: | names | is | and )|^(the classes .* differ only|only one class)")
+NAMED = re.compile(
+    r"\.(json|xml|txt)( line \d+|: | names | is | and )|not read: .*\.json|\.json is not read"
+    r"|^(the classes .* differ only|only one class)"
+)
 
 
 MOST_LINES = 50_000  # of our code that reading a small set may cost, whatever its files hold; 7,300 is usual

@@ -25,7 +25,7 @@ def drawn(seed: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_names() -> None:
     assert set(classification_metrics(*drawn(0, 30, 5))) == NAMES
-    assert set(classification_metrics(*drawn(0, 30, 6))) == NAMES | {"top5"}
+    assert set(classification_metrics(*drawn(0, 30, 6))) == NAMES | {"top5_accuracy"}
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 10])

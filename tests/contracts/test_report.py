@@ -77,8 +77,9 @@ def test_all_right_still_has_an_interval(tmp_path):
     facts = facts_of(content_of(folder), chapter_of(folder))
     assert facts.interval == pytest.approx(wilson(1.0, 400, 1.96))
     assert facts.interval[0] < 0.995
-    assert "Intervals: Wilson's for proportions; for other metrics the bootstrap over images, 1,000 resamples." in words_of(
-        build_report(folder, load_image=image_lookup(digits))
+    assert (
+        "Intervals: of proportions by Wilson, of other metrics by the bootstrap over images, 1,000 resamples."
+        in words_of(build_report(folder, load_image=image_lookup(digits)))
     )
 
 

@@ -217,7 +217,7 @@ def test_the_history_says_the_rate_that_was_used(place: Path) -> None:
 def test_a_report_finds_pictures_by_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When what could not be read is taken away, as the report asks for, everything behind it moves up."""
     root = place / "moved"
-    write_folder(root, {"a": 20, "b": 20})
+    write_folder(root, {"a": 60, "b": 60})
     (root / "a" / "0.png").write_bytes(b"no image")
     out = place / "moved-run"
     called(

@@ -183,7 +183,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
     return ", ".join(f"{value:.3f}" for value in row["vector"]), ""
 
 
-def _side_by_side(batch: Batch, row: int) -> Picture:
+def _side_by_side(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
     two = [_image(batch, name)[row].permute(1, 2, 0).cpu().numpy() for name in ("first", "second")]
     return grid(two, columns=2)
 

@@ -162,13 +162,13 @@ def test_metrics_of_a_classifier() -> None:
         same(ours["loss"], oracle.log_loss(target, probability, labels=labels))
         same(ours["accuracy"], oracle.accuracy_score(target, predicted))
         same(ours["macro_f1"], oracle.f1_score(target, predicted, average="macro"))
-        assert ("top5" in ours) == (k > 5)
+        assert ("top5_accuracy" in ours) == (k > 5)
         if k > 2:  # of two classes scikit-learn wants one score and a threshold
             # It takes tied classes from the highest index, ours (like arg-max) from the lowest: count backwards.
             top = min(5, k - 1)
             theirs = oracle.top_k_accuracy_score(k - 1 - target, probability[:, ::-1], k=top, labels=labels)
             same(ranking.top_k_accuracy(target, probability, top), theirs)
-            same(ours.get("top5", theirs), theirs)
+            same(ours.get("top5_accuracy", theirs), theirs)
         # Its mean over classes demands that all occur; ours is the mean over those that do.
         areas = [oracle.roc_auc_score(target == c, probability[:, c]) for c in present if len(present) > 1]
         if k == 2:
@@ -236,7 +236,7 @@ def test_torchmetrics() -> None:
             "mcc": torch_oracle.multiclass_matthews_corrcoef(p, t, k),
             "ece": torch_oracle.multiclass_calibration_error(p, t, k, n_bins=15),
             "macro_f1": torch_oracle.multiclass_f1_score(p, t, k, average="macro"),
-            "top5": torch_oracle.multiclass_accuracy(p, t, k, average="micro", top_k=5),
+            "top5_accuracy": torch_oracle.multiclass_accuracy(p, t, k, average="micro", top_k=5),
         }
         for name, value in theirs.items():
             assert ours[name] == pytest.approx(float(value), rel=0, abs=1e-6), name

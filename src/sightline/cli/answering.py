@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from sightline.engine.signals import Terminated
 from sightline.errors import SightlineError
 from sightline.runs.console import Console
 from sightline.runs.stream import STDERR
@@ -41,6 +42,8 @@ def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None
     except KeyboardInterrupt as error:  # its subclass `Terminated` has the code of its own signal
         failed("stopped", getattr(error, "exit_code", 130), "stopped", "", json=json)
     except Exception as error:
+        if Terminated.raised:
+            failed("stopped", Terminated.exit_code, "stopped", "", json=json)
         if _is_about_memory(error):
             hint = "use a smaller fit.batch or input.size, or data.cache=off"
             failed("resource", 6, "not enough memory", hint, json=json)

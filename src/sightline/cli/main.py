@@ -105,7 +105,9 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     device: Annotated[str | None, Option(help="auto, cpu, cuda or mps (fit.device).")] = None,
     precision: Annotated[str | None, Option(help="auto, fp32 or bf16 (fit.precision).")] = None,
     resume: Annotated[str | None, Option(metavar="RUN", help="Resume an unfinished run.")] = None,
-    smoke: Annotated[bool, Option("--smoke", help="A rehearsal: every stage, on 64 images and 2 steps.")] = False,
+    smoke: Annotated[
+        bool, Option("--smoke", help="A rehearsal: every stage, on 64 images a split and 2 steps.")
+    ] = False,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -113,7 +115,7 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     """Train a network on your images. The run folder holds the model, its metrics and a report."""
 
     def work(console: Console) -> Answer:
-        with doing(console, f"resuming {resume}") if what is None else reading(console, what):
+        with doing(console, f"resuming {resume}") if what is None else reading(console, what, "training on"):
             run = api.train(
                 what, overrides or (), model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out,
                 device=device, precision=precision, resume=resume, smoke=smoke, console=console,
@@ -251,7 +253,7 @@ def data(
     """Audit a data set as training would: its format, classes, splits and problems."""
 
     def work(console: Console) -> Answer:
-        with reading(console, what):
+        with reading(console, what, "auditing"):
             result = api.audit(what, show=show, console=console)
         return Answer(result, data_text)
 

@@ -20,7 +20,9 @@ def prepare_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, mode)  # takes the lowest free number; stdout stays unwritable, since an answer would be lost
+            os.open(
+                os.devnull, mode
+            )  # takes the lowest free number; stdout stays unwritable, since an answer would be lost
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

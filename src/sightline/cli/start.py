@@ -10,10 +10,11 @@ from sightline.runs.console import Console
 
 
 @contextmanager
-def reading(console: Console, what: str) -> Iterator[None]:
+def reading(console: Console, what: str, verb: str) -> Iterator[None]:
     """A verb that reads data. UsageError for a name that is not known."""
     require_what(what)
-    with doing(console, f"reading {what}"):
+    with console.working(f"{verb} {what}"):
+        console.say(f"reading {what}")
         yield
 
 

@@ -8,7 +8,18 @@ from typing import Any
 from sightline.storage.text import printable
 
 # of all tasks, in the order in which they are shown
-_SUMMARY = ("accuracy", "mean_iou", "mask_ap50", "ap50", "loss", "macro_f1", "pixel_accuracy", "mask_ap", "ap")
+_SUMMARY = (
+    "accuracy",
+    "top5_accuracy",
+    "mean_iou",
+    "mask_ap50",
+    "ap50",
+    "loss",
+    "macro_f1",
+    "pixel_accuracy",
+    "mask_ap",
+    "ap",
+)
 _PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50")
 _CLASSES = 200  # classes that the audit of a data set lists
 _NAMED = 3  # metrics in the summary of a run
@@ -18,12 +29,16 @@ def summary_text(result: Mapping[str, Any]) -> str:
     split = "test" if result["test"] else "val"
     metrics = result[split] or {}
     names = [name for name in _SUMMARY if name in metrics] or list(metrics)
-    lines = [f"{name.replace('_', ' ')} {_figure(metrics[name])}" for name in names][:_NAMED]
+    lines = [f"{_in_words(name)} {_figure(metrics[name])}" for name in names][:_NAMED]
     rate = f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else ""
     headline = f"{split} {', '.join(lines)}" if metrics else "not evaluated: there are no val or test images"
     steps, seconds = result["steps"], result["seconds"]
     duration = f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{printable(result['run'])}: {headline} ({steps:,} step{'' if steps == 1 else 's'}, {duration}{rate})"
+
+
+def _in_words(metric: str) -> str:
+    return metric.replace("top5", "top-5").replace("_", " ")
 
 
 def evaluation_text(result: Mapping[str, Any]) -> str:

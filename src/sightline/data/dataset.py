@@ -20,7 +20,7 @@ from sightline.data.formats.sniff import open_data
 from sightline.data.records.annotations import RemappedAnnotations, Truth
 from sightline.data.records.names import SPLITS
 from sightline.data.records.records import Problem, Record
-from sightline.data.records.source import Source
+from sightline.data.records.source import UNLABELLED, Source
 from sightline.errors import DataError, UsageError
 from sightline.preprocessing.decoder import decode
 from sightline.storage.text import printable
@@ -250,14 +250,13 @@ def _require_classes(audit: Audit) -> None:
         refuse_unlearnable(audit)
         return
     if not source.classes:
-        raise DataError(f"{printable(source.name)} has no labels", "use one folder a class, or a table with path,label")
+        why = next((note for note in source.notes if note.startswith(UNLABELLED)), UNLABELLED)
+        raise DataError(f"{printable(source.name)}: {why}", "use one folder a class, or a table with path,label")
     before = {r.label for r in source.records}
     after = {r.label for r in audit.records()}
     if gone := sorted({*source.emptied, *(str(name) for name in before - after - {None})}):
-        raise DataError(
-            f"classes that are empty because all their images are quarantined: {_list(gone)}",
-            "repair the images, or remove the classes",
-        )
+        why = f"classes that are empty because all their images are quarantined: {_list(gone)}"
+        raise DataError(why, "repair the images, or remove the classes")
     if len(after - {None}) < 2:
         raise DataError(f"only one class in {printable(source.name)}: {_list(source.classes)}", _inner(source.records))
 

@@ -57,7 +57,9 @@ def _amounts(dataset: Dataset) -> dict[str, Any] | None:
 
 def sizes_text(dataset: Dataset) -> str:
     """Width x height of the images in use: one size, or the smallest and largest by area."""
-    sizes = sorted({tuple(size) for size in dataset.size[dataset.used].tolist()}, key=lambda size: (size[0] * size[1], size))
+    sizes = sorted(
+        {tuple(size) for size in dataset.size[dataset.used].tolist()}, key=lambda size: (size[0] * size[1], size)
+    )
     if not sizes:
         return "no size"
     (height, width), (high, wide) = sizes[0], sizes[-1]

@@ -26,13 +26,15 @@ _LETTER = 6.4  # about the width of a letter at 12 units
 @dataclass(frozen=True)
 class Line:
     """`x`, `y` of equal length; a y that is not finite leaves a gap. `tone` is a CSS class: one, two, three, plain,
-    quiet. With `sizes` in [0, 1], one a point, it is dots of that radius instead of a line."""
+    quiet. With `sizes` in [0, 1], one a point, it is dots of that radius instead of a line; `intervals` are their error
+    bars (low, high)."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     tone: str = "one"
     sizes: Sequence[float] = ()
+    intervals: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -112,14 +114,22 @@ def _path(line: Line, xs: Scale, ys: Scale) -> Markup:
 
 
 def _dots(line: Line, frame: Frame, xs: Scale, ys: Scale) -> list[Markup]:
-    """A dot a point, its radius up to 11, on a stem from the diagonal where there is one."""
+    """A dot a point, its radius up to 11, with its error bar, or on a stem from the diagonal where there is one."""
     parts: list[Markup] = []
-    for x, y, size in zip(line.x, line.y, line.sizes, strict=True):
-        if frame.reference:
-            parts.append(stroke(xs(x), ys(x), xs(x), ys(y), "c-stem"))
+    bars: Sequence[tuple[float, float] | None] = line.intervals or [None] * len(line.x)
+    for x, y, size, bar in zip(line.x, line.y, line.sizes, bars, strict=True):
         at: dict[str, Attribute] = {"cx": xs(x), "cy": ys(y), "r": 1.5 + 9.5 * size}
         parts.append(element("circle", at | {"class": f"c-size {line.tone}", "fill": "currentColor"}))
+        if bar is not None:
+            parts += _error_bar(xs(x), ys(bar[0]), ys(bar[1]))
+        elif frame.reference:
+            parts.append(stroke(xs(x), ys(x), xs(x), ys(y), "c-stem"))
     return parts
+
+
+def _error_bar(x: float, low: float, high: float) -> list[Markup]:
+    ends = [stroke(x - 3.5, y, x + 3.5, y, "c-error") for y in (low, high)]
+    return [stroke(x, low, x, high, "c-error"), *ends]
 
 
 def _runs(line: Line, xs: Scale, ys: Scale) -> list[list[tuple[float, float]]]:

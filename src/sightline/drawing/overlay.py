@@ -1,30 +1,40 @@
 """Labels and predictions drawn onto an image: classes of pixels as tints, objects as frames.
 
-The colours are Tableau's ten (Stone 2016), which most colour-blind people can tell apart, darkened and then lightened
-for further classes; a class has the same colour everywhere.
+Ten class colours that people with any kind of colour blindness can tell apart, and that none of the colours of right, wrong and
+missed is taken for: at least 23 (CIELAB) from each other and 23 from those three, as they are and under simulated protanopia,
+deuteranopia and tritanopia (Machado et al. 2009, "A physiologically-based model for simulation of color vision deficiency").
+Hence no red, yellow or green. They are darkened and then lightened for further classes; a class has the same colour everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-_TABLEAU = (
-    (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
-    (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
+CLASS_COLOURS = (
+    (60, 120, 240), (180, 108, 168), (84, 12, 72), (168, 180, 252), (0, 0, 168),
+    (228, 228, 216), (132, 0, 252), (96, 108, 96), (156, 0, 156), (60, 48, 36),
 )  # fmt: skip
-# Frames of true positives, false positives and missed objects
-RIGHT, WRONG, MISSED = (44, 160, 44), (214, 39, 40), (255, 200, 0)
+# Frames of true positives, false positives and missed objects; 38 from each other under the same simulations
+RIGHT, WRONG, MISSED = (0, 190, 130), (200, 30, 30), (255, 205, 0)
+SOLID, DASHED, DOTTED = 0, 6, 2  # frames of the three, so that they differ in more than their colour
 TINT = 0.55  # opacity of the colour over the image
 
 
 def colour(index: int) -> tuple[int, int, int]:
     """The colour of a class."""
-    shade = (1.0, 0.6, 1.35)[index // len(_TABLEAU) % 3]
-    red, green, blue = (min(int(value * shade), 255) for value in _TABLEAU[index % len(_TABLEAU)])
+    shade = (1.0, 0.6, 1.35)[index // len(CLASS_COLOURS) % 3]
+    red, green, blue = (min(int(value * shade), 255) for value in CLASS_COLOURS[index % len(CLASS_COLOURS)])
     return red, green, blue
+
+
+def object_colour(index: int) -> tuple[int, int, int]:
+    """The colour of an object that is to be told apart from its neighbours: neither dark nor pale, so that it shows on any
+    background."""
+    return CLASS_COLOURS[(0, 1, 6, 8, 3)[index % 5]]
 
 
 def coloured(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -51,19 +61,26 @@ def framed(
     colours: Sequence[tuple[int, int, int]],
     *,
     thick: int = 1,
+    dashes: Sequence[int] = (),
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A frame of `thick` pixels inside the edge of every box."""
+    """A frame of `thick` pixels inside the edge of every box; of `dashes`, one a box, as many times `thick` is the length of
+    its dashes and gaps, 0 a solid line."""
     out = coloured(image)
     height, width = out.shape[:2]
     limit = np.array([width, height, width, height])
-    for box, hue in zip(np.clip(np.round(boxes), 0, limit).astype(int).tolist(), colours, strict=True):
-        left, top, right, bottom = box
+    corners = np.clip(np.round(boxes), 0, limit).astype(int).tolist()
+    for (left, top, right, bottom), hue, dash in zip(
+        corners, colours, dashes or repeat(SOLID, len(corners)), strict=True
+    ):
         if right <= left or bottom <= top:
             continue
-        out[top : min(top + thick, bottom), left:right] = hue
-        out[max(bottom - thick, top) : bottom, left:right] = hue
-        out[top:bottom, left : min(left + thick, right)] = hue
-        out[top:bottom, max(right - thick, left) : right] = hue
+        inside = out[top:bottom, left:right]
+        y, x = np.ogrid[: bottom - top, : right - left]
+        flat = (y < thick) | (y >= bottom - top - thick)
+        upright = (x < thick) | (x >= right - left - thick)
+        if dash:
+            flat, upright = flat & (x // (dash * thick) % 2 == 0), upright & (y // (dash * thick) % 2 == 0)
+        inside[flat | upright] = hue
     return out
 
 

@@ -15,8 +15,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from .text import BLACK, height_of, in_lines, width_of, writable, write
+
 Picture = UInt8[np.ndarray, "h w c"]
 PAPER = 255  # the value between the pictures of a grid
+CAPTION = 12  # pixels of the font under them
 
 
 def png_bytes(picture: Picture) -> bytes:
@@ -58,12 +61,33 @@ def fitted(picture: Picture, *, least: int = 96, most: int = 256) -> Picture:
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)  # (h, w, c) → (f·h, f·w, c)
 
 
-def grid(pictures: Sequence[Picture], *, columns: int, gap: int = 4, least: int = 96, most: int = 256) -> Picture:
-    """Pictures in reading order on white, each fitted and centred in equal cells: uint8 (H, W, 3)."""
+def enlarged(picture: Picture, *, least: int = 320, most: int = 640) -> Picture:
+    """The picture, or each of its pixels as often as brings its longer side to `least` without exceeding `most`: room for
+    names on it. Never shrunk."""
+    longer = max(picture.shape[:2])
+    factor = max(1, min(math.ceil(least / longer), most // longer))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)  # (h, w, c) → (f·h, f·w, c)
+
+
+def grid(
+    pictures: Sequence[Picture],
+    *,
+    columns: int,
+    gap: int = 4,
+    least: int = 96,
+    most: int = 256,
+    captions: Sequence[str] = (),
+) -> Picture:
+    """Pictures in reading order on white, each fitted and centred in equal cells, with its caption below: uint8 (H, W, 3)."""
     if not pictures:
         raise ValueError("a grid needs at least one picture")
     shown = [_three(fitted(p, least=least, most=most)) for p in pictures]
     high, wide = max(p.shape[0] for p in shown), max(p.shape[1] for p in shown)
+    if any(captions):
+        below = [caption(text, wide) for text in captions]
+        room = max(strip.shape[0] for strip in below)
+        shown = [_above(p, strip, high, wide, room) for p, strip in zip(shown, below, strict=True)]
+        high += room
     columns = min(columns, len(shown))
     rows = math.ceil(len(shown) / columns)
     sheet = np.full((rows * (high + gap) - gap, columns * (wide + gap) - gap, 3), PAPER, np.uint8)
@@ -72,6 +96,28 @@ def grid(pictures: Sequence[Picture], *, columns: int, gap: int = 4, least: int 
         left = (place % columns) * (wide + gap) + (wide - picture.shape[1]) // 2
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return sheet
+
+
+def caption(text: str, width: int) -> Picture:
+    """The text in black on white, centred, in at most two lines: uint8 (h, width, 3); of height 0 if no font can write it."""
+    known = writable(text, CAPTION) if text else None
+    if known is None:
+        return np.full((0, width, 3), PAPER, np.uint8)
+    spelling, font = known
+    lines, high = in_lines(spelling, width, font), height_of(font) + 2
+    canvas = Image.new("RGB", (width, high * len(lines) + 2), (PAPER,) * 3)
+    for row, line in enumerate(lines):
+        write(canvas, line, ((width - width_of(line, font)) // 2, 2 + row * high), font, BLACK)
+    return np.asarray(canvas)
+
+
+def _above(picture: Picture, strip: Picture, high: int, wide: int, room: int) -> Picture:
+    """The picture centred in a cell of `high` x `wide`, and its caption at the top of `room` more."""
+    cell = np.full((high + room, wide, 3), PAPER, np.uint8)
+    top, left = (high - picture.shape[0]) // 2, (wide - picture.shape[1]) // 2
+    cell[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    cell[high : high + strip.shape[0]] = strip
+    return cell
 
 
 def _three(picture: Picture) -> Picture:

@@ -7,17 +7,26 @@ import io
 import numpy as np
 from PIL import Image
 
-from .png import fitted
+from .png import Picture, fitted
 
 COLOURS = 256
+SMALLEST = 64  # pixels: no picture is shrunk below
 
 
-def shrunk(png: bytes, *, most: int) -> bytes:
-    """The PNG with its longer side at most `most` pixels, its colours reduced to a palette: a third of the bytes."""
+def shrunk(png: bytes, *, most: int, limit: int | None = None) -> bytes:
+    """The PNG with its longer side at most `most` pixels, its colours reduced to a palette: a third of the bytes. Shrunk
+    further while it has more than `limit` bytes."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         picture = np.asarray(image.convert("RGB"))
-    small = Image.fromarray(fitted(picture, least=1, most=most))
+    small = _with_palette(fitted(picture, least=1, most=most))
+    while limit is not None and len(small) > limit and most > SMALLEST:
+        most = max(SMALLEST, int(min(most, max(picture.shape[:2])) * 0.8))
+        small = _with_palette(fitted(picture, least=1, most=most))
+    return small
+
+
+def _with_palette(picture: Picture) -> bytes:
     stream = io.BytesIO()
-    reduced = small.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    reduced = Image.fromarray(picture).quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     reduced.save(stream, format="PNG", optimize=True)
     return stream.getvalue()

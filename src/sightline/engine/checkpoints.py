@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import DamagedError, ResourceError
-from sightline.storage.folders import MANIFEST, commit_folder, newest_good, read_entry, retain, sweep
+from sightline.storage.folders import MANIFEST, commit_folder, digest, newest_good, read_entry, retain, sweep
 from sightline.storage.logs import Log
 from sightline.storage.reading import parse_json
 from sightline.storage.schema import Fields, brief, brief_text
@@ -81,7 +82,7 @@ class Checkpoints:
             packed = {file: pack(part) for file, part in tensors.items()}
             groups = {turn: settings(optimizer) for turn, optimizer in self.optimizers.items()}
             files = {f"{file}.safetensors": data for file, (data, _) in packed.items()}
-            files["state.json"] = json_text({"state": state.to_json(), "optimizers": groups}).encode()
+            files["state.json"] = _state_text({"state": state.to_json(), "optimizers": groups})
             manifest = {
                 **self.about,
                 "step": state.step,
@@ -149,6 +150,8 @@ class Checkpoints:
 
         layout, where = manifest.fields("layout"), f"{folder.name}/state.json"
         saved = Fields(parse_json(read_entry(folder, manifest.values, "state.json"), where), where, hint=_OWN)
+        if "sha256" in saved.values and saved.digest("sha256") != _own_hash(saved.values):
+            raise saved.wrong("sha256", "is not that of its other keys")
         networks, remembered, best = read("networks"), read("optimizers"), read("best")
         state = State.from_json(saved.raw("state"), best, where)
         if not state.step == manifest.whole("step") == _step_of(folder):
@@ -161,9 +164,13 @@ class Checkpoints:
             check_same(average, self.ema.tensors(), f"{folder.name}/ema.safetensors")
         groups = saved.fields("optimizers")
         groups.require(self.optimizers)
+        if strange := [name for name in remembered if name.rsplit(".", 2)[0] not in self.optimizers]:
+            raise DamagedError(f"{folder.name}/optimizers.safetensors: {strange[0]:.60} is of no optimiser", _OWN)
         turns = [turn.name for turn in self.task.turns]
         loading = [
-            checked_moments(optimizer, groups.fields(turn), moments_of(remembered, turn), state.step * turns.count(turn))
+            checked_moments(
+                optimizer, groups.fields(turn), moments_of(remembered, turn), state.step * turns.count(turn)
+            )
             for turn, optimizer in self.optimizers.items()
         ]
         load_weights(self.task, networks, f"{folder.name}/networks.safetensors")
@@ -228,6 +235,17 @@ def read_best(folder: Path) -> dict[str, Tensor]:
     name, manifest = "best.safetensors", Fields(newest.manifest, f"{newest.folder.name}/{MANIFEST}")
     layout = manifest.fields("layout").fields(name).values
     return unpack(read_entry(newest.folder, newest.manifest, name), layout, f"{newest.folder.name}/{name}")
+
+
+def _state_text(saved: dict[str, Any]) -> bytes:
+    """state.json with a hash of its own: a history that was edited is within every range, and a manifest is soon renewed."""
+    plain_values = json.loads(json_text(saved))
+    return json_text({**plain_values, "sha256": _own_hash(plain_values)}).encode()
+
+
+def _own_hash(saved: Mapping[str, Any]) -> str:
+    own = {key: value for key, value in saved.items() if key != "sha256"}
+    return digest(json.dumps(own, sort_keys=True).encode())
 
 
 def _step_of(folder: Path) -> int:

@@ -19,7 +19,13 @@ from sightline.storage.text import json_text
 
 # How a step is executed, which may change with the device, and the rate, which the schedule sets before every step.
 _FREE = {"params", "lr", "fused", "foreach", "capturable", "differentiable"}
-_SQUARES = {"exp_avg_sq", "max_exp_avg_sq", "square_avg", "acc_delta", "sum"}  # means or sums of squares: never negative
+_SQUARES = {
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    "square_avg",
+    "acc_delta",
+    "sum",
+}  # means or sums of squares: never negative
 
 
 def moments(optimizer: torch.optim.Optimizer, turn: str) -> dict[str, Tensor]:
@@ -101,9 +107,10 @@ def _fault(key: str, value: Any, example: Any, parameter: Tensor, step: int) -> 
     if not isinstance(example, Tensor):
         return "" if value is None and example is None else f"is {value!r:.60}, not {example!r}"
     shape = tuple(parameter.shape) if example.dim() else ()
-    if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():
+    kind = parameter.dtype if example.dim() else example.dtype
+    if not isinstance(value, Tensor) or tuple(value.shape) != shape or value.dtype != kind:
         found = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else f"{value!r:.60}"
-        return f"is {found}, not {shape} of real numbers"
+        return f"is {found}, not {shape} {kind}"
     if key == "step" and value.item() not in range(1, step + 1):
         return f"is {value.item():g} after {step} steps"
     if key in _SQUARES and value.numel() and value.min().item() < 0:

@@ -22,12 +22,14 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM outside the training loop: the program ends at once, with the exit code 128 + 15, as after Ctrl-C."""
 
     exit_code = 128 + signal.SIGTERM
+    raised = False  # a module that was being imported may have turned the exception into another one
 
 
 def raise_on_terminate() -> None:
     """From now on SIGTERM raises `Terminated`, so that open files, locks and temporary folders are cleaned up."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        Terminated.raised = True
         raise Terminated
 
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:

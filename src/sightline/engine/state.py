@@ -109,7 +109,8 @@ class State:
         skipped = []
         for turn in stored.rows("skipped"):
             turn.require(("step", "turn", "samples"))
-            skipped.append({"step": turn.whole("step", most=step), "turn": turn.text("turn"), "samples": turn.wholes("samples")})
+            own = {"step": turn.whole("step", most=step), "turn": turn.text("turn"), "samples": turn.wholes("samples")}
+            skipped.append(own)
         return cls(
             step=step,
             ended=None if stored.raw("ended") is None else stored.text("ended", among=("finished", "early")),

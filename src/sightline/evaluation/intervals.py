@@ -71,6 +71,7 @@ class Intervals(NamedTuple):
 
 def wilson(share: float, n: int, z: float) -> tuple[float, float]:
     """The score interval of a proportion of n (Wilson 1927): it stays inside [0, 1] and keeps its coverage near both ends."""
+    share = min(max(share, 0.0), 1.0)  # a report is written of damaged files too, whose shares may be anything
     if n == 0:
         return 0.0, 1.0
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -151,7 +152,7 @@ def _proportions(value: Measurement, n: int, z: float) -> dict[str, Estimate]:
     if not n:
         return {}
     known: dict[str, tuple[float, float]] = {
-        name: wilson(value.metrics[name], n, z) for name in ("accuracy", "top5") if name in value.metrics
+        name: wilson(value.metrics[name], n, z) for name in ("accuracy", "top5_accuracy") if name in value.metrics
     }
     support = value.counts.tp + value.counts.fn
     recalls = [(tp / m, *wilson(tp / m, int(m), z)) for tp, m in zip(value.counts.tp, support, strict=True) if m]

@@ -104,16 +104,21 @@ def plain(batch: Batch, row: int) -> Picture:
     return batch.image[row, :, :height, :width].permute(1, 2, 0).cpu().numpy()  # (c, h, w) → (h, w, c)
 
 
+def _undecorated(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
+    return plain(batch, row)
+
+
 @dataclass(frozen=True)
 class Drawings:
-    """truth       an image of a batch with its target on it
-    answer      the same with a prediction, without boxes below the score threshold
+    """truth       batch, row, class names → the image with its target on it, enlarged if there are names to write
+    answer      batch, row, class names, prediction, score threshold → the same with the prediction, without boxes below
+                the threshold
     label       the target of an image in words; None if unknown
     columns     of the picture of the first batch
     """
 
-    truth: Callable[[Batch, int], Picture] = plain
-    answer: Callable[[Batch, int, Prediction, float], Picture] | None = None
+    truth: Callable[[Batch, int, Sequence[str]], Picture] = _undecorated
+    answer: Callable[[Batch, int, Sequence[str], Prediction, float], Picture] | None = None
     label: Callable[[Target, int, Sequence[str]], str | None] = lambda target, row, classes: None
     columns: int = 4
 

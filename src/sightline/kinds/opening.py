@@ -107,33 +107,38 @@ def usual_kind(source: Source) -> Kind:
 
 def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: Cuts | None = None) -> Dataset:
     """Find, audit and split the recipe's data; notes and problems go to the console. `whole`: for evaluation only, where
-    neither splits nor a kind of task are needed. `cuts`: those of a run, whose images keep their splits."""
+    neither splits nor a kind of task are needed. `cuts`: those of a run, whose images keep their splits. Of a run's own data
+    (a complete recipe) notes and problems were said when it began; -v repeats them."""
+    known = int(isinstance(recipe, Recipe))
     where = recipe.data.path or recipe.data.name
     if where is None:
         raise UsageError("the recipe names no data", "set data.path or data.name")
-    source = open_data(where)
-    data = build_dataset(
-        source,
-        needs="images" if whole else choose_kind(recipe, source).needs,
-        leaks=recipe.data.leaks,
-        max_quarantined=recipe.data.max_quarantined,
-        fractions=_fractions(recipe.data),
-        rule=cuts or recipe.data.split_rule or "class",
-        workers=max(recipe.data.workers, 1),
-        cache_dir=cache_folder(),
-    )
+    with console.working(f"reading {where}") as phase:
+        source = open_data(where)
+        data = build_dataset(
+            source,
+            needs="images" if whole else choose_kind(recipe, source).needs,
+            leaks=recipe.data.leaks,
+            max_quarantined=recipe.data.max_quarantined,
+            fractions=_fractions(recipe.data),
+            rule=cuts or recipe.data.split_rule or "class",
+            workers=max(recipe.data.workers, 1),
+            cache_dir=cache_folder(),
+            progress=phase.at,
+        )
     given = sorted({r.split for r in data.records if r.split is not None})
     if given not in ([], ["train"]) and (recipe.data.val is not None or recipe.data.test is not None) and not whole:
         raise UsageError(
             f"data.val or data.test is set, but the data have their own splits ({', '.join(given)})", "leave both out"
         )
     for note in data.notes:
-        console.say(note)
+        console.say(note, level=known)
     shown = len(data.problems) if console.level > 0 else PROBLEMS_SHOWN
     for problem in data.problems[:shown]:
-        console.warn(f"{problem.action}: {problem.file}: {problem.reason}")
+        console.say(f"{problem.action}: {problem.file}: {problem.reason}", level=known if known else -1)
     if more := len(data.problems[shown:]):
-        console.warn(f"… and {more:,} more problems; -v lists them{'' if whole else ', and data.json'}")
+        rest = f"… and {more:,} more problems; -v lists them{'' if whole else ', and data.json'}"
+        console.say(rest, level=known if known else -1)
     return data
 
 

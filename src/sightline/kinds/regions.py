@@ -14,7 +14,21 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from sightline.decoding.detections import paste_masks
-from sightline.drawing.overlay import MISSED, RIGHT, WRONG, colour, framed, outlined
+from sightline.drawing.labels import Label, labelled, name_or_number
+from sightline.drawing.overlay import (
+    DASHED,
+    DOTTED,
+    MISSED,
+    RIGHT,
+    SOLID,
+    WRONG,
+    colour,
+    coloured,
+    framed,
+    object_colour,
+    outlined,
+)
+from sightline.drawing.png import enlarged
 from sightline.errors import UsageError
 from sightline.layers.normalisation import freeze_batchnorm
 from sightline.metrics.matching import HIT, IGNORED, box_overlap, match
@@ -31,6 +45,7 @@ from .kind import Keep, Picture, plain
 LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}  # small enough to train on a CPU
 PIXELS_OF_INPUT, STEPS = 256 * 320, 400  # defaults for input size and training length
 NAMED = 3  # objects per image in the table of `predict`
+LONGEST = 18  # letters of a class name on a picture
 
 
 class RegionSection(TaskSection):
@@ -116,27 +131,32 @@ def count_objects(target: Target, row: int, classes: Sequence[str]) -> str | Non
     return ", ".join(f"{n} {name}" for name, n in counted.most_common()) or "nothing"
 
 
-def draw_boxes(batch: Batch, row: int) -> Picture:
-    picture, target = plain(batch, row), batch.target
+def draw_boxes(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
+    target = batch.target
     assert isinstance(target, Boxes)
+    canvas, factor = _canvas(batch, row)
     mine = target.take(target.sample == row)
-    return framed(picture, mine.boxes.cpu().numpy(), [colour(c) for c in mine.label.tolist()], thick=_thick(picture))
+    boxes, label = mine.boxes.cpu().numpy() * factor, mine.label.tolist()
+    picture = framed(canvas, boxes, [colour(c) for c in label], thick=_thick(canvas))
+    return labelled(picture, _names(boxes, label, classes))
 
 
-def draw_outlines(batch: Batch, row: int) -> Picture:
-    picture, target = plain(batch, row), batch.target
+def draw_outlines(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
+    target = batch.target
     assert isinstance(target, Outlines)
-    height, width, _ = picture.shape
+    canvas, factor = _canvas(batch, row)
     own = target.take(target.boxes.sample == row)
-    masks = own.mask[:, :height, :width].cpu().numpy()
-    return outlined(picture, masks, [colour(c + i) for i, c in enumerate(own.boxes.label.tolist())])
+    masks = _enlarged_masks(own.mask.cpu().numpy(), canvas, factor)
+    label, hues = own.boxes.label.tolist(), [object_colour(i) for i in range(len(masks))]
+    names = _names(own.boxes.boxes.cpu().numpy() * factor, label, classes)
+    return labelled(outlined(canvas, masks, hues), [replace(n, hue=hue) for n, hue in zip(names, hues, strict=True)])
 
 
-def draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
-    """Predictions with at least the score `threshold`: green if they match an object of their class (IoU 0.5), else red;
-    missed objects are yellow."""
+def draw_answer(batch: Batch, row: int, classes: Sequence[str], prediction: Prediction, threshold: float) -> Picture:
+    """Predictions with at least the score `threshold`, with class and score: green if they match an object of their class (IoU
+    0.5), else red and dashed; missed objects are yellow and dotted. Mistakes are labelled first."""
     assert isinstance(prediction, Detections | Instances)
-    picture = plain(batch, row)
+    canvas, factor = _canvas(batch, row)
     detections = prediction.detections if isinstance(prediction, Instances) else prediction
     target = batch.target.boxes if isinstance(batch.target, Outlines) else batch.target
     assert isinstance(target, Boxes)
@@ -151,17 +171,53 @@ def draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float
     outcome, met = (one[0] for one in match(overlap, ignore, np.array([0.5])))
     counted = outcome != IGNORED  # boxes on ignored regions are neither right nor wrong
     which, boxes = which[torch.from_numpy(counted)], boxes[torch.from_numpy(counted)]
-    hues = [RIGHT if one == HIT else WRONG for one in outcome[counted]]
+    right = outcome[counted] == HIT
+    hues = [RIGHT if one else WRONG for one in right]
     left = ~ignore
     left[met[met >= 0]] = False
-    missed = true.boxes.cpu().numpy()[left]
+    missed = true.boxes.cpu().numpy()[left] * factor
     if isinstance(prediction, Instances):
-        masks = paste_masks(prediction.mask[which], boxes, picture.shape[:2])
-        picture = outlined(picture, masks.cpu().numpy(), hues)
+        masks = paste_masks(prediction.mask[which], boxes, plain(batch, row).shape[:2]).cpu().numpy()
+        picture = outlined(canvas, _enlarged_masks(masks, canvas, factor), hues)
     else:
-        picture = framed(picture, boxes.cpu().numpy(), hues, thick=_thick(picture))
-    return framed(picture, missed, [MISSED] * len(missed), thick=_thick(picture))
+        styles = [SOLID if one else DASHED for one in right]
+        picture = framed(canvas, boxes.cpu().numpy() * factor, hues, thick=_thick(canvas), dashes=styles)
+    yellow = [MISSED] * len(missed)
+    picture = framed(picture, missed, yellow, thick=_thick(canvas), dashes=[DOTTED] * len(missed))
+    found = _names(
+        boxes.cpu().numpy() * factor, detections.label[which].tolist(), classes, detections.score[which].tolist()
+    )
+    found = [replace(n, hue=hue) for n, hue in zip(found, hues, strict=True)]
+    absent = [replace(n, hue=MISSED) for n in _names(missed, true.label.cpu().numpy()[left].tolist(), classes)]
+    wrong = [n for n, one in zip(found, right, strict=True) if not one]
+    return labelled(picture, [*wrong, *absent, *(n for n, one in zip(found, right, strict=True) if one)])
+
+
+def _canvas(batch: Batch, row: int) -> tuple[Picture, int]:
+    """The image in colour with room for names, and how many of its pixels are one of the batch's."""
+    picture = plain(batch, row)
+    canvas = coloured(enlarged(picture))
+    return canvas, canvas.shape[0] // picture.shape[0]
+
+
+def _enlarged_masks(masks: np.ndarray, canvas: Picture, factor: int) -> np.ndarray:
+    large = masks.repeat(factor, axis=1).repeat(factor, axis=2)  # (n, h, w) → (n, f·h, f·w)
+    return large[:, : canvas.shape[0], : canvas.shape[1]]
+
+
+def _names(
+    boxes: np.ndarray, label: Sequence[int], classes: Sequence[str], score: Sequence[float] | None = None
+) -> list[Label]:
+    """What is written on each box: class and score, only the score where there is no room for both. The name of the only
+    class says nothing and would hide small objects."""
+    labels = []
+    for i, (box, c) in enumerate(zip(boxes.tolist(), label, strict=True)):
+        name = name_or_number(classes, c, LONGEST)
+        named = (name if score is None else f"{name} {score[i]:.2f}",) if len(classes) > 1 else ()
+        texts = (*named, *(() if score is None else (f"{score[i]:.2f}",)))
+        labels.append(Label(tuple(box), texts, colour(c)))
+    return labels
 
 
 def _thick(picture: Picture) -> int:
-    return max(1, min(picture.shape[:2]) // 128)
+    return max(1, min(picture.shape[:2]) // 160)

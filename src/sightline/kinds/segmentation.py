@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
 from sightline.decoding.segments import class_map
+from sightline.drawing.labels import named_regions
 from sightline.drawing.overlay import tinted
+from sightline.drawing.png import enlarged
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
 from sightline.recipes.assembly import build_model, class_weight
@@ -85,18 +87,22 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
     return ", ".join(f"{name} {100 * share:.1f} %" for name, share in largest), row["mask"] or ""
 
 
-def _truth(batch: Batch, row: int) -> Picture:
-    picture, target = plain(batch, row), batch.target
+def _truth(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
+    target = batch.target
     assert isinstance(target, Masks)
-    height, width, _ = picture.shape
-    return tinted(picture, target.index[row, :height, :width].cpu().numpy())
+    return _drawn(plain(batch, row), target.index[row], classes)
 
 
-def _draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float) -> Picture:
-    picture = plain(batch, row)
+def _draw_answer(batch: Batch, row: int, classes: Sequence[str], prediction: Prediction, threshold: float) -> Picture:
     assert isinstance(prediction, Segments)
+    return _drawn(plain(batch, row), prediction.score[row].argmax(0), classes)
+
+
+def _drawn(picture: Picture, index: Tensor, classes: Sequence[str]) -> Picture:
+    """Tints and names of the classes; the index (h, w) may be padded."""
     height, width, _ = picture.shape
-    return tinted(picture, prediction.score[row, :, :height, :width].argmax(0).cpu().numpy())
+    large = enlarged(index[:height, :width, None].cpu().numpy())  # (h, w, 1) → (f·h, f·w, 1)
+    return named_regions(tinted(enlarged(picture), large[..., 0]), large[..., 0], classes)
 
 
 SEGMENTATION = Kind(

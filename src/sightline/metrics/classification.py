@@ -11,7 +11,7 @@ of weights, so a value and its interval share one definition.
     mcc                R_K; undefined when only one class occurs, or only one is predicted
     auc                two classes: of class 1; more: one against the rest, averaged over the classes that occur
     ece                15 equal bins of the largest probability, see `calibration`
-    top5               with more than five classes
+    top5_accuracy      the true class is among the five most likely; only with more than five classes
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def measure_weighted(prepared: PreparedRows, weights: Float[np.ndarray, "r n"]) 
         "ece": np.abs(gap).sum(-1) / total,
     }
     if p.top5 is not None:
-        metrics["top5"] = (weights * p.top5).sum(-1) / total
+        metrics["top5_accuracy"] = (weights * p.top5).sum(-1) / total
     return WeightedMetrics(metrics, counts)
 
 

@@ -1,14 +1,15 @@
 """A network as a table: every layer in the order it runs, with its output, cost and receptive field, and totals by
 module.
 
-One image of zeros is sent through in evaluation mode, on the "meta" device for a network given by name, so that nothing
-is allocated. Multiply-adds are those of convolutions and dense layers, for one image. The products of tokens with
+One image of zeros is sent through in evaluation mode, on the "meta" device for a large network given by name, so that
+nothing is allocated. Multiply-adds are those of convolutions and dense layers, for one image. The products of tokens with
 tokens in attention belong to no weight and are counted separately. A region network chooses the regions it looks at:
 its heads count with as many regions as its fresh weights propose.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -27,6 +28,7 @@ from .receptive import ReceptiveFields, View
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_SMALL_WORK = 300_000_000  # multiply-adds that take less than importing the compiler
 _NO_SHAPE = {"seed", "weights", "allow_network"}  # arguments of `create_model` that leave every shape alone
 
 
@@ -92,9 +94,14 @@ def _network_for(name: str, size: tuple[int, ...], num_classes: int | None, opti
     """The network for images of this size, which those built for one size take as `image_size`."""
     if "image_size" in model_options(name):
         options = {"image_size": size[1:]} | options
+    options = {"in_channels": size[0], "num_classes": num_classes} | options
     # region networks choose where to look by the values of their scores: on the meta device there are none
-    make = create_model if MODELS.heading(name) in PROPOSING else outline
-    return make(name, **{"in_channels": size[0], "num_classes": num_classes} | options)
+    if MODELS.heading(name) in PROPOSING:
+        return create_model(name, **options)
+    network = outline(name, **options)
+    # The meta device takes its shapes from Python, which imports torch's compiler: computing a small network is faster.
+    work = sum(p.numel() for p in network.parameters()) * math.prod(size[1:])  # at most as many multiply-adds
+    return create_model(name, **options) if work <= _SMALL_WORK else network
 
 
 def _counter() -> FlopCounterMode:

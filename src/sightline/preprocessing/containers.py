@@ -13,14 +13,12 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from . import png, tiff
+from . import jpeg, png, tiff
 from .rejection import Rejected
 
 MAX_SEGMENTS = 100_000  # of a JPEG
-MAX_FILL = 1 << 16  # bytes 0xFF before the markers of a JPEG; encoders write one or none, and Pillow reads them one by one
 # Decoding a scan of a progressive JPEG visits every pixel, and an empty scan takes ten bytes. Encoders write about ten scans.
 FREE_SCANS, SCANNED_PIXELS = 32, 1 << 29
-MAX_TABLES = 1 << 20  # bytes; a progressive JPEG has about ten thousand
 MAX_RUNS = 1 << 22  # bytes of a run-length BMP, which Pillow decodes in Python
 MAX_BLOCKS = 1_000_000  # of a GIF; 255 MB of full blocks
 
@@ -112,48 +110,28 @@ def _png(data: bytes) -> Container:
     return Container("PNG", width, height, end=end, bits=bits, exif=exif, parts=joined(parts))
 
 
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data 0xFF is stuffed (00), a restart (D0-D7) or fill
-
-
 def _jpeg(data: bytes) -> Container:
-    """Marker segments from SOI to EOI (ITU-T T.81, annex B)."""
-    place, size, scans = 2, None, 0
-    parts, exif, pictures = [(0, 2)], None, False
-    fills = tables = 0
-    for _ in _parts(MAX_SEGMENTS):
-        fill = _FILL.match(data, place)
-        if data[place] != 0xFF or fill is None:
-            raise Rejected("damaged", f"JPEG has no marker at byte {place:,}")
-        if (fills := fills + fill.end() - place - 1) > MAX_FILL:
-            raise Rejected("damaged", f"JPEG with more than {MAX_FILL:,} fill bytes")
-        begin, marker, place = fill.end() - 1, data[fill.end()], fill.end() + 1
-        if marker == 0xD9:
-            parts.append((begin, place))
-            break
-        (length,) = struct.unpack_from(">H", data, place)
-        if marker in _SOF:
-            size = struct.unpack_from(">HH", data, place + 3)
-        elif marker in _TABLES and (tables := tables + length) > MAX_TABLES:
-            raise Rejected("damaged", f"JPEG with more than {MAX_TABLES:,} bytes of tables")
-        label = (marker, data[place + 2 : place + 6])
-        if label == _EXIF and exif is None:
-            exif = data[place + 2 : place + length]
-        used = marker not in _METADATA or label in _COLOUR or (label == _PICTURES and not pictures)
-        pictures |= label == _PICTURES
-        place += max(length, 2)
-        if marker == 0xDA:  # coded data follows the scan's header
-            scans += 1
-            following = _MARKER.search(data, place)
-            if following is None:
-                raise Rejected("truncated", f"JPEG of {len(data):,} bytes has no end marker")
-            place = following.start()
-        if used:
-            parts.append((begin, place))
+    """The segments, of which Pillow gets those that pixels depend on."""
+    size, exif, parts = None, None, [(0, 2)]
+    scans = tables = 0
+    for marker, begin, end in jpeg.segments(data, MAX_SEGMENTS):
+        if marker in jpeg.METADATA:
+            label = (marker, data[begin + 4 : begin + 8])
+            exif = data[begin + 4 : end] if label == jpeg.EXIF and exif is None else exif
+            if label not in jpeg.USED:
+                continue
+        elif marker in jpeg.SOF:
+            size = struct.unpack_from(">HH", data, begin + 5)
+        scans += marker == jpeg.SOS
+        tables += end - begin if marker in jpeg.TABLES else 0
+        parts.append((begin, end))
     if size is None:
         raise Rejected("damaged", "JPEG without a frame header")
+    if tables > jpeg.MAX_TABLES:
+        raise Rejected("damaged", f"JPEG with {tables:,} bytes of tables; at most {jpeg.MAX_TABLES:,}")
     if scans > FREE_SCANS and scans * size[0] * size[1] > SCANNED_PIXELS:
         raise Rejected("too-many-pixels", f"JPEG with {scans:,} scans of {size[1]} x {size[0]} pixels")
-    return Container("JPEG", size[1], size[0], end=place, exif=exif, parts=joined(parts))
+    return Container("JPEG", size[1], size[0], end=parts[-1][1], exif=exif, parts=joined(parts))
 
 
 def joined(parts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -165,16 +143,6 @@ def joined(parts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         else:
             whole.append((start, end))
     return tuple(whole)
-
-
-# Of APP0 to APP15 and comments the pixels depend on Adobe's colour transform and, for older writers, on JFIF. Pillow also
-# needs to see that other pictures follow; the orientation is read here.
-_METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))
-_COLOUR = {(0xE0, b"JFIF"), (0xEE, b"Adob")}
-_EXIF, _PICTURES = (0xE1, b"Exif"), (0xE2, b"MPF\0")
-_TABLES = frozenset((0xC4, 0xDB))  # Huffman and quantisation
-_FILL = re.compile(rb"\xff+")  # before a marker, any number
-_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def _gif(data: bytes) -> Container:

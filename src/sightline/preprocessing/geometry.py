@@ -67,7 +67,9 @@ class Geometry:
                 "use values of at least 1",
             )
         if max(self.height, self.width, self.multiple) > MAX_SIDE or self.height * self.width > MAX_AREA:
-            raise UsageError("the frame is larger than any network's input", f"use sides of at most {MAX_SIDE:,} pixels")
+            raise UsageError(
+                "the frame is larger than any network's input", f"use sides of at most {MAX_SIDE:,} pixels"
+            )
         if not 0 <= self.pad <= 255:
             raise UsageError(f"pad is {self.pad}", "use a pixel value from 0 to 255")
         if not 0 < self.share <= 1:

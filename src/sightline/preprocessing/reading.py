@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from sightline.storage.reading import NotRegular, TooLarge, reason_of, read_regular
+from sightline.storage.reading import NotRegular, TooLarge, read_regular, reason_of
 
 from .rejection import Rejected
 

@@ -194,7 +194,9 @@ def check_norms(recipe: Recipe, layers: Iterable[Mapping[str, Any]]) -> None:
 def check_batch(recipe: Recipe, n: int) -> None:
     """UsageError for a batch of more images than there are, beyond the size at which repeating them costs nothing."""
     if recipe.fit.batch > max(n, SMALL_BATCH):
-        raise UsageError(f"fit.batch={recipe.fit.batch:,} is more than the {n:,} training images", f"use fit.batch={n} or less")
+        raise UsageError(
+            f"fit.batch={recipe.fit.batch:,} is more than the {n:,} training images", f"use fit.batch={n} or less"
+        )
 
 
 def steps_of(recipe: Recipe, n: int) -> tuple[int, int]:

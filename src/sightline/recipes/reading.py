@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -66,11 +65,21 @@ def parse_yaml(text: str, what: str) -> Any:
         try:
             node = loader.get_single_node()
             if _expanded(node, {}, what) > MAX_RECIPE:
-                raise UsageError(f"the aliases of {what} expand to more than {MAX_RECIPE:,} characters", "leave them out")
+                raise UsageError(
+                    f"the aliases of {what} expand to more than {MAX_RECIPE:,} characters", "leave them out"
+                )
             value = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
-    except (yaml.YAMLError, RecursionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         # PyYAML's constructors raise whatever the text provokes: 2024-99-99, !!int abc, an integer of 5,000 digits
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
@@ -220,14 +229,20 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         everywhere = [k for k in all_keys() if k.rsplit(".", 1)[-1] == path[-1]]
         everywhere = everywhere or [k for k in (_FOREIGN.get(path[-1].lower()),) if k]
         return f"unknown recipe key {key!r}", f"did you mean {everywhere[0]!r}?" if everywhere else nearest(key, known)
-    return f"{key}={brief(fault.get('input'))}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+    return f"{key}={brief(fault.get('input'))}: {_reason(fault)}", ""
+
+
+def _reason(fault: Any) -> str:
+    """pydantic's words, or our own behind its prefix."""
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
 
 
 def _about_task(kind: str, path: list[str], fault: Any) -> tuple[str, str]:
     """An error in the task's section, whose keys are those of its kind."""
     key = ".".join(["task", *path])
     if fault["type"] != "extra_forbidden":
-        return f"{key}={brief(fault.get('input'))}: {fault['msg'][0].lower()}{fault['msg'][1:]}", ""
+        return f"{key}={brief(fault.get('input'))}: {_reason(fault)}", ""
     others = [name for name, section in TASKS.items() if path[-1] in section.model_fields]
     if others:
         return f"{key} is not a key of {kind}", f"set task.kind={others[0]}, or leave it out"

@@ -44,7 +44,9 @@ def _word(name: str) -> str:
 
 
 class DataSection(Section):
-    name: Annotated[str, AfterValidator(_word)] | None = Field(None, description="a built-in data set; without path, read from $SIGHTLINE_DATA/<name>")
+    name: Annotated[str, AfterValidator(_word)] | None = Field(
+        None, description="a built-in data set; without path, read from $SIGHTLINE_DATA/<name>"
+    )
     path: str | None = Field(None, description="a folder or file of your own")
     val: Fraction | None = Field(None, description="share for validation where the data gives no split (0.15)")
     test: Fraction | None = Field(None, description="share for the test where the data gives no split (0.15)")
@@ -142,7 +144,9 @@ class DraftFit(Section):
     epochs: Rate | None = None
     batch: PositiveInt | None = Field(None, le=1_000_000, description="images of one optimiser step")
     accumulate: Count = Field(1, description="micro-batches that make up a batch")
-    clip: Annotated[NonNegativeFloat, Field(le=1e30)] | None = Field(None, description="largest gradient norm; 0 is off")
+    clip: Annotated[NonNegativeFloat, Field(le=1e30)] | None = Field(
+        None, description="largest gradient norm; 0 is off"
+    )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weights' average; 0 is off")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -152,9 +156,7 @@ class DraftFit(Section):
     compile: bool = Field(False, description="train through torch.compile: a slower start, faster steps, other bits")
     monitor: str | None = Field(None, description="the metric of validation that decides; None: the task's own")
     patience: Count | None = Field(None, description="stop after this many validations without improvement")
-    commit_every: Count | None = Field(
-        None, description="steps between checkpoints; each validation also commits"
-    )
+    commit_every: Count | None = Field(None, description="steps between checkpoints; each validation also commits")
 
 
 class Draft(Section):

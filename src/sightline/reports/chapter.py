@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from sightline.evaluation.skill import Skill
+
 from .content import RunContent
 from .finding import ClassFact, Finding, ObjectFacts, PixelFacts, VerdictFacts
 from .headline import Headline
@@ -35,6 +37,9 @@ class RowFacts:
     mistakes: int = 0
     confident_mistakes: int = 0
     ece_by_chance: float | None = None
+    skill: Skill | None = None
+    only_answer: str = ""
+    separation: tuple[float, float] | None = None
     pixels: PixelFacts | None = None
     objects: ObjectFacts | None = None
 

@@ -22,6 +22,7 @@ from .samples import BatchSheet, Examples, read_batch, read_examples
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation
 
 SPLITS = ("train", "val", "test")
+RENAMED = {"top5": "top5_accuracy"}  # metrics as runs of earlier versions call them
 LEAK, KEPT = "leak", "kept"  # how the reason begins if identical images are in two splits; the action if both stay
 CONFLICT = "label-conflict"  # how the reason begins if identical images have different labels
 
@@ -186,7 +187,9 @@ def _timing(folder: RunFiles) -> tuple[float | None, float | None]:
 
 def _metrics(raw: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """Splits with at least one metric, in the order of SPLITS."""
-    values = {split: {k: as_number(v) for k, v in as_mapping(raw.get(split)).items()} for split in SPLITS}
+    values = {
+        split: {RENAMED.get(k, k): as_number(v) for k, v in as_mapping(raw.get(split)).items()} for split in SPLITS
+    }
     return {split: v for split, v in values.items() if any(x is not None for x in v.values())}
 
 

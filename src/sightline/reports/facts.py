@@ -48,6 +48,10 @@ def facts_of(content: RunContent, chapter: Chapter) -> VerdictFacts:
         command=f"sightline train {shlex.quote(content.run.place + '/recipe.yaml')}",
         resume=f"sightline train --resume {shlex.quote(content.run.place)}",
         headline=headline,
+        steps=content.run.step,
+        skill=rows.skill,
+        only_answer=rows.only_answer,
+        separation=rows.separation,
         pixels=rows.pixels,
         objects=rows.objects,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sightline.evaluation.intervals import wilson
+from sightline.evaluation.skill import Skill
 
 from .headline import ACCURACY, Headline
 
@@ -114,6 +115,12 @@ class VerdictFacts:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     command: str = "sightline train recipe.yaml"
     resume: str = "sightline train --resume ."
+    steps: int = 0
+    skill: Skill | None = None
+    only_answer: str = ""  # the class that is predicted for every image
+    separation: tuple[float, float] | None = (
+        None  # AUC of confidence for right against wrong answers, its standard error
+    )
     headline: Headline = ACCURACY
     pixels: PixelFacts | None = None
     objects: ObjectFacts | None = None

@@ -7,7 +7,6 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from sightline.drawing.png import data_uri, png_size
 from sightline.drawing.svg import seen
 from sightline.reports.content import DataFacts, ModelFacts, RunContent
 from sightline.reports.finding import VerdictFacts
@@ -20,12 +19,15 @@ from sightline.reports.wording import NOTHING, duration, plural, quantity, quote
 from .chapter import Chapter, ImageLookup, Scene
 from .parts.dense_tables import amounts
 from .parts.figures import headline_chart, learning_curves, split_chart
+from .parts.picture import KILOBYTE, page_picture
+from .parts.suspects import SHOWN, suspects
 from .parts.tables import metrics_table
 from .samples import BatchSheet
 
 TAGS = {"serious": "Fix first", "warning": "Improve", "good": "Good", "note": "Note"}
 KINDS = {"run": "the run"}  # how a finding's kind is written, if not by its name
 MOST_PROBLEMS = 200
+WIDEST, LIMIT = 2560, 800 * KILOBYTE  # pixels and bytes of the picture of the training batch
 Pair = tuple[str, object]
 
 
@@ -40,6 +42,8 @@ def page_values(
         "verdict": verdict,
         "tags": TAGS,
         "kinds": KINDS,
+        "suspects": suspects(content, limits),
+        "suspects_shown": SHOWN,
         "split": split_word(facts.split),
         "chips": chips(content),
         "key": _key(facts, limits),
@@ -121,11 +125,11 @@ def _absent(content: RunContent, chapter: Chapter) -> list[str]:
 def _batch(sheet: BatchSheet | None, note: str) -> dict[str, Any] | None:
     if sheet is None:
         return None
-    width, height = png_size(sheet.png)
+    picture = page_picture(sheet.png, most=WIDEST, limit=LIMIT)
     rows = [{"name": n, "label": t} for n, t in zip(sheet.names, sheet.labels, strict=True)]
     number = plural(len(rows), "training image") if rows else "Training images"
     intro = f"{number}, after geometry and augmentation and before normalisation{note}."
-    return {"image": data_uri(sheet.png), "width": width, "height": height, "rows": rows, "intro": intro}
+    return {"picture": picture, "rows": rows, "intro": intro}
 
 
 def data_values(data: DataFacts | None) -> dict[str, Any] | None:

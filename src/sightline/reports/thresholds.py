@@ -25,6 +25,11 @@ class Thresholds:
     late_gain: float = 0.02  # … and the last quarter still lowered it by this share
     late_points: float = 0.01  # … and the validation accuracy, if known, rose by this: schedules end low anyway
     early: float = 0.60  # best validation loss before this share of the run: the rest gained nothing
+    explosion: float = 10.0  # training loss above that of guessing by this factor, and never back: diverged
+    few_steps: int = 150  # with fewer optimiser steps, a poor fit is a matter of time
+    skill: float = 0.05  # a permutation test below this: it has learned something, whatever its accuracy
+    blind: float = 0.60  # confidence separates right from wrong answers with an AUC below this: check the labels …
+    blind_mistakes: int = 20  # … with at least so many mistakes
     validations: int = 5  # with fewer validations, there are no findings about the course of training
     confident: float = 0.95  # a mistake with at least this probability is a confident one
     confident_mistakes: int = 3  # at least this many of them …
@@ -46,6 +51,11 @@ MEANING = {
     "late_gain": "… if the last quarter lowered the loss by this share …",
     "late_points": "… and raised the validation accuracy by this much",
     "early": "best validation before this share of the run: plateau",
+    "explosion": "training loss over that of guessing above this, and never back: diverged",
+    "few_steps": "optimiser steps below which a poor fit is a matter of time",
+    "skill": "p of the permutation test below this: it has learned something",
+    "blind": "AUC of confidence for right against wrong answers below this: check the labels …",
+    "blind_mistakes": "… with at least this many mistakes",
     "validations": "validations needed for findings about the course of training",
     "confident": "probability from which a mistake is called confident",
     "confident_mistakes": "confident mistakes that cast doubt on labels …",
@@ -88,6 +98,10 @@ _FOR_CLASSES_ONLY = (
     "confident_share",
     "imbalance",
     "ece",
+    "explosion",
+    "skill",
+    "blind",
+    "blind_mistakes",
 )  # need class probabilities
 
 

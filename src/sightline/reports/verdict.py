@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from sightline.reports.rules import course as course_rules
 from sightline.reports.rules import data as data_rules
 from sightline.reports.rules import learning as learning_rules
+from sightline.reports.rules import steps as steps_rules
 from sightline.reports.rules.learning import headline_interval, split_word
 
 from .chapter import Chapter
@@ -40,13 +41,16 @@ class Verdict:
 def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
     """The verdict on a run, from its facts and the rules of its kind of task."""
     limits = chapter.limits
-    rules = (data_rules.quarantine, data_rules.completion, data_rules.leaks)
+    rules = (data_rules.quarantine, steps_rules.diverged, data_rules.completion, data_rules.leaks)
     opening = [rule(facts, limits) for rule in rules]
     first = [f for f in opening if f is not None and f.severity == "serious"]
     result = chapter.result(facts, limits)
+    lost = steps_rules.diverged(facts, limits) is not None
+    if lost and result is not None:
+        result = replace(result, try_next=())  # nothing but the rate is to blame
     rest = [f for f in opening if f is not None and f.severity != "serious"]
     if not facts.smoke:
-        rest += _learned(facts, chapter)
+        rest += [] if lost else _learned(facts, chapter)
         first += [result] if result is not None else []
     rest.sort(key=lambda f: _RANK[f.severity])  # stable: rules keep their order within a rank
     findings = (*first, *rest)
@@ -57,11 +61,22 @@ def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
     """Findings of the rules that need a real run, not a rehearsal."""
     limits = chapter.limits
     findings = [f for rule in chapter.rules if (f := rule(facts, limits)) is not None]
+    short = steps_rules.too_short(facts, limits)
+    if short is not None:  # neither bias nor variance can be told apart yet
+        return [short, *(f for f in findings if f.kind not in ("noise", "confidence", "time", "variance"))]
     fits = learning_rules.fit_quality(facts, limits)
-    if any(
-        f.title == course_rules.PLATEAU for f in findings
-    ):  # one finding must not suggest what another calls useless
-        fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what != learning_rules.LONGER)) for f in fits]
+    named = {f.title for f in findings}
+    vain = set()  # one finding must not suggest what another calls useless
+    if course_rules.PLATEAU in named:
+        vain.add(steps_rules.LONGER)
+    if course_rules.IMPROVING in named:
+        vain.add(learning_rules.LARGER)
+    if any(f.kind == "noise" and f.severity == "warning" for f in findings):
+        fits = [
+            f for f in fits if f.title != learning_rules.UNDERFITTING
+        ]  # wrong labels cannot be fitted, nor should be
+        vain.add(learning_rules.LARGER)
+    fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what not in vain)) for f in fits]
     return fits + findings
 
 
@@ -69,6 +84,8 @@ def _headline(facts: VerdictFacts, limits: Thresholds) -> str:
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if facts.smoke:
         return "A rehearsal: every stage ran, but nothing was learned."
+    if steps_rules.diverged(facts, limits) is not None:
+        return f"Training diverged: {steps_rules.TOO_HIGH}."
     if not headline.metric:
         return "Training finished. This kind of task has no metric: look at its results."
     if value is None or (interval is None and headline.of_images):

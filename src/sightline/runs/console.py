@@ -23,10 +23,11 @@ class Console:
     level: int = 0
     log: Log | None = None
     _bar: Any = field(default=None, repr=False)
+    _faint: bool = field(default=False, repr=False)  # whether the line of the cursor is one to be replaced
     _pulse: Pulse = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._pulse = Pulse(self._show)
+        self._pulse = Pulse(self._murmur)
 
     def say(self, text: str, level: int = 0) -> None:
         line = "\n".join(printable(part) for part in text.split("\n"))
@@ -39,6 +40,17 @@ class Console:
         self._pulse.heard()
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(f"\r\x1b[K{line}" if self._faint else line, file=STDERR, flush=True)
+            self._faint = False
+
+    def _murmur(self, line: str) -> None:
+        """A sign of life: beside the bar, on a terminal in a line that the next one replaces, elsewhere as any line."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], note=line)
+        elif STDERR.isatty():
+            print(f"\r\x1b[K{line}", end="", file=STDERR, flush=True)
+            self._faint = True
         else:
             print(line, file=STDERR, flush=True)
 
@@ -57,7 +69,12 @@ class Console:
             yield
             return
         with self._pulse.beating(line):
-            yield
+            try:
+                yield
+            finally:
+                if self._faint:
+                    print("\r\x1b[K", end="", file=STDERR, flush=True)
+                    self._faint = False
 
     def warn(self, text: str) -> None:
         self.say(text, level=-1)
@@ -67,41 +84,40 @@ class Console:
         self.log = Log(path)
 
     @contextmanager
-    def progress(self, what: str, total: int, done: int = 0, *, images: int = 1) -> Iterator[Progress]:
-        """A progress bar with rate and remaining time on a terminal; elsewhere none, because `say` prints lines there. A step
-        trains on `images` images."""
+    def progress(self, what: str, total: int, done: int, line: Callable[[int], str]) -> Iterator[Progress]:
+        """Steps of a long work, each described by `line(step)`: beside a bar on a terminal, elsewhere as a line whenever
+        nothing was printed for a moment."""
+        steps = Progress(line, done)
         if self.level < 0 or not STDERR.isatty():
-            yield Progress()
+            with self.living(steps.line_now):
+                yield steps
             return
         from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-        )
-        with Bar(*columns, console=RichConsole(file=STDERR), transient=True) as bar:
-            self._bar = bar
-            row = bar.add_task(what, total=total, completed=done, note="")
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        with Bar(*columns, console=RichConsole(file=STDERR), transient=True) as bar, self.living(steps.line_now):
+            self._bar, steps.bar = bar, bar
+            bar.add_task(what, total=total, completed=done, note="")
             try:
-                yield Progress(bar, row, images)
+                yield steps
             finally:
                 self._bar = None
 
 
 @dataclass
 class Progress:
-    """`at(step)` advances the bar, if there is one."""
+    """`at(step)` says how far the work is, and advances the bar if there is one."""
 
+    line: Callable[[int], str]
+    step: int = 0
     bar: Any = None
-    row: Any = None
-    images: int = 1
 
     def at(self, step: int) -> None:
+        self.step = step
         if self.bar is not None:
-            speed = self.bar.tasks[0].speed
-            rate = "" if speed is None else f"{speed * self.images:,.0f} images/s"
-            self.bar.update(self.row, completed=step, note=rate)
+            self.bar.update(self.bar.task_ids[0], completed=step, note=self.line_now())
+
+    def line_now(self) -> str:
+        return self.line(self.step)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 SILENCE = 1.5  # seconds without a line; with the thread's own delays a line comes within two
 
@@ -26,10 +27,17 @@ class Phase:
         """So many parts are done."""
         self.done, self.total = done, total or self.total
 
+    def over(self, parts: Iterable[Sized]) -> Iterator[Any]:
+        """The parts, counted as they are done."""
+        for part in parts:
+            yield part
+            self.done += len(part)
+
     def line(self) -> str:
         if self.total:
             return f"{self.what}: {self.done:,} of {self.total:,}"
-        return f"{self.what}: {time.monotonic() - self.since:.0f} s so far"
+        seconds = time.monotonic() - self.since
+        return f"{self.what}: {seconds:.0f} s so far" if seconds >= 1 else self.what
 
 
 @dataclass

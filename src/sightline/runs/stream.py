@@ -6,30 +6,29 @@ may end a training, whose messages are in its log.txt.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
+
+_GONE = (OSError, ValueError, AttributeError)  # no reader, closed, or None where the program started without one
 
 
 class Lenient:
     """`sys.stderr` as it is now; errors of writing are ignored."""
 
     def write(self, text: str) -> int:
-        try:
+        with contextlib.suppress(*_GONE):
             sys.stderr.write(text)
-        except (OSError, ValueError, AttributeError):  # no reader, closed, or None where the program started without one
-            pass
         return len(text)
 
     def flush(self) -> None:
-        try:
+        with contextlib.suppress(*_GONE):
             sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
 
     def isatty(self) -> bool:
         try:
             return sys.stderr.isatty()
-        except (OSError, ValueError, AttributeError):
+        except _GONE:
             return False
 
     def __getattr__(self, name: str) -> Any:

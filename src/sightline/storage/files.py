@@ -40,7 +40,9 @@ def require_place(path: Path) -> None:
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder", "name a file in it")
     if len(os.fsencode(path.name)) > MAX_NAME or "\0" in str(path):
-        raise UsageError(f"{path.name[:60]}… cannot be a file's name: it is too long", "name a file with a shorter name")
+        raise UsageError(
+            f"{path.name[:60]}… cannot be a file's name: it is too long", "name a file with a shorter name"
+        )
     if not os.path.isdir(path.parent):
         raise UsageError(f"there is no folder {path.parent}", "create it, or name a file elsewhere")
 

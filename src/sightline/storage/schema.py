@@ -88,7 +88,9 @@ class Fields:
         values = self.items(key, length=length)
         for place, value in enumerate(values):
             if type(value) is not int or not least <= value <= most:
-                raise self._error(f"{key}[{place}]", f"is {brief(value)}, not a whole number from {least:,} to {most:,}")
+                raise self._error(
+                    f"{key}[{place}]", f"is {brief(value)}, not a whole number from {least:,} to {most:,}"
+                )
         return values
 
     def reals(self, key: str, *, length: int | None = None) -> list[float]:

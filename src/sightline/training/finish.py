@@ -36,7 +36,8 @@ def finish(training: Training, state: State) -> None:
     evaluation = _measure(training, scoring, metrics) if scoring is not None else None
     run.write_json("metrics.json", metrics)
     run.note(status="finished", step=state.step, stopped=state.ended)
-    write_report(run, training.data, evaluation=evaluation)
+    with training.console.working("writing the report"):
+        write_report(run, training.data, evaluation=evaluation)
     if not training.metrics_log.intact():
         raise changed(training.metrics_log.path, f"continue with: sightline train --resume {run.folder}")
     seal(run)
@@ -61,15 +62,21 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
     (run.folder / "predictions").mkdir(exist_ok=True)
     evaluation = None
     for split, some in images.items():
-        rows = rows_of(training.task, in_order(some, scoring.batch), training.device)
+        rows = training.best_rows if split == "val" else None  # the same weights on the same images
+        if rows is None:
+            batches = in_order(some, scoring.batch)
+            with training.console.working(f"evaluating the {split} split", len(some)) as phase:
+                rows = rows_of(training.task, phase.over(batches), training.device)
         names = [data.records[int(i)].name for i in rows.id]
         scoring.rows.write(run.folder / "predictions" / f"{split}.parquet", rows, names=names, classes=data.classes)
         run.record(f"predictions/{split}.parquet")
-        metrics[split] = training.task.metrics(rows)
+        with training.console.working(f"measuring the {split} split"):
+            metrics[split] = training.task.metrics(rows)
         if split == reported:
-            evaluation = SplitEvaluation(
-                split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes)
-            )
-            write_examples(training, scoring, evaluation, some)
+            with training.console.working(f"measuring the intervals of the {split} split"):
+                evaluation = SplitEvaluation(
+                    split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes)
+                )
+                write_examples(training, scoring, evaluation, some)
     metrics["images"] = {split: len(some) for split, some in images.items()}
     return evaluation

@@ -17,7 +17,7 @@ from sightline.recipes.assembly import build_augment, build_optimizers, build_or
 
 from .finish import finish
 from .pictures import write_batch
-from .progress import LOG_EVERY, Training, span
+from .progress import LOG_EVERY, Training
 
 
 def run_training(training: Training) -> None:
@@ -45,16 +45,18 @@ def run_training(training: Training) -> None:
     augment = build_augment(recipe)
     first = augment(stream.batch(0))
     write_batch(run, training.kind, first, training.data)
-    if state.step == 0 and training.device == "cpu":
-        console.say(f"training will take about {span(training.estimate(first))}")
     every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
     with (
         catch_signals() as request,
-        console.progress("training", training.steps, state.step, images=recipe.fit.batch) as bar,
+        console.progress("training", training.steps, state.step, training.line) as bar,
     ):
         training.stop_requested = request
         training.clock.start(training.images_seen(state))
+
+        def watch(step: int) -> None:
+            training.pace.stepped()
+            bar.at(step)
 
         def rescue(state: State) -> None:
             with suppress(Exception):  # the error itself is what matters
@@ -64,9 +66,10 @@ def run_training(training: Training) -> None:
         if state.owed:
             training.validate(state)
         if not request.signal:
+            training.pace.start()
             fit(
                 fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
-                every=every, watch=bar.at, stop=request, rescue=rescue,
+                every=every, watch=watch, stop=request, rescue=rescue,
             )  # fmt: skip
         if request.signal:
             training.clock.stop(state.step, training.images_seen(state))

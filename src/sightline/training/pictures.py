@@ -10,7 +10,7 @@ import torch
 
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Images
-from sightline.drawing.png import grid, png_bytes
+from sightline.drawing.png import enlarged, grid, png_bytes
 from sightline.engine.predicting import predictions
 from sightline.kinds.kind import Kind, Scoring, plain
 from sightline.recipes.loading import choose
@@ -24,18 +24,23 @@ from .progress import Training
 IN_BATCH = 32  # images of the first training batch that are shown
 WORST, TYPICAL = 12, 6
 FOLDER = "samples/examples"
+LARGEST = 640  # pixels of an image's longer side in an example
+WIDTH = 2560  # pixels of the picture of the batch, at most
 
 
 def write_batch(run: Run, kind: Kind, batch: Batch, data: Dataset) -> None:
-    """samples/batch.png and .json: the first training images as the network sees them, augmentation included."""
+    """samples/batch.png and .json: the first training images as the network sees them, augmentation included, each with its
+    label below."""
     (run.folder / "samples").mkdir(exist_ok=True)
     drawings, shown = kind.drawings, range(min(len(batch), IN_BATCH))
-    sheet = grid([drawings.truth(batch, row) for row in shown], columns=drawings.columns)
-    replace_file(run.folder / "samples" / "batch.png", png_bytes(sheet))
+    pictures = [drawings.truth(batch, row, data.classes) for row in shown]
     rows = [
         {"id": i, "name": data.records[i].name, "label": drawings.label(batch.target, row, data.classes)}
         for row, i in enumerate(batch.id[:IN_BATCH].tolist())
     ]
+    captions = [row["label"] or "" for row in rows]
+    sheet = grid(pictures, columns=drawings.columns, most=WIDTH // drawings.columns, captions=captions)
+    replace_file(run.folder / "samples" / "batch.png", png_bytes(sheet))
     run.write_json("samples/batch.json", rows)
 
 
@@ -57,9 +62,13 @@ def write_examples(training: Training, scoring: Scoring, evaluation: SplitEvalua
     for i in [*worst, *typical]:
         at = torch.tensor([place[i]])
         ((batch, prediction),) = predictions(training.task, [images(at, at)], training.device)
-        panels = [plain(batch, 0), drawings.truth(batch, 0), drawings.answer(batch, 0, prediction, threshold)]
+        panels = [
+            enlarged(plain(batch, 0)),
+            drawings.truth(batch, 0, evaluation.classes),
+            drawings.answer(batch, 0, evaluation.classes, prediction, threshold),
+        ]
         name = f"{FOLDER}/{evaluation.split}-{i}.png"
-        replace_file(run.folder / name, png_bytes(grid(panels, columns=3, least=160, most=400)))
+        replace_file(run.folder / name, png_bytes(grid(panels, columns=3, least=1, most=LARGEST)))
         items.append({"id": i, "name": training.data.records[i].name, "file": name, "worst": i in worst})
     about = {"split": evaluation.split, "threshold": threshold, "classes": list(evaluation.classes), "items": items}
     run.write_json("samples/examples.json", about)

@@ -16,6 +16,7 @@ from sightline.kinds.kind import Kind, Networks, Setting
 from sightline.kinds.networks import MAIN, config_file, write_configs
 from sightline.kinds.opening import check_recipe, complete, require_validations, traits_of
 from sightline.models.describe import describe
+from sightline.models.options import model_options
 from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.assembly import (
     build_geometry,
@@ -36,6 +37,7 @@ from sightline.runs.run import Run
 from .progress import Training
 
 SMOKE_IMAGES, SMOKE_STEPS = 64, 2  # images a split, and steps, of a rehearsal
+SMOKE_PIXELS = 96 * 128  # of its inputs, where answers are pixels or boxes: at full size, judging takes minutes
 
 
 def resolve(draft: Draft, kind: Kind, data: Dataset) -> Recipe:
@@ -93,6 +95,19 @@ def _depth(run: Run, data: Dataset) -> int | None:
         return data.audit.depth
 
 
+def _with_small_inputs(recipe: Recipe, kind: Kind, console: Console) -> Recipe:
+    """The recipe of a rehearsal: smaller inputs of the same shape for a kind with annotations. The run's own recipe keeps
+    the full ones, with which it is then trained for real."""
+    given = recipe.input
+    shrink = (SMOKE_PIXELS / (given.size * given.width)) ** 0.5
+    fixed = kind.output is None or "image_size" in model_options(recipe.model.name)  # built for inputs of one size
+    if kind.truths is None or shrink >= 1 or fixed:
+        return recipe
+    size, width = (max(round(side * shrink / 32), 1) * 32 for side in (given.size, given.width))
+    console.say(f"a rehearsal: inputs of {size}x{width} instead of {given.size}x{given.width}")
+    return completed(recipe, input={"size": size, "width": width})
+
+
 def prepare(
     run: Run, recipe: Recipe, kind: Kind, data: Dataset, start: Start, console: Console, *, smoke: bool
 ) -> Training:
@@ -100,12 +115,13 @@ def prepare(
     ids = {split: data.ids(split) for split in ("train", "val", "test") if len(data.ids(split))}
     if smoke:
         ids = {split: choose(some, SMOKE_IMAGES) for split, some in ids.items()}
+        recipe = _with_small_inputs(recipe, kind, console)
     channels, geometry = recipe.input.channels, build_geometry(recipe)
     raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels, depth=_depth(run, data))
-    images = {
-        split: kind.load(data, some, raw, recipe, truths=kind.truths, judging=split != "train")
-        for split, some in ids.items()
-    }
+    images = {}
+    for split, some in ids.items():
+        with console.working(f"reading {len(some):,} images of the {split} split"):
+            images[split] = kind.load(data, some, raw, recipe, truths=kind.truths, judging=split != "train")
     known = normalisation_of(start.weights, start.networks.get(MAIN), channels)
     mean, std = known or kind.statistics(images["train"], channels)
     preprocessing = replace(raw, mean=mean, std=std)
@@ -127,7 +143,8 @@ def prepare(
     classes = f" of {len(data.classes)} classes" if data.classes else ""
     console.say(
         f"{recipe.model.name} ({parameters:,} parameters) on {len(ids['train']):,} images{classes} at "
-        f"{geometry.height}x{geometry.width}: {steps:,} steps of {recipe.fit.batch}, {recipe.fit.precision}, in {run.folder}"
+        f"{geometry.height}x{geometry.width}: {steps:,} {'step' if steps == 1 else 'steps'} of {recipe.fit.batch}, "
+        f"{recipe.fit.precision}, in {run.folder}"
     )
     if kind.scoring is not None and "val" not in images:
         console.say("no val split: nothing chooses among the weights, the last ones are kept")

@@ -1,9 +1,8 @@
-"""Actions during training: logging, validation, keeping the best weights, estimating the remaining time."""
+"""Actions during training: logging, validation, keeping the best weights, the lines that describe them."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import math
 import time
@@ -11,12 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Images, in_order
 from sightline.engine.checkpoints import kept_weights
-from sightline.engine.devices import unwrapped
 from sightline.engine.ema import Ema
 from sightline.engine.state import State
 from sightline.engine.stopping import best_index, should_stop
@@ -26,13 +22,15 @@ from sightline.kinds.kind import Kind, Networks
 from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.fine_tuning import FineTuning
 from sightline.recipes.recipe import Recipe
+from sightline.reports.rules.steps import TOO_HIGH, exploded
 from sightline.runs.clock import Clock
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
-from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
+
+from .pace import Pace, figure, span
 
 LOG_EVERY = 10  # steps between lines of metrics.jsonl
 UNDEFINED = (-math.inf, -math.inf)  # the score of a validation whose monitored metric has no value
@@ -58,24 +56,20 @@ class Training:
     schedule: Callable[[State], float]
     ema: Ema | None = None
     stop_requested: Callable[[], bool] = lambda: False
+    best_rows: Any = None  # those of the validation that the best weights come from, if it was in this process
     metrics_log: Log = field(init=False)
     clock: Clock = field(init=False)
+    pace: Pace = field(init=False)
+    _means: dict[str, float] = field(init=False, default_factory=dict)  # of the last line of metrics.jsonl
 
     def __post_init__(self) -> None:
         self.metrics_log = Log(self.run.folder / "metrics.jsonl")
         self.clock = Clock(self.run.folder)
-
-    def estimate(self, batch: Batch) -> float:
-        """Seconds that all training steps will take: the fastest of three steps of a copy of the task, all turns included."""
-        with unwrapped(self.task) as bare:
-            task, seconds = copy.deepcopy(bare).train(), []
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
-            for _ in range(3):
-                start = time.perf_counter()
-                for turn in self.task.turns:
-                    task.loss(batch, turn.name).total.backward()
-                seconds.append(time.perf_counter() - start)
-        return min(seconds) * self.recipe.fit.accumulate * self.steps
+        scoring, images = self.kind.scoring, {split: len(some) for split, some in self.images.items()}
+        val = images.get("val", 0) if scoring is not None else 0
+        train = min(images["train"], max(val, scoring.train_images)) if scoring is not None else 0
+        final = train + images.get("test", 0) if scoring is not None else 0  # the best validation is kept
+        self.pace = Pace(self.steps, self.recipe.fit.batch, self.per_epoch, val, final)
 
     def images_seen(self, state: State) -> int:
         """The number of images that the steps so far were trained on."""
@@ -83,7 +77,8 @@ class Training:
 
     def log(self, state: State) -> None:
         """Write a line of metrics.jsonl: means over the steps since the last line."""
-        row = {"step": state.step, **state.logged.means(), "skipped": len(state.skipped)}
+        self._means = state.logged.means()
+        row = {"step": state.step, **self._means, "skipped": len(state.skipped)}
         state.logged.clear()
         if problem := try_append(self.metrics_log, json_text(row, indent=None) + "\n"):
             self.console.warn(problem)
@@ -98,31 +93,48 @@ class Training:
         }
         row["lr"] = self.recipe.optim.lr * self.schedule(dataclasses.replace(state, step=state.step - 1))
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
+        self._warn_of_divergence(state, row)
         state.owed = True
-        scoring = self.kind.scoring
+        scoring, rows = self.kind.scoring, None
         if "val" in self.images and scoring is not None:
-            batches = in_order(self.images["val"], scoring.batch)
+            batches, start = in_order(self.images["val"], scoring.batch), time.perf_counter()
             try:
-                with self.ema.applied() if self.ema else contextlib.nullcontext():
-                    rows = rows_of(self.task, batches, self.device, stop=self.stop_requested)
+                with (
+                    self.ema.applied() if self.ema else contextlib.nullcontext(),
+                    self.console.working("validating", len(self.images["val"])) as phase,
+                ):
+                    rows = rows_of(self.task, phase.over(batches), self.device, stop=self.stop_requested)
+                    row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
             except Interrupted:
                 return  # still owed
-            row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
+            self.pace.validated(time.perf_counter() - start)
         state.owed = False
         state.epoch.clear()
         state.history.append({name: _number(value) for name, value in row.items()})
-        self._keep_best(state)
+        self._keep_best(state, rows)
         if state.ended == "early" and state.logged.sums():
             self.log(state)
         self._report(state, row, rate)
         self.write_history(state)
         self.clock.start(self.images_seen(state))
 
-    def _keep_best(self, state: State) -> None:
+    def _warn_of_divergence(self, state: State, row: Mapping[str, Any]) -> None:
+        """A line when the training loss first leaves its range: the run may go on for hours without coming back."""
+        headline, limits = self.kind.chapter.headline, self.kind.chapter.limits
+        rows = [*state.history, row]
+        if headline is None or not headline.of_images or not self.data.classes:
+            return
+        if exploded(rows, len(self.data.classes), limits.explosion) == len(rows) - 1:
+            loss = row.get("train_loss")
+            guessing = f"guessing has {math.log(len(self.data.classes)):.2f}"
+            size = f"{loss:.3g}" if loss is not None and math.isfinite(loss) else "not finite"
+            self.console.warn(f"diverged: {TOO_HIGH} (the training loss is {size}, {guessing}); lower optim.lr")
+
+    def _keep_best(self, state: State, rows: Any) -> None:
         """Keep the weights of the best validation by the monitored metric; while it is undefined, the latest."""
         scores = [self._score(row) for row in state.history]
         if best_index(scores) == len(scores) - 1 or max(scores) == UNDEFINED:
-            state.best_weights = kept_weights(self.task, self.ema)
+            state.best_weights, self.best_rows = kept_weights(self.task, self.ema), rows
         patience = self.recipe.fit.patience
         known = next((i for i, score in enumerate(scores) if score != UNDEFINED), len(scores))
         if patience is not None and should_stop(scores[known:], patience) and state.ended is None:
@@ -138,12 +150,35 @@ class Training:
         return (-value if monitor == "loss" else value), -(math.inf if loss is None else loss)
 
     def _report(self, state: State, row: Mapping[str, Any], rate: float) -> None:
-        left = (self.steps * self.recipe.fit.batch - self.images_seen(state)) / max(rate, 1e-9)
-        names = dict.fromkeys(("train_loss", "val_loss", f"val_{self.recipe.fit.monitor}"))
-        figures = ", ".join(f"{n.replace('_', ' ')} {row[n]:.4f}" for n in names if isinstance(row.get(n), float))
-        where = f"epoch {round(row['epoch'], 1):g}  step {state.step}/{self.steps}"
-        pace = f"  {rate:,.0f} images/s, {span(left)} left" if rate else ""  # an owed validation has no rate
-        self.console.say(f"{where}  {figures}{pace}")
+        headline = self.kind.scoring.headline if self.kind.scoring is not None else None
+        names = dict.fromkeys(
+            ("train_loss", "val_loss", f"train_{headline}", f"val_{headline}", f"val_{self.recipe.fit.monitor}")
+        )
+        figures = [f"{n.replace('_', ' ')} {figure(row[n])}" for n in names if isinstance(row.get(n), float)]
+        speed = [f"{rate:,.0f} images/s"] if rate >= 1 else []  # an owed validation has no rate
+        self.console.say(
+            "  ".join(
+                filter(None, (self._where(state.step), ", ".join(figures), ", ".join(speed + self.left(state.step))))
+            )
+        )
+
+    def _where(self, step: int) -> str:
+        """The last epoch can be a little longer than a pass over the images: what was requested is what is shown."""
+        epoch = min(step * self.recipe.fit.batch / len(self.images["train"]), self.recipe.fit.epochs)
+        return f"epoch {round(epoch, 1):g}  step {step:,}/{self.steps:,}"
+
+    def line(self, step: int) -> str:
+        """How far the training is between two validations."""
+        names = ("loss", self.kind.scoring.headline if self.kind.scoring is not None else "loss")
+        means = self._means
+        figures = [f"train {n.replace('_', ' ')} {figure(means[n])}" for n in dict.fromkeys(names) if n in means]
+        return "  ".join(filter(None, (self._where(step), ", ".join(figures + self.left(step)))))
+
+    def left(self, step: int) -> list[str]:
+        """The time left in words, once it is known; early stopping may shorten it."""
+        seconds = self.pace.left(step) if step < self.steps else None
+        about = "at most" if self.recipe.fit.patience else "about"
+        return [] if seconds is None else [f"{about} {span(seconds)} left"]
 
     def write_history(self, state: State) -> None:
         """Write history.csv from the state. It is rewritten, never appended to, so it cannot disagree with the weights."""
@@ -158,10 +193,3 @@ class Training:
 def _number(value: float | None) -> float | None:
     """None if it is not finite: JSON would turn NaN into null, and a resumed history must equal an uninterrupted one."""
     return value if value is None or math.isfinite(value) else None
-
-
-def span(seconds: float) -> str:
-    """A duration as text: 45 s, 12 min, 1.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

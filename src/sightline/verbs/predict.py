@@ -29,10 +29,7 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.files import make_folder, replace_file, require_place
-from sightline.storage.reading import read_regular, reason_of
 from sightline.storage.text import csv_text, json_text, printable
-
-MAX_LIST = 256 << 20  # bytes of a list of paths
 
 
 @dataclass(frozen=True)
@@ -173,7 +170,7 @@ def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
             files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
             others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
         else:
-            files += listed_paths(path) if path.suffix == ".txt" and path.is_file() else [path]
+            files += listed_paths(path) if path.suffix == ".txt" and os.path.isfile(path) else [path]
     if not files:
         there = f"there are only other files ({kinds(others)}): " if others else ""
         where = ", ".join(printable(str(path)) for path in paths[:3])

@@ -57,8 +57,9 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     given = with_run_settings(given, out)
     data = open_dataset(given, console)
     kind = choose_kind(given, data.audit.source)
-    recipe = resolve(given, kind, data)
-    start = start_of(recipe, kind, data, out, console)
+    with console.working("building the network"):
+        recipe = resolve(given, kind, data)
+        start = start_of(recipe, kind, data, out, console)
     run = place(recipe, data, out, smoke=smoke)
     device = choose_device(recipe.fit.device)
     compiling = deep_graphs(recipe.fit.compile)
@@ -108,6 +109,8 @@ def _request(
         raise UsageError("--resume cannot be combined with other settings", "leave them out: the recipe is in the run")
     run = resume if isinstance(resume, Run) else open_run(resume)
     if run.finished:
-        raise UsageError(f"{run.folder} is already finished", "to train longer, start a new run with more --epochs and another --out")
+        raise UsageError(
+            f"{run.folder} is already finished", "to train longer, start a new run with more --epochs and another --out"
+        )
     require_there(run.recipe, "restore them")
     return run.recipe, run.folder, bool(run.status.get("smoke"))

@@ -109,5 +109,5 @@ def _rules() -> list[Any]:
 
 
 def _rows(rows: list[list[Any]]) -> Iterable[tuple[tuple[str, int, int, int, int], ImageCheck]]:
-    for name, size, mtime, digest, height, width, mode, notes, *rest in rows:
-        yield (name, size, mtime), ImageCheck(digest, height, width, mode, tuple(notes), *rest)
+    for name, size, mtime, ctime, inode, digest, height, width, mode, notes, *rest in rows:
+        yield (name, size, mtime, ctime, inode), ImageCheck(digest, height, width, mode, tuple(notes), *rest)

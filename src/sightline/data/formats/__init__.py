@@ -1,1 +1,1 @@
-"""One file a layout: folders, tables, Parquet, IDX;  decides which one a path holds."""
+"""One file a layout: folders, tables, Parquet, IDX; and the recognition of the layout that a path holds."""

@@ -17,7 +17,7 @@ from sightline.data.files.walking import Walk, above, walk
 from sightline.data.formats.annotated.layouts import read_annotated
 from sightline.data.records.names import IMAGE_SUFFIXES, SIDECAR_SUFFIXES, class_text, class_texts, kinds, suffix
 from sightline.data.records.records import Files, Record
-from sightline.data.records.source import Source
+from sightline.data.records.source import UNLABELLED, Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
@@ -188,7 +188,10 @@ def _with_skipped(root: Path, tree: Walk, source: Source) -> Source:
 
 def _unlabelled(root: Path, tree: Walk, images: list[str], splits: Mapping[str, str]) -> Source:
     records = [Record(row, name, split=splits.get(name.split("/", 1)[0])) for row, name in enumerate(images)]
-    return _source(root, tree, "flat-folder", records, ["the images have no labels: no class folders and no table"])
+    note = f"{UNLABELLED}: no class folders and no table"
+    if beside := [name for name in tree.files if "/" not in name and suffix(name) in (".json", ".xml", ".txt")]:
+        note += f"; {printable(beside[0])} is not read: it is in no known format"
+    return _source(root, tree, "flat-folder", records, [note])
 
 
 def _source(root: Path, tree: Walk, kind: str, records: list[Record], notes: Iterable[str]) -> Source:

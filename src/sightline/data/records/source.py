@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from .annotations import Annotations
 from .records import QUARANTINED, Content, Contents, Problem, Record
 
+UNLABELLED = "the images have no labels"  # how the note about it begins
+
 
 @dataclass(frozen=True)
 class Source:

@@ -56,7 +56,10 @@ def _sections(scene: Scene, *, masks: bool) -> list[PageSection]:
         sections.append(PageSection("classes", "Classes", section("classes_section", object_table(evaluation, facts))))
     threshold = scene.content.examples.threshold if scene.content.examples is not None else None
     cutoff = f" with a score of at least {threshold:.2f}" if threshold is not None else ""
-    intro = f"the network's input, the ground truth and the predictions{cutoff}"
+    intro = (
+        f"the network's input, the ground truth and the predictions{cutoff}, with class (if there are several) and score. "
+        "Where two labels would overlap, one is left out, that of a mistake last"
+    )
     if (examples := example_values(scene, object_notes, intro)) is not None:
         legend = [] if masks else class_legend(scene.content)  # outlines are coloured by object
         colours = prediction_legend("outline" if masks else "box")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sightline.evaluation.intervals import ece_by_chance, wilson
 from sightline.evaluation.judgement import Judgement
+from sightline.evaluation.skill import confidence_separates, skill_of
 from sightline.reports.chapter import RowFacts
 from sightline.reports.finding import ClassFact
 from sightline.reports.headline import Headline
@@ -16,7 +19,19 @@ from sightline.reports.thresholds import Thresholds
 def row_facts(evaluation: SplitEvaluation, headline: Headline, limits: Thresholds) -> RowFacts:
     """All facts from the rows."""
     judgement = evaluation.judgement
-    return RowFacts(majority(judgement), class_facts(judgement, limits), *_confidence(evaluation, limits))
+    known = RowFacts(majority(judgement), class_facts(judgement, limits), *_confidence(evaluation, limits))
+    rows = evaluation.rows.take(evaluation.rows.target >= 0)
+    if not len(rows):
+        return known
+    predicted, top = rows.probability.argmax(1), rows.probability.max(1)
+    answers = np.unique(predicted)
+    mcc, auc = judgement.metrics.get("mcc"), judgement.metrics.get("auc")
+    return replace(
+        known,
+        skill=skill_of(rows.target, rows.probability, mcc=mcc, auc=auc),
+        only_answer=judgement.classes[int(answers[0])] if len(answers) == 1 else "",
+        separation=confidence_separates(top, predicted == rows.target),
+    )
 
 
 def class_facts(judgement: Judgement, limits: Thresholds) -> tuple[ClassFact, ...]:

@@ -16,11 +16,11 @@ from .class_facts import row_facts
 from .figures import MOST_MISTAKES, mistakes, ranking_charts, reliability_chart
 from .tables import class_table, confusion_values
 
-SHARES = ("accuracy", "balanced_accuracy", "top5")  # in per cent; the others as numbers
+SHARES = ("accuracy", "balanced_accuracy", "top5_accuracy")  # in per cent; the others as numbers
 METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
-    "top5": "top-5 accuracy",
+    "top5_accuracy": "top-5 accuracy",
     "macro_f1": "macro F1",
     "mcc": "Matthews correlation",
     "auc": "AUC",
@@ -33,7 +33,10 @@ def _sections(scene: Scene) -> list[PageSection]:
     evaluation, facts = scene.content.evaluation, scene.facts
     if evaluation is None:
         return []
-    charts = [*filter(None, [reliability_chart(facts, evaluation.judgement)]), *ranking_charts(evaluation.judgement)]
+    charts = [
+        *filter(None, [reliability_chart(facts, evaluation.judgement, scene.limits)]),
+        *ranking_charts(evaluation.judgement),
+    ]
     classes, wrong = class_table(evaluation, facts, scene.limits), mistakes(evaluation, scene.load_image)
     confusion = section("confusion_section", confusion_values(evaluation))
     sections = [PageSection("confusions", "Confusion matrix", confusion)]

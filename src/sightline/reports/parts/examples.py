@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 from sightline.drawing.overlay import MISSED, RIGHT, WRONG, colour
-from sightline.drawing.png import data_uri, png_size
-from sightline.drawing.shrunk import shrunk
 from sightline.drawing.swatch import swatch
 from sightline.reports.chapter import Scene
 from sightline.reports.content import RunContent
@@ -20,8 +18,9 @@ from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.wording import percent, plural
 
 from .dense_facts import image_ious
+from .picture import KILOBYTE, page_picture
 
-WIDEST = 1000  # pixels of three images side by side
+WIDEST, LIMIT = 1400, 200 * KILOBYTE  # pixels of three images side by side, bytes
 MOST_CLASSES = 40  # in a legend
 IGNORE_GREY = (96, 96, 96)
 
@@ -53,9 +52,8 @@ def example_values(
 
 
 def _view(example: Example, note: str) -> ExampleView:
-    png = shrunk(example.png, most=WIDEST)
-    width, height = png_size(png)
-    return ExampleView(data_uri(png), width, height, example.name, note)
+    picture = page_picture(example.png, most=WIDEST, limit=LIMIT)
+    return ExampleView(picture.image, picture.width, picture.height, example.name, note)
 
 
 def pixel_notes(evaluation: SplitEvaluation) -> dict[int, str]:
@@ -90,8 +88,9 @@ def ignore_legend() -> list[tuple[Any, str]]:
 
 def prediction_legend(what: str) -> list[tuple[Any, str]]:
     """The colours of a detector's predictions, each a box or an outline (`what`)."""
+    dashed = " (dashed)" if what == "box" else ""
     return [
         (swatch(RIGHT), f"correct: {what} of the right class on its object"),
-        (swatch(WRONG), "wrong: wrong class, poorly localised, duplicate or background"),
-        (swatch(MISSED), "missed: an object without a box"),
+        (swatch(WRONG), f"wrong{dashed}: wrong class, poorly localised, duplicate or background"),
+        (swatch(MISSED), "missed (dotted): an object without a box"),
     ]

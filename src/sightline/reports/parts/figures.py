@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sightline.drawing.bars import Point, Row, headline_strip, interval_rows
 from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.drawing.matrix import Folded, confusion_table, fold
-from sightline.drawing.png import data_uri, fitted, png_bytes
+from sightline.drawing.png import fitted, png_bytes
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.judgement import Judgement
 from sightline.reports.chapter import ImageLookup
@@ -23,7 +23,10 @@ from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal, percent, plural, quote, worst_and_others
 
+from .picture import KILOBYTE, page_picture
+
 MOST_MISTAKES = 24
+LARGEST, LIMIT = 400, 80 * KILOBYTE  # pixels and bytes of the image of a mistake
 WORST_CURVES = 3
 TINY = 64  # pixels: images up to this size are shown with visible pixels
 _TONES = ("one", "two", "three")
@@ -151,19 +154,22 @@ def confusion(judgement: Judgement, split: str) -> tuple[Markup, Folded]:
     return confusion_table(folded, caption=caption), folded
 
 
-def reliability_chart(facts: VerdictFacts, judgement: Judgement) -> Chart | None:
-    """Accuracy against confidence: one dot per bin, its area the number of images."""
+def reliability_chart(facts: VerdictFacts, judgement: Judgement, limits: Thresholds) -> Chart | None:
+    """Accuracy against confidence: one dot per bin, its area the number of images, with the Wilson interval of its accuracy."""
     _, _, count, confidence, accuracy = judgement.reliability
     filled = count > 0
     if not filled.any():
         return None
     radii = np.sqrt(count[filled] / count.max()).tolist()
-    line = Line("", confidence[filled].tolist(), accuracy[filled].tolist(), sizes=radii)
+    shares, sizes = accuracy[filled].tolist(), count[filled].tolist()
+    bars = [wilson(share, n, limits.z) for share, n in zip(shares, sizes, strict=True)]
+    line = Line("", confidence[filled].tolist(), shares, sizes=radii, intervals=bars)
     ece = facts.metric(facts.split, "ece")
     description = f"{plural(int(filled.sum()), 'bin')} of confidence; expected calibration error {decimal(ece)}."
     frame = Frame("Reliability", description, "confidence", "accuracy", *_UNIT, square=True, reference=True)
     caption = (
-        "On the diagonal, confidence equals accuracy. Dot area: number of images. "
+        "On the diagonal, confidence equals accuracy. Dot area: number of images; bars: 95 % Wilson interval of the accuracy. "
+        "Where a bar meets the diagonal, the difference may be chance. "
         f"Expected calibration error {decimal(ece)}."
     )
     return Chart(line_chart([line], frame), caption)
@@ -216,12 +222,15 @@ def mistakes(evaluation: SplitEvaluation, load_image: ImageLookup) -> list[Mista
         row = place[mistake.id]
         probability = evaluation.rows.probability[row]
         pixels = load_image(evaluation.names[row])
-        thumbnail = fitted(pixels, least=120, most=192) if pixels is not None else None
+        picture = None
+        if pixels is not None:
+            png = png_bytes(fitted(pixels, least=120, most=LARGEST))
+            picture = page_picture(png, most=LARGEST, limit=LIMIT)
         views.append(
             MistakeView(
-                image=data_uri(png_bytes(thumbnail)) if thumbnail is not None else "",
-                width=thumbnail.shape[1] if thumbnail is not None else 0,
-                height=thumbnail.shape[0] if thumbnail is not None else 0,
+                image=picture.image if picture is not None else "",
+                width=picture.width if picture is not None else 0,
+                height=picture.height if picture is not None else 0,
                 tiny=pixels is not None and max(pixels.shape[:2]) <= TINY,
                 name=evaluation.names[row],
                 target=evaluation.classes[mistake.target],

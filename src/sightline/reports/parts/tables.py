@@ -40,7 +40,7 @@ def metrics_table(content: RunContent, chapter: Chapter, facts: VerdictFacts) ->
     sizes = [f"{split_word(s)} {facts.sizes[s]:,}" for s in splits if s in facts.sizes]
     note = f"Selected weights, no augmentation. Number of images: {', '.join(sizes)}." if sizes else "Selected weights."
     if content.evaluation is not None:
-        own = "Wilson's for proportions; for other metrics the " if _of_images(chapter) else ""
+        own = "of proportions by Wilson, of other metrics by the " if _of_images(chapter) else ""
         note += f" Intervals: {own}bootstrap over images, {chapter.resamples:,} resamples."
     split = split_word(facts.split) if facts.split else ""
     return {

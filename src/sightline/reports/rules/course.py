@@ -9,10 +9,12 @@ from sightline.reports.finding import Finding, Try, VerdictFacts
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal
 
-from .learning import LONGER, scale_setting
+from .learning import scale_setting
+from .steps import LONGER
 
 Row = Mapping[str, float | None]
 PLATEAU = "It had reached a plateau"
+IMPROVING = "It was still improving at the end"
 
 
 def course(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
@@ -42,7 +44,7 @@ def _by_loss(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         longer = scale_setting(facts, "fit.epochs", 2)
         tries = (Try(LONGER, facts.command_with(longer)),) if longer else ()
         text = "The validation loss was still falling when training ended: the network can do better."
-        return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
+        return Finding("warning", "time", IMPROVING, text, evidence, tries)
     if share < limits.early:
         text = f"The validation loss did not improve after {where}; a longer run will not improve it either."
         return _plateau(facts, rows, best, text, evidence)
@@ -70,7 +72,7 @@ def _by_headline(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         longer = scale_setting(facts, "fit.epochs", 2)
         tries = (Try(LONGER, facts.command_with(longer)),) if longer else ()
         text = f"The validation {name} was still rising when training ended: the network can do better."
-        return Finding("warning", "time", "It was still improving at the end", text, evidence, tries)
+        return Finding("warning", "time", IMPROVING, text, evidence, tries)
     if share < limits.early:
         text = f"The validation {name} did not improve after {where}; a longer run will not improve it either."
         return _plateau(facts, rows, best, text, evidence)

@@ -8,7 +8,7 @@ from sightline.reports.finding import ClassFact, Finding, Severity, Try, Verdict
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal, join_words, percent, plural, points, quote
 
-from .learning import headline_interval, only_guesses, split_word
+from .learning import above_majority, headline_interval, only_guesses, split_word
 
 
 def quarantine(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
@@ -38,23 +38,17 @@ def leaks(facts: VerdictFacts, _: Thresholds) -> Finding | None:
 
 
 def completion(facts: VerdictFacts, _: Thresholds) -> Finding | None:
-    """A run that did not finish normally: diverged, failed, stopped, still running, or a rehearsal."""
+    """A run that did not finish normally: failed, stopped, still running, or a rehearsal."""
     why = f" Reason: {facts.reason}" if facts.reason else ""
-    if facts.status == "diverged":
-        rate = facts.number("optim.lr")
-        slower = (
-            (Try("Lower the learning rate.", facts.command_with(f"optim.lr={float(f'{rate / 10:.1g}'):g}")),)
-            if rate
-            else ()
-        )
-        text = f"The loss or the gradients became infinite or NaN, so training was stopped.{why}"
-        return Finding("serious", "run", "Training diverged", text, try_next=slower)
-    if facts.status != "finished":
+    if facts.status not in ("finished", "diverged"):
         text = f"This report shows the state so far.{why}"
         title = "This run has not ended yet" if facts.status == "running" else "This run did not finish"
         return Finding("serious", "run", title, text, try_next=(Try("Resume it.", facts.resume),))
     if facts.smoke:
-        text = "It went through every stage with 64 images and 2 steps. Its metrics say nothing about the model."
+        text = (
+            "It went through every stage with at most 64 images a split and 2 steps, on small inputs where answers are pixels "
+            "or boxes. Its metrics say nothing about the model."
+        )
         return Finding("serious", "run", "This is a rehearsal", text, try_next=(Try("Train for real.", facts.command),))
     return None
 
@@ -69,6 +63,9 @@ def labels(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         mistakes = f"{facts.confident_mistakes:,} of {plural(facts.mistakes, 'mistake')}"
         verb = "was" if facts.confident_mistakes == 1 else "were"
         signs.append(f"{mistakes} {verb} made with a probability of {percent(limits.confident, 10)} or more")
+    blind = _blind(facts, limits)
+    if blind:
+        signs.append("its mistakes are made with as much confidence as its right answers")
     if not signs:
         return None
     text = (
@@ -76,8 +73,21 @@ def labels(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     )
     sentence = text[0].upper() + text[1:]
     tries = (Try("Check the worst mistakes below one by one; correct the labels in the data, then train again."),)
-    severity: Severity = "warning" if facts.conflicts else "note"
-    return Finding(severity, "noise", "Some labels may be wrong", sentence, try_next=tries)
+    severity: Severity = "warning" if facts.conflicts or blind else "note"
+    evidence = (
+        f"Confidence tells right from wrong answers with an AUC of {blind:.2f}; 0.5 is not at all." if blind else ""
+    )
+    return Finding(severity, "noise", "Some labels may be wrong", sentence, evidence, try_next=tries)
+
+
+def _blind(facts: VerdictFacts, limits: Thresholds) -> float | None:
+    """The AUC of confidence for right against wrong answers, if it is about 0.5 although the classes were learned. Where an
+    image is hard or the network too small, mistakes are less confident; where the label is wrong, the answer is as clear as
+    any other."""
+    if facts.separation is None or facts.mistakes < limits.blind_mistakes or not above_majority(facts, limits):
+        return None
+    auc, error = facts.separation
+    return auc if auc < limits.blind and abs(auc - 0.5) < 2 * limits.z * error else None
 
 
 def weak_classes(facts: VerdictFacts, limits: Thresholds) -> Finding | None:

@@ -36,7 +36,9 @@ def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         against = f"Predicting {quote(name)} for every pixel would reach {headline.figure(share)}."
         if (interval[0] if interval is not None else value) <= share:
             text = f"{against} It reaches {headline.figure(value)}: no more than chance explains."
-            return Finding("serious", "result", "No better than guessing", text, figures, if_nothing_learned(facts))
+            return Finding(
+                "serious", "result", "No better than guessing", text, figures, if_nothing_learned(facts, limits)
+            )
         right = facts.metric(facts.split, "pixel_accuracy")
         pixels = f"{percent(right)} of all pixels are correct. " if right is not None else ""
         return Finding("good", "result", "It has learned", f"{pixels}{against}", figures)
@@ -47,7 +49,7 @@ def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
             "It finds almost nothing",
             _recall_and_precision(facts),
             figures,
-            if_nothing_learned(facts),
+            if_nothing_learned(facts, limits),
         )
     return Finding("good", "result", "It has learned", _recall_and_precision(facts), figures)
 

@@ -7,9 +7,12 @@ from sightline.reports.finding import Finding, Severity, Try, VerdictFacts
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import percent, percent_range, points, quote
 
+from .steps import LONGER, too_short
+
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
-LONGER = "Train longer."
+LARGER = "Use a larger network; this command lists them."
+UNDERFITTING = "Underfitting"
 TINY_RATE = 1e-4  # below this rate, a model that learned nothing needs larger steps, not smaller ones
 
 
@@ -43,31 +46,79 @@ def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     if interval[0] <= share and accuracy == 1.0:
         sentence = f"It is right on {figures}. {against} These are too few images to tell the two apart."
         return Finding("note", "result", "No mistakes, but too few images to tell", sentence)
-    if only_guesses(facts, limits):
+    if not above_majority(facts, limits):
         than = "That is better." if interval[1] < share else "The difference is within chance."
-        sentence = f"It is right on {figures}. {against} {than}"
-        return Finding("serious", "result", "No better than guessing", sentence, try_next=if_nothing_learned(facts))
+        return _not_above(facts, limits, f"It is right on {figures}. {against} {than}")
     fewer = 1 - (1 - accuracy) / (1 - share)
     sentence = f"{against} The model makes {percent(fewer, facts.n)} fewer errors than that."
     return Finding("good", "result", "It has learned", sentence, f"It is right on {figures}.")
 
 
-def only_guesses(facts: VerdictFacts, limits: Thresholds) -> bool:
-    """Whether the model is not significantly better than always predicting the most common class."""
+def _not_above(facts: VerdictFacts, limits: Thresholds, sentence: str) -> Finding:
+    """A model that is not above the most common class: it may have learned all the same, or predict one class only."""
+    name = quote(facts.majority[0]) if facts.majority is not None else ""
+    skill = facts.skill
+    if has_learned(facts, limits) and skill is not None:
+        measures = [("MCC", skill.mcc, 0), ("AUC", skill.auc, 0.5)]
+        known = " and ".join(
+            f"{word} {value:.2f} ({by:g} by chance)" for word, value, by in measures if value is not None
+        )
+        sentence += f" But its answers follow the labels more than chance explains: {known}."
+        evidence = f"Permuted labels do as well in {percent(skill.p)} of cases."
+        return Finding(
+            "warning", "result", f"Not above always predicting {name}, but it has learned", sentence, evidence
+        )
+    tries = if_nothing_learned(facts, limits)
+    if facts.only_answer:
+        title = f"It predicts {quote(facts.only_answer)} for every image"
+        return Finding("serious", "result", title, sentence, try_next=(*_balance(facts), *tries))
+    return Finding("serious", "result", "No better than guessing", sentence, try_next=tries)
+
+
+def _balance(facts: VerdictFacts) -> tuple[Try, ...]:
+    """Sampling every class equally often, where the classes differ in size."""
+    counts = [n for n in facts.train_counts.values() if n > 0]
+    if len(counts) < 2 or max(counts) < 2 * min(counts) or facts.setting("data.balance") == "sample":
+        return ()
+    return (Try("Sample every class equally often.", facts.command_with("data.balance=sample")),)
+
+
+def above_majority(facts: VerdictFacts, limits: Thresholds) -> bool:
+    """Whether the accuracy is significantly above always predicting the most common class; True where that is unknown."""
     interval = headline_interval(facts, limits)
     if interval is None or facts.majority is None or not facts.headline.of_images:
-        return False
-    return interval[0] <= facts.majority[1] < 1.0 and facts.value != 1.0
+        return True
+    return not (interval[0] <= facts.majority[1] < 1.0 and facts.value != 1.0)
 
 
-def if_nothing_learned(facts: VerdictFacts) -> tuple[Try, ...]:
+def has_learned(facts: VerdictFacts, limits: Thresholds) -> bool:
+    """Whether its answers or their ranking follow the labels more than chance explains, whatever the accuracy."""
+    return facts.skill is not None and facts.skill.p < limits.skill
+
+
+def only_guesses(facts: VerdictFacts, limits: Thresholds) -> bool:
+    """Whether nothing shows that it has learned: neither accuracy nor the measures that are corrected for chance."""
+    return not above_majority(facts, limits) and not has_learned(facts, limits)
+
+
+def if_nothing_learned(facts: VerdictFacts, limits: Thresholds) -> tuple[Try, ...]:
     """What to try if nothing was learned."""
+    if too_short(facts, limits) is not None or _fits_training(facts, limits):
+        return ()  # another finding says what to do
     more = Try("First overfit a few images; if that fails, the labels or the settings are wrong.")
     rate = facts.number("optim.lr")
     tiny = rate is not None and rate < TINY_RATE
     other = scale_setting(facts, "optim.lr", 10 if tiny else 1 / 3)
     words = "Raise the learning rate." if tiny else "Lower the learning rate."
     return (more, *((Try(words, facts.command_with(other)),) if other else ()))
+
+
+def _fits_training(facts: VerdictFacts, limits: Thresholds) -> bool:
+    """Whether it does better than guessing on the training images at least: then it overfits, and its steps are sound."""
+    train, n = facts.main("train"), facts.sizes.get("train", 0)
+    if train is None or not n or facts.majority is None or not facts.headline.of_images:
+        return False
+    return wilson(train, n, limits.z)[0] > max(facts.majority[1], facts.value or 0.0) + limits.gap
 
 
 def fit_quality(facts: VerdictFacts, limits: Thresholds) -> list[Finding]:
@@ -115,7 +166,7 @@ def _under_fit(facts: VerdictFacts, train: float, limits: Thresholds, evidence: 
     tries += [Try("Use larger images.", facts.command_with(larger))] if larger else []
     if facts.setting("augment.preset") == "standard":
         tries.append(Try("Augment less.", facts.command_with("augment.preset=light")))
-    tries.append(Try("Use a larger network; this command lists them.", "sightline models"))
+    tries.append(Try(LARGER, "sightline models"))
     if facts.headline.of_images:
         wrong = f"It is wrong on {percent(1 - train, facts.sizes.get('train'))} of the training images."
     else:
@@ -123,7 +174,7 @@ def _under_fit(facts: VerdictFacts, train: float, limits: Thresholds, evidence: 
         wrong = f"Even on training images it reaches only {name} of {facts.headline.figure(train)}."
     sentence = f"{wrong} More data will not help until the network can fit these."
     severity: Severity = "serious" if train < limits.train_poor - 0.15 else "warning"
-    return Finding(severity, "bias", "Underfitting", sentence, evidence, tuple(tries))
+    return Finding(severity, "bias", UNDERFITTING, sentence, evidence, tuple(tries))
 
 
 def _balanced(facts: VerdictFacts, gap: float, noise: float, limits: Thresholds, evidence: str) -> Finding:

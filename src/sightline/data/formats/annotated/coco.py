@@ -182,6 +182,7 @@ def _read(work: _CocoSet, page: CocoFile, index: NameIndex) -> None:
     if page.note:
         work.notes.append(f"{file} {page.note}")
     images, bad = images_of(data, file)
+    work.named_splits |= {page.split} if images else set()
     work.problems += bad
     by_id = _pair_images(work, page, images, index)
     entries, bad = annotations_of(data, file, images, categories)

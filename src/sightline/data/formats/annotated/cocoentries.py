@@ -154,8 +154,8 @@ def notes_on(data: Mapping[str, Any], file: str) -> list[str]:
             notes.append(f"{file}: {key} and id are text in places and numbers in others: joined by value")
     for what, entries, read in (("annotations", annotations, _READ), ("images", images, _IMAGE_KEYS)):
         if unused := sorted({str(key) for entry in entries for key in entry} - read):
-            some = ", ".join(printable(key[:40]) for key in unused[:12]) + (" …" if len(unused) > 12 else "")
-            notes.append(f"{file}: fields of {what} that are not used: {some}")
+            some = [printable(key[:40]) for key in unused[:12]] + (["…"] if len(unused) > 12 else [])
+            notes.append(f"{file}: fields of {what} that are not used: {', '.join(some)}")
     return notes
 
 
@@ -201,10 +201,7 @@ class _EntryReader:
     def _box(self, outline: Outline | None) -> tuple[Box | None, bool]:
         """The box, or the place of one that cannot be used: that of its outline, or None; and whether it is turned."""
         bbox = self.entry.get("bbox")
-        place: Box | None = None
-        if outline is not None:
-            left, top, right, bottom = outline.box().tolist()
-            place = (left, top, right, bottom)
+        place: Box | None = None if outline is None else tuple(outline.box().tolist())
         if bbox is None or bbox == []:
             if outline is None:
                 self._fault("no-box: neither bbox nor segmentation can be used")
@@ -273,9 +270,8 @@ def _runs(segmentation: Mapping[str, Any], image: ImageEntry) -> Outline:
 
 def _refuse_shares(entries: Iterable[Any], file: str) -> None:
     boxes, outlines = [], []
-    for entry in entries:
-        bbox = entry.get("bbox") if isinstance(entry, dict) else None
-        rings = entry.get("segmentation") if isinstance(entry, dict) else None
+    for entry in (entry for entry in entries if isinstance(entry, dict)):
+        bbox, rings = entry.get("bbox"), entry.get("segmentation")
         if isinstance(bbox, list) and len(bbox) == 4:
             x, y, width, height = (number(value) for value in bbox)
             boxes.append((x, y, x + width, y + height))

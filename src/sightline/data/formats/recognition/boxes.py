@@ -193,4 +193,5 @@ def _head(root: Path, name: str, size: int = _HEAD) -> str:
     except OSError:
         return ""
     text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
+    text = text.replace("\0", "")  # UTF-16 without a mark
     return text.rpartition("\n")[0] if len(raw) == size and "\n" in text else text
