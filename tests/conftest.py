@@ -43,3 +43,9 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 @pytest.fixture(autouse=True)
 def _same_draws(request: pytest.FixtureRequest) -> None:
     seed_all(request.node.nodeid)
+
+
+@pytest.fixture(autouse=True)
+def _no_pretrained_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defaults do not depend on whether the package with pretrained weights is installed."""
+    monkeypatch.setattr("sightline.recipes.fine_tuning.installed", lambda source: None)

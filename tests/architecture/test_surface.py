@@ -22,8 +22,8 @@ NAMES = [
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke json verbose quiet",
-    "evaluate": "run data split tta device json verbose quiet",
-    "predict": "run paths out device json verbose quiet",
+    "evaluate": "run data split model tta device json verbose quiet",
+    "predict": "run paths out model device json verbose quiet",
     "report": "run json verbose quiet",
     "models": "pattern json verbose quiet",
     "describe": "model options input classes json verbose quiet",

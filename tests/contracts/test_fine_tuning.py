@@ -112,7 +112,12 @@ def test_more_parts_than_there_are_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("n", "grey", "freeze_", "first", "rate"),
-    [(200, False, "trunk", 0.0, 0.1), (200, True, 3, 0.1, 0.1), (9_000, False, "none", 0.1, 0.1), (9_000, True, "none", 0.1, 1.0)],
+    [
+        (200, False, "trunk", 0.0, 0.1),
+        (200, True, 3, 0.1, 0.1),
+        (9_000, False, "none", 0.1, 0.1),
+        (9_000, True, "none", 0.1, 1.0),
+    ],
 )
 def test_the_table_of_defaults(n: int, grey: bool, freeze_: Any, first: float, rate: float) -> None:
     draft = make_draft({"model": {"name": "resnet18", "weights": "torchvision"}}, {})

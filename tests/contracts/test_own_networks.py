@@ -18,7 +18,7 @@ from sightline.models.own import name_of
 
 torch.set_num_threads(1)
 KEYS = {"fit.threads": 1, "fit.precision": "fp32"}
-CODE = '''
+CODE = """
 import os, signal
 from torch import nn
 
@@ -41,7 +41,7 @@ def build(num_classes):
     return Small(num_classes)
 
 seven = 7
-'''
+"""
 
 
 @pytest.fixture
@@ -86,7 +86,11 @@ def test_a_run_imports_nothing_that_is_not_named(folder: Path) -> None:
 
 
 def test_what_is_no_network_is_refused(folder: Path) -> None:
-    for name, message in (("nets:seven", "is a int, no network"), ("nets:Absent", "cannot import"), ("nowhere:Net", "cannot import")):
+    for name, message in (
+        ("nets:seven", "is a int, no network"),
+        ("nets:Absent", "cannot import"),
+        ("nowhere:Net", "cannot import"),
+    ):
         with pytest.raises(UsageError, match=message):
             name_of(name)
     with pytest.raises(UsageError, match="one score for each of 10 classes"):

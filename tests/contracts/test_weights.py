@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import DamagedError, DataError, UsageError
+from sightline.models.adapting import with_eps, with_grid
 from sightline.models.create import create_model
-from sightline.models.weights import with_eps, with_grid
 from tests.distinct import fill_distinct
 
 torch.set_num_threads(1)

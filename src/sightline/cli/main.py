@@ -21,6 +21,7 @@ from sightline.version import __version__
 
 from .answering import Answer, answer, failed
 from .hints import hint_for
+from .options import Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .process import leave, prepare_process, prepare_streams
 from .start import doing, reading
 from .wording import (
@@ -41,22 +42,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-
-Json = Annotated[bool, Option("--json", help="Print one JSON object as the last line of stdout.")]
-Verbose = Annotated[
-    int,
-    Option("-v", "--verbose", count=True, help="Print more, such as every problem in the data.", show_default=False),
-]
-Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the answer only.")]
-RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-RunOrModel = Annotated[
-    str, Argument(metavar="RUN", help="The folder of a run, or a network with published weights.", show_default=False)
-]
-OwnModel = Annotated[
-    str | None,
-    Option("-m", "--model", metavar="MODULE:NAME", help="The run's network where it is code of your own."),
-]
-Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
 
 
 def _examples(*lines: str) -> str:
@@ -96,7 +81,9 @@ def train(  # noqa: PLR0913 - options are what a command line is for
         list[str] | None,
         Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as input.size=128 (see docs/defaults.md)."),
     ] = None,
-    model: Annotated[str | None, Option("-m", "--model", help="A name from `sightline models`, or MODULE:NAME of your own.")] = None,
+    model: Annotated[
+        str | None, Option("-m", "--model", help="A name from `sightline models`, or MODULE:NAME of your own.")
+    ] = None,
     epochs: Annotated[float | None, Option(help="Passes over the training images (fit.epochs).")] = None,
     batch: Annotated[int | None, Option(help="Images per step (fit.batch).")] = None,
     lr: Annotated[float | None, Option(help="The peak learning rate (optim.lr).")] = None,
@@ -145,7 +132,9 @@ def evaluate(
 
     def work(console: Console) -> Answer:
         with doing(console, f"evaluating {run}"):
-            result = api.evaluate(run, data, split=split, tta=tta, device=device, model=model, console=console).to_json()
+            result = api.evaluate(
+                run, data, split=split, tta=tta, device=device, model=model, console=console
+            ).to_json()
         return Answer(result, evaluation_text)
 
     answer(work, json=json, level=verbose - quiet)

@@ -27,10 +27,14 @@ def parts(network: nn.Module) -> dict[str, nn.Module]:
     known = {name: child for name, child in network.named_children() if _size(child)}
     while len(known) < _FEW:
         largest = max(known, key=lambda name: _size(known[name]), default="")
-        inner = {f"{largest}.{n}": child for n, child in known[largest].named_children() if _size(child)} if known else {}
+        inner = (
+            {f"{largest}.{n}": child for n, child in known[largest].named_children() if _size(child)} if known else {}
+        )
         if not inner:
             break
-        known = {n: c for name, child in known.items() for n, c in (inner.items() if name == largest else [(name, child)])}
+        known = {
+            n: c for name, child in known.items() for n, c in (inner.items() if name == largest else [(name, child)])
+        }
     return known
 
 

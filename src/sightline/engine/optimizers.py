@@ -38,6 +38,9 @@ class Pretrained:
     starts: int = 0
 
 
+NONE = Pretrained()
+
+
 def make_optimizer(
     name: str,
     networks: Iterable[nn.Module],
@@ -48,7 +51,7 @@ def make_optimizer(
     weight_decay: float = 0.0,
     decay_all: bool = True,
     device: str = "cpu",
-    pretrained: Pretrained = Pretrained(),
+    pretrained: Pretrained = NONE,
     frozen: Collection[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """Torch's optimiser over all parameters of `networks`; with `decay_all` off, biases and normalisation scales
@@ -68,22 +71,29 @@ def make_optimizer(
         if name != "sgd" or not momentum:
             raise UsageError("optim.nesterov needs sgd with momentum", "set optim.name=sgd optim.momentum=0.9")
         options["nesterov"] = True
+    if device == "cuda" and name in _FUSED:
+        options["fused"] = True
+    groups = _groups(networks, frozen, pretrained, decay_all)
+    decays = [{"params": some, "weight_decay": weight_decay if decayed else 0.0} for _, decayed, some in groups]
+    optimizer = OPTIMIZERS[name](decays, **options)
+    for group, (learned, _, _) in zip(optimizer.param_groups, groups, strict=True):
+        group["initial_lr"] = lr * (pretrained.rate if learned else 1.0)
+        if learned and pretrained.starts:
+            group["starts"] = pretrained.starts
+    return optimizer
+
+
+def _groups(
+    networks: Iterable[nn.Module], frozen: Collection[nn.Parameter], pretrained: Pretrained, decay_all: bool
+) -> list[tuple[bool, bool, list[nn.Parameter]]]:
+    """(pretrained, decayed, parameters): new parameters first, decayed ones first among each. UsageError if all are frozen."""
     fixed, early = {id(p) for p in frozen}, {id(p) for p in pretrained.parameters}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for p in {id(p): p for network in networks for p in network.parameters() if id(p) not in fixed}.values():
         groups.setdefault((id(p) in early, decay_all or p.dim() > 1), []).append(p)
     if not groups:
         raise UsageError("every parameter is frozen", "lower model.freeze, or set model.freeze=none")
-    if device == "cuda" and name in _FUSED:
-        options["fused"] = True
-    keys = sorted(groups, key=lambda key: (key[0], not key[1]))
-    decays = [{"params": groups[key], "weight_decay": weight_decay if key[1] else 0.0} for key in keys]
-    optimizer = OPTIMIZERS[name](decays, **options)
-    for group, (learned, _) in zip(optimizer.param_groups, keys, strict=True):
-        group["initial_lr"] = lr * (pretrained.rate if learned else 1.0)
-        if learned and pretrained.starts:
-            group["starts"] = pretrained.starts
-    return optimizer
+    return [(*key, groups[key]) for key in sorted(groups, key=lambda key: (key[0], not key[1]))]
 
 
 def one_a_turn(task: Task, name: str, **options: Any) -> dict[str, torch.optim.Optimizer]:

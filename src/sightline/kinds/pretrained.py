@@ -18,7 +18,7 @@ from torch import nn
 
 from sightline.errors import UsageError
 from sightline.models import MODELS
-from sightline.models.create import create_model, default_input
+from sightline.models.create import create_model, default_input, load_into
 from sightline.models.describe import describe
 from sightline.models.own import Builder, code_of, name_of
 from sightline.models.published import PublishedWeights, installed, published
@@ -106,8 +106,8 @@ def _write(run: Run, source: PublishedWeights) -> None:
         tuple(255 * value for value in source.std),
         channels,
     )
-    network = create_model(source.model, weights=source.name)
-    report = network.origin.record()
+    network = create_model(source.model)
+    report = load_into(network, source.model, source.name).record()
     run.note(status=STATUS, task=kind.name, step=0, stopped=None, smoke=False)
     replace_file(run.folder / "recipe.yaml", recipe_yaml(recipe).encode())
     run.write_json("data.json", {"name": source.data, "classes": list(classes), "images": 0})

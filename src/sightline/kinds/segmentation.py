@@ -45,8 +45,9 @@ class SegmentationSection(TaskSection):
 
 
 def _defaults(draft: Draft, traits: Traits) -> Filled:
-    known = {"pixels": PIXELS_OF_INPUT, "batch": 8, "steps": STEPS, "adamw": 1e-3}
-    return dense_defaults(draft, traits, model=MODEL, pretrained=PRETRAINED, **known)
+    return dense_defaults(
+        draft, traits, model=MODEL, pretrained=PRETRAINED, pixels=PIXELS_OF_INPUT, batch=8, steps=STEPS, adamw=1e-3
+    )
 
 
 def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:

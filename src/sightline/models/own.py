@@ -71,7 +71,9 @@ def builder(name: str) -> Builder:
     if known is None:
         module, _, what = name.partition(MARK)
         if module == OBJECT:
-            raise UsageError(f"the network is an object of {what}, which its user has to pass", "pass model=the network")
+            raise UsageError(
+                f"the network is an object of {what}, which its user has to pass", "pass model=the network"
+            )
         raise UsageError(
             f"the network {name} is code outside sightline, which is only imported when you name it",
             f"name it where it can be imported: -m {name}, or model={what} in Python",
@@ -88,7 +90,9 @@ def _imported(name: str) -> Builder:
         for part in attribute.split("."):
             value = getattr(value, part)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"cannot import {name}: {error}", "start where it can be imported, or set PYTHONPATH") from error
+        raise UsageError(
+            f"cannot import {name}: {error}", "start where it can be imported, or set PYTHONPATH"
+        ) from error
     if isinstance(value, nn.Module):
         return lambda: copy.deepcopy(value)
     if not callable(value):
@@ -117,7 +121,9 @@ class _Own:
         try:
             network = self.make(**own, **options)
         except TypeError as error:
-            raise UsageError(f"{self.__name__} cannot be built: {error}", "set its arguments by model.options") from error
+            raise UsageError(
+                f"{self.__name__} cannot be built: {error}", "set its arguments by model.options"
+            ) from error
         if not isinstance(network, nn.Module):
             raise UsageError(f"{self.__name__} returns a {type(network).__name__}, no nn.Module", "return the network")
         if not hasattr(network, "input_size"):

@@ -15,15 +15,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightline.errors import DamagedError, DataError, UsageError
-from sightline.layers.attention.positions import LearnedPositions
 from sightline.storage.caching import cache_folder
 from sightline.storage.pickled import entry, file_sha256, read_entry, read_pickled
 from sightline.storage.reading import MAX_TENSORS, read_regular
 from sightline.storage.tensors import unpack
 
+from .adapting import with_eps, with_grid
 from .published import PublishedWeights, fetch, find, find_by_hash, installed
 from .renaming import candidates, unlike
 
@@ -80,8 +79,10 @@ class LoadReport:
     def inside(self, prefix: str, whole: Iterable[str]) -> LoadReport:
         """The report for a network of the tensors `whole`, of which those under `prefix` are the network loaded here."""
         rest = tuple(name for name in whole if not name.startswith(prefix))
-        names = {key: tuple(f"{prefix}{n}" for n in getattr(self, key)) for key in ("loaded", "head", "missing")}
-        return replace(self, **names | {"missing": (*names["missing"], *rest)})
+        loaded, head, missing = (
+            tuple(f"{prefix}{n}" for n in names) for names in (self.loaded, self.head, self.missing)
+        )
+        return replace(self, loaded=loaded, head=head, missing=(*missing, *rest))
 
     def record(self) -> dict[str, Any]:
         """The report for a run's files, without paths."""
@@ -263,41 +264,6 @@ def _require_usable(file: str, state: Mapping[str, Tensor], own: Mapping[str, Te
             raise DataError(f"{file}: {name} is {x.dtype}", "save the weights as floating-point numbers")
         if x.is_floating_point() and not torch.isfinite(x.to(own[name].dtype) if name in own else x).all():
             raise DataError(f"{file}: {name} is not finite", "use a checkpoint from before the training diverged")
-
-
-def with_eps(state: Mapping[str, Tensor], network: nn.Module, eps: float) -> dict[str, Tensor]:
-    """Weights of norms trained with `eps`, for norms with their own ε: equal outputs by γ ← γ √(σ² + ε) / √(σ² + eps)."""
-    adapted = dict(state)
-    for name, norm in network.named_modules():
-        scale = f"{name}.weight"
-        if isinstance(norm, _BatchNorm) and scale in state:
-            variance = state[f"{name}.running_var"].double()  # (d,)
-            factor = ((variance + norm.eps) / (variance + eps).clamp(min=1e-30)).sqrt()
-            adapted[scale] = (state[scale].double() * factor).to(state[scale].dtype)
-    return adapted
-
-
-def with_grid(state: Mapping[str, Tensor], network: nn.Module, *, square: bool) -> tuple[dict[str, Tensor], list[str]]:
-    """Positions learned for images of another size, resampled to this network's, and notes about it.
-
-    square    the file's images were square, as those of all published ones; otherwise as many positions as this network has
-              are taken to be of its own grid
-    """
-    adapted, notes = dict(state), []
-    for module, positions in network.named_modules():
-        name = f"{module}.weight"
-        if not isinstance(positions, LearnedPositions) or name not in state:
-            continue
-        learned, own, (h, w) = state[name], positions.weight, positions.grid
-        if learned.ndim != 3 or learned.shape[2] != own.shape[2]:
-            continue
-        many = f"{name}: {learned.shape[1]} learned positions"
-        if learned.shape != own.shape or (square and h != w):
-            adapted[name] = positions.resample(learned)
-            notes.append(f"{many}, taken for a square grid, resampled to {own.shape[1]} for this image size")
-        elif h != w:
-            notes.append(f"{many} are taken for a grid of {h}x{w} patches, as here; the file does not record its grid")
-    return adapted, notes
 
 
 def _note_differences(source: PublishedWeights | None, model: str, changed: Mapping[str, Any]) -> list[str]:

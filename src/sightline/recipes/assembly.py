@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sightline.augmentation.presets import preset
 from sightline.data.orders import Order, shuffle, weighted
 from sightline.engine import schedules
-from sightline.engine.optimizers import Pretrained, make_optimizer, one_a_turn
+from sightline.engine.optimizers import NONE, Pretrained, make_optimizer, one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
 from sightline.models.catalogue import PIXEL_SCORES
@@ -98,7 +98,7 @@ def build_order(recipe: Recipe, index: Int[np.ndarray, "n"], counts: Int[np.ndar
 
 
 def build_optimizers(
-    recipe: Recipe, task: Task, device: str = "cpu", pretrained: Pretrained = Pretrained()
+    recipe: Recipe, task: Task, device: str = "cpu", pretrained: Pretrained = NONE
 ) -> dict[str, torch.optim.Optimizer]:
     """An optimiser for each turn, for networks that will be trained on `device`."""
     optim = recipe.optim

@@ -64,7 +64,8 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
     optimizer = recipe.optim.name or ("sgd" if _is_normed(network) else "adamw")
     batch = recipe.fit.batch or (32 if traits.n < 1_000 else 64 if traits.n < 10_000 else 128)
     optim = _optimizer(recipe, optimizer, batch, adamw=_adamw_rate(network))
-    epochs, tuning = _epochs(traits.n), {"model": {}, "optim": {}}
+    epochs = _epochs(traits.n)
+    tuning: Filled = {"model": {}, "optim": {}}
     if tuned:  # fine-tuning needs fewer epochs
         epochs = max(math.ceil(epochs / 3), 5)
         tuning = tuning_defaults(recipe, network, n=traits.n, grey=traits.grey)

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from sightline.engine.freezing import freeze, parts
-from sightline.engine.optimizers import Pretrained
+from sightline.engine.optimizers import NONE, Pretrained
 from sightline.models.published import find, installed
 from sightline.models.weights import SUFFIXES
 from sightline.tasks.task import Frozen
@@ -63,8 +63,8 @@ class FineTuning:
     """What a training does with the weights that a network starts from: which parts are frozen, which move more slowly and
     later, and lines that say so."""
 
-    frozen: Frozen = Frozen()
-    pretrained: Pretrained = Pretrained()
+    frozen: Frozen = field(default_factory=Frozen)
+    pretrained: Pretrained = NONE
     lines: tuple[str, ...] = ()
 
 

@@ -47,8 +47,10 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     """
     console = console or Console()
     name = None if model is None else name_of(model)
+    if resume is not None and name is not None and is_own(name):
+        name = None  # it is in the run's recipe; naming it again lets this process import it
     flags = {
-        "model.name": None if resume is not None and name is not None and is_own(name) else name, "fit.epochs": epochs, "fit.batch": batch, "optim.lr": lr, "seed": seed,
+        "model.name": name, "fit.epochs": epochs, "fit.batch": batch, "optim.lr": lr, "seed": seed,
         "fit.device": device, "fit.precision": precision,
     }  # fmt: skip
     given, out, smoke = _request(what, overrides, flags, out, resume, smoke)

@@ -70,15 +70,13 @@ class MobileNetV2(nn.Module):
         self.smallest = 5 if small_images else 17  # the last strided layer then reads two pixels
         first = 1 if small_images else 2
         inputs = whole_channels(32 * width)
-        trunk = [convolution(in_channels, inputs, 3, stride=first, activation=nn.ReLU6)]
+        trunk: list[nn.Module] = [convolution(in_channels, inputs, 3, stride=first, activation=nn.ReLU6)]
         for index, stage in enumerate(STAGES):
             outputs = whole_channels(stage.channels * width)
             for block in range(stage.layers):
                 stride = (1 if small_images and index == 1 else stage.stride) if block == 0 else 1
                 trunk.append(
-                    MBConv(
-                        inputs, outputs, stride=stride, expansion=stage.expansion, excite=False, activation=nn.ReLU6
-                    )
+                    MBConv(inputs, outputs, stride=stride, expansion=stage.expansion, excite=False, activation=nn.ReLU6)
                 )
                 inputs = outputs
         last = whole_channels(1280 * max(width, 1.0))

@@ -1,0 +1,23 @@
+"""Options and arguments that several verbs have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Option
+
+Json = Annotated[bool, Option("--json", help="Print one JSON object as the last line of stdout.")]
+Verbose = Annotated[
+    int,
+    Option("-v", "--verbose", count=True, help="Print more, such as every problem in the data.", show_default=False),
+]
+Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the answer only.")]
+RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
+RunOrModel = Annotated[
+    str, Argument(metavar="RUN", help="The folder of a run, or a network with published weights.", show_default=False)
+]
+OwnModel = Annotated[
+    str | None,
+    Option("-m", "--model", metavar="MODULE:NAME", help="The run's network where it is code of your own."),
+]
