@@ -137,7 +137,7 @@ def altered(finished: Path, tmp_path: Path, **values: Any) -> Path:
 def test_a_run_of_another_recipe_or_other_data(finished: Path, tmp_path: Path) -> None:
     unfinished = altered(finished, tmp_path, status="stopped")
     said = refused(2, "train", "digits", "--smoke", "--seed", "5", "--out", str(unfinished))
-    assert "seed was 0, is 5" in said
+    assert "seed was 0, is now 5" in said
 
 
 def test_a_newer_a_locked_and_a_damaged_run(finished: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_several_labels_in_a_cell_are_refused_by_name() -> None:
         for what, join in JOINS.items():
             cells = {"json": map(json.dumps, sets), "python": map(str, sets)}.get(join, (join.join(of) for of in sets))
             with pytest.raises(
-                DataError, match=r"t\.csv, column 'tags': several labels an image \(multi-label\)"
+                DataError, match=r"t\.csv, column 'tags': several labels per image \(multi-label\)"
             ) as caught:
                 refuse_other_questions(list(cells), "t.csv", "tags")
             assert any(tag in caught.value.message for tag in tags), what

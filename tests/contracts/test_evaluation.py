@@ -150,11 +150,11 @@ def test_a_missing_interval_has_a_reason() -> None:
     assert re.fullmatch(r"too few images: in \d+% of the resamples a class is missing", j.reasons["macro_f1"])
     eel = j.per_class[2]
     assert eel["precision"] is None
-    assert eel["reasons"]["precision"] == "it is never predicted"
+    assert eel["reasons"]["precision"] == "never predicted"
     assert eel["intervals"]["recall"] is not None
     text = evaluation_text({"run": "r", "split": "test", **j.to_json()})
     assert "none: too few images" in text
-    assert "precision undefined for class 2: it is never predicted" in text
+    assert "precision undefined for class 2: never predicted" in text
     alone = judge(ClassRows(np.arange(7), np.zeros(7, np.int64), probability), names(3))
     assert alone.reasons["mcc"] == alone.reasons["auc"] == "only one class occurs"
 

@@ -34,6 +34,8 @@ def summary_text(result: Mapping[str, Any]) -> str:
     headline = f"{split} {', '.join(lines)}" if metrics else "not evaluated: there are no val or test images"
     steps, seconds = result["steps"], result["seconds"]
     duration = f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if result["smoke"]:
+        headline = f"rehearsal only, so these figures mean nothing: {headline}"
     return f"{printable(result['run'])}: {headline} ({steps:,} step{'' if steps == 1 else 's'}, {duration}{rate})"
 
 

@@ -169,7 +169,7 @@ def _class_proportions(counts: Counts, z: float) -> dict[str, list[Estimate]]:
     per_class: dict[str, list[Estimate]] = {"precision": [], "recall": [], "f1": []}
     for hits, false, missed in zip(tp, fp, fn, strict=True):
         for name, m, reason in (
-            ("precision", hits + false, "it is never predicted"),
+            ("precision", hits + false, "never predicted"),
             ("recall", hits + missed, "no image is of this class"),
             ("f1", hits + false + missed, "no image is of this class, and it is never predicted"),
         ):

@@ -25,7 +25,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
 def _rejected(error: OSError | ValueError) -> Rejected:
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENOTDIR):
-        return Rejected("missing", "no such file, or a dangling link")
+        return Rejected("missing", "no such file")
     if number == errno.ELOOP:
         return Rejected("symlink-loop", "a symbolic link that leads back to itself")
     return Rejected("unreadable", f"cannot be read: {reason_of(error)}")

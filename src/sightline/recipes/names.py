@@ -83,4 +83,8 @@ def require_what(what: str) -> None:
     exists."""
     if what in DATASETS or what in shipped_recipes() or os.sep in what or Path(what).suffix or Path(what).exists():
         return
-    raise UsageError(f"unknown data set or recipe {what!r}", nearest(what, {*DATASETS, *shipped_recipes()}))
+    here = (path.name for path in Path().iterdir() if path.is_dir() and not path.name.startswith("."))
+    raise UsageError(
+        f"unknown data set or recipe {what!r}, and there is no such folder here",
+        nearest(what, {*DATASETS, *shipped_recipes(), *here}),
+    )

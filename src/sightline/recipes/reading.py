@@ -125,6 +125,9 @@ def _require_plain(value: Any, what: str) -> None:
         raise UsageError(f"{what}: a {type(value).__name__} is not a value of a recipe", "write it in quotation marks")
 
 
+_YOLO, _YOLO_SPLITS = re.compile(r"^names\s*:", re.M), re.compile(r"^(?:nc|train|val)\s*:", re.M)
+
+
 def read_values(what: str) -> dict[str, Any]:
     """The values of a shipped recipe (by name) or of a YAML file (by path)."""
     if what in shipped_recipes():
@@ -137,6 +140,11 @@ def read_values(what: str) -> dict[str, Any]:
             raise UsageError(
                 f"cannot read the recipe {what!r}: {why}", "pass a YAML file, or the name of a built-in recipe"
             ) from error
+    if _YOLO.search(text) and _YOLO_SPLITS.search(text):
+        raise UsageError(
+            f"{what} is YOLO's list of classes and folders, not a recipe",
+            "give the folder of the images; YOLO's labels are not read: export the annotations as COCO's JSON",
+        )
     values = parse_yaml(text, what)
     if not isinstance(values, dict):
         raise UsageError(f"recipe {what!r} has no sections", "write for example fit: {epochs: 5}")

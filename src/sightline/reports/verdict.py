@@ -48,6 +48,8 @@ def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
     lost = steps_rules.diverged(facts, limits) is not None
     if lost and result is not None:
         result = replace(result, try_next=())  # nothing but the rate is to blame
+        if result.severity == "good":
+            result = replace(result, severity="note", title="The weights that were kept are from before it diverged")
     rest = [f for f in opening if f is not None and f.severity != "serious"]
     if not facts.smoke:
         rest += [] if lost else _learned(facts, chapter)

@@ -38,7 +38,7 @@ def recipe_hash(recipe: Recipe) -> str:
 def place(recipe: Recipe, data: Dataset, out: str | Path | None, *, smoke: bool) -> Run:
     """The run in its folder, which is created if necessary. An existing folder must hold the same run, unfinished."""
     if out is None:
-        return Run(_unused(Path("runs"), f"{_slug(data.name)}-{_slug(recipe.model.name)}"))
+        return Run(_unused(Path("runs"), f"{_slug(data.name)}-{_slug(recipe.model.name)}{'-smoke' if smoke else ''}"))
     folder = Path(out)
     if not os.path.lexists(folder):
         make_folder(folder)

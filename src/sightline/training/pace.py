@@ -79,5 +79,7 @@ def span(seconds: float) -> str:
 
 
 def figure(value: float) -> str:
-    """Four decimals, or two digits of what would otherwise read as 0.0000."""
+    """Four decimals, or two digits of what would otherwise read as 0.0000, or four of what is far out of range."""
+    if abs(value) >= 1e6:
+        return f"{value:.4g}"
     return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2g}"

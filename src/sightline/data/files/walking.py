@@ -84,7 +84,7 @@ def _follow(tree: Walk, path: str, name: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        return tree.refuse(name, "missing: a dangling link", "remove the link or restore its target")
+        return tree.refuse(name, "missing: a broken link", "remove the link or restore its target")
     except OSError as error:
         loop = error.errno == errno.ELOOP
         why = "symlink-loop: the link leads back to itself" if loop else f"unreadable: {(error.strerror or '').lower()}"

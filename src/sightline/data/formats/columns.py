@@ -79,7 +79,7 @@ def find_columns(first: Sequence[str], table: str, rows: Sequence[Sequence[str]]
         label = rest[0]
     if label is None and (marks := _one_hot(first, rest, rows)):
         raise DataError(
-            f"{table} line 1: several labels an image (multi-label), which is not a kind of task yet: a column of 0 and 1 for "
+            f"{table} line 1: several labels per image (multi-label), which cannot be trained on yet: a column of 0 and 1 for "
             f"each of {len(marks)} classes, {quoted(marks)}",
             "write the one class of each image into a column `label`",
         )

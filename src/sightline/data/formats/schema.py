@@ -64,8 +64,8 @@ def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image:
         )
     if label is not None and pa.types.is_nested(schema.field(label).type):
         raise DataError(
-            f"{file}: the column {label} holds {schema.field(label).type}, not one class per row: several labels an "
-            "image (multi-label) are not a kind of task yet",
+            f"{file}: the column {label} holds {schema.field(label).type}, not one class per row: several labels per "
+            "image (multi-label) cannot be trained on yet",
             "write the one class of each image into the column",
         )
     if label is not None and pa.types.is_temporal(schema.field(label).type):

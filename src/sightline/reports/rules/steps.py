@@ -48,7 +48,7 @@ def diverged(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     if row is None:
         return None
     loss, epoch = facts.history[row].get("train_loss"), facts.history[row].get("epoch")
-    when = f" in epoch {max(1, math.ceil(epoch))}" if epoch is not None else ""
+    when = f" in epoch {max(1, round(epoch))}" if epoch is not None else ""
     size = f"was {decimal(loss)}" if loss is not None else "was not finite"
     text = (
         f"The training loss {size}{when}, where guessing among {classes} classes has {decimal(math.log(classes))}, and it "

@@ -1,6 +1,6 @@
 """Labels that are no classes: several labels in a cell, measurements, dates, sentences. Refused by what they are.
 
-Whether a blank or a comma separates labels is read from all of them: labels recombine (`haze primary`, `clear primary`,
+Whether a space or a comma separates labels is read from all of them: labels recombine (`haze primary`, `clear primary`,
 `clear`), the words of a name do not (`golden retriever`). Whole numbers are classes where there are few of them, or where
 they count through (0 to 99) with images for each; numbers with gaps and few images each are measurements.
 """
@@ -33,10 +33,10 @@ _MEASURES = frozenset((
     "value", "steering", "duration", "size", "income", "boneage", "bone_age", "yield", "mass", "pawpularity",
 ))  # fmt: skip
 _SEPARATORS: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
-    ("a bar", lambda text: text.split("|")),
+    ("a vertical bar", lambda text: text.split("|")),
     ("a semicolon", lambda text: text.split(";")),
     ("a comma", lambda text: text.split(",")),
-    ("a blank", str.split),
+    ("a space", str.split),
 )
 
 
@@ -124,7 +124,7 @@ def _numbers(counts: Counter[str], column: str) -> _Finding | None:
         return None
     evidence = f"{distinct:,} different numbers from {finite[0]:g} to {finite[-1]:g}, {rows / distinct:.1f} images each"
     return _Finding(
-        "labels that look like a measurement (regression), which is not a kind of task yet",
+        "labels that look like a measurement (regression), which cannot be trained on yet",
         evidence,
         "write classes such as ranges into the column; numbers that name classes count as such when written as text: 'no. 7'",
     )
@@ -134,7 +134,7 @@ def _combinations(counts: Counter[str], column: str) -> _Finding | None:
     for name, cut in _SEPARATORS:
         parts = {label: tuple(part.strip() for part in cut(label) if part.strip()) for label in counts}
         several = {label: of for label, of in parts.items() if len(of) > 1}
-        if several and _recombine(parts, several, strict=name == "a blank"):
+        if several and _recombine(parts, several, strict=name == "a space"):
             labels = {part for of in parts.values() for part in of}
             seen = f"{len(labels):,} labels in {len(counts):,} combinations, separated by {name}, such as"
             return _several(seen, sorted(several, key=lambda label: (-len(several[label]), label)))
@@ -175,7 +175,7 @@ def _sentences(counts: Counter[str], column: str) -> _Finding | None:
 
 def _several(seen: str, labels: Sequence[str]) -> _Finding:
     return _Finding(
-        "several labels an image (multi-label), which is not a kind of task yet",
+        "several labels per image (multi-label), which cannot be trained on yet",
         f"{seen} {_some(labels)}",
         "write the one class of each image into the column `label`",
     )
