@@ -47,5 +47,6 @@ def test_defaults_with_weights() -> None:
     fresh = completed(make_draft({}, {"model.name": "resnet18", "input.size": 224}), traits)
     tuned = completed(make_draft({}, {"model.name": "resnet18", "model.weights": "torchvision"}), traits)
     assert tuned.input.size == 224
-    assert tuned.optim.lr == pytest.approx(0.1 * fresh.optim.lr)
+    assert tuned.optim.lr == fresh.optim.lr  # of the head; the rest at a tenth
+    assert tuned.optim.pretrained_rate == 0.1
     assert tuned.fit.epochs == fresh.fit.epochs / 3
