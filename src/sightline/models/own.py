@@ -41,6 +41,7 @@ class Code(NamedTuple):
 
 
 def is_own(name: str) -> bool:
+    """Whether a name is that of a network of the user's own, `module:Name`."""
     return MARK in name
 
 
