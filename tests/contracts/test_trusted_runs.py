@@ -94,7 +94,7 @@ def test_a_validation_without_a_value_keeps_nothing() -> None:
         with torch.no_grad():
             task.model.weight.fill_(number)
         state.history.append({"val_mcc": value, "val_loss": 1.0})
-        Training._keep_best(training, state)
+        Training._keep_best(training, state, None)
         kept.append(state.best_weights["model.weight"].item())
     assert kept == [0, 1, 2, 3, 4, 4, 4]
     assert state.ended == "early"
@@ -180,7 +180,7 @@ def test_data_says_what_training_would_refuse(tmp_path: Path) -> None:
         image(tmp_path / "flat" / f"{number}.png", 500 + number)
     notes = [note for note in called("data", str(tmp_path / "flat"))[1]["notes"] if "refuse" in note]
     assert len(notes) == 1
-    assert "has no labels" in notes[0]
+    assert "the images have no labels" in notes[0]
     good = folder(tmp_path / "good", {"cat": 10, "dog": 10})
     assert not [note for note in called("data", good)[1]["notes"] if "refuse" in note]
 
