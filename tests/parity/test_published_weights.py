@@ -154,6 +154,11 @@ def their_se_resnet() -> nn.Module:
 
 
 # ours → how theirs is made, our options
+def their_lite() -> nn.Module:
+    """timm's port of the published network; torchvision has none."""
+    return pytest.importorskip("timm").create_model("tf_efficientnet_lite0", num_classes=10)
+
+
 PAIRS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "alexnet": (lambda: slim(torchvision.models.alexnet(), (1, 4, 6), 9216), {"dense": (64, 64)}),
     "vgg11_bn": (lambda: slim(torchvision.models.vgg11_bn(), (0, 3, 6), 25088), {"dense": (64, 64)}),
@@ -163,6 +168,8 @@ PAIRS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "se_resnet50": (their_se_resnet, {}),
     "densenet121": (their_densenet, {"growth": 8}),
     "efficientnet_b0": (lambda: torchvision.models.efficientnet_b0(num_classes=10), {}),
+    "efficientnet_lite0": (their_lite, {}),
+    "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(num_classes=10), {}),
     "vit_ti_16": (their_vit, {"image_size": (48, 48)}),
 }
 
