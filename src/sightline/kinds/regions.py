@@ -13,17 +13,23 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from sightline.decoding.detections import paste_masks
+from sightline.decoding.detections import MIN_SIDE, paste_masks
 from sightline.drawing.overlay import MISSED, RIGHT, WRONG, colour, framed, outlined
 from sightline.errors import UsageError
+from sightline.exports.agreement import box_difference
+from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
 from sightline.layers.normalisation import freeze_batchnorm
 from sightline.metrics.matching import HIT, IGNORED, box_overlap, match
+from sightline.models.boxes.sampling import SMALLEST, SUPPRESSION
+from sightline.models.boxes.stages import Classify, Mask, Propose
 from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.recipe import Draft, Fraction, Recipe, TaskSection
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Detections, Instances, Prediction
 from sightline.structures.targets import Boxes, Outlines, Target
+from sightline.tasks.detection import Detection
+from sightline.tasks.instances import InstanceSegmentation
 from sightline.tasks.task import Task
 
 from .kind import Keep, Picture, plain
@@ -165,3 +171,44 @@ def draw_answer(batch: Batch, row: int, prediction: Prediction, threshold: float
 
 def _thick(picture: Picture) -> int:
     return max(1, min(picture.shape[:2]) // 128)
+
+
+def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
+    assert isinstance(task, Detection | InstanceSegmentation)
+    model, size = task.model, shape[1:]
+    maps: dict[str, str | None] = dict.fromkeys(("p2", "p3", "p4", "p5"), "batch")
+    regions: dict[str, str | None] = {"proposals": "regions", "sample": "regions"}
+    found: dict[str, str | None] = {"logit": "batch", "boxes": "batch", "level": None}
+    graphs = {
+        "propose": Graph(Propose(model, size), {IMAGE: "batch"}, {**maps, **found}, logits=("logit",)),
+        "classify": Graph(
+            Classify(model, size), {**maps, **regions}, {"logits": "regions", "boxes": "regions"}, logits=("logits",)
+        ),
+    }
+    if isinstance(task, InstanceSegmentation):
+        inputs = {**maps, **regions, "label": "regions"}
+        graphs["mask"] = Graph(Mask(model, size), inputs, {"mask": "regions"}, logits=("mask",))
+    return graphs
+
+
+def _settings(task: Task, classes: int) -> dict[str, Any]:
+    assert isinstance(task, Detection | InstanceSegmentation)
+    rule, network = task.selection_rule, task.model.network
+    proposals = {"proposals": network.proposals[1], "proposal_overlap": SUPPRESSION, "smallest_proposal": SMALLEST}
+    detections = {"score": rule.score, "overlap": rule.overlap, "limit": rule.limit, "smallest_box": MIN_SIDE}
+    return {**proposals, **detections}
+
+
+def _exported(outputs: Arrays) -> Detections | Instances:
+    found = Detections(*(torch.from_numpy(outputs[name]) for name in ("boxes", "label", "score", "sample")))
+    return Instances(found, torch.from_numpy(outputs["mask"])) if "mask" in outputs else found
+
+
+REGION_EXPORT = Export(
+    decoding="regions",
+    graphs=_graphs,
+    settings=_settings,
+    prediction=_exported,
+    difference=box_difference,
+    figure="max_1_minus_iou",
+)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
@@ -13,6 +14,8 @@ from sightline.decoding.segments import class_map
 from sightline.drawing.overlay import tinted
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
+from sightline.exports.agreement import pixel_difference
+from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
 from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.loading import Truths
@@ -97,6 +100,15 @@ def _drawn(batch: Batch, row: int, prediction: Prediction, threshold: float) -> 
     return tinted(picture, prediction.score[row, :, :height, :width].argmax(0).cpu().numpy())
 
 
+def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
+    assert isinstance(task, Segmentation)
+    return {"model": Graph(task.model, {IMAGE: "batch"}, {"scores": "batch"}, logits=("scores",))}
+
+
+def _exported(outputs: Arrays) -> Segments:
+    return Segments(torch.from_numpy(outputs["scores"]))
+
+
 SEGMENTATION = Kind(
     name=NAME,
     section=SegmentationSection,
@@ -115,4 +127,12 @@ SEGMENTATION = Kind(
     answers=Answers(of=_answers, columns=(), heads=("shares", "mask"), cells=_cells, folder=True),
     drawings=Drawings(truth=_truth, answer=_drawn),
     chapter=PIXELS,
+    export=Export(
+        decoding="pixel scores",
+        graphs=_graphs,
+        settings=lambda task, classes: {},
+        prediction=_exported,
+        difference=pixel_difference,
+        figure="max_share_of_differing_pixels",
+    ),
 )

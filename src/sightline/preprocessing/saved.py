@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -14,7 +15,9 @@ from sightline.errors import DamagedError, UsageError
 
 from .decoder import WHITE, Decoded, decode
 from .geometry import Geometry
-from .normalise import Normalise
+
+if TYPE_CHECKING:
+    from .normalise import Normalise
 
 VERSION = 1
 _FORMAT = "sightline-preprocessing"
@@ -51,6 +54,8 @@ class Preprocessing:
 
     def normaliser(self) -> Normalise:
         """The normalisation, as a module."""
+        from .normalise import Normalise  # torch, which an exported model runs without
+
         return Normalise(self.mean, self.std)
 
     def to_json(self) -> dict[str, Any]:
@@ -78,7 +83,7 @@ class Preprocessing:
             values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in own.items()}
             values["geometry"] = Geometry(**own["geometry"])
             preprocessing = cls(**values)
-            preprocessing.normaliser()  # checks that they are finite and std above 0
+            _check_statistics(preprocessing)
         except (UsageError, TypeError, ValueError) as error:
             raise DamagedError(f"preprocessing.json: {error}", _RESTORE) from error
         return preprocessing
@@ -90,6 +95,12 @@ def _check_whole(own: Mapping[str, Any]) -> None:
     whole = [own["channels"], *(own["geometry"][name] for name in ("height", "width", "pad", "multiple")), *colour]
     if len(colour) != 3 or not all(type(v) is int for v in whole) or not all(0 <= v <= 255 for v in colour):
         raise DamagedError("preprocessing.json: sizes, channels and colours must be whole numbers", _RESTORE)
+
+
+def _check_statistics(preprocessing: Preprocessing) -> None:
+    mean, std = preprocessing.mean, preprocessing.std
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise ValueError(f"mean {mean} and std {std} must be finite, std above 0")
 
 
 def _check_keys(where: str, stored: Any, owner: type) -> None:

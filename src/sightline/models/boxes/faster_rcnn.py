@@ -100,7 +100,7 @@ class RegionNetwork(nn.Module):
         """
         if size is None:
             size = torch.tensor(image.shape[2:], device=image.device).expand(len(image), 2)
-        image = _pad_and_mask(image, size)
+        image = pad_and_mask(image, size)
         pyramid = self.features(image)
         logits, deltas = self.rpn["head"](pyramid)
         levels = self._anchors(pyramid, image)
@@ -159,14 +159,21 @@ def _select(
     rule: SelectionRule,
 ) -> Selection:
     """The detections that remain of the classified regions."""
-    boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4): background has no box
-    edges = size[sample].repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
-    boxes = clipped(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
+    boxes = refined_boxes(box_deltas, proposals, size[sample])
     score = class_logits.float().softmax(1)[:, 1:]  # (r, k)
     return detections(boxes, score, sample, rule)
 
 
-def _pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:
+def refined_boxes(
+    box_deltas: Float[Tensor, "r c 4"], proposals: Float[Tensor, "r 4"], size: Int[Tensor, "r 2"]
+) -> Float[Tensor, "r k 4"]:
+    """The box of each class for each region, clipped to its image of `size`; background has none."""
+    boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4)
+    edges = size.repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
+    return clipped(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
+
+
+def pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:
     """Set the padding of a batch to 0, and pad on the right and at the bottom to multiples of the stride."""
     image = pad_to_multiple(image, _STRIDE)
     down = torch.arange(image.shape[2], device=image.device) < size[:, :1]  # (b, h)
