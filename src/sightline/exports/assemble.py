@@ -26,14 +26,16 @@ from sightline.storage.folders import commit_folder
 from sightline.storage.text import json_text
 from sightline.tasks.task import Task
 
+from .demo import NAME, demo_page
 from .latency import measure
 from .onnx_graph import EXPORTERS, Exporter, to_onnx, versions
 from .openvino_graph import to_openvino
 from .parity import Parity, Reference, measure_parity
 from .plan import Export, Graph, Shape
 from .torch_graph import TorchGraphs
+from .web_runtime import WebRuntime
 
-Target = Literal["onnx", "openvino"]
+Target = Literal["onnx", "openvino", "html"]
 LICENCE = "LICENSE.txt"
 
 
@@ -41,8 +43,9 @@ LICENCE = "LICENSE.txt"
 class Request:
     """What to export: a `task` in evaluation mode with what its kind says, for images of `shape`.
 
-    facts     of export.json: the run's name, network, classes, display threshold, hashes
+    facts     of export.json: the run's name, network, display threshold, hashes
     licence   the text of LICENSE.txt
+    web       the runtime that a page carries, where one is wanted
     """
 
     task: Task
@@ -52,6 +55,7 @@ class Request:
     facts: Mapping[str, Any]
     licence: str
     console: Console
+    web: WebRuntime | None = None
 
     @property
     def graphs(self) -> dict[str, Graph]:
@@ -110,12 +114,12 @@ def build(request: Request, to: Target, exporter: Exporter) -> Built:
     for name, graph in request.graphs.items():
         data, opset = to_onnx(graph, examples[name], exporter)
         facts = {"inputs": dict(graph.inputs), "outputs": dict(graph.outputs), "exporter": exporter, "opset": opset}
-        if to == "onnx":
-            files[f"{name}.onnx"] = data
-            graphs[name] = {"file": f"{name}.onnx", **facts, "precision": "fp32"}
-        else:
+        if to == "openvino":
             files[f"{name}.xml"], files[f"{name}.bin"] = to_openvino(data)
             graphs[name] = {"file": f"{name}.xml", "weights": f"{name}.bin", **facts, "precision": "fp32"}
+        else:
+            files[f"{name}.onnx"] = data
+            graphs[name] = {"file": f"{name}.onnx", **facts, "precision": "fp32"}
     return Built(files, graphs, examples)
 
 
@@ -163,6 +167,9 @@ def staged(request: Request, built: Built, more: Mapping[str, Any], out: Path) -
 
 def commit(request: Request, built: Built, more: Mapping[str, Any], out: Path) -> dict[str, Any]:
     files, facts = folder_files(request, built, more)
+    if request.web is not None:
+        graphs = {name: built.files[of["file"]] for name, of in built.graphs.items()}
+        files[NAME] = demo_page(facts, request.reference.preprocessing.to_json(), graphs, request.web)
     commit_folder(out, files, {"kind": FORMAT})
     open_model(out)  # the graph files have the hashes of those that were proved: the manifest says so, and is read again
     return facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,20 +21,31 @@ class Call(NamedTuple):
     outputs: dict[str, np.ndarray]
 
 
-class TorchGraphs:
-    """The graphs of an export by name, for a decoding to run; `calls` are those since the last `clear`."""
+class RecordedGraphs:
+    """Graphs by name for a decoding to run; `calls` are those since it was cleared."""
 
-    def __init__(self, graphs: Mapping[str, Graph]) -> None:
+    def __init__(self, graphs: Mapping[str, Any]) -> None:
         self.calls: list[Call] = []
-        self.by_name = {name: self._callable(name, graph) for name, graph in graphs.items()}
+        self.by_name = {name: self._recorded(name, run) for name, run in graphs.items()}
 
-    def _callable(self, name: str, graph: Graph) -> Any:
+    def _recorded(self, name: str, run: Any) -> Any:
         def call(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-            outputs = run_graph(graph, inputs)
+            outputs = run(**inputs)
             self.calls.append(Call(name, inputs, outputs))
             return outputs
 
         return call
+
+
+class TorchGraphs(RecordedGraphs):
+    """The graphs of an export, run by torch."""
+
+    def __init__(self, graphs: Mapping[str, Graph]) -> None:
+        super().__init__({name: partial(_run_named, graph) for name, graph in graphs.items()})
+
+
+def _run_named(graph: Graph, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    return run_graph(graph, inputs)
 
 
 def run_graph(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -175,19 +175,19 @@ def _thick(picture: Picture) -> int:
 
 def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
     assert isinstance(task, Detection | InstanceSegmentation)
-    model, size = task.model, shape[1:]
-    maps: dict[str, str | None] = dict.fromkeys(("p2", "p3", "p4", "p5"), "batch")
+    model, network, size = task.model, task.model.network, shape[1:]
+    table: dict[str, str | None] = {"table": "batch"}
     regions: dict[str, str | None] = {"proposals": "regions", "sample": "regions"}
     found: dict[str, str | None] = {"logit": "batch", "boxes": "batch", "level": None}
     graphs = {
-        "propose": Graph(Propose(model, size), {IMAGE: "batch"}, {**maps, **found}, logits=("logit",)),
+        "propose": Graph(Propose(model, size), {IMAGE: "batch"}, {**table, **found}, logits=("logit",)),
         "classify": Graph(
-            Classify(model, size), {**maps, **regions}, {"logits": "regions", "boxes": "regions"}, logits=("logits",)
+            Classify(network, size), {**table, **regions}, {"logits": "regions", "boxes": "regions"}, logits=("logits",)
         ),
     }
     if isinstance(task, InstanceSegmentation):
-        inputs = {**maps, **regions, "label": "regions"}
-        graphs["mask"] = Graph(Mask(model, size), inputs, {"mask": "regions"}, logits=("mask",))
+        inputs = {**table, **regions, "label": "regions"}
+        graphs["mask"] = Graph(Mask(network, size), inputs, {"mask": "regions"}, logits=("mask",))
     return graphs
 
 

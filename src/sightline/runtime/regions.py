@@ -17,11 +17,12 @@ from sightline.structures.frames import inverse, move_boxes
 from .decodings import Arrays, Decoding, Frames, Graph, Keep, sigmoid, softmax
 from .suppression import suppress
 
+PORTION = 128  # regions of one call: a graph gathers 784 rows of the table for each
 
 class Regions(Decoding):
-    """Graphs "propose": image → pyramid maps p2 … p5, logit (b, m), boxes (b, m, 4), level (m,); "classify": maps, proposals
-    (r, 4), sample (r,) → logits (r, k + 1), boxes (r, k, 4); and, where there are masks, "mask": maps, proposals, sample,
-    label (d,) → mask (d, s, s) logits.
+    """Graphs "propose": image → table (b, p, c) of the pixels of all maps, logit (b, m), boxes (b, m, 4), level (m,); "classify":
+    table, proposals (r, 4), sample (r,) → logits (r, k + 1), boxes (r, k, 4); and, where there are masks, "mask": table,
+    proposals, sample, label (r,) → mask (r, s, s) logits.
 
     Settings: `proposals` (most per image), `proposal_overlap`, `smallest_proposal`; `score`, `overlap`, `limit`,
     `smallest_box` of detections.
@@ -30,15 +31,14 @@ class Regions(Decoding):
     def run(self, graphs: Mapping[str, Graph], image: UInt8[np.ndarray, "b c h w"]) -> Arrays:
         """`boxes` (d, 4) in the network's frame, `label`, `score` and `sample` (d,), and `mask` (d, s, s) probabilities."""
         found = graphs["propose"](image=image)
-        maps = {name: found[name] for name in found if name not in ("logit", "boxes", "level")}
         parts = [self._proposals(*pair, found["level"]) for pair in zip(found["logit"], found["boxes"], strict=True)]
         proposals = np.concatenate(parts)
         sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        refined = graphs["classify"](**maps, proposals=proposals, sample=sample)
+        refined = _in_portions(graphs["classify"], found["table"], proposals=proposals, sample=sample)
         kept = self._detections(refined["boxes"], softmax(refined["logits"])[:, 1:], sample)
         if "mask" in graphs:
             chosen = {"proposals": kept["boxes"], "sample": kept["sample"], "label": kept["label"]}
-            kept["mask"] = sigmoid(graphs["mask"](**maps, **chosen)["mask"])
+            kept["mask"] = sigmoid(_in_portions(graphs["mask"], found["table"], **chosen)["mask"])
         return kept
 
     def _proposals(
@@ -78,6 +78,14 @@ class Regions(Decoding):
                 box["rle"] = {"size": list(natural), "counts": run_lengths(mask[None])[0].decode("ascii")}
             rows[image]["boxes"].append(box)
         return rows
+
+
+def _in_portions(graph: Graph, table: np.ndarray, **regions: np.ndarray) -> Arrays:
+    """The outputs for all regions, of which the graph pools a few at a time. It is also called without any, for the shapes."""
+    count = len(regions["proposals"])
+    starts = range(0, count, PORTION) if count else range(1)
+    parts = [graph(table=table, **{k: v[i : i + PORTION] for k, v in regions.items()}) for i in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _wide(boxes: Float[np.ndarray, "n 4"], smallest: float) -> Bool[np.ndarray, "n"]:

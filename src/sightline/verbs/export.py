@@ -14,6 +14,7 @@ from sightline.errors import SightlineError, UsageError, nearest
 from sightline.exports.assemble import Request, export_folder
 from sightline.exports.parity import IMAGES, Reference
 from sightline.exports.plan import Export, Row, Shape
+from sightline.exports.web_runtime import web_runtime as find_web_runtime
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import MAIN, config_file, load_task
 from sightline.kinds.opening import open_dataset, require_there
@@ -27,7 +28,7 @@ from sightline.tasks.task import Task
 
 from .predict import answers_of
 
-TARGETS = ("onnx", "openvino")
+TARGETS = ("onnx", "openvino", "html")
 PRECISIONS = ("fp32",)
 VARYING = ("shortest", "longest")  # ways to place an image whose frame differs from image to image
 
@@ -38,13 +39,17 @@ def export(
     to: str = "onnx",
     precision: str = "fp32",
     out: str | Path | None = None,
+    web_runtime: str | Path | None = None,
+    allow_network: bool = False,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Export a run's networks; returns the facts of export.json, with the folder.
 
-    to          "onnx" or "openvino"
-    precision   "fp32"
-    out         the folder to write; RUN/exports/<to>-<precision> by default
+    to             "onnx" or "openvino"; "html" is ONNX with a page that predicts in a browser
+    precision      "fp32"
+    out            the folder to write; RUN/exports/<to>-<precision> by default
+    web_runtime    the folder of the unpacked npm package onnxruntime-web, for "html"; the cache by default
+    allow_network  fetch that package if the cache does not have it
 
     UsageError for what cannot be exported; CheckError if the export predicts anything else than the run, and then nothing
     is written.
@@ -54,10 +59,11 @@ def export(
     _require(precision, PRECISIONS, "--precision")
     folder = _place(run, out, f"{to}-{precision}")
     plan = _plan(run)
+    web = find_web_runtime(web_runtime, allow_network=allow_network) if to == "html" else None
     task = load_task(run)
     sources, origin = _images(run, console)
     reference = Reference(sources, origin, run.preprocessing, _rows(run, task, sources), run.classes)
-    request = Request(task, plan, _shape(run), reference, _facts(run, to, precision), _licence(run), console)
+    request = Request(task, plan, _shape(run), reference, _facts(run, to, precision), _licence(run), console, web)
     make_folder(folder.parent)
     facts = export_folder(request, to, folder)  # type: ignore[arg-type]
     parity = facts["parity"]

@@ -1,7 +1,8 @@
-"""RoIAlign on a pyramid for graphs that leave torch: the same numbers as `pyramid_roi_align`, by ONNX's own operator.
+"""RoIAlign on a pyramid for graphs that leave torch: the numbers of `pyramid_roi_align`, by operations that every format has.
 
-`embedding_bag` becomes a loop over bags in ONNX. The operator RoiAlign reads one map, so each region is pooled on every
-level and the right one is chosen: with four levels that costs less than a tenth of the dense layers behind it.
+`embedding_bag` becomes a loop over bags in ONNX, and ONNX's own RoiAlign reads one map, channel by channel: pooling on
+four levels to choose one took ten times as long as this. Here all maps are one table with a row for each pixel, whose
+rows are gathered and weighted: 784 rows for a region of 7 x 7 cells, so callers pool a few hundred regions at a time.
 """
 
 from __future__ import annotations
@@ -13,52 +14,43 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .regions import pyramid_level, pyramid_roi_align
+from .regions import fixed_taps, pyramid_level
 
-_OPSET = 16  # the first whose RoiAlign can leave out the half-pixel shift, as `aligned=False` does
+_SAMPLES = 2  # per cell and side, as `pyramid_roi_align` takes by default
 
 
-def graph_roi_align(
-    features: Sequence[Float[Tensor, "b c _h _w"]],
+def pyramid_table(maps: Sequence[Float[Tensor, "b c _h _w"]]) -> Float[Tensor, "b p c"]:
+    """A row for each pixel of all maps, finest first."""
+    return torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1)
+
+
+def pyramid_sizes(size: tuple[int, int], strides: Sequence[int]) -> list[tuple[int, int]]:
+    """Height and width of each map for an image of `size`, whose sides are multiples of every stride."""
+    return [(size[0] // stride, size[1] // stride) for stride in strides]
+
+
+def table_roi_align(
+    table: Float[Tensor, "b p c"],
     boxes: Float[Tensor, "n 4"],
     sample: Int[Tensor, "n"],
     *,
-    size: tuple[int, int],
+    sizes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
     output: int,
-    samples: int = 2,
 ) -> Float[Tensor, "n c i j"]:
-    """`pyramid_roi_align`; within an export of torch.onnx, ONNX's operator on each level."""
-    if not torch.onnx.is_in_onnx_export():
-        return pyramid_roi_align(features, boxes, sample, size=size, output=output, samples=samples)
-    steps = [round(math.log2(size[0] / f.shape[2])) for f in features]
-    level = pyramid_level(boxes, steps)
-    chosen = boxes.new_zeros(boxes.shape[0], features[0].shape[1], output, output)
-    for i, (maps, step) in enumerate(zip(features, steps, strict=True)):
-        pooled = _onnx_roi_align(maps, boxes, sample, output, samples, 2.0**-step)
-        chosen = torch.where((level == i)[:, None, None, None], pooled, chosen)
-    return chosen
-
-
-def _onnx_roi_align(
-    features: Tensor, boxes: Tensor, sample: Tensor, output: int, samples: int, scale: float
-) -> Float[Tensor, "n c i j"]:
-    if not torch.compiler.is_exporting():  # the older exporter, which traces
-        return _Traced.apply(features, boxes, sample, output, samples, scale)
-    attributes = {"output_height": output, "output_width": output, "sampling_ratio": samples, "spatial_scale": scale}
-    attributes |= {"mode": "avg", "coordinate_transformation_mode": "output_half_pixel"}
-    shape = (boxes.shape[0], features.shape[1], output, output)
-    inputs = (features, boxes, sample)
-    return torch.onnx.ops.symbolic("RoiAlign", inputs, attributes, dtype=torch.float32, shape=shape, version=_OPSET)
-
-
-class _Traced(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, features, boxes, sample, output, samples, scale):
-        return features.new_zeros(boxes.shape[0], features.shape[1], output, output)  # only its shape is traced
-
-    @staticmethod
-    def symbolic(g, features, boxes, sample, output, samples, scale):
-        return g.op(
-            "RoiAlign", features, boxes, sample, output_height_i=output, output_width_i=output, sampling_ratio_i=samples,
-            spatial_scale_f=scale, mode_s="avg", coordinate_transformation_mode_s="output_half_pixel",
-        )  # fmt: skip
+    """`pyramid_roi_align` from the table of maps of these sizes and strides."""
+    level = pyramid_level(boxes, [round(math.log2(stride)) for stride in strides])
+    starts = [sum(h * w for h, w in sizes[:i]) for i in range(len(sizes))]
+    h, w, start = (level.new_tensor(values)[level] for values in (*zip(*sizes, strict=True), starts))
+    base = start + sample * table.shape[1]
+    edges = boxes * boxes.new_tensor([1 / stride for stride in strides])[level, None]  # (n, 4) in map pixels
+    cell = (edges[:, 2:] - edges[:, :2]).clamp(min=1).flip(1) / output  # (n, 2): height, width of an output cell
+    y, down = fixed_taps(edges[:, 1], cell[:, 0], h, output, _SAMPLES)  # (n, rows, 2 samples)
+    x, right = fixed_taps(edges[:, 0], cell[:, 1], w, output, _SAMPLES)  # (n, columns, 2 samples)
+    line = base[:, None, None] + y * w[:, None, None]
+    index = line[:, :, None, :, None] + x[:, None, :, None, :]  # (n, rows, columns, 2 samples, 2 samples)
+    weight = down[:, :, None, :, None] * right[:, None, :, None, :]
+    taps = 4 * _SAMPLES**2
+    gathered = table.flatten(0, 1)[index.reshape(-1, taps)]  # (n · rows · columns, taps, c)
+    pooled = (weight.reshape(-1, 1, taps) @ gathered)[:, 0]
+    return pooled.reshape(-1, output, output, table.shape[2]).permute(0, 3, 1, 2)  # (n, c, rows, columns)

@@ -32,7 +32,7 @@ from sightline.structures.regions import BOX_UNITS, RegionOutputs, RegionTargets
 from .region_heads import ProposalHead, PyramidBackbone, RegionHeads
 from .sampling import Draw, draw, draw_regions, propose
 
-_STRIDE = 32  # images are padded to multiples of it, so that every map of the body is half the one before
+STRIDE = 32  # images are padded to multiples of it, so that every map of the body is half the one before
 
 
 class RegionNetwork(nn.Module):
@@ -103,7 +103,7 @@ class RegionNetwork(nn.Module):
         image = pad_and_mask(image, size)
         pyramid = self.features(image)
         logits, deltas = self.rpn["head"](pyramid)
-        levels = self._anchors(pyramid, image)
+        levels = self.all_anchors(pyramid, image)
         limit = self.proposals[1 if targets is None else 0]
         proposals, sample = propose(logits, deltas, levels, size, limit) if given is None else given
         all_anchors = torch.cat(levels)  # (a, 4)
@@ -120,7 +120,7 @@ class RegionNetwork(nn.Module):
         masks = self._masks(pyramid, found.boxes, found.sample, image)
         return RegionOutputs(*common, proposals, sample, *classified, found=found, mask_logits=masks)
 
-    def _anchors(self, pyramid: list[Tensor], image: Tensor) -> list[Tensor]:
+    def all_anchors(self, pyramid: list[Tensor], image: Tensor) -> list[Tensor]:
         """Anchors (h_i·w_i·n, 4) of each level: rows, columns, ratios."""
         maps = [(x.shape[2], x.shape[3]) for x in pyramid]
         strides = [(image.shape[2] // h, image.shape[3] // w) for h, w in maps]
@@ -175,7 +175,7 @@ def refined_boxes(
 
 def pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:
     """Set the padding of a batch to 0, and pad on the right and at the bottom to multiples of the stride."""
-    image = pad_to_multiple(image, _STRIDE)
+    image = pad_to_multiple(image, STRIDE)
     down = torch.arange(image.shape[2], device=image.device) < size[:, :1]  # (b, h)
     across = torch.arange(image.shape[3], device=image.device) < size[:, 1:]  # (b, w)
     return image.where((down[:, :, None] & across[:, None])[:, None], 0.0)  # (b, 1, h, w)
