@@ -6,6 +6,7 @@ from sightline.runs.run import Run, open_run
 from sightline.verbs.data import audit
 from sightline.verbs.doctor import doctor
 from sightline.verbs.evaluate import evaluate
+from sightline.verbs.export import export
 from sightline.verbs.models import describe
 from sightline.verbs.predict import predict
 from sightline.verbs.report import report
@@ -20,6 +21,7 @@ __all__ = [
     "describe",
     "doctor",
     "evaluate",
+    "export",
     "list_models",
     "open_run",
     "predict",

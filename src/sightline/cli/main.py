@@ -17,7 +17,9 @@ from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .answering import Answer, answer, failed
+from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
+from .options import Device, Json, Quiet, RunFolder, Verbose
 from .process import prepare_process
 from .wording import (
     checks_text,
@@ -37,15 +39,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-
-Json = Annotated[bool, Option("--json", help="Print one JSON object as the last line of stdout.")]
-Verbose = Annotated[
-    int,
-    Option("-v", "--verbose", count=True, help="Print more, such as every problem in the data.", show_default=False),
-]
-Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the answer only.")]
-RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
 
 
 def _examples(*lines: str) -> str:
@@ -146,7 +139,7 @@ def evaluate(
     )
 )
 def predict(
-    run: RunFolder,
+    run: Annotated[str, Argument(metavar="RUN", help="The folder of a run, or of an export.", show_default=False)],
     paths: Annotated[list[str], Argument(metavar="PATH...", help="Images, folders of images, or .txt lists of paths.")],
     out: Annotated[
         str | None,
@@ -170,6 +163,9 @@ def predict(
         return Answer(result.to_json(), lambda _: text, exit=3 if result.failed == len(result.rows) else 0)
 
     answer(work, json=json, level=verbose - quiet)
+
+
+app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
 
 
 @app.command(epilog=_examples("report runs/photos", "report runs/photos --json"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sightline.decoding.run_lengths import from_run_lengths
 
 from .plan import Difference, Row

@@ -126,13 +126,15 @@ def build(request: Request, to: Target, exporter: Exporter) -> Built:
 def example_calls(request: Request) -> dict[str, dict[str, np.ndarray]]:
     """The inputs of each graph for two images. Where nothing was found for a graph to look at, it gets two empty boxes."""
     preprocessing, sources = request.reference.preprocessing, request.reference.sources
-    pair = [preprocessing.prepare(sources[i % len(sources)])[0] for i in range(2)]  # type: ignore[arg-type]
+    pair = [preprocessing.prepare(sources[i % len(sources)])[0] for i in range(2)]
     image = np.ascontiguousarray(np.stack(pair).transpose(0, 3, 1, 2))
     torch_graphs = TorchGraphs(request.graphs)
     DECODINGS[request.export.decoding](request.settings).run(torch_graphs.by_name, image)
     inputs = {call.graph: call.inputs for call in torch_graphs.calls}
     return {
-        name: {key: value if len(value) > 1 else np.zeros((2, *value.shape[1:]), value.dtype) for key, value in of.items()}
+        name: {
+            key: value if len(value) > 1 else np.zeros((2, *value.shape[1:]), value.dtype) for key, value in of.items()
+        }
         for name, of in inputs.items()
     }
 
@@ -171,7 +173,9 @@ def commit(request: Request, built: Built, more: Mapping[str, Any], out: Path) -
         graphs = {name: built.files[of["file"]] for name, of in built.graphs.items()}
         files[NAME] = demo_page(facts, request.reference.preprocessing.to_json(), graphs, request.web)
     commit_folder(out, files, {"kind": FORMAT})
-    open_model(out)  # the graph files have the hashes of those that were proved: the manifest says so, and is read again
+    open_model(
+        out
+    )  # the graph files have the hashes of those that were proved: the manifest says so, and is read again
     return facts
 
 

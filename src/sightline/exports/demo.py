@@ -36,7 +36,9 @@ def demo_page(
         "about": html.escape(f"{facts['model']}, {len(facts['classes']):,} classes, exported by sightline."),
         "footer": html.escape(f"Everything runs in this page. {_MIT}"),
         "facts": _inert(json.dumps(known)),
-        "payload": "\n".join(f'<script type="text/plain" id="{name}">{_packed(data)}</script>' for name, data in payload.items()),
+        "payload": "\n".join(
+            f'<script type="text/plain" id="{name}">{_packed(data)}</script>' for name, data in payload.items()
+        ),
         "script": "\n".join(_asset(name) for name in SCRIPTS),
     }
     page = re.sub("@(" + "|".join(parts) + ")@", lambda found: parts[found[1]], _asset("page.html"))

@@ -48,7 +48,9 @@ def to_onnx(graph: Graph, example: Mapping[str, np.ndarray], exporter: Exporter)
     require_packages(*_NEEDED[exporter])
     size = sum(value.numel() * value.element_size() for value in graph.module.state_dict().values())
     if size > _LIMIT:
-        raise UsageError(f"the weights take {size:,} bytes, and one ONNX file at most {_LIMIT:,}", "use a smaller network")
+        raise UsageError(
+            f"the weights take {size:,} bytes, and one ONNX file at most {_LIMIT:,}", "use a smaller network"
+        )
     with _quiet():
         return (_by_dynamo if exporter == "dynamo" else _by_trace)(graph, tensors(graph, example))
 
@@ -68,7 +70,7 @@ def _by_dynamo(graph: Graph, args: tuple[torch.Tensor, ...]) -> tuple[bytes, int
 def _by_trace(graph: Graph, args: tuple[torch.Tensor, ...]) -> tuple[bytes, int]:
     import onnx
 
-    file = io.BytesIO()
+    file: Any = io.BytesIO()
     varying = {name: {0: dimension} for name, dimension in {**graph.inputs, **graph.outputs}.items() if dimension}
     torch.onnx.export(
         graph.module, args, file, dynamo=False, opset_version=17, dynamic_axes=varying, verbose=False,

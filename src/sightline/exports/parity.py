@@ -108,7 +108,7 @@ def measure_parity(model: Model, export: Export, graphs: dict[str, Graph], refer
 
 def _prepared(source: Source, preprocessing: Preprocessing) -> Prepared:
     """The image as the run's own preprocessing gives it."""
-    pixels, frame, decoded = preprocessing.prepare(source)  # type: ignore[arg-type]
+    pixels, frame, decoded = preprocessing.prepare(source)
     height, width, _ = decoded.pixels.shape
     return Prepared(pixels, frame.astype(np.float32), (height, width))
 

@@ -53,9 +53,10 @@ def run_graph(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
     with torch.inference_mode():
         result = graph.module(*tensors(graph, inputs))
     parts = (result,) if isinstance(result, Tensor) else tuple(result)
-    return {name: part.float().numpy() if part.is_floating_point() else part.numpy() for name, part in zip(
-        graph.outputs, parts, strict=True
-    )}
+    return {
+        name: part.float().numpy() if part.is_floating_point() else part.numpy()
+        for name, part in zip(graph.outputs, parts, strict=True)
+    }
 
 
 def tensors(graph: Graph, inputs: Mapping[str, np.ndarray]) -> tuple[Tensor, ...]:

@@ -20,13 +20,16 @@ from sightline.exports.agreement import box_difference
 from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
 from sightline.layers.normalisation import freeze_batchnorm
 from sightline.metrics.matching import HIT, IGNORED, box_overlap, match
+from sightline.models.boxes.faster_rcnn import RegionNetwork
 from sightline.models.boxes.sampling import SMALLEST, SUPPRESSION
 from sightline.models.boxes.stages import Classify, Mask, Propose
+from sightline.preprocessing.normalise import Normalised
 from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.recipe import Draft, Fraction, Recipe, TaskSection
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Detections, Instances, Prediction
+from sightline.structures.regions import SelectionRule
 from sightline.structures.targets import Boxes, Outlines, Target
 from sightline.tasks.detection import Detection
 from sightline.tasks.instances import InstanceSegmentation
@@ -173,9 +176,16 @@ def _thick(picture: Picture) -> int:
     return max(1, min(picture.shape[:2]) // 128)
 
 
+def _network(task: Task) -> tuple[Normalised, RegionNetwork, SelectionRule]:
+    """The normalised network, the network in it, and the rule of its detections."""
+    assert isinstance(task, Detection | InstanceSegmentation) and isinstance(task.model, Normalised)
+    assert isinstance(task.model.network, RegionNetwork)
+    return task.model, task.model.network, task.selection_rule
+
+
 def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
-    assert isinstance(task, Detection | InstanceSegmentation)
-    model, network, size = task.model, task.model.network, shape[1:]
+    model, network, _ = _network(task)
+    size = shape[1:]
     table: dict[str, str | None] = {"table": "batch"}
     regions: dict[str, str | None] = {"proposals": "regions", "sample": "regions"}
     found: dict[str, str | None] = {"logit": "batch", "boxes": "batch", "level": None}
@@ -192,8 +202,7 @@ def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
 
 
 def _settings(task: Task, classes: int) -> dict[str, Any]:
-    assert isinstance(task, Detection | InstanceSegmentation)
-    rule, network = task.selection_rule, task.model.network
+    _, network, rule = _network(task)
     proposals = {"proposals": network.proposals[1], "proposal_overlap": SUPPRESSION, "smallest_proposal": SMALLEST}
     detections = {"score": rule.score, "overlap": rule.overlap, "limit": rule.limit, "smallest_box": MIN_SIDE}
     return {**proposals, **detections}

@@ -76,7 +76,8 @@ def _findings(judged: Verdict) -> str:
         said = " ".join(part for part in (finding.sentence, finding.evidence) if part)
         item = f"- **{text(finding.title)}** ({finding.severity}). {text(said)}"
         tries = [
-            f"  - {text(t.what)}" + (f"\n\n        {printable(t.command)}" if t.command else "") for t in finding.try_next
+            f"  - {text(t.what)}" + (f"\n\n        {printable(t.command)}" if t.command else "")
+            for t in finding.try_next
         ]
         items.append("\n".join([item, *tries]))
     return "## Verdict\n\n" + "\n".join(items) if items else ""

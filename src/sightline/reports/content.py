@@ -117,9 +117,7 @@ class RunContent:
     problems: tuple[str, ...]
 
 
-def read_content(
-    path: Path, rows_format: RowsFormat | None, *, judged: JudgedSplit | None = None
-) -> RunContent:
+def read_content(path: Path, rows_format: RowsFormat | None, *, judged: JudgedSplit | None = None) -> RunContent:
     """Read a run folder; `judged` spares reading and judging the rows again. Raises DamagedError where it is none;
     anything else that is wrong is named in `problems`."""
     folder = RunFiles(path)

@@ -112,8 +112,7 @@ def _absent(content: RunContent, chapter: Chapter) -> list[str]:
         "data.json: there is no data card.": content.data is None,
         "model/config.json: there is no model table.": content.model is None,
         "samples/batch.png: no batch was kept.": content.batch is None,
-        "samples/examples.json: no pictures of answers were kept.": chapter.examples
-        and content.examples is None,
+        "samples/examples.json: no pictures of answers were kept.": chapter.examples and content.examples is None,
     }
     named = " ".join(content.problems)
     return [sentence for sentence, gone in parts.items() if gone and sentence.split(":")[0] not in named]

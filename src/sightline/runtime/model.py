@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from .openvino_session import OpenVinoGraph
 from .pixels import PixelScores
 from .regions import Regions
 
-Source = bytes | str | Path | np.ndarray  # an encoded file, its path, or pixels (h, w), (h, w, 1), (h, w, 3), (h, w, 4)
+Source = bytes | Path | np.ndarray  # an encoded file, its path, or pixels (h, w), (h, w, 1), (h, w, 3), (h, w, 4)
 DECODINGS: dict[str, type[Decoding]] = {
     "class scores": ClassScores,
     "pixel scores": PixelScores,
@@ -36,6 +37,10 @@ class Prepared(NamedTuple):
     pixels: UInt8[np.ndarray, "h w c"]
     frame: Float[np.ndarray, "3 3"]
     natural: tuple[int, int]
+
+
+def _keep_at(keep: Keep, places: Sequence[int], row: int, mask: np.ndarray) -> str | None:
+    return keep(places[row], mask)
 
 
 def _nowhere(place: int, mask: np.ndarray) -> None:
@@ -53,30 +58,32 @@ class Model:
         decoding = exported.facts["decoding"]
         self.decoding = DECODINGS[decoding["name"]](decoding["settings"])
 
-    def predict(self, image: Source) -> dict[str, Any]:
+    def predict(self, image: Source | str) -> dict[str, Any]:
         """The prediction for one image, ready for JSON. Raises `Rejected` for one that cannot be read."""
         return self.rows([self.prepare(image)])[0]
 
-    def predict_batch(self, images: Sequence[Source]) -> list[dict[str, Any]]:
+    def predict_batch(self, images: Sequence[Source | str]) -> list[dict[str, Any]]:
         """The prediction of each image; for one that cannot be read, {"error": …}."""
         return list(self.answers(images))
 
-    def answers(self, images: Sequence[Source], keep: Keep = _nowhere) -> Iterator[dict[str, Any]]:
+    def answers(self, images: Sequence[Source | str], keep: Keep = _nowhere) -> Iterator[dict[str, Any]]:
         """As `predict_batch`, one by one; `keep` gets the place and the mask of each image, where there are masks."""
         for start in range(0, len(images), BATCH):
             part = [self._read(image) for image in images[start : start + BATCH]]
             places = [place for place, one in enumerate(part, start) if isinstance(one, Prepared)]
             read = [one for one in part if isinstance(one, Prepared)]
-            rows = iter(self.rows(read, lambda i, mask, places=places: keep(places[i], mask)))
-            yield from ({"error": f"{one.reason}: {one.detail}"} if isinstance(one, Rejected) else next(rows) for one in part)
+            rows = iter(self.rows(read, partial(_keep_at, keep, places)))
+            yield from (
+                {"error": f"{one.reason}: {one.detail}"} if isinstance(one, Rejected) else next(rows) for one in part
+            )
 
-    def _read(self, image: Source) -> Prepared | Rejected:
+    def _read(self, image: Source | str) -> Prepared | Rejected:
         try:
             return self.prepare(image)
         except Rejected as error:
             return error
 
-    def prepare(self, image: Source) -> Prepared:
+    def prepare(self, image: Source | str) -> Prepared:
         """The image in the network's frame. Raises `Rejected`."""
         source = Path(image) if isinstance(image, str) else image
         pixels, frame, decoded = self.preprocessing.prepare(source)

@@ -37,7 +37,9 @@ def run(compiled: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     wanted = {port.any_name for port in compiled.inputs}
     given = {name: np.ascontiguousarray(value) for name, value in inputs.items() if name in wanted}
     result = compiled(given)
-    return {port.any_name: np.array(result[port]) for port in compiled.outputs}  # a copy: the next call reuses the memory
+    return {
+        port.any_name: np.array(result[port]) for port in compiled.outputs
+    }  # a copy: the next call reuses the memory
 
 
 def open_compiled(

@@ -19,10 +19,13 @@ from .suppression import suppress
 
 PORTION = 128  # regions of one call: a graph gathers 784 rows of the table for each
 
+
 class Regions(Decoding):
-    """Graphs "propose": image → table (b, p, c) of the pixels of all maps, logit (b, m), boxes (b, m, 4), level (m,); "classify":
-    table, proposals (r, 4), sample (r,) → logits (r, k + 1), boxes (r, k, 4); and, where there are masks, "mask": table,
-    proposals, sample, label (r,) → mask (r, s, s) logits.
+    """The graphs, with a table of the pixels of all maps (b, p, c) between them:
+
+        propose     image → table, logit (b, m), boxes (b, m, 4), level (m,)
+        classify    table, proposals (r, 4), sample (r,) → logits (r, k + 1), boxes (r, k, 4)
+        mask        table, proposals, sample, label (r,) → mask (r, s, s) logits; only where there are masks
 
     Settings: `proposals` (most per image), `proposal_overlap`, `smallest_proposal`; `score`, `overlap`, `limit`,
     `smallest_box` of detections.

@@ -65,7 +65,9 @@ class Predictions:
         (lossless). In a folder, predictions.jsonl next to the masks that were written while predicting."""
         if path.suffix.lower() == ".csv":
             columns = ("path", *self.answers.columns, "error")
-            lines = ([_cell(line.get(name)) for name in columns] for row in self.rows for line in self.answers.lines(row))
+            lines = (
+                [_cell(line.get(name)) for name in columns] for row in self.rows for line in self.answers.lines(row)
+            )
             replace_file(path, csv_text(columns, lines).encode())
             return
         path = path if path.suffix.lower() == ".jsonl" else path / "predictions.jsonl"

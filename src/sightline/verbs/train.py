@@ -98,6 +98,8 @@ def _request(
         raise UsageError("--resume cannot be combined with other settings", "leave them out: the recipe is in the run")
     run = resume if isinstance(resume, Run) else open_run(resume)
     if run.finished:
-        raise UsageError(f"{run.folder} is already finished", "to train longer, start a new run with more --epochs and another --out")
+        raise UsageError(
+            f"{run.folder} is already finished", "to train longer, start a new run with more --epochs and another --out"
+        )
     require_there(run.recipe, "restore them")
     return run.recipe, run.folder, bool(run.status.get("smoke"))

@@ -118,7 +118,7 @@ async function show(predict, files) {
   }
 }
 
-const ready = start();
+const ready = (window.sightlinePredict = start()); // for programs that drive the page: a file → its row
 ready.then((predict) => {
   byId("state").textContent = "Choose, drop or paste images. They do not leave this page.";
   const taken = (event, files) => (event.preventDefault(), show(predict, [...files].filter((file) => file.type.startsWith("image/"))));
@@ -128,5 +128,5 @@ ready.then((predict) => {
   addEventListener("paste", (event) => event.clipboardData.files.length && taken(event, event.clipboardData.files));
   byId("files").disabled = false;
 }).catch((error) => { byId("state").textContent = `This browser cannot run the model: ${error.message}`; });
-if (FACTS.decoding.name !== "regions") byId("limits").remove();
+if (FACTS.decoding.name !== "regions") byId("limits").hidden = true;
 else byId("threshold").value = FACTS.threshold ?? 0.5;

@@ -41,7 +41,9 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
         """(b, in_channels, h, w) → (b, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
-        rows, columns = (_same_padding(input.shape[2 + axis], self.kernel_size[axis], self.stride[axis]) for axis in (0, 1))
+        rows, columns = (
+            _same_padding(input.shape[2 + axis], self.kernel_size[axis], self.stride[axis]) for axis in (0, 1)
+        )
         return super().forward(nn.functional.pad(input, (*columns, *rows)))
 
 

@@ -53,7 +53,7 @@ class _Pooling(nn.Module):
 
 
 class Classify(_Pooling):
-    """Table (b, p, d), proposals (r, 4) and the image of each (r,) → logits (r, k + 1), background first, and boxes (r, k, 4)."""
+    """Table (b, p, d), proposals (r, 4) and the image of each (r,) → logits (r, k + 1), background first; boxes (r, k, 4)."""
 
     def forward(
         self, table: Float[Tensor, "b p d"], proposals: Float[Tensor, "r 4"], sample: Int[Tensor, "r"]

@@ -23,8 +23,20 @@ from .efficientnet import STAGES, EfficientNet, Published
 
 LITE0 = Published(1.0, 1.0, 224, 0.2, eps=1e-3, momentum=0.01, lite=True)
 
-_ENDS = {"_conv_stem": "trunk.0.0", "_bn0": "trunk.0.1", "_conv_head": "trunk.8.0", "_bn1": "trunk.8.1", "_fc": "classifier.1"}
-_TIMM_ENDS = {"conv_stem": "trunk.0.0", "bn1": "trunk.0.1", "conv_head": "trunk.8.0", "bn2": "trunk.8.1", "classifier": "classifier.1"}
+_ENDS = {
+    "_conv_stem": "trunk.0.0",
+    "_bn0": "trunk.0.1",
+    "_conv_head": "trunk.8.0",
+    "_bn1": "trunk.8.1",
+    "_fc": "classifier.1",
+}
+_TIMM_ENDS = {
+    "conv_stem": "trunk.0.0",
+    "bn1": "trunk.0.1",
+    "conv_head": "trunk.8.0",
+    "bn2": "trunk.8.1",
+    "classifier": "classifier.1",
+}
 # layer of a block → (step, layer of the step); a block that does not expand has no step 0
 _LAYERS = {
     "_expand_conv": (0, 0), "_bn0": (0, 1), "_depthwise_conv": (1, 0), "_bn1": (1, 1), "_project_conv": (2, 0), "_bn2": (2, 1),

@@ -76,9 +76,7 @@ class MobileNetV2(nn.Module):
             for block in range(stage.layers):
                 stride = (1 if small_images and index == 1 else stage.stride) if block == 0 else 1
                 trunk.append(
-                    MBConv(
-                        inputs, outputs, stride=stride, expansion=stage.expansion, excite=False, activation=nn.ReLU6
-                    )
+                    MBConv(inputs, outputs, stride=stride, expansion=stage.expansion, excite=False, activation=nn.ReLU6)
                 )
                 inputs = outputs
         last = whole_channels(1280 * max(width, 1.0))

@@ -1,0 +1,16 @@
+"""Options and arguments that several verbs have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Option
+
+Json = Annotated[bool, Option("--json", help="Print one JSON object as the last line of stdout.")]
+Verbose = Annotated[
+    int,
+    Option("-v", "--verbose", count=True, help="Print more, such as every problem in the data.", show_default=False),
+]
+Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the answer only.")]
+RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
