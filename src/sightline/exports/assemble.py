@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,12 @@ from sightline.tasks.task import Task
 
 from .demo import NAME, demo_page
 from .latency import measure
+from .measuring import Validation, compare
 from .onnx_graph import EXPORTERS, Exporter, to_onnx, versions
 from .openvino_graph import to_openvino
 from .parity import Parity, Reference, measure_parity
-from .plan import Export, Graph, Shape
+from .plan import IMAGE, Export, Graph, Shape
+from .reduced import quantise_onnx, quantise_openvino, require_worth
 from .torch_graph import TorchGraphs
 from .web_runtime import WebRuntime
 
@@ -78,6 +80,48 @@ class Built:
 def export_folder(request: Request, to: Target, out: Path) -> dict[str, Any]:
     """Write the exported folder `out`; returns its facts. CheckError if no exporter's file passes the gate, and then nothing is
     written."""
+    built, proof = proved(request, to, out)
+    return commit(request, built, proof, out)
+
+
+def export_reduced(
+    request: Request, to: Target, precision: str, out: Path, calibration: Sequence[np.ndarray], validation: Validation
+) -> dict[str, Any]:
+    """As `export_folder`, in a reduced precision. CheckError with the figures where it is not worth it."""
+    built, proof = proved(request, to, out)
+    reduced, kept = reduce(built, to, precision, calibration)
+    with staged(request, built, {}, out) as full, staged(request, reduced, {}, out) as small:
+        comparison = compare(full, small, request.task, request.export, validation)
+        require_worth(precision, comparison, request.export.allowed)
+        add_latency(small, reduced)
+    request.console.say(f"{precision}: {comparison.words()}")
+    more = {**comparison.to_json(), "kept_in_float": kept, "calibration_images": len(calibration)}
+    return commit(request, reduced, {**proof, "reduction": more}, out)
+
+
+def reduce(
+    built: Built, to: Target, precision: str, calibration: Sequence[np.ndarray]
+) -> tuple[Built, dict[str, list[str]]]:
+    """The export in a reduced precision, and by graph the heavy operators that stay in float."""
+    files, graphs = dict(built.files), {name: dict(of) for name, of in built.graphs.items()}
+    kept: dict[str, list[str]] = {}
+    for name, of in graphs.items():
+        file = of["file"]
+        if precision == "int8" and IMAGE not in of["inputs"]:
+            kept[name] = ["all"]
+            continue
+        of["precision"] = precision
+        if precision == "int8" and to == "openvino":
+            files[file], files[of["weights"]], kept[name] = quantise_openvino(
+                files[file], files[of["weights"]], calibration
+            )
+        elif precision == "int8":
+            files[file], kept[name] = quantise_onnx(files[file], calibration)
+    return Built(files, graphs, built.examples), kept
+
+
+def proved(request: Request, to: Target, out: Path) -> tuple[Built, dict[str, Any]]:
+    """The export in float32, proved and measured, with the record of it."""
     failures: list[str] = []
     for exporter in EXPORTERS:
         try:
@@ -95,7 +139,7 @@ def export_folder(request: Request, to: Target, out: Path) -> dict[str, Any]:
             add_latency(model, built)
         if failures:
             request.console.warn(f"exported by the exporter {exporter!r}, because {failures[0]}")
-        return commit(request, built, record(parity, failures), out)
+        return built, record(parity, failures)
     raise CheckError(
         f"no export predicts what the run predicts: {'; '.join(failures)}",
         "nothing was written; try another --to, and please report the network",

@@ -220,4 +220,5 @@ REGION_EXPORT = Export(
     prediction=_exported,
     difference=box_difference,
     figure="max_1_minus_iou",
+    allowed=1.0,
 )

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sightline.data.loaders import Images, in_order
 from sightline.errors import SightlineError, UsageError, nearest
-from sightline.exports.assemble import Request, export_folder
+from sightline.exports.assemble import Request, export_folder, export_reduced
+from sightline.exports.measuring import Validation
 from sightline.exports.parity import IMAGES, Reference
 from sightline.exports.plan import Export, Row, Shape
+from sightline.exports.reduced import CALIBRATION, require_possible
 from sightline.exports.web_runtime import web_runtime as find_web_runtime
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import MAIN, config_file, load_task
-from sightline.kinds.opening import open_dataset, require_there
+from sightline.kinds.opening import open_dataset, require_there, same_data
 from sightline.recipes.loading import choose
 from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
@@ -29,8 +32,7 @@ from sightline.tasks.task import Task
 from .predict import answers_of
 
 TARGETS = ("onnx", "openvino", "html")
-PRECISIONS = ("fp32",)
-VARYING = ("shortest", "longest")  # ways to place an image whose frame differs from image to image
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 def export(
@@ -46,7 +48,7 @@ def export(
     """Export a run's networks; returns the facts of export.json, with the folder.
 
     to             "onnx" or "openvino"; "html" is ONNX with a page that predicts in a browser
-    precision      "fp32"
+    precision      "fp32"; "bf16" or "int8", if they are much faster and hardly worse on the validation images
     out            the folder to write; RUN/exports/<to>-<precision> by default
     web_runtime    the folder of the unpacked npm package onnxruntime-web, for "html"; the cache by default
     allow_network  fetch that package if the cache does not have it
@@ -60,12 +62,18 @@ def export(
     folder = _place(run, out, f"{to}-{precision}")
     plan = _plan(run)
     web = find_web_runtime(web_runtime, allow_network=allow_network) if to == "html" else None
+    if precision != "fp32":
+        require_possible(to, precision)
     task = load_task(run)
     sources, origin = _images(run, console)
     reference = Reference(sources, origin, run.preprocessing, _rows(run, task, sources), run.classes)
     request = Request(task, plan, _shape(run), reference, _facts(run, to, precision), _licence(run), console, web)
     make_folder(folder.parent)
-    facts = export_folder(request, to, folder)  # type: ignore[arg-type]
+    if precision == "fp32":
+        facts = export_folder(request, to, folder)  # type: ignore[arg-type]
+    else:
+        calibration, validation = _measured_on(run)
+        facts = export_reduced(request, to, precision, folder, calibration, validation)  # type: ignore[arg-type]
     parity = facts["parity"]
     console.say(
         f"{parity['images']} images ({origin}) in batches of {', '.join(map(str, parity['batches']))}: "
@@ -90,12 +98,6 @@ def _plan(run: Run) -> Export:
     kind = kind_of(run)
     if kind.export is None:
         raise UsageError(f"{run.folder} cannot be exported: {kind.name} has no graph for it", "use `sightline predict`")
-    if run.preprocessing.geometry.fit in VARYING:
-        fit = run.preprocessing.geometry.fit
-        raise UsageError(
-            f"a run with input.fit={fit} cannot be exported: a graph has one size of image, and {fit} has many",
-            "train with input.fit=letterbox or stretch",
-        )
     return kind.export
 
 
@@ -115,6 +117,25 @@ def _images(run: Run, console: Console) -> tuple[list[Source], str]:
     ids = choose(data.ids(), IMAGES).tolist()
     stored = (data.audit.source.load(data.records[i]) for i in ids)
     return [_encoded(one) if isinstance(one, np.ndarray) else one for one in stored], "the run's data"
+
+
+def _measured_on(run: Run) -> tuple[list[np.ndarray], Validation]:
+    """Training images (1, c, h, w) for calibration, and the validation images: the test split where there is no other."""
+    recipe, kind = run.recipe, kind_of(run)
+    require_there(recipe, "reduced precision is measured on the run's data")
+    data = open_dataset(recipe, Console(level=-2))
+    same_data(run, data)
+    split = next((name for name in ("val", "test") if len(data.ids(name))), None)
+    if split is None or kind.scoring is None:
+        raise UsageError("the run has no validation images to measure a reduced precision on", "use --precision fp32")
+
+    def images(ids: np.ndarray, judging: bool) -> Images:
+        return kind.load(data, ids, run.preprocessing, recipe, truths=kind.truths, judging=judging)
+
+    train = images(choose(data.ids("train"), CALIBRATION), judging=False)
+    calibration = [np.ascontiguousarray(batch.image.numpy()) for batch in in_order(train, 1)]
+    metric = recipe.fit.monitor if recipe.fit.monitor in kind.scoring.monitors else kind.scoring.headline
+    return calibration, Validation(images(data.ids(split), judging=True), split, metric or kind.scoring.headline)
 
 
 def _encoded(pixels: np.ndarray) -> bytes:

@@ -31,7 +31,8 @@ class Propose(nn.Module):
     def forward(self, image: Num[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
         network = self.model.network
         assert isinstance(network, RegionNetwork)
-        padded = pad_and_mask(self.model.normalise(image), torch.tensor([self.size], device=image.device))
+        size = torch.tensor([self.size], device=image.device).expand(image.shape[0], 2)
+        padded = pad_and_mask(self.model.normalise(image), size)
         pyramid = network.features(padded)
         logits, deltas = network.rpn["head"](pyramid)
         logit, boxes, level = best_anchors(logits, deltas, network.all_anchors(pyramid, padded), network.proposals[1])
