@@ -68,18 +68,19 @@ function summary(row, threshold) {
 
 /** Paints answers over the picture: boxes with their scores, outlines filled, classes of pixels tinted. */
 function paint(canvas, bitmap, row, threshold) {
-  const { height, width } = row.natural, context = canvas.getContext("2d");
+  const { height, width } = row.natural, context = canvas.getContext("2d", { willReadFrequently: true });
   Object.assign(canvas, { height, width });
   context.drawImage(bitmap, 0, 0);
   if (row.pixels) tint(context, row.pixels, row.natural, (c) => COLOURS[c % COLOURS.length]);
   const line = Math.max(1, Math.round(Math.min(height, width) / 150)), size = Math.max(10, 7 * line);
-  for (const { label, score, xyxy: [x1, y1, x2, y2], mask } of [...(row.boxes ?? [])].reverse()) {
-    if (score < threshold) continue;
+  const shown = (row.boxes ?? []).filter((box) => box.score >= threshold).reverse(); // the surest is painted last
+  for (const { label, score, xyxy: [x1, y1, x2, y2], mask } of shown) {
     const colour = colourOf(label);
     if (mask) tint(context, mask, row.natural, (on) => (on ? colour : null));
     Object.assign(context, { lineWidth: line, strokeStyle: colour, font: `${size}px system-ui`, textBaseline: "bottom" });
     context.strokeRect(x1, y1, x2 - x1, y2 - y1);
     const text = `${label} ${score.toFixed(2)}`, wide = context.measureText(text).width + 4;
+    if (shown.length > 8 && wide > x2 - x1) continue; // labels of many small objects would hide them
     const y = Math.max(y1, size + 3);
     context.fillStyle = colour;
     context.fillRect(x1, y - size - 3, wide, size + 3);
