@@ -97,6 +97,8 @@ def predict(
     """
     console = console or Console()
     model = open_model(run) if not isinstance(run, Run) and is_exported(run) else None
+    if model is not None and device not in ("auto", "cpu"):
+        raise UsageError(f"{run} is an export, which predicts on the CPU only", "leave out --device")
     run = run if isinstance(run, Run) or model is not None else open_run(run)
     answers = (kind_named(model.facts["task"]) if model is not None else kind_of(run)).answers  # type: ignore[arg-type]
     place = _checked(Path(out), answers) if out is not None else None

@@ -103,7 +103,7 @@ class RegionNetwork(nn.Module):
         image = pad_and_mask(image, size)
         pyramid = self.features(image)
         logits, deltas = self.rpn["head"](pyramid)
-        levels = self.all_anchors(pyramid, image)
+        levels = self.level_anchors([tuple(x.shape[2:]) for x in pyramid], tuple(image.shape[2:]), image.device)
         limit = self.proposals[1 if targets is None else 0]
         proposals, sample = propose(logits, deltas, levels, size, limit) if given is None else given
         all_anchors = torch.cat(levels)  # (a, 4)
@@ -120,12 +120,13 @@ class RegionNetwork(nn.Module):
         masks = self._masks(pyramid, found.boxes, found.sample, image)
         return RegionOutputs(*common, proposals, sample, *classified, found=found, mask_logits=masks)
 
-    def all_anchors(self, pyramid: list[Tensor], image: Tensor) -> list[Tensor]:
-        """Anchors (h_i·w_i·n, 4) of each level: rows, columns, ratios."""
-        maps = [(x.shape[2], x.shape[3]) for x in pyramid]
-        strides = [(image.shape[2] // h, image.shape[3] // w) for h, w in maps]
-        sizes, ratios = [(float(size),) for size in self.anchor_sizes], [self.anchor_ratios] * len(maps)
-        return anchors(sizes, ratios, strides, maps, image.device)
+    def level_anchors(
+        self, maps: list[tuple[int, ...]], size: tuple[int, ...], device: torch.device | str = "cpu"
+    ) -> list[Tensor]:
+        """Anchors (h_i·w_i·n, 4) of each level, rows, columns, ratios: for `maps` (height, width) of an image of `size`."""
+        strides = [(size[0] // h, size[1] // w) for h, w in maps]
+        sizes, ratios = [(float(side),) for side in self.anchor_sizes], [self.anchor_ratios] * len(maps)
+        return anchors(sizes, ratios, strides, [(h, w) for h, w in maps], device)
 
     def _classify(
         self, pyramid: list[Tensor], boxes: Float[Tensor, "r 4"], sample: Int[Tensor, "r"], image: Tensor

@@ -20,22 +20,36 @@ from .sampling import best_anchors
 _STRIDES = (4, 8, 16, 32)  # of the maps from which regions are pooled; the coarsest level has anchors only
 
 
+def _padded(size: tuple[int, int]) -> tuple[int, int]:
+    """The size of an image after `pad_and_mask`."""
+    return -(-size[0] // STRIDE) * STRIDE, -(-size[1] // STRIDE) * STRIDE
+
+
 class Propose(nn.Module):
     """Images (b, c, h, w) in 0-255 units → table (b, p, d) of all maps' pixels; logit (b, m), boxes (b, m, 4) clipped to the
     image and level (m,) of the best anchors, before suppression. `size` is (height, width) of the network's frame."""
 
     def __init__(self, model: Normalised, size: tuple[int, int]) -> None:
         super().__init__()
-        self.model, self.size = model, size
+        network = model.network
+        assert isinstance(network, RegionNetwork)
+        self.model, self.size, self.limit = model, size, network.proposals[1]
+        padded = _padded(size)
+        maps = pyramid_sizes(padded, _STRIDES)
+        coarsest = (maps[-1][0] + 1) // 2, (maps[-1][1] + 1) // 2  # every second place of the last map
+        for level, boxes in enumerate(network.level_anchors([*maps, coarsest], padded)):
+            self.register_buffer(f"anchors_{level}", boxes, persistent=False)
 
     def forward(self, image: Num[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
+        """(b, c, h, w) → table, logit, boxes, level."""
         network = self.model.network
         assert isinstance(network, RegionNetwork)
         size = torch.tensor([self.size], device=image.device).expand(image.shape[0], 2)
         padded = pad_and_mask(self.model.normalise(image), size)
         pyramid = network.features(padded)
         logits, deltas = network.rpn["head"](pyramid)
-        logit, boxes, level = best_anchors(logits, deltas, network.all_anchors(pyramid, padded), network.proposals[1])
+        anchors = [getattr(self, f"anchors_{level}") for level in range(len(pyramid))]
+        logit, boxes, level = best_anchors(logits, deltas, anchors, self.limit)
         inside = clipped(boxes.flatten(0, 1), self.size).view_as(boxes)
         return pyramid_table(pyramid[:-1]), logit, inside, level
 
@@ -46,8 +60,7 @@ class _Pooling(nn.Module):
     def __init__(self, network: RegionNetwork, size: tuple[int, int]) -> None:
         super().__init__()
         self.heads, self.size = network.roi_heads, size
-        padded = (-(-size[0] // STRIDE) * STRIDE, -(-size[1] // STRIDE) * STRIDE)
-        self.sizes = pyramid_sizes(padded, _STRIDES)
+        self.sizes = pyramid_sizes(_padded(size), _STRIDES)
 
     def pool(self, table: Tensor, boxes: Tensor, sample: Tensor, cells: int) -> Float[Tensor, "r d i j"]:
         return table_roi_align(table, boxes, sample, sizes=self.sizes, strides=_STRIDES, output=cells)
@@ -59,6 +72,7 @@ class Classify(_Pooling):
     def forward(
         self, table: Float[Tensor, "b p d"], proposals: Float[Tensor, "r 4"], sample: Int[Tensor, "r"]
     ) -> tuple[Float[Tensor, "r c"], Float[Tensor, "r k 4"]]:
+        """Regions (r, 4) → logits (r, k + 1), boxes (r, k, 4)."""
         logits, deltas = self.heads.box_predictor(self.heads.box_head(self.pool(table, proposals, sample, 7)))
         size = torch.tensor([self.size], device=proposals.device).expand(proposals.shape[0], 2)
         return logits, refined_boxes(deltas, proposals, size)
@@ -74,6 +88,7 @@ class Mask(_Pooling):
         sample: Int[Tensor, "r"],
         label: Int[Tensor, "r"],
     ) -> Float[Tensor, "r s s"]:
+        """Regions (r, 4) with their labels (r,) → mask logits (r, s, s)."""
         heads = self.heads
         assert heads.mask_head is not None and heads.mask_predictor is not None
         logits = heads.mask_predictor(heads.mask_head(self.pool(table, proposals, sample, 14)))
