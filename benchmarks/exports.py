@@ -55,7 +55,7 @@ RESULTS = ROOT / "results" / "exports.json"
 CLASSES = ("a", "b", "c")
 LIGHT = {"width": 32, "hidden": 64, "proposals": (100, 60), "anchor_sizes": (8, 16, 32, 64, 128)}
 DENSE: dict[str, tuple[str, dict[str, Any]]] = {  # name → kind, options
-    "unet": ("segmentation", {}),
+    "unet": ("segmentation", {"in_channels": 3}),
     "fcn_resnet50": ("segmentation", {}),
     "faster_rcnn_resnet18_fpn": ("detection", LIGHT),
     "mask_rcnn_resnet18_fpn": ("instances", LIGHT),

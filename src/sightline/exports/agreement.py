@@ -12,6 +12,7 @@ from .plan import Difference, Row
 TOLERANCE = 1e-4  # of logits, probabilities and scores
 SMALLEST_IOU = 0.999  # of a box, and of its mask where that has more than a thousand pixels
 _PIXELS = 1e-4  # share of pixels whose two best classes may be exchanged: their scores are equal within the tolerance
+_FEW = 8  # pixels, in images so small that this is more
 _CORNER = 1e-3  # pixels
 _NEAR = 1e-3  # scores so near a threshold fall on either side of it
 
@@ -32,7 +33,7 @@ def pixel_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> 
     differ = int((expected["pixels"] != found["pixels"]).sum())
     share = differ / expected["pixels"].size
     named = set(expected["shares"]) ^ set(found["shares"])
-    if share > _PIXELS or (named and differ == 0):
+    if differ > max(_FEW, _PIXELS * expected["pixels"].size) or (named and differ == 0):
         return Difference(share, f"{differ:,} pixels have another class")
     return Difference(share, "")
 
