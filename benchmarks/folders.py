@@ -22,7 +22,7 @@ from machine import described
 
 from sightline.data.dataset import Dataset, build_dataset
 from sightline.data.records.annotations import Objects
-from sightline.decoding.detections import run_lengths
+from sightline.decoding.run_lengths import run_lengths
 from sightline.metrics.detection import detection_metrics
 from sightline.metrics.segmentation import boundary_counts, pixel_confusion, segmentation_metrics
 from sightline.structures.detection_rows import DetectionRows

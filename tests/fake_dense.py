@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from sightline.decoding.detections import run_lengths
+from sightline.decoding.run_lengths import run_lengths
 from sightline.drawing.overlay import colour, framed, tinted
 from sightline.drawing.png import grid, png_bytes
 from sightline.kinds.catalogue import KINDS

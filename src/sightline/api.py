@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sightline.verbs.data import audit
     from sightline.verbs.doctor import doctor
     from sightline.verbs.evaluate import evaluate
+    from sightline.verbs.export import export
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
     from sightline.verbs.report import report
@@ -29,6 +30,7 @@ __all__ = [
     "describe",
     "doctor",
     "evaluate",
+    "export",
     "list_models",
     "open_run",
     "predict",
@@ -45,6 +47,7 @@ _HOMES = {
     "describe": "verbs.models",
     "doctor": "verbs.doctor",
     "evaluate": "verbs.evaluate",
+    "export": "verbs.export",
     "list_models": "models.create",
     "open_run": "runs.run",
     "predict": "verbs.predict",

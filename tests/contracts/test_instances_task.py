@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.decoding.detections import from_run_lengths, paste_masks, run_lengths
+from sightline.decoding.detections import paste_masks
+from sightline.decoding.run_lengths import from_run_lengths, run_lengths
 from sightline.errors import DataError
 from sightline.structures.batch import Batch
 from sightline.structures.regions import RegionOutputs, RegionTargets, Selection, SelectionRule

@@ -20,6 +20,7 @@ from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .answering import Answer, answer, failed
+from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
 from .options import Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .process import leave, prepare_process, prepare_streams
@@ -171,6 +172,9 @@ def predict(
         return Answer(result.to_json(), lambda _: text, exit=3 if result.failed == len(result.rows) else 0)
 
     answer(work, json=json, level=verbose - quiet)
+
+
+app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
 
 
 @app.command(epilog=_examples("report runs/photos", "report runs/photos --json"))

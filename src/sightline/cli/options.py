@@ -15,7 +15,12 @@ Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the ans
 RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
 RunOrModel = Annotated[
-    str, Argument(metavar="RUN", help="The folder of a run, or a network with published weights.", show_default=False)
+    str,
+    Argument(
+        metavar="RUN",
+        help="The folder of a run or of an export, or a network with published weights.",
+        show_default=False,
+    ),
 ]
 OwnModel = Annotated[
     str | None,

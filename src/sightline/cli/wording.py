@@ -81,6 +81,18 @@ def predictions_text(rows: Sequence[Sequence[str]]) -> str:
     return _table([rows[0], *(tuple(map(printable, row)) for row in rows[1:])])
 
 
+def export_text(result: Mapping[str, Any]) -> str:
+    parity, lines = result["parity"], [f"{printable(result['folder'])}: {result['model']} as {result['to']}"]
+    agreement = f"equal to the run on {parity['images']} images ({parity['origin']}), batches of 1, 3 and 8"
+    lines[0] += f", {result['precision']}; {agreement}"
+    for graph in result["graphs"].values():
+        latency = ", ".join(
+            f"{key.removesuffix('_ms').replace('_', ' ')} {ms:.3g} ms" for key, ms in graph["latency"].items()
+        )
+        lines.append(f"{graph['file']}  opset {graph['opset']}, exporter {graph['exporter']}; {latency}")
+    return "\n".join(lines)
+
+
 def models_text(result: Mapping[str, Any]) -> str:
     rows = [("name", "family", "outputs", "parameters", "multiply-adds", "input")]
     for m in result["models"]:

@@ -1,4 +1,4 @@
-"""Scored boxes of every class → detections; their masks, pasted into the original image and packed for storage.
+"""Scored boxes of every class → detections; their masks pasted into the original image.
 
 The same detections are kept as in torchvision: scores above a threshold, suppressed class by class, the best of each
 image. Pasting differs: as in detectron2, a mask is a function on its box, linear between the centres of its cells and 0
@@ -8,9 +8,6 @@ pixels.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -19,7 +16,7 @@ from sightline.structures.regions import Selection, SelectionRule
 
 from .suppression import nms_by_label
 
-_MIN_SIDE = 0.01  # pixels; a narrower or lower box is dropped
+MIN_SIDE = 0.01  # pixels; a narrower or lower box is dropped
 
 
 def detections(
@@ -29,7 +26,7 @@ def detections(
     best first."""
     region, label = torch.where(score > rule.score)
     boxes, score, sample = boxes[region, label], score[region, label], sample[region]
-    wide = ((boxes[:, 2:] - boxes[:, :2]) >= _MIN_SIDE).all(1)
+    wide = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE).all(1)
     boxes, score, sample, label = boxes[wide], score[wide], sample[wide], label[wide]
     remain = [sample.new_zeros(0)]
     for image in sample.unique().tolist():
@@ -59,21 +56,3 @@ def _hat_weights(edges: Float[Tensor, "n 2"], pixels: int, cells: int) -> Float[
     centre = torch.arange(pixels, dtype=edges.dtype, device=edges.device) + 0.5
     place = (centre - low) / extent * cells - 0.5  # (n, p): in cells, 0 at the centre of the first
     return (1 - (place[:, :, None] - torch.arange(cells, device=edges.device)).abs()).clamp(min=0)
-
-
-def run_lengths(mask: Bool[np.ndarray, "n height width"]) -> tuple[bytes, ...]:
-    """COCO's compressed counts of each mask: lengths of runs down the columns."""
-    from faster_coco_eval.core import mask as coco
-
-    columns = np.asfortranarray(mask.transpose(1, 2, 0), dtype=np.uint8)  # (h, w, n)
-    return tuple(packed["counts"] for packed in coco.encode(columns)) if len(mask) else ()
-
-
-def from_run_lengths(packed: tuple[bytes, ...], size: tuple[int, int]) -> Bool[np.ndarray, "n height width"]:
-    """The masks (n, h, w) that `run_lengths` packed."""
-    from faster_coco_eval.core import mask as coco
-
-    if not packed:
-        return np.zeros((0, *size), dtype=bool)
-    whole: list[dict[str, Any]] = [{"size": list(size), "counts": counts} for counts in packed]
-    return coco.decode(whole).astype(bool).transpose(2, 0, 1)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-_WHOLE = 0.01  # pixels of tolerance: frames are float32
+from .covering import covered
 
 
 def class_map(
@@ -25,7 +25,7 @@ def class_map(
              between pixel centres and constant beyond the outermost ones. If the original covers whole pixels (after
              stretching or padding), only these are used: the padding around them says nothing about it.
     """
-    rows, columns = (_covered(frame, axis, natural, score.shape[2 - axis]) for axis in (1, 0))
+    rows, columns = (covered(frame[axis].tolist(), axis, natural, score.shape[2 - axis]) for axis in (1, 0))
     if rows is not None and columns is not None:
         visible = score[None, :, rows, columns]  # (1, k, i, j)
         if visible.shape[2:] != natural:
@@ -34,20 +34,6 @@ def class_map(
         grid = _places(frame, natural, score).to(score)[None]  # (1, H, W, 2)
         visible = F.grid_sample(score[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
     return visible[0].max(0).indices  # (k, H, W) → (H, W); argmax takes six times as long on a CPU
-
-
-def _covered(frame: Float[Tensor, "3 3"], axis: int, natural: tuple[int, int], side: int) -> slice | None:
-    """The pixels of the scores, along x (0) or y (1), that the original covers exactly; None where it covers parts of
-    pixels, extends beyond them, or is rotated or mirrored.
-
-    100 pixels at scale 0.32 that start at 16 end at 16 + 32 = 48: slice(16, 48). At scale 0.325 they end at 48.5: None.
-    """
-    row = frame[axis].tolist()
-    scale, shear, start = row[axis], row[1 - axis], row[2]
-    stop = start + scale * natural[1 - axis]
-    first, last = round(start), round(stop)
-    exact = abs(start - first) < _WHOLE and abs(stop - last) < _WHOLE
-    return slice(first, last) if exact and shear == 0 and 0 <= first < last <= side else None
 
 
 def _places(frame: Float[Tensor, "3 3"], natural: tuple[int, int], score: Float[Tensor, "k h w"]) -> Tensor:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
 from sightline.evaluation.judgement import judge
 from sightline.evaluation.predictions import read_rows, write_rows
+from sightline.exports.agreement import class_difference
+from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
 from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import classifier_defaults
 from sightline.recipes.recipe import Fraction, Recipe, TaskSection
@@ -90,6 +93,15 @@ def _label(target: Target, row: int, classes: Sequence[str]) -> str | None:
     return classes[int(target.index[row])] if bool(target.known[row]) and len(classes) else None
 
 
+def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
+    assert isinstance(task, Classification)
+    return {"model": Graph(task.model, {IMAGE: "batch"}, {"scores": "batch"}, logits=("scores",))}
+
+
+def _exported(outputs: Arrays) -> Classes:
+    return Classes(torch.from_numpy(outputs["scores"]).softmax(-1))
+
+
 CLASSIFICATION = Kind(
     name=NAME,
     section=ClassificationSection,
@@ -112,4 +124,12 @@ CLASSIFICATION = Kind(
     ),
     drawings=Drawings(label=_label, columns=8),
     chapter=CLASSES,
+    export=Export(
+        decoding="class scores",
+        graphs=_graphs,
+        settings=lambda task, classes: {"top": min(TOP, classes)},
+        prediction=_exported,
+        difference=class_difference,
+        figure="max_probability_difference",
+    ),
 )

@@ -73,4 +73,5 @@ DETECTION = Kind(
     ),
     drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
     chapter=BOXES,
+    export=regions.REGION_EXPORT,
 )

@@ -18,6 +18,7 @@ from sightline.data.dataset import Dataset, Needs
 from sightline.data.loaders import Images
 from sightline.data.orders import Order
 from sightline.data.records.source import Source
+from sightline.exports.plan import Export
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.defaults import Filled, Traits
@@ -152,6 +153,7 @@ class Kind:
     order      recipe, data, training images → the order of samples; None: shuffled, or balanced as the recipe says
     scoring    how answers are measured; None where nothing can be
     answers, drawings, chapter   what `predict` says, what is drawn, what the report says
+    export     its graphs and their decoding; None where it cannot be exported
     """
 
     name: str
@@ -173,3 +175,4 @@ class Kind:
     scoring: Scoring | None = None
     drawings: Drawings = field(default_factory=Drawings)
     chapter: Chapter = field(default_factory=Chapter)
+    export: Export | None = None

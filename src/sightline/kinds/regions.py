@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from sightline.decoding.detections import paste_masks
+from sightline.decoding.detections import MIN_SIDE, paste_masks
 from sightline.drawing.labels import Label, labelled, name_or_number
 from sightline.drawing.overlay import (
     DASHED,
@@ -30,14 +30,23 @@ from sightline.drawing.overlay import (
 )
 from sightline.drawing.png import enlarged
 from sightline.errors import UsageError
+from sightline.exports.agreement import box_difference
+from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
 from sightline.layers.normalisation import freeze_batchnorm
 from sightline.metrics.matching import HIT, IGNORED, box_overlap, match
+from sightline.models.boxes.faster_rcnn import RegionNetwork
+from sightline.models.boxes.sampling import SMALLEST, SUPPRESSION
+from sightline.models.boxes.stages import Classify, Mask, Propose
+from sightline.preprocessing.normalise import Normalised
 from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.recipe import Draft, Fraction, Recipe, TaskSection
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Detections, Instances, Prediction
+from sightline.structures.regions import SelectionRule
 from sightline.structures.targets import Boxes, Outlines, Target
+from sightline.tasks.detection import Detection
+from sightline.tasks.instances import InstanceSegmentation
 from sightline.tasks.task import Task
 
 from .kind import Keep, Picture, plain
@@ -221,3 +230,51 @@ def _names(
 
 def _thick(picture: Picture) -> int:
     return max(1, min(picture.shape[:2]) // 160)
+
+
+def _network(task: Task) -> tuple[Normalised, RegionNetwork, SelectionRule]:
+    """The normalised network, the network in it, and the rule of its detections."""
+    assert isinstance(task, Detection | InstanceSegmentation) and isinstance(task.model, Normalised)
+    assert isinstance(task.model.network, RegionNetwork)
+    return task.model, task.model.network, task.selection_rule
+
+
+def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
+    model, network, _ = _network(task)
+    size = shape[1:]
+    table: dict[str, str | None] = {"table": "batch"}
+    regions: dict[str, str | None] = {"proposals": "regions", "sample": "regions"}
+    found: dict[str, str | None] = {"logit": "batch", "boxes": "batch", "level": None}
+    graphs = {
+        "propose": Graph(Propose(model, size), {IMAGE: "batch"}, {**table, **found}, logits=("logit",)),
+        "classify": Graph(
+            Classify(network, size), {**table, **regions}, {"logits": "regions", "boxes": "regions"}, logits=("logits",)
+        ),
+    }
+    if isinstance(task, InstanceSegmentation):
+        inputs = {**table, **regions, "label": "regions"}
+        graphs["mask"] = Graph(Mask(network, size), inputs, {"mask": "regions"}, logits=("mask",))
+    return graphs
+
+
+def _settings(task: Task, classes: int) -> dict[str, Any]:
+    _, network, rule = _network(task)
+    proposals = {"proposals": network.proposals[1], "proposal_overlap": SUPPRESSION, "smallest_proposal": SMALLEST}
+    detections = {"score": rule.score, "overlap": rule.overlap, "limit": rule.limit, "smallest_box": MIN_SIDE}
+    return {**proposals, **detections}
+
+
+def _exported(outputs: Arrays) -> Detections | Instances:
+    found = Detections(*(torch.from_numpy(outputs[name]) for name in ("boxes", "label", "score", "sample")))
+    return Instances(found, torch.from_numpy(outputs["mask"])) if "mask" in outputs else found
+
+
+REGION_EXPORT = Export(
+    decoding="regions",
+    graphs=_graphs,
+    settings=_settings,
+    prediction=_exported,
+    difference=box_difference,
+    figure="max_1_minus_iou",
+    allowed=1.0,
+)

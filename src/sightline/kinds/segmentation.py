@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
@@ -15,6 +16,8 @@ from sightline.drawing.overlay import tinted
 from sightline.drawing.png import enlarged
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
+from sightline.exports.agreement import pixel_difference
+from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
 from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.loading import Truths
@@ -106,6 +109,15 @@ def _drawn(picture: Picture, index: Tensor, classes: Sequence[str]) -> Picture:
     return named_regions(tinted(enlarged(picture), large[..., 0]), large[..., 0], classes)
 
 
+def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
+    assert isinstance(task, Segmentation)
+    return {"model": Graph(task.model, {IMAGE: "batch"}, {"scores": "batch"}, logits=("scores",))}
+
+
+def _exported(outputs: Arrays) -> Segments:
+    return Segments(torch.from_numpy(outputs["scores"]))
+
+
 SEGMENTATION = Kind(
     name=NAME,
     section=SegmentationSection,
@@ -124,4 +136,12 @@ SEGMENTATION = Kind(
     answers=Answers(of=_answers, columns=(), heads=("shares", "mask"), cells=_cells, folder=True),
     drawings=Drawings(truth=_truth, answer=_draw_answer),
     chapter=PIXELS,
+    export=Export(
+        decoding="pixel scores",
+        graphs=_graphs,
+        settings=lambda task, classes: {},
+        prediction=_exported,
+        difference=pixel_difference,
+        figure="max_share_of_differing_pixels",
+    ),
 )

@@ -116,7 +116,7 @@ def fetch(source: PublishedWeights, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{TEMPORARY}{secrets.token_hex(6)}{Path(urllib.parse.urlsplit(source.url).path).suffix}"
     try:
-        sha256 = _download(source.url, path)
+        sha256 = download(source.url, path)
         if not sha256.startswith(source.sha256):
             raise DamagedError(f"{source.url} gave a file of SHA-256 {sha256[:16]}…, not {source.sha256}…", "try again")
     except BaseException:
@@ -130,7 +130,7 @@ def _require_safe(url: str) -> None:
         raise UsageError(f"{url} is not an https URL", "download it another way and pass the file's path")
 
 
-def _download(url: str, path: Path) -> str:
+def download(url: str, path: Path) -> str:
     """Write the content of the URL to `path`; returns its SHA-256."""
     _require_safe(url)
     digest, length = hashlib.sha256(), 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,7 +17,9 @@ from sightline.storage.schema import Fields, brief
 from .decoder import WHITE, Decoded, decode
 from .depth import DEPTHS
 from .geometry import FITS, MAX_SIDE, Geometry
-from .normalise import Normalise
+
+if TYPE_CHECKING:
+    from .normalise import Normalise
 
 VERSION = 1
 _FORMAT = "sightline-preprocessing"
@@ -55,6 +58,8 @@ class Preprocessing:
 
     def normaliser(self) -> Normalise:
         """The normalisation, as a module."""
+        from .normalise import Normalise  # torch, which an exported model runs without
+
         return Normalise(self.mean, self.std)
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +102,13 @@ class Preprocessing:
                 background=(background[0], background[1], background[2]),
                 depth=depth,
             )
-            preprocessing.normaliser()  # checks that std is above 0
+            _check_statistics(preprocessing)
         except (UsageError, ValueError) as error:
             raise DamagedError(f"preprocessing.json: {error}", _RESTORE) from error
         return preprocessing
+
+
+def _check_statistics(preprocessing: Preprocessing) -> None:
+    mean, std = preprocessing.mean, preprocessing.std
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise ValueError(f"mean {mean} and std {std} must be finite, std above 0")

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.decoding.detections import paste_masks, run_lengths
+from sightline.decoding.detections import paste_masks
+from sightline.decoding.run_lengths import run_lengths
 from sightline.errors import DataError
 from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch

@@ -84,4 +84,5 @@ def decode(
 def _grid(stride: tuple[int, int], size: tuple[int, int], device: torch.device | str) -> Float[Tensor, "p 4"]:
     """(h * w, 4): x, y, x, y of every place, in reading order."""
     y, x = (torch.arange(n, dtype=torch.float32, device=device) * s for n, s in zip(size, stride, strict=True))
-    return torch.cartesian_prod(y, x).flip(1).repeat(1, 2)  # (h * w, 2) → (h * w, 4)
+    places = torch.stack((x.expand(size[0], -1), y[:, None].expand(-1, size[1])), 2)  # (h, w, 2)
+    return places.flatten(0, 1).repeat(1, 2)  # (h * w, 4)

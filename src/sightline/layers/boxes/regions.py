@@ -145,8 +145,8 @@ def _align(
     cell = extent.flip(1) / extent.new_tensor(output)  # (n, 2): height, width of an output cell
     start, size = edges[:, [1, 0]], torch.stack((h, w), 1)  # (n, 2) each: y, x
     if samples:
-        y, down = _fixed_taps(start[:, 0], cell[:, 0], size[:, 0], output[0], samples)  # (n, rows, 2 samples)
-        x, right = _fixed_taps(start[:, 1], cell[:, 1], size[:, 1], output[1], samples)  # (n, columns, 2 samples)
+        y, down = fixed_taps(start[:, 0], cell[:, 0], size[:, 0], output[0], samples)  # (n, rows, 2 samples)
+        x, right = fixed_taps(start[:, 1], cell[:, 1], size[:, 1], output[1], samples)  # (n, columns, 2 samples)
         line = base[:, None, None] + y * w[:, None, None]
         index = line[:, :, None, :, None] + x[:, None, :, None, :]  # (n, rows, columns, 2 samples, 2 samples)
         weight = down[:, :, None, :, None] * right[:, None, :, None, :]
@@ -157,7 +157,7 @@ def _align(
     return sums.unflatten(0, (len(boxes), *output)).permute(0, 3, 1, 2).to(features[0].dtype)  # (n, c, rows, columns)
 
 
-def _fixed_taps(start: Tensor, cell: Tensor, size: Tensor, cells: int, samples: int) -> tuple[Tensor, Tensor]:
+def fixed_taps(start: Tensor, cell: Tensor, size: Tensor, cells: int, samples: int) -> tuple[Tensor, Tensor]:
     """Along one axis: the pixels (n, cells, 2 samples) that each cell reads, and their weights (sum 1 inside)."""
     i = torch.arange(cells, device=start.device, dtype=start.dtype)
     k = torch.arange(samples, device=start.device, dtype=start.dtype) + 0.5

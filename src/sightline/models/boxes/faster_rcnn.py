@@ -26,13 +26,12 @@ from sightline.layers.boxes.regions import pyramid_roi_align
 from sightline.models.catalogue import MODELS
 from sightline.models.pixels.backbones import pad_to_multiple
 from sightline.models.residual.resnet import BasicBlock, Bottleneck, ResNet
-from sightline.structures.boxes import clip
 from sightline.structures.regions import BOX_UNITS, RegionOutputs, RegionTargets, Selection, SelectionRule
 
 from .region_heads import ProposalHead, PyramidBackbone, RegionHeads
 from .sampling import Draw, draw, draw_regions, propose
 
-_STRIDE = 32  # images are padded to multiples of it, so that every map of the body is half the one before
+STRIDE = 32  # images are padded to multiples of it, so that every map of the body is half the one before
 
 
 class RegionNetwork(nn.Module):
@@ -100,10 +99,10 @@ class RegionNetwork(nn.Module):
         """
         if size is None:
             size = torch.tensor(image.shape[2:], device=image.device).expand(len(image), 2)
-        image = _pad_and_mask(image, size)
+        image = pad_and_mask(image, size)
         pyramid = self.features(image)
         logits, deltas = self.rpn["head"](pyramid)
-        levels = self._anchors(pyramid, image)
+        levels = self.level_anchors([tuple(x.shape[2:]) for x in pyramid], tuple(image.shape[2:]), image.device)
         limit = self.proposals[1 if targets is None else 0]
         proposals, sample = propose(logits, deltas, levels, size, limit) if given is None else given
         all_anchors = torch.cat(levels)  # (a, 4)
@@ -120,12 +119,13 @@ class RegionNetwork(nn.Module):
         masks = self._masks(pyramid, detections.boxes, detections.sample, image)
         return RegionOutputs(*common, proposals, sample, *classified, detections=detections, mask_logits=masks)
 
-    def _anchors(self, pyramid: list[Tensor], image: Tensor) -> list[Tensor]:
-        """Anchors (h_i·w_i·n, 4) of each level: rows, columns, ratios."""
-        maps = [(x.shape[2], x.shape[3]) for x in pyramid]
-        strides = [(image.shape[2] // h, image.shape[3] // w) for h, w in maps]
-        sizes, ratios = [(float(size),) for size in self.anchor_sizes], [self.anchor_ratios] * len(maps)
-        return anchors(sizes, ratios, strides, maps, image.device)
+    def level_anchors(
+        self, maps: list[tuple[int, ...]], size: tuple[int, ...], device: torch.device | str = "cpu"
+    ) -> list[Tensor]:
+        """Anchors (h_i·w_i·n, 4) of each level, rows, columns, ratios: for `maps` (height, width) of an image of `size`."""
+        strides = [(size[0] // h, size[1] // w) for h, w in maps]
+        sizes, ratios = [(float(side),) for side in self.anchor_sizes], [self.anchor_ratios] * len(maps)
+        return anchors(sizes, ratios, strides, [(h, w) for h, w in maps], device)
 
     def _classify(
         self, pyramid: list[Tensor], boxes: Float[Tensor, "r 4"], sample: Int[Tensor, "r"], image: Tensor
@@ -159,16 +159,23 @@ def _select(
     rule: SelectionRule,
 ) -> Selection:
     """The detections that remain of the classified regions."""
-    boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4): background has no box
-    edges = size[sample].repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
-    boxes = clip(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
+    boxes = refined_boxes(box_deltas, proposals, size[sample])
     score = class_logits.float().softmax(1)[:, 1:]  # (r, k)
     return detections(boxes, score, sample, rule)
 
 
-def _pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:
+def refined_boxes(
+    box_deltas: Float[Tensor, "r c 4"], proposals: Float[Tensor, "r 4"], size: Int[Tensor, "r 2"]
+) -> Float[Tensor, "r k 4"]:
+    """The box of each class for each region, clipped to its image of `size`; background has none."""
+    boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4)
+    edges = size.repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
+    return clipped(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
+
+
+def pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:
     """Set the padding of a batch to 0, and pad on the right and at the bottom to multiples of the stride."""
-    image = pad_to_multiple(image, _STRIDE)
+    image = pad_to_multiple(image, STRIDE)
     down = torch.arange(image.shape[2], device=image.device) < size[:, :1]  # (b, h)
     across = torch.arange(image.shape[3], device=image.device) < size[:, 1:]  # (b, w)
     return image.where((down[:, :, None] & across[:, None])[:, None], 0.0)  # (b, 1, h, w)

@@ -52,7 +52,7 @@ class ProposalHead(nn.Module):
             t = self.conv(x)
             logits.append(self.cls_logits(t).permute(0, 2, 3, 1).flatten(1))  # (b, n, h, w) → (b, h·w·n)
             moves = self.bbox_pred(t).permute(0, 2, 3, 1)  # (b, h, w, n·4)
-            deltas.append(moves.reshape(len(x), -1, 4))  # (b, h·w·n, 4)
+            deltas.append(moves.reshape(x.shape[0], -1, 4))  # (b, h·w·n, 4)
         return logits, deltas
 
 

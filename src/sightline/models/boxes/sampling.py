@@ -17,11 +17,11 @@ from torch import Tensor
 from sightline.decoding.suppression import nms_by_label
 from sightline.layers.boxes.anchors import decode
 from sightline.layers.boxes.matching import match, sample, set_aside
-from sightline.structures.boxes import clip, iou
+from sightline.structures.boxes import iou
 from sightline.structures.regions import RegionSamples, RegionTargets
 
-_SMALLEST = 1e-3  # pixels: proposals with a shorter side are dropped
-_SUPPRESSION = 0.7
+SMALLEST = 1e-3  # pixels: proposals with a shorter side are dropped
+SUPPRESSION = 0.7
 
 
 class Draw(NamedTuple):
@@ -49,22 +49,32 @@ def propose(
 ) -> tuple[Float[Tensor, "r 4"], Int[Tensor, "r"]]:
     """Proposals and the image index of each: the best `limit` anchors of every level, after non-maximum suppression within the
     level at an IoU of 0.7 the best `limit` of all. Without gradient."""
+    score, box, level_of = best_anchors(logits, deltas, anchors, limit)
+    proposals, images = [], []
+    for image, (height, width) in enumerate(size.tolist()):
+        inside = clipped(box[image], (height, width))
+        wide = ((inside[:, 2:] - inside[:, :2]) >= SMALLEST).all(1)
+        inside, probability, level_here = inside[wide], score[image][wide].sigmoid(), level_of[wide]
+        proposals.append(inside[nms_by_label(inside, probability, level_here, SUPPRESSION)[:limit]])
+        images.append(size.new_full((len(proposals[-1]),), image))
+    return torch.cat(proposals), torch.cat(images)
+
+
+def best_anchors(
+    logits: list[Float[Tensor, "b _"]],
+    deltas: list[Float[Tensor, "b _ 4"]],
+    anchors: list[Float[Tensor, "_ 4"]],
+    limit: int,
+) -> tuple[Float[Tensor, "b m"], Float[Tensor, "b m 4"], Int[Tensor, "m"]]:
+    """The best `limit` anchors of every level: objectness logits, boxes and levels. Without gradient."""
     scores, boxes, levels = [], [], []
     for level, (objectness, shifts, level_anchors) in enumerate(zip(logits, deltas, anchors, strict=True)):
         best, index = objectness.detach().topk(min(limit, objectness.shape[1]), dim=1)  # (b, n)
         moves = shifts.detach().gather(1, index[:, :, None].expand(-1, -1, 4))  # (b, n, 4)
         boxes.append(decode(moves, level_anchors[index]))  # (b, n, 4)
         scores.append(best)
-        levels.append(torch.full_like(index, level))
-    score, box, level_of = (torch.cat(parts, 1) for parts in (scores, boxes, levels))  # (b, m), (b, m, 4), (b, m)
-    proposals, images = [], []
-    for image, (height, width) in enumerate(size.tolist()):
-        inside = clip(box[image], (height, width))
-        wide = ((inside[:, 2:] - inside[:, :2]) >= _SMALLEST).all(1)
-        inside, probability, level_here = inside[wide], score[image][wide].sigmoid(), level_of[image][wide]
-        proposals.append(inside[nms_by_label(inside, probability, level_here, _SUPPRESSION)[:limit]])
-        images.append(size.new_full((len(proposals[-1]),), image))
-    return torch.cat(proposals), torch.cat(images)
+        levels.append(torch.full((best.shape[1],), level, device=best.device))
+    return torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(levels)
 
 
 def draw(candidates: list[Float[Tensor, "_ 4"]], targets: RegionTargets, rule: Draw) -> RegionSamples:

@@ -1,0 +1,190 @@
+"""Does every family export, and how fast are exports?
+
+    python benchmarks/exports.py [--only PATTERN] [--no-speed]
+
+Parity: the smallest member of each family of classifiers, two segmenters and two detectors, in the light options of the
+test suite, each with distinct values in its tensors, exported to ONNX and compared on 64 images in batches of 1, 3 and 8.
+Speed: ResNet-50 at 224 x 224, batch 16, against eager float32 in torch with the same number of threads; run it when the
+machine is idle. Writes results/exports.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from machine import described
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from sightline.exports.assemble import Request, proved  # noqa: E402
+from sightline.exports.latency import median_ms  # noqa: E402
+from sightline.exports.onnx_graph import to_onnx, versions  # noqa: E402
+from sightline.exports.openvino_graph import to_openvino  # noqa: E402
+from sightline.exports.parity import IMAGES, Reference  # noqa: E402
+from sightline.exports.plan import IMAGE, Export, Graph  # noqa: E402
+from sightline.exports.torch_graph import TorchGraphs, run_graph  # noqa: E402
+from sightline.kinds.catalogue import KINDS  # noqa: E402
+from sightline.models.create import create_model  # noqa: E402
+from sightline.preprocessing.geometry import Geometry  # noqa: E402
+from sightline.preprocessing.normalise import Normalised  # noqa: E402
+from sightline.preprocessing.saved import Preprocessing  # noqa: E402
+from sightline.runs.console import Console  # noqa: E402
+from sightline.runtime import onnx_session, openvino_session  # noqa: E402
+from sightline.runtime.decodings import Frames  # noqa: E402
+from sightline.runtime.model import DECODINGS, Prepared  # noqa: E402
+from sightline.tasks.classification import Classification  # noqa: E402
+from sightline.tasks.detection import Detection  # noqa: E402
+from sightline.tasks.instances import InstanceSegmentation  # noqa: E402
+from sightline.tasks.segmentation import Segmentation  # noqa: E402
+from sightline.tasks.task import Task  # noqa: E402
+from tests.distinct import fill_lively  # noqa: E402
+from tests.smallest import SMALLEST  # noqa: E402
+
+RESULTS = ROOT / "results" / "exports.json"
+CLASSES = ("a", "b", "c")
+LIGHT = {"width": 32, "hidden": 64, "proposals": (100, 60), "anchor_sizes": (8, 16, 32, 64, 128)}
+DENSE: dict[str, tuple[str, dict[str, Any]]] = {  # name → kind, options
+    "unet": ("segmentation", {"in_channels": 3}),
+    "fcn_resnet50": ("segmentation", {}),
+    "faster_rcnn_resnet18_fpn": ("detection", LIGHT),
+    "mask_rcnn_resnet18_fpn": ("instances", LIGHT),
+}
+TASKS: dict[str, Any] = {
+    "classification": lambda model: Classification(model),
+    "segmentation": lambda model: Segmentation(model, classes=len(CLASSES)),
+    "detection": lambda model: Detection(model, classes=len(CLASSES)),
+    "instances": lambda model: InstanceSegmentation(model, classes=len(CLASSES)),
+}
+
+
+def cases(pattern: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    every = [(name, "classification", options) for name, options in SMALLEST.items()]
+    every += [(name, kind, options) for name, (kind, options) in DENSE.items()]
+    return (case for case in every if fnmatchcase(case[0], pattern))
+
+
+def request(name: str, kind: str, options: dict[str, Any]) -> Request:
+    """A network with distinct values in its tensors, and the predictions of its own task for noise images."""
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=len(CLASSES), **options).eval()
+    channels, height, width = model.input_size if kind == "classification" else (3, 96, 128)
+    noise = torch.randint(0, 256, (4, channels, height, width), generator=torch.Generator().manual_seed(0))
+    fill_lively(model, (noise - 120.0) / 60.0, 0)  # statistics of the images below, or logits grow to a hundred
+    preprocessing = Preprocessing(
+        Geometry(height, width, "letterbox"), (120.0,) * channels, (60.0,) * channels, channels
+    )
+    task = TASKS[kind](Normalised(preprocessing.normaliser(), model)).eval()
+    random = np.random.default_rng(0)
+    sources = [random.integers(0, 256, (height - 3 + i % 7, width + i % 5, 3), dtype=np.uint8) for i in range(IMAGES)]
+    export = KINDS[kind].export
+    assert export is not None
+    shape = (channels, height, width)
+    rows = expected_rows(task, export, preprocessing, sources, shape)
+    facts = {"name": name, "task": kind, "model": name, "to": "onnx", "precision": "fp32", "threshold": None}
+    return Request(
+        task, export, shape, Reference(sources, "noise", preprocessing, rows, CLASSES), facts, "", Console(-2)
+    )
+
+
+def expected_rows(
+    task: Task, export: Export, preprocessing: Preprocessing, sources: list[np.ndarray], shape: tuple[int, int, int]
+) -> list[dict[str, Any]]:
+    """Rows by torch's graphs, which the test suite compares with the tasks' own predictions."""
+    decoding = DECODINGS[export.decoding](export.settings(task, len(CLASSES)))
+    graphs, rows = TorchGraphs(export.graphs(task, shape)), []
+    for source in sources:
+        pixels, frame, decoded = preprocessing.prepare(source)
+        one = Prepared(pixels, frame.astype(np.float32), decoded.pixels.shape[:2])
+        masks: dict[int, np.ndarray] = {}
+        outputs = decoding.run(graphs.by_name, np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]))
+        row = decoding.rows(outputs, Frames(one.frame[None], (one.natural,)), CLASSES, masks.__setitem__)[0]
+        rows.append({**row, "pixels": masks[0]} if masks else row)
+    return rows
+
+
+def parity(name: str, kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    start = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            built, proof = proved(request(name, kind, options), "onnx", Path(folder) / "export")
+        figures = {
+            "exporter": next(iter(built.graphs.values()))["exporter"],
+            **proof["parity"],
+            "rejected": proof["rejected"],
+        }
+    except Exception as error:  # the table says which networks do not export
+        figures = {"error": str(error)[:500]}
+    return {"kind": kind, **figures, "seconds": round(time.monotonic() - start, 1)}
+
+
+def speed() -> dict[str, Any]:
+    """ResNet-50: one batch of 16 images of 224 x 224, milliseconds and ratios to torch."""
+    model = create_model("resnet50").eval()
+    graph = Graph(
+        Normalised(Preprocessing(Geometry(224, 224), (120.0,) * 3, (60.0,) * 3).normaliser(), model),
+        {IMAGE: "batch"}, {"scores": "batch"}, logits=("scores",),
+    )  # fmt: skip
+    image = np.random.default_rng(0).integers(0, 256, (16, 3, 224, 224), dtype=np.uint8)
+    data, _ = to_onnx(graph, {IMAGE: image[:2]}, "dynamo")
+    files, threads = to_openvino(data), torch.get_num_threads()
+    calls: dict[str, Any] = {
+        "torch fp32": lambda: run_graph(graph, {IMAGE: image}),
+        "onnx fp32": _caller(onnx_session, onnx_session.open_session(data, threads=threads), image),
+        "onnx fp32, batch fixed": _caller(
+            onnx_session, onnx_session.open_session(data, threads=threads, batch=16), image
+        ),
+    }
+    for precision in ("fp32", "bf16"):
+        compiled = openvino_session.open_compiled(*files, precision=precision, threads=threads)
+        calls[f"openvino {precision}"] = _caller(openvino_session, compiled, image)
+    took = {name: median_ms(call) for name, call in calls.items()}
+    ratios = {name: took["torch fp32"] / ms for name, ms in took.items()}
+    return {
+        "network": "resnet50",
+        "batch": 16,
+        "input": [3, 224, 224],
+        "threads": threads,
+        "ms": took,
+        "times_as_fast": ratios,
+    }
+
+
+def _caller(adapter: Any, session: Any, image: np.ndarray) -> Any:
+    return lambda: adapter.run(session, {IMAGE: image})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="*", help="a pattern of names")
+    parser.add_argument("--no-speed", action="store_true")
+    arguments = parser.parse_args()
+    table: dict[str, Any] = {}
+    for name, kind, options in cases(arguments.only):
+        table[name] = parity(name, kind, options)
+        print(name, json.dumps(table[name]), flush=True)
+    result = {
+        "command": "python benchmarks/exports.py",
+        "machine": described(),
+        "versions": versions(),
+        "parity": table,
+    }
+    if not arguments.no_speed:
+        result["speed"] = speed()
+        print(json.dumps(result["speed"]))
+    if arguments.only == "*":
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

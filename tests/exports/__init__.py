@@ -1,0 +1,1 @@
+"""Exports: the gate, the runtime without torch, the page."""
