@@ -120,10 +120,10 @@ def test_a_region_network_in_stages_finds_what_it_finds_at_once() -> None:
     plan = kind.REGION_EXPORT
     graphs = TorchGraphs(plan.graphs(task, (3, 72, 100)))
     found = Regions(plan.settings(task, 3)).run(graphs.by_name, image.numpy())
-    assert len(found["label"]) == len(expected.found.label) > 5
-    assert found["label"].tolist() == expected.found.label.tolist()
-    assert found["sample"].tolist() == expected.found.sample.tolist()
-    for name, tensor in (("boxes", expected.found.boxes), ("score", expected.found.score), ("mask", expected.mask)):
+    assert len(found["label"]) == len(expected.detections.label) > 5
+    assert found["label"].tolist() == expected.detections.label.tolist()
+    assert found["sample"].tolist() == expected.detections.sample.tolist()
+    for name, tensor in (("boxes", expected.detections.boxes), ("score", expected.detections.score), ("mask", expected.mask)):
         assert np.allclose(found[name], tensor.numpy(), atol=1e-3 if name == "boxes" else 1e-5), name
 
 

@@ -141,12 +141,7 @@ def evaluate(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command(
-    epilog=_examples(
-        "predict runs/photos new/cat.jpg",
-        "predict runs/photos new/ --out predictions.csv",
-    )
-)
+@app.command(epilog=_examples("predict runs/photos new/cat.jpg", "predict runs/photos new/ --out predictions.csv"))
 def predict(
     run: RunOrModel,
     paths: Annotated[list[str], Argument(metavar="PATH...", help="Images, folders of images, or .txt lists of paths.")],

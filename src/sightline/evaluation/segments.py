@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from sightline.metrics.counts import Counts, mean_defined, one_vs_rest, or_none, rate
 from sightline.metrics.segmentation import dice, intersection_over_union, measure_weighted

@@ -26,6 +26,7 @@ from sightline.layers.boxes.regions import pyramid_roi_align
 from sightline.models.catalogue import MODELS
 from sightline.models.pixels.backbones import pad_to_multiple
 from sightline.models.residual.resnet import BasicBlock, Bottleneck, ResNet
+from sightline.structures.boxes import clip
 from sightline.structures.regions import BOX_UNITS, RegionOutputs, RegionTargets, Selection, SelectionRule
 
 from .region_heads import ProposalHead, PyramidBackbone, RegionHeads
@@ -170,7 +171,7 @@ def refined_boxes(
     """The box of each class for each region, clipped to its image of `size`; background has none."""
     boxes = decode(box_deltas[:, 1:].float(), proposals[:, None], BOX_UNITS)  # (r, k, 4)
     edges = size.repeat_interleave(boxes.shape[1], 0)  # (r·k, 2)
-    return clipped(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
+    return clip(boxes.flatten(0, 1), edges).view_as(boxes)  # (r·k, 4) → (r, k, 4)
 
 
 def pad_and_mask(image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"]) -> Float[Tensor, "b c i j"]:

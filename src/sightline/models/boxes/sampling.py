@@ -17,7 +17,7 @@ from torch import Tensor
 from sightline.decoding.suppression import nms_by_label
 from sightline.layers.boxes.anchors import decode
 from sightline.layers.boxes.matching import match, sample, set_aside
-from sightline.structures.boxes import iou
+from sightline.structures.boxes import clip, iou
 from sightline.structures.regions import RegionSamples, RegionTargets
 
 SMALLEST = 1e-3  # pixels: proposals with a shorter side are dropped
@@ -52,7 +52,7 @@ def propose(
     score, box, level_of = best_anchors(logits, deltas, anchors, limit)
     proposals, images = [], []
     for image, (height, width) in enumerate(size.tolist()):
-        inside = clipped(box[image], (height, width))
+        inside = clip(box[image], (height, width))
         wide = ((inside[:, 2:] - inside[:, :2]) >= SMALLEST).all(1)
         inside, probability, level_here = inside[wide], score[image][wide].sigmoid(), level_of[wide]
         proposals.append(inside[nms_by_label(inside, probability, level_here, SUPPRESSION)[:limit]])
