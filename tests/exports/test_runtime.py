@@ -123,7 +123,11 @@ def test_a_region_network_in_stages_finds_what_it_finds_at_once() -> None:
     assert len(found["label"]) == len(expected.detections.label) > 5
     assert found["label"].tolist() == expected.detections.label.tolist()
     assert found["sample"].tolist() == expected.detections.sample.tolist()
-    for name, tensor in (("boxes", expected.detections.boxes), ("score", expected.detections.score), ("mask", expected.mask)):
+    for name, tensor in (
+        ("boxes", expected.detections.boxes),
+        ("score", expected.detections.score),
+        ("mask", expected.mask),
+    ):
         assert np.allclose(found[name], tensor.numpy(), atol=1e-3 if name == "boxes" else 1e-5), name
 
 
