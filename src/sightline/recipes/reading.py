@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from sightline.data.formats.recognition.boxes import is_yolo_yaml
 from sightline.errors import UsageError, nearest
 from sightline.storage.reading import read_regular, reason_of
 from sightline.storage.schema import brief, brief_text, finite
@@ -125,9 +126,6 @@ def _require_plain(value: Any, what: str) -> None:
         raise UsageError(f"{what}: a {type(value).__name__} is not a value of a recipe", "write it in quotation marks")
 
 
-_YOLO, _YOLO_SPLITS = re.compile(r"^names\s*:", re.M), re.compile(r"^(?:nc|train|val)\s*:", re.M)
-
-
 def read_values(what: str) -> dict[str, Any]:
     """The values of a shipped recipe (by name) or of a YAML file (by path)."""
     if what in shipped_recipes():
@@ -140,7 +138,7 @@ def read_values(what: str) -> dict[str, Any]:
             raise UsageError(
                 f"cannot read the recipe {what!r}: {why}", "pass a YAML file, or the name of a built-in recipe"
             ) from error
-    if _YOLO.search(text) and _YOLO_SPLITS.search(text):
+    if is_yolo_yaml(text):
         raise UsageError(
             f"{what} is YOLO's list of classes and folders, not a recipe",
             "give the folder of the images; YOLO's labels are not read: export the annotations as COCO's JSON",

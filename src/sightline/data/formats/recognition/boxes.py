@@ -58,7 +58,7 @@ def find_boxes(root: Path, files: Sequence[str]) -> Unread | None:
         return None
     images = {_stem(name) for name in others if suffix(name) in IMAGE_SUFFIXES}
     txt, json, xml = ([n for n in kinds[k] if _stem(n) in images or _stem(_stem(n)) in images] for k in _TEXTS[:3])
-    yaml = next((n for n in (*kinds[".yaml"], *kinds[".yml"]) if _is_yolo_yaml(_head(root, n))), None)
+    yaml = next((n for n in (*kinds[".yaml"], *kinds[".yml"]) if is_yolo_yaml(_head(root, n))), None)
     tests = (
         lambda: _text(root, txt, yaml),
         lambda: _json(root, json, kinds[".json"]),
@@ -112,7 +112,8 @@ def _is_yolo(line: list[float]) -> bool:
     return len(line) >= 5 and line[0] == int(line[0]) >= 0 and all(-0.01 <= share <= 1.01 for share in line[1:5])
 
 
-def _is_yolo_yaml(text: str) -> bool:
+def is_yolo_yaml(text: str) -> bool:
+    """Whether a YAML text is YOLO's list of classes and folders."""
     return bool(re.search(r"^names\s*:", text, re.M)) and bool(re.search(r"^(?:nc|train|val)\s*:", text, re.M))
 
 
