@@ -298,7 +298,7 @@ def test_a_list_of_classes_that_is_none(tmp_path: Path, classes: str | None, say
 def test_masks_are_read_once_while_they_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, cache, read = masked(tmp_path / "d", {"train": 4, "val": 2}), tmp_path / "cache", []
     real = masks_module.read_mask
-    monkeypatch.setattr(masks_module, "read_mask", lambda path: read.append(path) or real(path))
+    monkeypatch.setattr(masks_module, "read_mask", lambda path, *more: read.append(path) or real(path, *more))
     first = looked(root, cache_dir=cache)
     assert len(read) == 6
     second = looked(root, cache_dir=cache)

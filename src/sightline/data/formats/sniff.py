@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from sightline.data.files.walking import RUN_FILES
+from sightline.data.files.walking import RUN_FILES, walk
 from sightline.data.formats.annotated.coco import read_coco_file
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.data.records.source import Source
@@ -21,6 +21,7 @@ from .builtin import DATASETS, VARIABLE
 from .folders import read_folder
 from .idx import is_idx_folder, read_idx_folder
 from .parquet import read_parquet
+from .pixels.trees import is_voc_masks, read_voc_masks
 from .tables import TABLE_SUFFIXES, read_table
 
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
@@ -83,6 +84,8 @@ def _open_folder(path: Path) -> Source:
     if names >= RUN_FILES:
         hint = f"use `train --resume {path}` to continue it, or `train {path / 'recipe.yaml'}` to start it again"
         raise UsageError(f"{printable(str(path))} is a run, not data", printable(hint))
+    if is_voc_masks(path):
+        return read_voc_masks(path.parent, walk(str(path.parent)))
     if is_idx_folder(names):
         return read_idx_folder(path)
     for folder in (path, path / "data"):

@@ -1,108 +1,52 @@
-"""Pairs the images and masks in a folder and reads the list of classes. See `masks` for the layouts."""
+"""Finds the images and their masks in a folder. `pixels` has the lists of classes and the published trees."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Int
-
-from sightline.data.files.encodings import read_text
-from sightline.data.files.lists import SplitLists, lists_among, read_lists
-from sightline.data.files.matching import pair
+from sightline.data.files.matching import bare_stem
 from sightline.data.files.walking import Walk
-from sightline.data.formats.recognition.pairing import MaskPairs, find_masks, images_by_folder
-from sightline.data.formats.recognition.vocabulary import names_masks, split_in, splits_of_paths
-from sightline.data.records.names import IMAGE_SUFFIXES, class_text, class_texts, split_named, suffix
-from sightline.data.records.records import Files, Problem, Record
+from sightline.data.formats.pixels.assembly import MaskFiles, source_of
+from sightline.data.formats.pixels.classes import classes_of
+from sightline.data.formats.pixels.colours import find_colours
+from sightline.data.formats.pixels.trees import has_voc_masks, published_list, read_cityscapes, read_voc_masks
+from sightline.data.formats.recognition.pairing import MaskPairs, find_masks, images_by_folder, marked_as_masks, stem
+from sightline.data.formats.recognition.vocabulary import bare, names_masks, names_pictures, split_in
+from sightline.data.records.names import IMAGE_SUFFIXES, split_named, suffix
 from sightline.data.records.source import Source
-from sightline.errors import DataError
-from sightline.preprocessing.rejection import Rejected
-from sightline.storage.text import printable
-from sightline.structures.targets import IGNORE
-
-from .masks import MaskAnnotations, is_second_class, plain_values, table_of
 
 PICTURES = {"images", "jpegimages", "img", "imgs"}
 MASKS = {"masks", "mask"}
-NAMELESS = {"unlabelled", "unlabeled", "void", "ignore", "ignored", "background-ignored"}
-LISTED = "classes.txt"
-_TRIED = 64  # masks that are read first if no list names their values
-
-
-class _Classes(NamedTuple):
-    names: tuple[str, ...]
-    table: Int[np.ndarray, "256"]
-    note: str
+LOSSLESS = {".png", ".gif", ".bmp", ".tif", ".tiff"}  # that a mask may have; a lossy TIFF is refused when it is read
 
 
 def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
     """The data set of images and masks in `root`; None if there is none. Raises DataError if the list of classes is needed
     and missing, or cannot be read."""
-    keys, masks = _pictures_and_masks(tree)
-    if not masks or not keys:
+    if streets := read_cityscapes(root, tree):
+        return streets
+    if has_voc_masks(tree):
+        return read_voc_masks(root, tree)
+    finders: tuple[Callable[[Path, Walk], MaskFiles | None], ...] = (_pictures_and_masks, _by_colours, _in_one_folder)
+    files = next((found for find in finders if (found := find(root, tree))), None)
+    if files is None:
         return None
-    images = list(keys)
-    classes = _classes(root, tree.files, sorted(masks))
-    lists = lists_among(tree.files, "") or lists_among(tree.files, "ImageSets/Segmentation")
-    split_lists = read_lists(tree.root, lists, images, tree.lost) if lists else _by_folder(images)
-    problems = [*tree.refused, *split_lists.problems]
-    records: list[Record] = []
-    paired: dict[str, str] = {}
-    pairs = pair({name: keys[name] for name in split_lists.split}, masks, affixes=True)
-    of_any = pair(keys, masks, affixes=True)
-    for name in sorted(split_lists.split):
-        mask = pairs.partner.get(name)
-        if mask is None and name in pairs.contested:
-            some = ", ".join(printable(other) for other in pairs.contested[name][:4])
-            fix = "give each image and its mask one name"
-            problems.append(Problem(printable(name), None, f"ambiguous: one name for {some}", fix))
-            continue
-        if mask is None:
-            fix = "draw its mask, or remove the image"
-            problems.append(
-                Problem(printable(name), None, "no-mask: no PNG of the same name in the folder of masks", fix)
-            )
-            continue
-        records.append(Record(len(records), name, None, split_lists.split[name] or None))
-        paired[name] = mask
-    contents = Files(tree.root)
-    notes = [classes.note, *split_lists.notes]
-    if unlisted := len(set(images) - set(split_lists.split) - split_lists.contested):
-        notes.append(f"images in no list, not used: {unlisted:,}")
-    named = {
-        *pairs.partner.values(),
-        *of_any.partner.values(),
-        *(name for of in of_any.contested.values() for name in of),
-    }
-    if spare := len(set(masks) - named):
-        notes.append(f"masks without an image: {spare:,}")
-    return Source(
-        name=os.path.basename(tree.root) or "data",
-        kind="masks",
-        root=tree.root,
-        records=tuple(records),
-        classes=classes.names,
-        contents=contents,
-        given_splits=split_lists.named_splits,
-        notes=tuple(notes),
-        problems=tuple(problems),
-        annotations=MaskAnnotations(tree.root, contents, paired, classes.table, len(classes.names)),
-    )
+    folders = {part for name in files.masks for part in name.split("/")[:-1]}
+    published = published_list(tree, list(files.images), folders)
+    return source_of(tree, files, classes_of(root, tree.files, sorted(files.masks), published=published))
 
 
-def _pictures_and_masks(tree: Walk) -> tuple[dict[str, str], dict[str, str]]:
-    """(image → key, mask → key): in images/ and masks/, or in folders of other names that say the same (train/ and
-    trainannot/). Empty where several folders could hold the masks of one, or where they hold no PNG: neither is guessed."""
+def _pictures_and_masks(root: Path, tree: Walk) -> MaskFiles | None:
+    """Images in images/ and masks in masks/, or in folders of other names that say the same (train/ and trainannot/). None
+    where several folders could hold the masks of one, or where they hold no PNG: neither is guessed."""
     if not any(names_masks(part) for folder in tree.folders for part in folder.split("/")):
-        return {}, {}
+        return None
     masks: dict[str, str] = {}
     images: dict[str, str] = {}
     if any(part.casefold() in MASKS for folder in tree.folders for part in folder.split("/")):
-        masks = {name: _key(name, MASKS) for name in tree.files if suffix(name) == ".png" and _key(name, MASKS)}
+        masks = {name: _key(name, MASKS) for name in tree.files if suffix(name) in LOSSLESS and _key(name, MASKS)}
     if masks:
         images = {n: _key(n, PICTURES) for n in tree.files if suffix(n) in IMAGE_SUFFIXES and _key(n, PICTURES)}
     found = [
@@ -110,20 +54,62 @@ def _pictures_and_masks(tree: Walk) -> tuple[dict[str, str], dict[str, str]]:
         for pairs in find_masks(Path(tree.root), images_by_folder(tree.files), plain_only=True)
         if _is_whole(pairs)
     ]
-    folders = {pairs.pictures: pairs.masks for pairs in found}
-    if len(folders) < len(found):
-        return {}, {}
-    if masks and images:
-        return images, masks
-    folder = {pairs.masks: pairs.pictures for pairs in found}
-    images = {
-        n: os.path.splitext(n)[0] for n in tree.files if n.rpartition("/")[0] in folders and suffix(n) in IMAGE_SUFFIXES
-    }
+    if len({pairs.pictures for pairs in found}) < len(found):
+        return None
+    return MaskFiles(images, masks) if masks and images else _of_pairs(tree, found)
+
+
+def _by_colours(root: Path, tree: Walk) -> MaskFiles | None:
+    """Two folders of other names whose files pair up, beside a table of colours: CamVid's 701_StillsRaw_full/ and
+    LabeledApproved_full/."""
+    if find_colours(root, tree.files) is None:
+        return None
+    found = [pairs for pairs in find_masks(Path(tree.root), images_by_folder(tree.files)) if _is_whole(pairs)]
+    return _of_pairs(tree, found) if len({pairs.pictures for pairs in found}) == len(found) else None
+
+
+def _of_pairs(tree: Walk, found: Sequence[MaskPairs]) -> MaskFiles | None:
+    """All files in folders of pictures and of masks, paired by the names that the pairs of each two folders show."""
+    pictures, folder = {pairs.pictures for pairs in found}, {pairs.masks: pairs.pictures for pairs in found}
     inside = [name for name in tree.files if name.rpartition("/")[0] in folder and suffix(name) in IMAGE_SUFFIXES]
-    if not all(suffix(name) == ".png" for name in inside):
-        return {}, {}
-    masks = {n: f"{folder[n.rpartition('/')[0]]}/{os.path.splitext(n.rsplit('/', 1)[-1])[0]}" for n in inside}
-    return images, masks
+    if not inside or not all(suffix(name) in LOSSLESS for name in inside):
+        return None
+    images = {n: _plain(n) for n in tree.files if n.rpartition("/")[0] in pictures and suffix(n) in IMAGE_SUFFIXES}
+    masks = {n: f"{folder[n.rpartition('/')[0]]}/{stem(n)}" for n in inside}
+    masks |= {mask: _plain(image) for pairs in found for image, mask in pairs.pairs}
+    return MaskFiles(images, masks) if images else None
+
+
+def _plain(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _in_one_folder(root: Path, tree: Walk) -> MaskFiles | None:
+    """x.jpg beside x_mask.png. None where the folders could be classes as well, and where a mask could be JPEG."""
+    images: dict[str, str] = {}
+    masks: dict[str, str] = {}
+    others: set[str] = set()
+    for folder, names in images_by_folder(tree.files).items():
+        marked = marked_as_masks(names)
+        cores = {_core(name) for name in marked}
+        pictures = sorted({*names} - {*marked}) if marked else []
+        paired = [name for name in pictures if _core(name) in cores]
+        if not marked or 2 * len(paired) < len(marked) or 5 * len(paired) < len(names):
+            others.add(folder)
+            continue
+        images |= {name: _plain(name) for name in pictures}
+        masks |= {name: _plain(name) for name in marked}
+    folders = {name.rpartition("/")[0] for name in masks}
+    if others or not masks or not all(suffix(name) in LOSSLESS for name in masks):
+        return None
+    parts = [part for folder in folders for part in folder.split("/") if part]
+    one = len(folders) == 1 or all(split_in(part) or names_pictures(part) for part in parts)
+    return MaskFiles(images, masks) if one else None
+
+
+def _core(name: str) -> str:
+    """What 7.jpg, 7_sat.jpg and 7_mask.png share."""
+    return bare(bare_stem(stem(name)))
 
 
 def _is_whole(pairs: MaskPairs) -> bool:
@@ -139,79 +125,3 @@ def _key(name: str, folders: set[str]) -> str:
     if place is None or not all(split_named(part) for part in parts[:place]):
         return ""
     return "/".join([*parts[:place], *parts[place + 1 :]])
-
-
-def _by_folder(images: list[str]) -> SplitLists:
-    """The splits of images/train/x.jpg or train/images/x.jpg; "" for images in no split's folder."""
-    split = {name: "" for name in images} | splits_of_paths(images)
-    if any(split.values()):
-        return SplitLists(split, frozenset(), (), (), frozenset(split.values()) - {""})
-    for name in images:
-        words = (split_named(part) for part in name.split("/")[:-1])
-        split[name] = next((word for word in words if word), "")
-    return SplitLists(split, frozenset(), (), (), frozenset(split.values()) - {""})
-
-
-def _classes(root: Path, files: list[str], masks: list[str]) -> _Classes:
-    if LISTED in files:
-        classes = _listed_classes(root / LISTED)
-        if is_second_class(int((classes.table[:255] >= 0).sum()), (Path(root, name) for name in masks)):
-            table = table_of({0: 0, 255: 1})
-            note = f"masks: {LISTED} names two classes, and only 0 and 255 are in the masks: 255 is {classes.names[1]}"
-            return _Classes(classes.names, table, note)
-        return classes
-    spread = {i * len(masks) // _TRIED for i in range(_TRIED)}  # all of them if there are fewer
-    rest = (Path(root, name) for i, name in enumerate(masks) if i not in spread)
-    try:
-        values = plain_values([Path(root, masks[i]) for i in sorted(spread)])
-        while values == {0} and (another := next(rest, None)):  # the foreground may be rare
-            with suppress(Rejected):
-                values |= plain_values([another])
-    except Rejected as rejected:
-        text = f"{printable(str(root))} holds annotations for boxes or masks that cannot be read: {rejected.message}"
-        raise DataError(text, rejected.hint) from rejected
-    if values == {0}:
-        raise DataError(f"the masks of {printable(str(root))} hold nothing but 0", "mark the foreground with 1 or 255")
-    for foreground in (1, 255):
-        if values <= {0, foreground}:
-            note = f"masks: no {LISTED}, and only 0 and {foreground} in them: background and foreground"
-            return _Classes(("background", "foreground"), table_of({0: 0, foreground: 1}), note)
-    some = ", ".join(str(value) for value in sorted(values)[:10]) + (" …" if len(values) > 10 else "")
-    raise DataError(
-        f"{printable(str(root))} has no {LISTED}, and its masks hold {some}",
-        f"write {LISTED} with one class per line: the line number, from 0, is the pixel value",
-    )
-
-
-def _listed_classes(path: Path) -> _Classes:
-    """Names by line. Pixels of a nameless entry are ignored; blank lines may only be at the end."""
-    text, note = read_text(path)
-    lines = text.rstrip().splitlines()
-    if not text.strip() or len(lines) > 255:
-        raise DataError(
-            f"{LISTED} names {len(lines) if text.strip() else 0} classes", "write 1 to 255 names, one per line"
-        )
-    names: list[str] = []
-    nameless: list[str] = []
-    table: dict[int, int] = {}
-    for value, line in enumerate(lines):
-        word = line.strip()
-        if not word:
-            raise DataError(f"{LISTED} line {value + 1} is empty", "name the class: the line number is the pixel value")
-        if word.casefold().replace("_", "-").replace(" ", "-") in NAMELESS:
-            table[value] = IGNORE
-            nameless.append(f"{value} ({printable(word)})")
-            continue
-        if word in names:
-            raise DataError(
-                f"{LISTED} line {value + 1}: the class {printable(word)} is named twice", "rename one of them"
-            )
-        table[value] = len(names)
-        names.append(word)
-    class_texts(names)
-    if not names:
-        raise DataError(f"{LISTED} names no class", "write one name per line")
-    summary = f"masks: {LISTED} names {len(lines)} values; ignored: {', '.join([*nameless, '255'])}"
-    return _Classes(
-        tuple(class_text(name) for name in names), table_of(table), f"{summary}; {note}" if note else summary
-    )

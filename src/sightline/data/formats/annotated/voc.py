@@ -90,7 +90,9 @@ def read_voc(tree: Walk) -> Source:
     if unlisted := len(set(images) - set(split_lists.split) - split_lists.contested):
         notes.append(f"images in no list, not used: {unlisted:,}")
     if any(name.startswith("SegmentationClass/") for name in tree.files):
-        notes.append("SegmentationClass/ is not used: this layout is read for its boxes")
+        notes.append(
+            "SegmentationClass/ is not used: give that folder as the data to read its masks instead of the boxes"
+        )
     of_any = pair({name: _stem(name, PICTURES) for name in images}, pages)
     named = {
         *pairs.partner.values(),

@@ -73,7 +73,7 @@ def masks_in_one_folder(root: Path, folders: Mapping[str, Sequence[str]]) -> lis
     """(image, mask) of files in one folder: x.jpg beside x_mask.png, or beside x.png that looks like its mask."""
     found: list[tuple[str, str]] = []
     for names in folders.values():
-        masks = [name for name in filter(_MASK_WORD.search, names) if mentions_masks(stem(name)) and bare(stem(name))]
+        masks = marked_as_masks(names)
         pictures = {bare(stem(n)): n for n in names if not mentions_masks(stem(n))} if masks else {}
         pairs = [(pictures[key], name) for name in masks if (key := bare(stem(name))) in pictures]
         if masks and len(pairs) >= PAIRED * len(masks) and len(pairs) >= 0.2 * len(names):
@@ -81,6 +81,11 @@ def masks_in_one_folder(root: Path, folders: Mapping[str, Sequence[str]]) -> lis
         elif len({name.rpartition(".")[2] for name in names}) > 1:
             found += _twins(root, names)
     return found
+
+
+def marked_as_masks(names: Iterable[str]) -> list[str]:
+    """The files whose names say that they are masks, and of what."""
+    return [name for name in filter(_MASK_WORD.search, names) if mentions_masks(stem(name)) and bare(stem(name))]
 
 
 def _twins(root: Path, names: Sequence[str]) -> list[tuple[str, str]]:
