@@ -198,7 +198,7 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     draft = make_draft(values)
     try:
         return Recipe.model_validate(
-            {name: getattr(draft, name) for name in ("data", "schedule", "task", "seed")}
+            {name: getattr(draft, name) for name in ("data", "schedule", "task", "track", "seed")}
             | {name: getattr(draft, name).model_dump() for name in ("model", "input", "augment", "optim", "fit")}
         )
     except ValidationError as error:

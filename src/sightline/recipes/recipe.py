@@ -159,6 +159,24 @@ class DraftFit(Section):
     commit_every: Count | None = Field(None, description="steps between checkpoints; each validation also commits")
 
 
+def _place(value: bool | str) -> bool | str:
+    """YAML 1.2 has no words for true and false but these."""
+    if isinstance(value, str) and value.lower() in ("", "on", "off", "yes", "no", "none"):
+        raise ValueError("it is true, false or a place")
+    return value
+
+
+Place = Annotated[bool | str, AfterValidator(_place)]
+
+
+class TrackSection(Section):
+    """Where else the figures of a training go. Nothing here changes the training."""
+
+    tensorboard: Place = Field(False, description="event files for TensorBoard: true, or a folder for many runs")
+    mlflow: Place = Field(False, description="an MLflow run: true, a folder, or the address of a store")
+    allow_network: bool = Field(False, description="send figures to a store on another machine")
+
+
 class Draft(Section):
     """A recipe that may leave keys open (None). `seed` keys every random draw of the training."""
 
@@ -171,6 +189,7 @@ class Draft(Section):
     optim: DraftOptim = DraftOptim()
     schedule: ScheduleSection = ScheduleSection()
     fit: DraftFit = DraftFit()
+    track: TrackSection = TrackSection()
 
 
 class ModelSection(DraftModel):
@@ -242,7 +261,7 @@ def with_split_rule(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def identity(recipe: Recipe) -> dict[str, Any]:
     """The recipe without keys that cannot change the result: equal for two starts of the same run, also of one that began
     before there was a choice of split rules."""
-    whole = recipe.model_dump(mode="json")
+    whole = recipe.model_dump(mode="json", exclude={"track"})
     if whole["data"]["split_rule"] == "threshold":
         del whole["data"]["split_rule"]
 

@@ -18,10 +18,19 @@ from sightline.recipes.assembly import build_augment, build_optimizers, build_or
 from .finish import finish
 from .pictures import write_batch
 from .progress import LOG_EVERY, Training
+from .tracked import begin_tracking, tracked
 
 
 def run_training(training: Training) -> None:
     """Train, measure, report, seal. Raises Stopped after a signal, once everything so far is committed."""
+    with tracked(training):
+        state = _train(training)
+        finish(training, state)
+        training.tracker.finish(training.run.folder, training.run.metrics, state.step)
+
+
+def _train(training: Training) -> State:
+    """The loop, from the newest checkpoint to the last step."""
     run, recipe, task, console = training.run, training.recipe, training.task, training.console
     fabric = make_fabric(training.device, recipe.fit.precision)
     optimizers = build_optimizers(recipe, task, training.device, training.fine_tuning.pretrained)
@@ -34,6 +43,7 @@ def run_training(training: Training) -> None:
         about={**run.identity(), "fingerprint": fingerprint(fabric, recipe.fit.precision, compiled=recipe.fit.compile)},
     )  # fmt: skip
     state = _state_of(keeper, training)
+    begin_tracking(training, state)
     images = training.images["train"]
     order = training.kind.order(recipe, training.data, images)
     stream = Stream(
@@ -82,7 +92,7 @@ def run_training(training: Training) -> None:
                 f"resume with: sightline train --resume {run.folder}",
                 signal=request.signal,
             )
-    finish(training, state)
+    return state
 
 
 def _state_of(keeper: Checkpoints, training: Training) -> State:

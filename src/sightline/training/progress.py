@@ -29,6 +29,7 @@ from sightline.runs.run import Run
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
 from sightline.tasks.task import Task
+from sightline.tracking.tracker import RATE, RATE_BEFORE, Picture, Tracker
 
 from .pace import Pace, figure, span
 
@@ -56,6 +57,8 @@ class Training:
     schedule: Callable[[State], float]
     ema: Ema | None = None
     stop_requested: Callable[[], bool] = lambda: False
+    tracker: Tracker = field(default_factory=Tracker)
+    draw: Callable[[], Picture | None] = lambda: None  # some validation images with their predictions
     best_rows: Any = None  # those of the validation that the best weights come from, if it was in this process
     metrics_log: Log = field(init=False)
     clock: Clock = field(init=False)
@@ -80,6 +83,7 @@ class Training:
         self._means = state.logged.means()
         row = {"step": state.step, **self._means, "skipped": len(state.skipped)}
         state.logged.clear()
+        self.tracker.logged(row, self.rates(state))
         if problem := try_append(self.metrics_log, json_text(row, indent=None) + "\n"):
             self.console.warn(problem)
 
@@ -91,7 +95,8 @@ class Training:
             "epoch": round(self.images_seen(state) / len(self.images["train"]), 6),
             "step": state.step,
         }
-        row["lr"] = self.recipe.optim.lr * self.schedule(dataclasses.replace(state, step=state.step - 1))
+        rates = self.rates(state)
+        row["lr"] = rates[RATE]
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         self._warn_of_divergence(state, row)
         state.owed = True
@@ -116,7 +121,20 @@ class Training:
             self.log(state)
         self._report(state, row, rate)
         self.write_history(state)
+        self.tracker.validated(state.history[-1], rates, rate, self._drawn)
         self.clock.start(self.images_seen(state))
+
+    def rates(self, state: State) -> dict[str, float]:
+        """The learning rates of the last step: of new parameters, and of those that came with the weights."""
+        rate = self.recipe.optim.lr * self.schedule(dataclasses.replace(state, step=state.step - 1))
+        before = self.fine_tuning.pretrained
+        if not before.parameters:
+            return {RATE: rate}
+        return {RATE: rate, RATE_BEFORE: rate * before.rate if state.step > before.starts else 0.0}
+
+    def _drawn(self) -> Picture | None:
+        with self.ema.applied() if self.ema else contextlib.nullcontext():
+            return self.draw()
 
     def _warn_of_divergence(self, state: State, row: Mapping[str, Any]) -> None:
         """A line when the training loss first leaves its range: the run may go on for hours without coming back."""

@@ -18,6 +18,7 @@ from sightline.runs.console import Console
 from sightline.runs.folder import begin, place, require_free, with_run_settings
 from sightline.runs.run import Run, open_run
 from sightline.storage.locks import locked
+from sightline.tracking.opening import require_trackers
 from sightline.training.loop import run_training
 from sightline.training.prepare import prepare, resolve, start_of
 
@@ -55,6 +56,8 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     }  # fmt: skip
     given, out, smoke = _request(what, overrides, flags, out, resume, smoke)
     require_known_network(given)
+    if resume is None:  # a run goes on without what has been removed since
+        require_trackers(given.track)
     require_free(out)
     given = with_run_settings(given, out)
     data = open_dataset(given, console)

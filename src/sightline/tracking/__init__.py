@@ -1,0 +1,1 @@
+"""Copies of a training's figures for other programs: TensorBoard and MLflow, one adapter file each."""
