@@ -24,7 +24,7 @@ from sightline.recipes.assembly import check
 from sightline.recipes.defaults import Traits
 from sightline.recipes.loading import choose
 from sightline.recipes.names import require_what, shipped_recipes
-from sightline.recipes.reading import make_draft, merge, parse_overrides, read_values
+from sightline.recipes.reading import lists_yolo_data, make_draft, merge, parse_overrides, read_values
 from sightline.recipes.recipe import DataSection, Draft, Recipe, completed
 from sightline.runs.console import Console
 from sightline.runs.run import Run
@@ -69,7 +69,7 @@ def _values(what: str) -> dict[str, Any]:
     """WHAT as recipe values. A bare word is a built-in recipe or data set; a path has a separator or a suffix, or exists."""
     path = Path(what)
     if path.suffix in (".yaml", ".yml"):
-        return read_values(what)
+        return {"data": {"path": what}} if lists_yolo_data(path) else read_values(what)
     if what in shipped_recipes():
         return read_values(what)
     if what in DATASETS:

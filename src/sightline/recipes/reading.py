@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -126,6 +127,14 @@ def _require_plain(value: Any, what: str) -> None:
         raise UsageError(f"{what}: a {type(value).__name__} is not a value of a recipe", "write it in quotation marks")
 
 
+def lists_yolo_data(path: Path) -> bool:
+    """Whether a YAML file is YOLO's list of classes and folders: data, not a recipe."""
+    try:
+        return is_yolo_yaml(read_regular(path, 4 * MAX_RECIPE).decode("utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def read_values(what: str) -> dict[str, Any]:
     """The values of a shipped recipe (by name) or of a YAML file (by path)."""
     if what in shipped_recipes():
@@ -138,11 +147,6 @@ def read_values(what: str) -> dict[str, Any]:
             raise UsageError(
                 f"cannot read the recipe {what!r}: {why}", "pass a YAML file, or the name of a built-in recipe"
             ) from error
-    if is_yolo_yaml(text):
-        raise UsageError(
-            f"{what} is YOLO's list of classes and folders, not a recipe",
-            "give the folder of the images; YOLO's labels are not read: export the annotations as COCO's JSON",
-        )
     values = parse_yaml(text, what)
     if not isinstance(values, dict):
         raise UsageError(f"recipe {what!r} has no sections", "write for example fit: {epochs: 5}")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.data.files.walking import Walk, above, walk
-from sightline.data.formats.annotated.layouts import read_annotated
+from sightline.data.formats.annotated.layouts import read_annotated, read_marked
 from sightline.data.records.names import IMAGE_SUFFIXES, SIDECAR_SUFFIXES, class_text, class_texts, kinds, suffix
 from sightline.data.records.records import Files, Record
 from sightline.data.records.source import UNLABELLED, Source
@@ -25,6 +25,8 @@ from .foldertables import contradicting_table, images_with_tables, table_names, 
 from .recognition.layout import refuse_unread
 from .recognition.vocabulary import names_pictures, splits_among
 from .tables import TABLE_SUFFIXES
+
+_MARKS = (".txt", ".json", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".names", ".data", ".labels")  # of readers of boxes
 
 
 def read_folder(root: Path) -> Source:
@@ -39,6 +41,8 @@ def read_folder(root: Path) -> Source:
         return replace(
             found, notes=(f"{printable(inner)}/ is all that the folder holds: it is read as the data", *found.notes)
         )
+    if marked := read_marked(root, tree):
+        return replace(marked, notes=(*marked.notes, *_notes_on_skipped(tree, _MARKS)))
     refuse_unread(root, tree)
     if not images and not tree.refused:
         raise DataError(f"no images in {printable(str(root))}: it holds {_content(tree)}", "give a folder of images")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sightline.data.files.walking import RUN_FILES, walk
 from sightline.data.formats.annotated.coco import read_coco_file
+from sightline.data.formats.annotated.tools.yolo import read_yolo_file
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.data.records.source import Source
 from sightline.errors import DataError, UsageError, nearest
@@ -69,6 +70,8 @@ def _open_path(path: Path) -> Source:
         return read_parquet([path], root=path.parent)
     if kind == ".json":
         return read_coco_file(path)
+    if kind in (".yaml", ".yml"):
+        return read_yolo_file(path)
     if kind in _ARCHIVES:
         raise DataError(f"{name} is an archive", "unpack it and give the folder")
     if kind in IMAGE_SUFFIXES:
@@ -116,6 +119,7 @@ def _description(source: Source) -> str:
         "masks": "images with masks",
         "coco": "COCO's JSON",
         "voc": "Pascal VOC's boxes",
+        "yolo": "YOLO's labels",
         "digits": "scikit-learn's handwritten digits",
     }
     splits = sorted({record.split for record in source.records if record.split}, key=("train", "val", "test").index)

@@ -41,6 +41,10 @@ class Outline(ABC):
     def content(self) -> bytes:
         """Bytes that are the same for equal outlines."""
 
+    def scaled(self, scale: Float[np.ndarray, "2"]) -> Outline:
+        """The outline with x and y multiplied by `scale`. Raises ValueError for run lengths, which are pixels."""
+        raise ValueError("run lengths cannot be scaled")
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,9 @@ class Rings(Outline):
 
     def content(self) -> bytes:
         return b"|".join(ring.tobytes() for ring in self.rings)
+
+    def scaled(self, scale: Float[np.ndarray, "2"]) -> Outline:
+        return Rings(tuple(ring * scale for ring in self.rings))
 
 
 @final
@@ -135,6 +142,9 @@ class Block(Outline):
 
     def content(self) -> bytes:
         return b"block:" + self.corners.tobytes()
+
+    def scaled(self, scale: Float[np.ndarray, "2"]) -> Outline:
+        return Block(self.corners * np.tile(scale, 2))
 
 
 def drawable(outline: Outline, height: int, width: int) -> tuple[Outline | None, str]:

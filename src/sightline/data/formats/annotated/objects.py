@@ -35,6 +35,7 @@ from sightline.storage.text import printable
 from .units import SMALL, Box, refuse_corners, remark_on
 
 GRAZING = 1.0  # a box up to so many pixels outside its image is clipped without a problem of its own
+OF_UPRIGHT = "EXIF rotates images whose boxes are shares of the image: of the upright one, as YOLO's programs read them"
 UNKNOWN = (math.nan,) * 4  # the box of an object that may be anywhere in its image
 
 
@@ -51,10 +52,11 @@ class Marked(NamedTuple):
 
 class AnnotatedImage(NamedTuple):
     """The objects of one image in the pixels of the annotation file, and the image's (height, width) according to that file;
-    None if it does not say."""
+    None if it does not say. `shares`: their coordinates are shares of the upright image instead."""
 
     objects: Objects
     size: tuple[int, int] | None
+    shares: bool = False
 
 
 class ImageObjects(NamedTuple):
@@ -100,7 +102,7 @@ class ObjectAnnotations(Annotations):
             annotated = self.images[record.id]
             frame = _frame(annotated, stored_as)
             if frame is not None:
-                real = annotated.objects.boxes[~annotated.objects.ignore]
+                real = _in_pixels(annotated, frame).boxes[~annotated.objects.ignore]
                 boxes.append(real)
                 size.append(np.tile((float(frame.height), float(frame.width)), (len(real), 1)))
         all_boxes, all_sizes = np.concatenate(boxes), np.concatenate(size)
@@ -117,7 +119,7 @@ class ObjectAnnotations(Annotations):
         remarks = [remark] if remark == SMALL or (remark and any("out" in p.reason[:3] for p in problems)) else []
         frame = _frame(annotated, size)
         if frame is not None and frame.undecided and len(annotated.objects):
-            remarks.append(UNDECIDED)
+            remarks.append(OF_UPRIGHT if annotated.shares else UNDECIDED)
         return Inspection(objects.digest(), amount, problems, grazing, tuple(remarks))
 
 
@@ -126,7 +128,7 @@ def clip_and_orient(annotated: AnnotatedImage, size: Stored, record: Record) -> 
 
     An outline that cannot be drawn makes its object an ignored region; of several rings the drawable ones stay.
     """
-    objects, name = annotated.objects, printable(record.name)
+    name = printable(record.name)
     frame = _frame(annotated, size)
     if frame is None:
         stated = annotated.size or (0, 0)
@@ -136,6 +138,7 @@ def clip_and_orient(annotated: AnnotatedImage, size: Stored, record: Record) -> 
         )
         fix = "annotate this image, or rescale its annotation"
         return ImageObjects(None, (Problem(name, None, reason, fix, QUARANTINED, record.id),))
+    objects = _in_pixels(annotated, frame)
     height, width = frame.height, frame.width
     whole = np.array([0, 0, width, height], dtype=np.float64)
     stated_boxes = np.where(np.isnan(objects.boxes).any(axis=1, keepdims=True), whole, objects.boxes)
@@ -165,7 +168,18 @@ def clip_and_orient(annotated: AnnotatedImage, size: Stored, record: Record) -> 
     return ImageObjects(upright, tuple(problems), int((keep & (over > 0) & (over <= GRAZING)).sum()))
 
 
+def _in_pixels(annotated: AnnotatedImage, frame: Frame) -> Objects:
+    """The objects in the pixels of the frame."""
+    objects, scale = annotated.objects, np.array((frame.width, frame.height), dtype=np.float64)
+    if not annotated.shares:
+        return objects
+    outlines = tuple(outline.scaled(scale) for outline in objects.outline)
+    return replace(objects, boxes=objects.boxes * np.tile(scale, 2), outline=outlines)
+
+
 def _frame(annotated: AnnotatedImage, size: Stored) -> Frame | None:
+    if annotated.shares:
+        return Frame(*size.oriented, 1, size.orientation > 1)
     real = annotated.objects.boxes[~annotated.objects.ignore]
     right, bottom = real[:, 2:].max(axis=0, initial=0)
     return frame_of(annotated.size, size, (float(bottom), float(right)))

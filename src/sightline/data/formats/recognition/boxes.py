@@ -1,5 +1,5 @@
-"""Annotations of boxes and outlines in formats or places that are not read, known by what is inside a few of their files:
-YOLO's text, LabelMe's and other JSON, CVAT's and VOC's XML, tables with columns of boxes.
+"""Annotations of boxes and outlines as tools write them, known by what is inside a few of their files: YOLO's text, LabelMe's
+and other JSON, CVAT's and VOC's XML, tables with columns of boxes.
 
 A file counts by its content, never by its name alone: captions and notes beside the images of a class stay what they are.
 """
@@ -40,16 +40,18 @@ _BOX_CELLS = frozenset((
 ))  # fmt: skip
 
 
-class Unread(NamedTuple):
-    """Annotations that are not read: what they look like, the evidence, and the fix."""
+class Recognised(NamedTuple):
+    """Annotations of boxes: what they look like, the evidence, and the fix where they are not read; the `tool` whose reader
+    reads them, "" if none does."""
 
     what: str
     evidence: str
     fix: str
+    tool: str = ""
 
 
-def find_boxes(root: Path, files: Sequence[str]) -> Unread | None:
-    """The annotations of boxes among the files, if there are any in a format or place that is not read."""
+def find_boxes(root: Path, files: Sequence[str]) -> Recognised | None:
+    """The annotations of boxes among the files, if there are any that a tool writes beside images or in a file of its own."""
     kinds: dict[str, list[str]] = {kind: [] for kind in _TEXTS}
     others: list[str] = []
     for name in files:
@@ -78,20 +80,25 @@ def box_columns(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(cell for name, cell in names.items() if name in _BOX_CELLS)
 
 
-def _text(root: Path, names: list[str], yaml: str | None) -> Unread | None:
+def _text(root: Path, names: list[str], yaml: str | None) -> Recognised | None:
     looks = [(name, _numbers(_head(root, name))) for name in spread(names)]
     rows = [(name, lines) for name, lines in looks if lines]
-    if not rows or any(lines is None for _, lines in looks):
+    good = [name for name, lines in rows if any(map(_is_yolo, lines or ()))]
+    if yaml and names and (good or not any(_head(root, name).strip() for name, _ in looks)):
+        return Recognised("YOLO's text labels", printable(yaml), "", "yolo")
+    if not rows or 2 * len(good) <= sum(lines != [] for _, lines in looks):  # of files that are not empty
+        good = []
+    if not good and (not rows or any(lines is None for _, lines in looks)):
         return None
-    if all(_is_yolo(line) for _, lines in rows for line in lines or ()):
-        what, fix = "YOLO's text labels, which are not read", _EXPORT
+    if good:
+        what, tool = "YOLO's text labels", "yolo"
     elif all(len(line) >= 4 for _, lines in rows for line in lines or ()):
-        what, fix = "text files of coordinates beside the images, which are not read", _EXPORT
+        what, tool = "text files of coordinates beside the images, which are not read", ""
     else:
         return None
     name, first = rows[0][0], _head(root, rows[0][0]).strip().splitlines()[0]
     seen = f"{len(names):,} .txt files named like images, such as {printable(name)}: '{printable(first[:60])}'"
-    return Unread(what, f"{seen}; {printable(yaml)} beside them" if yaml else seen, fix)
+    return Recognised(what, seen, _EXPORT, tool)
 
 
 def _numbers(text: str) -> list[list[float]] | None:
@@ -117,7 +124,7 @@ def is_yolo_yaml(text: str) -> bool:
     return bool(re.search(r"^names\s*:", text, re.M)) and bool(re.search(r"^(?:nc|train|val)\s*:", text, re.M))
 
 
-def _json(root: Path, beside: list[str], every: list[str]) -> Unread | None:
+def _json(root: Path, beside: list[str], every: list[str]) -> Recognised | None:
     hits = [name for name in spread(beside) if _JSON_BOXES.search(_head(root, name))]
     if hits:
         head = _head(root, hits[0])
@@ -125,55 +132,57 @@ def _json(root: Path, beside: list[str], every: list[str]) -> Unread | None:
             "LabelMe's JSON" if '"shapes"' in head and '"points"' in head else "JSON annotations, a file for each image"
         )
         seen = f"{len(beside):,} .json files named like images, such as {printable(hits[0])}"
-        return Unread(f"{tool}, which is not read", seen, "export the annotations as COCO's JSON")
+        return Recognised(f"{tool}, which is not read", seen, "export the annotations as COCO's JSON")
     for name in sorted(set(every) - set(beside))[:TRIED]:
         head = _head(root, name, 1 << 20)
         if all(key.search(head) for key in _COCO):
-            return Unread(
+            return Recognised(
                 "COCO's JSON in a place where it is not looked for", printable(name), "give that file as the data"
             )
         if _JSON_BOXES.search(head):
             tool = "VIA's JSON" if '"shape_attributes"' in head else "JSON annotations"
-            return Unread(f"{tool}, which is not read", printable(name), "export the annotations as COCO's JSON")
+            return Recognised(f"{tool}, which is not read", printable(name), "export the annotations as COCO's JSON")
     return None
 
 
-def _xml(root: Path, beside: list[str], every: list[str]) -> Unread | None:
+def _xml(root: Path, beside: list[str], every: list[str]) -> Recognised | None:
     for name in spread(every):
         head = _head(root, name)
         if re.search(r"<annotations>|<annotations\s", head) and re.search(r"<(?:image|track)\s", head):
-            return Unread(
+            return Recognised(
                 "CVAT's XML, which is not read", printable(name), "export from CVAT as COCO 1.0 or Pascal VOC 1.1"
             )
     for name in spread(beside or every):
         head = _head(root, name)
         if "<annotation" in head and re.search(r"<(?:bndbox|robndbox|polygon)>", head):
-            return Unread(
+            return Recognised(
                 "Pascal VOC's XML in folders of other names",
                 f"{len(beside or every):,} .xml files, such as {printable(name)}",
                 "move the images into JPEGImages/ and the XML files into Annotations/",
             )
         if re.search(r"<(?:box|bndbox|polygon|points)[\s>]", head):
-            return Unread("XML annotations, which are not read", printable(name), _EXPORT)
+            return Recognised("XML annotations, which are not read", printable(name), _EXPORT)
     return None
 
 
-def _lists(root: Path, names: list[str]) -> Unread | None:
+def _lists(root: Path, names: list[str]) -> Recognised | None:
     for name in names[:TRIED]:
         if hit := _LIST_OF_BOXES.search(_head(root, name)):
             line = next(line for line in _head(root, name).splitlines() if hit.group() in line)
-            return Unread(
+            return Recognised(
                 "a text list of boxes, which is not read", f"{printable(name)}: '{printable(line[:60])}'", _EXPORT
             )
     return None
 
 
-def _tables(root: Path, names: list[str]) -> Unread | None:
+def _tables(root: Path, names: list[str]) -> Recognised | None:
     for name in names[:TRIED]:
         first = _head(root, name).split("\n", 1)[0]
         if columns := box_columns(re.split(r"[,;\t]", first.replace('"', "").lstrip("\ufeff"))):
             shown = ", ".join(printable(column) for column in columns)
-            return Unread("a table of boxes, which is not read", f"{printable(name)} has the columns {shown}", _EXPORT)
+            return Recognised(
+                "a table of boxes, which is not read", f"{printable(name)} has the columns {shown}", _EXPORT
+            )
     return None
 
 

@@ -15,7 +15,6 @@ from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
-from .boxes import find_boxes
 from .pairing import MaskPairs, find_masks, images_by_folder, masks_in_one_folder
 from .vocabulary import names_masks, names_pictures, split_in, splits_among
 
@@ -26,8 +25,6 @@ _LAYOUT = "use images/ beside masks/ with one PNG of class indexes for each imag
 def refuse_unread(root: Path, tree: Walk) -> None:
     """Raise DataError if the folder holds annotations in a layout that is not read."""
     name = printable(str(root))
-    if boxes := find_boxes(Path(tree.root), tree.files):
-        raise DataError(f"{name} looks like {boxes.what}: {boxes.evidence}", boxes.fix)
     folders = images_by_folder(tree.files)
     if found := find_masks(Path(tree.root), folders):
         _refuse_masks(name, found)

@@ -1,0 +1,1 @@
+"""Readers of what annotation tools write beside images: YOLO, LabelMe, VIA, CVAT, VOC's XML anywhere, tables of boxes."""
