@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         open_run,
         predict,
         report,
+        serve,
         train,
         verify,
     )
@@ -50,6 +51,7 @@ __all__ = [
     "open_run",
     "predict",
     "report",
+    "serve",
     "train",
     "verify",
 ]

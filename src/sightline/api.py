@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
     from sightline.verbs.report import report
+    from sightline.verbs.serve import serve
     from sightline.verbs.train import train
     from sightline.verbs.verify import verify
 
@@ -35,6 +36,7 @@ __all__ = [
     "open_run",
     "predict",
     "report",
+    "serve",
     "train",
     "verify",
 ]
@@ -52,6 +54,7 @@ _HOMES = {
     "open_run": "runs.run",
     "predict": "verbs.predict",
     "report": "verbs.report",
+    "serve": "verbs.serve",
     "train": "verbs.train",
     "verify": "verbs.verify",
 }

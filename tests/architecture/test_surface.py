@@ -18,13 +18,14 @@ PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
     "Recipe", "Run", "audit", "create_model", "describe", "doctor", "evaluate", "export", "list_models", "open_run", "predict",
-    "report", "train", "verify",
+    "report", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke json verbose quiet",
     "evaluate": "run data split model tta device json verbose quiet",
     "predict": "run paths out model device json verbose quiet",
     "export": "run to precision out web_runtime allow_network json verbose quiet",
+    "serve": "run host port token_file batch queue threads json verbose quiet",
     "report": "run json verbose quiet",
     "models": "pattern json verbose quiet",
     "describe": "model options input classes json verbose quiet",

@@ -24,6 +24,7 @@ from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
 from .options import Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .process import leave, prepare_process, prepare_streams
+from .serving import SERVE_EXAMPLES, serve
 from .start import doing, reading
 from .wording import (
     checks_text,
@@ -170,6 +171,7 @@ def predict(
 
 
 app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
+app.command(epilog=_examples(*SERVE_EXAMPLES))(serve)
 
 
 @app.command(epilog=_examples("report runs/photos", "report runs/photos --json"))

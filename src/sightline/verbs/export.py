@@ -169,7 +169,6 @@ def _rows(run: Run, task: Task, sources: Sequence[Source]) -> list[Row]:
 
 def _facts(run: Run, to: str, precision: str) -> dict[str, Any]:
     status = run.status
-    weights = run.folder / f"model/{MAIN}.safetensors"
     examples = run.folder / "samples" / "examples.json"
     return {
         "name": status.get("name", run.folder.name),
@@ -178,11 +177,17 @@ def _facts(run: Run, to: str, precision: str) -> dict[str, Any]:
         "to": to,
         "precision": precision,
         "threshold": run.read_json("samples/examples.json").get("threshold") if examples.is_file() else None,
-        "run": {
-            "recipe": status.get("recipe"),
-            "data": status.get("data"),
-            "weights": digest(weights.read_bytes()) if weights.is_file() else None,
-        },
+        "run": run_facts(run),
+    }
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """Hashes that tell from which run a file was exported."""
+    status, weights = run.status, run.folder / f"model/{MAIN}.safetensors"
+    return {
+        "recipe": status.get("recipe"),
+        "data": status.get("data"),
+        "weights": digest(weights.read_bytes()) if weights.is_file() else None,
     }
 
 

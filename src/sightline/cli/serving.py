@@ -1,0 +1,49 @@
+"""The command `serve`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from typer import Argument, Option
+
+from sightline.runs.console import Console
+
+from .answering import Answer, answer
+from .options import Json, Quiet, Verbose
+
+SERVE_EXAMPLES = (
+    "serve runs/photos",
+    "serve runs/photos/exports/onnx-fp32 --port 9000",
+    "serve runs/photos --host 0.0.0.0 --token-file token.txt",
+)
+
+
+def serve(
+    run: Annotated[str, Argument(metavar="RUN", help="The folder of a run or of an export.", show_default=False)],
+    host: Annotated[
+        str, Option(help="The address to listen on. Any but a loopback address needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(help="The port; 0 for any that is free.")] = 8000,
+    token_file: Annotated[
+        str | None, Option(metavar="FILE", help="A file with the token; without it SIGHTLINE_TOKEN, if it is set.")
+    ] = None,
+    batch: Annotated[int, Option(help="Most images of one pass through the network.")] = 8,
+    queue: Annotated[int, Option(help="Most images that are accepted and not yet answered.")] = 64,
+    threads: Annotated[int, Option(help="Threads of the network; 0: as many as there are cores.")] = 0,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Serve a model over HTTP: a run, which is exported first, or an export. One line tells when it is ready."""
+
+    def work(console: Console) -> Answer:
+        from sightline.verbs.serve import server_command
+
+        command = server_command(
+            run, host=host, port=port, token_file=token_file, batch=batch, queue=queue, threads=threads,
+            json=json, console=console,
+        )  # fmt: skip
+        os.execv(command[0], command)  # the server takes this process's place, and inherits nothing of the export
+
+    answer(work, json=json, level=verbose - quiet)
