@@ -24,6 +24,7 @@ from sightline.storage.text import printable
 from .foldertables import contradicting_table, images_with_tables, table_names, tables_by_split
 from .recognition.layout import refuse_unread
 from .recognition.vocabulary import names_pictures, splits_among
+from .shards import read_shards
 from .tables import TABLE_SUFFIXES
 
 _MARKS = (".txt", ".json", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".names", ".data", ".labels")  # of readers of boxes
@@ -35,6 +36,8 @@ def read_folder(root: Path) -> Source:
     tree = walk(str(root))
     if annotated := read_annotated(root, tree):
         return replace(annotated, notes=(*annotated.notes, *_notes_on_skipped(tree, (".json", ".txt", ".xml"))))
+    if samples := read_shards(root, tree):
+        return samples
     images = [name for name in tree.files if _may_be_image(name)]
     if inner := _only_folder(tree, images):
         found = read_folder(root / inner)

@@ -10,6 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from sightline.data.archives.unpacking import is_archive
 from sightline.data.files.walking import RUN_FILES, walk
 from sightline.data.formats.annotated.coco import read_coco_file
 from sightline.data.formats.annotated.tools.yolo import read_yolo_file
@@ -21,11 +22,10 @@ from sightline.storage.text import printable
 from .builtin import DATASETS, VARIABLE
 from .folders import read_folder
 from .idx import is_idx_folder, read_idx_folder
+from .packed import archives_alone, open_archives
 from .parquet import read_parquet
 from .pixels.trees import is_voc_masks, read_voc_masks
 from .tables import TABLE_SUFFIXES, read_table
-
-_ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 
 
 def open_data(what: str) -> Source:
@@ -72,11 +72,13 @@ def _open_path(path: Path) -> Source:
         return read_coco_file(path)
     if kind in (".yaml", ".yml"):
         return read_yolo_file(path)
-    if kind in _ARCHIVES:
-        raise DataError(f"{name} is an archive", "unpack it and give the folder")
+    if is_archive(path.name):
+        return open_archives([path], _open_folder)
     if kind in IMAGE_SUFFIXES:
         raise DataError(f"{name} is one image", "give a folder of images, with one folder per class")
-    raise DataError(f"{name} is not a data set", "give a folder, a table (.csv, .tsv), a Parquet file or COCO's JSON")
+    raise DataError(
+        f"{name} is not a data set", "give a folder, an archive, a table (.csv, .tsv), a Parquet file or COCO's JSON"
+    )
 
 
 def _open_folder(path: Path) -> Source:
@@ -87,6 +89,8 @@ def _open_folder(path: Path) -> Source:
     if names >= RUN_FILES:
         hint = f"use `train --resume {path}` to continue it, or `train {path / 'recipe.yaml'}` to start it again"
         raise UsageError(f"{printable(str(path))} is a run, not data", printable(hint))
+    if shards := archives_alone(path, names):
+        return open_archives(shards, _open_folder)
     if is_voc_masks(path):
         return read_voc_masks(path.parent, walk(str(path.parent)))
     if is_idx_folder(names):
@@ -117,6 +121,7 @@ def _description(source: Source) -> str:
         "idx": "IDX files as in MNIST",
         "parquet": "Parquet with encoded images",
         "masks": "images with masks",
+        "webdataset": "WebDataset's samples",
         "coco": "COCO's JSON",
         "voc": "Pascal VOC's boxes",
         "yolo": "YOLO's labels",

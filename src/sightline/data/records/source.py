@@ -13,7 +13,7 @@ UNLABELLED = "the images have no labels"  # how the note about it begins
 @dataclass(frozen=True)
 class Source:
     """`kind` is "image-folder", "flat-folder", "flat-folder+csv", "csv", "idx", "parquet", "digits",
-    "masks", "coco" or "voc"; `classes` in index order; `emptied` are classes all of whose items were refused;
+    "masks", "coco", "voc" or "webdataset"; `classes` in index order; `emptied` are classes all of whose items were refused;
     `given_splits` the splits that the data name, also those whose items were all refused; `notes` are sentences to show
     before training; `problems` are items that could not become records: those with the action "quarantined" count as one
     item each; `annotations` if more than one class per image is known."""

@@ -1,0 +1,1 @@
+"""Archives as data: zip and tar files, unpacked safely into the cache."""
