@@ -196,7 +196,8 @@ def test_what_is_no_data_set_says_why(tmp_path: Path, make: Callable[[Path], Any
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("x.zip", "not a zip file"), ("x.tar.gz", "neither a zip nor a tar file"), ("x.png", "is one image")]
+    ("name", "says"),
+    [("x.zip", "not a zip file"), ("x.tar.gz", "neither a zip nor a tar file"), ("x.png", "is one image")],
 )
 def test_files_that_are_no_data_set_say_what_to_give(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / name).write_bytes(b"x")
