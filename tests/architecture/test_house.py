@@ -78,7 +78,7 @@ def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
     names = {kind.name for kind in KINDS.values()}
     foreign = {
         ("data/formats/annotated/cocoentries.py", "segmentation"),
-        ("data/formats/annotated/voc.py", "segmentation"),
+        ("data/formats/annotated/vocpages.py", "segmentation"),
         ("data/formats/annotated/coco.py", "instances"),
         ("data/formats/recognition/boxes.py", "segmentation"),
         ("data/formats/recognition/vocabulary.py", "segmentation"),

@@ -7,12 +7,15 @@ first note of the source says what it was taken for, before anything is trained.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from sightline.data.archives.unpacking import is_archive
 from sightline.data.files.walking import RUN_FILES, walk
 from sightline.data.formats.annotated.coco import read_coco_file
+from sightline.data.formats.annotated.tools.boxtables import is_box_table, read_box_table
+from sightline.data.formats.annotated.tools.cvat import read_cvat_file
 from sightline.data.formats.annotated.tools.yolo import read_yolo_file
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.data.records.source import Source
@@ -64,14 +67,8 @@ def _open_path(path: Path) -> Source:
     if not os.path.isfile(path):
         raise DataError(f"{name} is a pipe, socket or device", "give a folder, a table or a Parquet file")
     kind = suffix(path.name)
-    if kind in (*TABLE_SUFFIXES, ".jsonl"):
-        return read_table(path)
-    if kind == ".parquet":
-        return read_parquet([path], root=path.parent)
-    if kind == ".json":
-        return read_coco_file(path)
-    if kind in (".yaml", ".yml"):
-        return read_yolo_file(path)
+    if reader := _READERS.get(kind):
+        return reader(path)
     if is_archive(path.name):
         return open_archives([path], _open_folder)
     if kind in IMAGE_SUFFIXES:
@@ -79,6 +76,20 @@ def _open_path(path: Path) -> Source:
     raise DataError(
         f"{name} is not a data set", "give a folder, an archive, a table (.csv, .tsv), a Parquet file or COCO's JSON"
     )
+
+
+def _read_table(path: Path) -> Source:
+    return read_box_table(path) if is_box_table(path) else read_table(path)
+
+
+_READERS: dict[str, Callable[[Path], Source]] = {
+    **dict.fromkeys((*TABLE_SUFFIXES, ".jsonl"), _read_table),
+    ".parquet": lambda path: read_parquet([path], root=path.parent),
+    ".json": read_coco_file,
+    ".yaml": read_yolo_file,
+    ".yml": read_yolo_file,
+    ".xml": read_cvat_file,
+}
 
 
 def _open_folder(path: Path) -> Source:
@@ -125,6 +136,10 @@ def _description(source: Source) -> str:
         "coco": "COCO's JSON",
         "voc": "Pascal VOC's boxes",
         "yolo": "YOLO's labels",
+        "labelme": "LabelMe's JSON",
+        "via": "VIA's JSON",
+        "cvat": "CVAT's XML",
+        "boxes-csv": "a table of boxes",
         "digits": "scikit-learn's handwritten digits",
     }
     splits = sorted({record.split for record in source.records if record.split}, key=("train", "val", "test").index)

@@ -13,10 +13,21 @@ from sightline.storage.text import printable
 
 from .coco import coco_files, read_coco
 from .pixelfolders import read_pixel_folder
+from .tools.boxtables import read_box_tables
+from .tools.cvat import read_cvat
+from .tools.labelme import read_labelme
+from .tools.via import read_via
 from .tools.yolo import read_yolo
-from .voc import is_voc, read_voc
+from .voc import is_voc, read_voc, read_voc_anywhere
 
-_READERS: dict[str, Callable[[Walk], Source]] = {"yolo": read_yolo}
+_READERS: dict[str, Callable[[Walk], Source]] = {
+    "yolo": read_yolo,
+    "labelme": read_labelme,
+    "via": read_via,
+    "cvat": read_cvat,
+    "voc": read_voc_anywhere,
+    "table": read_box_tables,
+}
 
 
 def read_annotated(root: Path, tree: Walk) -> Source | None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from xml.parsers import expat
 
@@ -18,6 +20,7 @@ from sightline.errors import DataError
 from sightline.storage.text import printable
 
 XML_BYTES = 16 << 20
+JSON_BYTES = 512 << 20
 XML_DEPTH = 32
 XML_ELEMENTS = 1_000_000
 _DECLARED = re.compile(r"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
@@ -27,21 +30,24 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}\n]')
 
 
 class Element(NamedTuple):
-    """One element, in the order of end tags: its `path` of names from the root, its `text` and the line where it begins.
-    Elements are numbered by their start tags; `owner` is the `number` of the parent."""
+    """One element, in the order of end tags: its `path` of names from the root, its `text`, the line where it begins, its
+    `attributes`. Elements are numbered by their start tags; `owner` is the `number` of the parent."""
 
     path: tuple[str, ...]
     text: str
     line: int
     number: int
     owner: int
+    attributes: Mapping[str, str] = MappingProxyType({})
 
 
-def read_xml(path: Path, name: str) -> tuple[list[Element], str]:
-    """The elements of a file and a note on its encoding. Raises DataError naming file and line."""
+def read_xml(path: Path, name: str, most: int | None = None) -> tuple[list[Element], str]:
+    """The elements of a file of at most `most` bytes (XML_BYTES) and a note on its encoding. Raises DataError naming file and
+    line."""
+    most = XML_BYTES if most is None else most
     try:
-        if os.stat(path).st_size > XML_BYTES:
-            raise DataError(f"{name} is larger than {XML_BYTES >> 20} MiB", "use one XML file per image")
+        if os.stat(path).st_size > most:
+            raise DataError(f"{name} is larger than {most >> 20} MiB", "use one XML file per image")
     except OSError as error:
         raise DataError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}") from error
     text, note = read_text(path)
@@ -53,12 +59,15 @@ def read_xml(path: Path, name: str) -> tuple[list[Element], str]:
     return _XmlReader(name).elements(text), note
 
 
+_Open = tuple[tuple[str, ...], int, int, list[str], dict[str, str]]  # path, line, number, pieces of text, attributes
+
+
 class _XmlReader:
     """One file while expat parses it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.open: list[tuple[tuple[str, ...], int, int, list[str]]] = []  # path, line, number, pieces of text
+        self.open: list[_Open] = []
         self.done: list[Element] = []
         self.count = 0
         self.parser = expat.ParserCreate()
@@ -86,12 +95,12 @@ class _XmlReader:
         if self.count > XML_ELEMENTS:
             raise self._refusal(f"more than {XML_ELEMENTS:,} elements")
         path = (*self.open[-1][0], name) if self.open else (name,)
-        self.open.append((path, self.parser.CurrentLineNumber, self.count, []))
+        self.open.append((path, self.parser.CurrentLineNumber, self.count, [], attributes))
 
     def _end(self, name: str) -> None:
-        path, line, number, pieces = self.open.pop()
+        path, line, number, pieces, attributes = self.open.pop()
         owner = self.open[-1][2] if self.open else 0
-        self.done.append(Element(path, "".join(pieces).strip(), line, number, owner))
+        self.done.append(Element(path, "".join(pieces).strip(), line, number, owner, attributes))
 
     def _text(self, data: str) -> None:
         self.open[-1][3].append(data)
@@ -116,6 +125,16 @@ def read_json(text: str, name: str) -> Any:
         digits = re.search(r"\d{4000,}", text)
         line = text.count("\n", 0, digits.start()) + 1 if digits else 1
         raise DataError(f"{name} line {line}: a value that is too large", "give an annotation file") from error
+
+
+def read_json_file(path: Path, name: str, most: int = JSON_BYTES) -> Any:
+    """The value of a JSON file of at most `most` bytes. Raises DataError naming file and line."""
+    try:
+        if os.stat(path).st_size > most:
+            raise DataError(f"{name} is larger than {most >> 20} MiB", "give an annotation file")
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    return read_json(read_text(path)[0], name)
 
 
 def _deepest(text: str, limit: int = 500) -> int:

@@ -20,11 +20,16 @@ TRIED = 24  # files of one kind that are looked into
 _HEAD = 1 << 16  # bytes of a file that are looked at
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?|-?\.\d+", re.I)
 _LIST_OF_BOXES = re.compile(r"\.(?:jpe?g|png|bmp|tiff?|webp)[,;\s]+\d+[,;]\s*\d+[,;]\s*\d+[,;]\s*\d+", re.I)
+_HEADERLESS = re.compile(
+    r"[^,]+\.(?:jpe?g|png|bmp|tiff?|webp)\"?(?:(?:,\s*-?[\d.]+){4}|,{4}),[^,]*", re.I
+)  # RetinaNet's
 _COCO = (re.compile(r'"images"\s*:\s*\['), re.compile(r'"annotations"\s*:\s*\['), re.compile(r'"categories"\s*:\s*\['))
 _JSON_BOXES = re.compile(
     r'"(?:bbox|bboxes|bounding_?box(?:es)?|boundingBox|boxes|points|polygons?|shape_attributes|exterior|coordinates|'
     r'segmentation|rectanglelabels|polygonlabels|keypoints|landmarks|xmin|x_min|regions|shapes)"\s*:'
 )
+_COCO_EXPORT = "export the annotations as COCO's JSON"
+BOX_CELLS = ("bbox", "box", "bounding_box")  # of four numbers in one cell
 _EXPORT = "export the annotations as COCO's JSON or as Pascal VOC's XML"
 CORNERS = (
     frozenset(("xmin", "ymin", "xmax", "ymax")), frozenset(("x_min", "y_min", "x_max", "y_max")),
@@ -127,39 +132,41 @@ def is_yolo_yaml(text: str) -> bool:
 def _json(root: Path, beside: list[str], every: list[str]) -> Recognised | None:
     hits = [name for name in spread(beside) if _JSON_BOXES.search(_head(root, name))]
     if hits:
-        head = _head(root, hits[0])
-        tool = (
-            "LabelMe's JSON" if '"shapes"' in head and '"points"' in head else "JSON annotations, a file for each image"
-        )
         seen = f"{len(beside):,} .json files named like images, such as {printable(hits[0])}"
-        return Recognised(f"{tool}, which is not read", seen, "export the annotations as COCO's JSON")
+        if any(_is_labelme(_head(root, name)) for name in hits):
+            return Recognised("LabelMe's JSON", seen, "", "labelme")
+        return Recognised("JSON annotations, a file for each image, which are not read", seen, _COCO_EXPORT)
     for name in sorted(set(every) - set(beside))[:TRIED]:
         head = _head(root, name, 1 << 20)
         if all(key.search(head) for key in _COCO):
             return Recognised(
                 "COCO's JSON in a place where it is not looked for", printable(name), "give that file as the data"
             )
+        if _is_labelme(head):
+            return Recognised("LabelMe's JSON", printable(name), "", "labelme")
+        if '"shape_attributes"' in head and '"regions"' in head:
+            return Recognised("VIA's JSON", printable(name), "", "via")
         if _JSON_BOXES.search(head):
-            tool = "VIA's JSON" if '"shape_attributes"' in head else "JSON annotations"
-            return Recognised(f"{tool}, which is not read", printable(name), "export the annotations as COCO's JSON")
+            return Recognised("JSON annotations, which are not read", printable(name), _COCO_EXPORT)
     return None
+
+
+def _is_labelme(head: str) -> bool:
+    return '"shapes"' in head and ('"points"' in head or '"imagePath"' in head)
 
 
 def _xml(root: Path, beside: list[str], every: list[str]) -> Recognised | None:
     for name in spread(every):
         head = _head(root, name)
         if re.search(r"<annotations>|<annotations\s", head) and re.search(r"<(?:image|track)\s", head):
-            return Recognised(
-                "CVAT's XML, which is not read", printable(name), "export from CVAT as COCO 1.0 or Pascal VOC 1.1"
-            )
+            return Recognised("CVAT's XML", printable(name), "", "cvat")
     for name in spread(beside or every):
         head = _head(root, name)
-        if "<annotation" in head and re.search(r"<(?:bndbox|robndbox|polygon)>", head):
-            return Recognised(
-                "Pascal VOC's XML in folders of other names",
-                f"{len(beside or every):,} .xml files, such as {printable(name)}",
-                "move the images into JPEGImages/ and the XML files into Annotations/",
-            )
+        if "<annotation" in head and re.search(r"<(?:bndbox|robndbox)>", head):
+            seen = f"{len(beside or every):,} .xml files, such as {printable(name)}"
+            if beside:
+                return Recognised("Pascal VOC's XML", seen, "", "voc")
+            return Recognised("Pascal VOC's XML without its images", seen, "give each XML file the name of its image")
         if re.search(r"<(?:box|bndbox|polygon|points)[\s>]", head):
             return Recognised("XML annotations, which are not read", printable(name), _EXPORT)
     return None
@@ -177,12 +184,15 @@ def _lists(root: Path, names: list[str]) -> Recognised | None:
 
 def _tables(root: Path, names: list[str]) -> Recognised | None:
     for name in names[:TRIED]:
-        first = _head(root, name).split("\n", 1)[0]
+        head = _head(root, name)
+        first = head.split("\n", 1)[0]
+        if _HEADERLESS.match(first.strip()):
+            return Recognised("a table of boxes without a header", printable(name), "", "table")
         if columns := box_columns(re.split(r"[,;\t]", first.replace('"', "").lstrip("\ufeff"))):
             shown = ", ".join(printable(column) for column in columns)
-            return Recognised(
-                "a table of boxes, which is not read", f"{printable(name)} has the columns {shown}", _EXPORT
-            )
+            readable = len(columns) == 4 or columns[0].casefold().replace(" ", "_") in BOX_CELLS
+            what = "a table of boxes" if readable else "a table of outlines or of lists of boxes, which is not read"
+            return Recognised(what, f"{printable(name)} has the columns {shown}", _EXPORT, "table" if readable else "")
     return None
 
 

@@ -31,6 +31,11 @@ def companions(images: Collection[str], files: Collection[str]) -> Pairs:
     return pair(own, others)
 
 
+def paired(pairs: Pairs) -> set[str]:
+    """All files of annotations that belong to images, or to several."""
+    return {*pairs.partner.values(), *(name for of in pairs.contested.values() for name in of)}
+
+
 def _folders(names: Iterable[str]) -> set[str]:
     return {part for name in names for part in name.split("/")[:-1]}
 

@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.data.files.lists import SplitLists
-from sightline.data.files.matching import Pairs
 from sightline.data.files.walking import Walk, walk
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
 from .assembly import Finds, Page, assemble
-from .companions import companions, images_among, unpaired
+from .companions import companions, images_among, paired, unpaired
 from .yololist import NAME_LISTS, Listing, find_listing, read_listing
 from .yolorows import Rows, read_rows, unreadable
 from .yolosplits import yolo_splits
@@ -58,7 +57,7 @@ def read_yolo(tree: Walk, listing: Listing | None = None) -> Source:
             unused += 1
     finds.notes += _notes(finds, listing, split_lists, alone, unused)
     beside = {name.rpartition("/")[0] for name in pairs.partner.values()}  # elsewhere a .txt may be anything
-    if spare := sum(name.rpartition("/")[0] in beside for name in set(labels) - _paired(pairs)):
+    if spare := sum(name.rpartition("/")[0] in beside for name in set(labels) - paired(pairs)):
         finds.notes.append(f"label files without an image: {spare:,}")
     classes = rows.names if rows.names is not None else _numbers(finds)
     return assemble(finds, "yolo", "YOLO's labels", classes, shares=True)
@@ -78,10 +77,6 @@ def _is_label_file(name: str, listing: Listing) -> bool:
     """Any .txt that is no list of names."""
     last = name.rsplit("/", 1)[-1].casefold()
     return last.endswith(".txt") and last not in NAME_LISTS and name != listing.file
-
-
-def _paired(pairs: Pairs) -> set[str]:
-    return {*pairs.partner.values(), *(name for of in pairs.contested.values() for name in of)}
 
 
 def _numbers(finds: Finds) -> list[str]:
