@@ -1,5 +1,5 @@
-"""A label is a class or is refused by what it is: several labels, a measurement, a date, a sentence. Class names with blanks,
-commas and numbers stay classes."""
+"""A label is a class, one of several, or a measurement, by what it is; dates and sentences are refused. Class names with
+blanks, commas and numbers stay classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sightline.data.dataset import build_dataset
-from sightline.data.formats.recognition.labels import refuse_other_questions
+from sightline.data.formats.recognition.labels import reading_of
 from sightline.data.formats.sniff import open_data
 from sightline.errors import DataError
 from tests.asking import called
@@ -62,7 +62,7 @@ def drawn(names: list[str], rng: np.random.Generator, each: int) -> list[str]:
     return [labels[i] for i in rng.permutation(len(labels))]
 
 
-def test_several_labels_in_a_cell_are_refused_by_name() -> None:
+def test_several_labels_in_a_cell_are_recognised() -> None:
     tried = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -70,12 +70,10 @@ def test_several_labels_in_a_cell_are_refused_by_name() -> None:
         sets = [rng.permutation(tags)[: int(rng.choice([1, 2, 2, 3, 3, 4]))].tolist() for _ in range(120)]
         for what, join in JOINS.items():
             cells = {"json": map(json.dumps, sets), "python": map(str, sets)}.get(join, (join.join(of) for of in sets))
-            with pytest.raises(
-                DataError, match=r"t\.csv, column 'tags': several labels per image \(multi-label\)"
-            ) as caught:
-                refuse_other_questions(list(cells), "t.csv", "tags")
-            assert any(tag in caught.value.message for tag in tags), what
-            assert caught.value.hint
+            found = reading_of(list(cells), "t.csv", "tags")
+            assert found.knows == "tags", what
+            assert any(tag in found.evidence for tag in tags), what
+            assert (found.cut is None) == (join in ("json", "python"))
             tried += 1
     assert tried == 40 * len(JOINS)
 
@@ -88,21 +86,22 @@ def test_names_of_classes_are_not_taken_for_anything_else() -> None:
             some = [
                 names[i] for i in sorted(rng.permutation(len(names))[: max(2, len(names) - int(rng.integers(0, 3)))])
             ]
-            refuse_other_questions(drawn(some, rng, 10), "t.csv", str(rng.choice(["label", "class", "species", ""])))
+            column = str(rng.choice(["label", "class", "species", ""]))
+            assert reading_of(drawn(some, rng, 10), "t.csv", column).knows == "class"
             tried += 1
     assert tried == 10 * len(NAMES)
 
 
-def test_measurements_are_refused_by_name() -> None:
+def test_measurements_are_recognised() -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
         ages = [str(int(age)) for age in np.clip(rng.gamma(4, 9, 300), 1, 110)]
         scores = [f"{score:.2f}" for score in rng.normal(50, 15, 100)]
         grades = [f"{half / 2:.1f}" for half in rng.integers(2, 11, 200)]
         for labels, column in ((ages, "age"), (ages, "label"), (scores, "y"), (grades, "rating")):
-            with pytest.raises(DataError, match=r"a measurement \(regression\).*different numbers from") as caught:
-                refuse_other_questions(labels, "t.csv", column)
-            assert "ranges" in caught.value.hint
+            found = reading_of(labels, "t.csv", column)
+            assert found.knows == "numbers"
+            assert "different numbers from" in found.evidence
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"])
@@ -110,7 +109,7 @@ def test_dates_are_refused_by_name(form: str) -> None:
     days = [np.datetime64("2021-01-01") + int(i) for i in np.random.default_rng(1).integers(0, 400, 50)]
     labels = [day.astype("datetime64[s]").item().strftime(form) for day in days]
     with pytest.raises(DataError, match="dates instead of classes"):
-        refuse_other_questions(labels, "t.csv", "when")
+        reading_of(labels, "t.csv", "when")
 
 
 def images(root: Path, count: int) -> Path:
@@ -119,26 +118,10 @@ def images(root: Path, count: int) -> Path:
     return root
 
 
-def test_a_column_for_each_class_is_refused_by_name(tmp_path: Path) -> None:
-    lines = ["image,cat,dog,sea", *(f"img/{i}.png,{i % 2},{1 - i % 2},{int(i % 3 == 0)}" for i in range(12))]
-    (images(tmp_path, 12) / "labels.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(DataError, match=r"multi-label.*a column of 0 and 1 for each of 3 classes, 'cat', 'dog', 'sea'"):
-        open_data(str(tmp_path))
-
-
-def test_rows_for_each_label_are_refused_by_name(tmp_path: Path) -> None:
-    lines = ["path,label", *(f"img/{i}.png,{tag}" for i in range(6) for tag in ("sea", "sky")), "img/7.png,sea"]
-    (images(tmp_path, 8) / "labels.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(DataError, match=r"multi-label.*6 of 7 images are in several rows, such as img/0\.png"):
-        open_data(str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("column", "says"),
     [
-        (pa.array([["a", "b"], ["a"], ["b"]] * 4), "multi-label"),
-        (pa.array(["sea sky", "sky", "sea", "sky sea"] * 3), "multi-label"),
-        (pa.array([0.25 * i for i in range(12)]), "measurement"),
+        (pa.array([{"a": 1}] * 12), "no labels"),
         (pa.array(np.datetime64("2020-01-01") + np.arange(12)), "dates"),
     ],
 )
@@ -181,7 +164,6 @@ def test_lines_of_json_are_named_where_they_are_wrong(tmp_path: Path) -> None:
         ('{"file_name": "img/0.png", "label": "a"}\n{"file_na', r"metadata\.jsonl line 2: not JSON"),
         ('{"file_name": "img/0.png", "label": "a"}\n[1]', r"metadata\.jsonl line 2: not a JSON object"),
         ('{"file_name": "img/0.png", "objects": {"bbox": [[1, 2, 3, 4]]}}\n', "a table of boxes"),
-        ('{"file_name": "img/0.png", "tags": ["a", "b"]}\n{"file_name": "img/1.png", "tags": ["a"]}', "multi-label"),
     ):
         table.write_text(text)
         with pytest.raises(DataError, match=says):
@@ -241,4 +223,4 @@ def test_sentences_are_refused_by_name() -> None:
     labels = [f"a {colour} {thing} stands beside the {place}" for colour in ("red", "blue", "old", "wet", "big")
               for thing in ("dog", "car", "tree") for place in ("house", "sea", "road")]  # fmt: skip
     with pytest.raises(DataError, match="sentences instead of classes: 45 different ones in 45 rows"):
-        refuse_other_questions(labels, "t.csv", "caption")
+        reading_of(labels, "t.csv", "caption")

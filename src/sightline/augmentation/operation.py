@@ -19,7 +19,7 @@ from torch import Tensor
 from sightline.randomness.keyed import uniform
 from sightline.structures.batch import Batch
 from sightline.structures.masks import extents
-from sightline.structures.targets import IGNORE, Boxes, Labels, Masks, Outlines, Pairs, Several, Target
+from sightline.structures.targets import IGNORE, Boxes, Labels, Masks, Outlines, Pairs, Several, Target, Values
 
 VISIBLE = 0.1  # a box is dropped if less than this share of its area stays inside the image
 
@@ -103,7 +103,7 @@ def move_target(target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor
 
     A box becomes the upright box around its moved corners, clipped to the image, and is dropped below `VISIBLE`. If the
     pixels of an object are known, its box is drawn around those that remain, and the same share of pixels decides."""
-    if isinstance(target, Labels | Pairs):
+    if isinstance(target, Labels | Values | Pairs):
         return target
     if isinstance(target, Masks):
         sample = torch.arange(len(target.index), device=motion.device)

@@ -12,6 +12,10 @@ _SUMMARY = (
     "accuracy",
     "top5_accuracy",
     "mean_iou",
+    "map",
+    "r2",
+    "mae",
+    "mae_of_mean",
     "mask_ap50",
     "ap50",
     "loss",
@@ -20,7 +24,10 @@ _SUMMARY = (
     "mask_ap",
     "ap",
 )
-_PER_CLASS = ("support", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50")
+_PER_CLASS = (
+    "support", "known", "mae", "mae_of_mean", "rmse", "rmse_of_mean", "r2",
+    "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50",
+)  # fmt: skip
 _CLASSES = 200  # classes that the audit of a data set lists
 _NAMED = 3  # metrics in the summary of a run
 

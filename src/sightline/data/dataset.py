@@ -30,7 +30,7 @@ from .mirrors import mirrored_pair
 from .split_rules import Cuts
 from .splits import Assignment, Fractions, SplitRule, assign, refuse_emptied_splits
 
-Knowledge = Literal["labels", "masks", "boxes", "outlines"]
+Knowledge = Literal["labels", "masks", "boxes", "outlines", "tags", "numbers"]
 Needs = Literal["classes", "identities", "images"]
 
 
@@ -80,13 +80,14 @@ class Dataset:
 
     @property
     def knows(self) -> Knowledge:
-        """What is known of each image: a class, a class for every pixel, boxes, or boxes with outlines."""
+        """What is known of each image: a class, several labels, numbers, a class for every pixel, boxes, or also outlines."""
         annotations = self.audit.source.annotations
         return annotations.knows if annotations else "labels"
 
     def truth(self, id: int) -> Truth:
         """The annotation of one image in its oriented pixels: (h, w) uint8 class indices with 255 for ignored pixels, or
-        Objects. Raises DataError if it was changed or removed after the audit, UsageError if the data have labels only."""
+        Objects; of several labels or numbers one value each, (k,). Raises DataError if it was changed or removed after the
+        audit, UsageError if the data have one class per image."""
         annotations = self.audit.source.annotations
         if annotations is None:
             raise UsageError(

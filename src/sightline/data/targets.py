@@ -1,7 +1,8 @@
 """From the annotation of an image to its target in the network's frame.
 
 Boxes and outlines follow the geometry of their image exactly; a mask pixel keeps one class, never a mean of two. Objects
-that become too small to learn are left out in training; for evaluation they are kept, in the original frame.
+that become too small to learn are left out in training; for evaluation they are kept, in the original frame. Labels and
+numbers do not move.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from sightline.data.records.annotations import Objects, Truth
 from sightline.preprocessing.geometry import Geometry
 from sightline.structures.frames import move_boxes
-from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Target
+from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Target, Values
 
 SMALLEST = 1.0  # pixels of the network's frame; boxes with a shorter side are left out of training
 
@@ -34,6 +35,8 @@ def target_of(
         if outlines:
             return _outlines(truth, boxes, geometry, natural, judging=judging)
         return boxes if judging else boxes.take(_large_enough(boxes))
+    if truth.ndim == 1:
+        return Values.of(torch.from_numpy(truth[None].astype(np.float32)))  # (k,) → (1, k)
     index = torch.from_numpy(geometry.apply_mask(truth, IGNORE)).long()
     return Masks(index[None], (torch.from_numpy(truth),) if judging else ())  # (h, w) → (1, h, w)
 

@@ -31,6 +31,7 @@ says nothing about other images. AUC has no interval beyond n · k = 5,000,000, 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ _CLASS_MEANS = ("macro_f1", "auc")  # means over the classes that occur
 _REVERSED = ("ece",)  # biased upwards: reverse percentile intervals
 _RANGE = {"loss": (0.0, math.inf), "mcc": (-1.0, 1.0)}  # of the others 0 to 1
 _BLOCK = 1 << 17  # weights at a time: they fit into a cache
+_LARGE_BLOCK = 1 << 22  # weights at a time, where a matrix product or a sum does the work
 _MAX_UNDEFINED = 0.1  # share of the resamples
 
 
@@ -86,6 +88,15 @@ def resample_weights(n: int, seed: int, resamples: range) -> Float[np.ndarray, "
     drawn = integers(n, seed, "bootstrap", which, torch.arange(n)).numpy()  # (r, n)
     cells = (drawn + n * np.arange(len(resamples))[:, None]).ravel()  # (r * n,)
     return np.bincount(cells, minlength=len(resamples) * n).reshape(len(resamples), n).astype(np.float64)
+
+
+def weights_in_blocks(n: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Float[np.ndarray, "r n"]]:
+    """`resample_weights` of all resamples, some at a time, so that they fit into memory; (0, n) once without samples."""
+    if not n:
+        yield np.zeros((0, 0))
+    block = max(1, _LARGE_BLOCK // max(n, 1))
+    for r in range(0, resamples if n else 0, block):
+        yield resample_weights(n, seed, range(r, min(r + block, resamples)))
 
 
 def interval(values: Float[np.ndarray, "r"], level: float = LEVEL) -> Interval:

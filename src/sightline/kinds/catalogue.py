@@ -10,6 +10,8 @@ from .classification import CLASSIFICATION
 from .detection import DETECTION
 from .instances import INSTANCES
 from .kind import Kind
+from .multilabel import MULTILABEL
+from .regression import REGRESSION
 from .segmentation import SEGMENTATION
 
 KINDS: dict[str, Kind] = {}
@@ -25,7 +27,7 @@ def register(kind: Kind) -> Kind:
 
 
 # The default comes first: `task.` keys without a kind belong to it. If several kinds fit the data, the first is chosen.
-for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION):
+for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION, MULTILABEL, REGRESSION):
     register(_kind)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sightline.data.formats.answers import as_classes
 from sightline.errors import UsageError
 from sightline.evaluation.judgement import judge
 from sightline.evaluation.predictions import read_rows, write_rows
@@ -106,6 +107,7 @@ CLASSIFICATION = Kind(
     name=NAME,
     section=ClassificationSection,
     accepts=lambda source: source.annotations is None,
+    reads=as_classes,
     defaults=partial(classifier_defaults, output=OUTPUT),
     check=_check,
     networks=_networks,

@@ -34,17 +34,19 @@ from sightline.tasks.task import Task
 Networks = Mapping[str, nn.Module]
 Picture = UInt8[np.ndarray, "h w c"]
 Shape = tuple[int, ...]
+Facts = Mapping[str, Any]  # what a task knows beside its weights, ready for JSON: task.json of the run
 Keep = Callable[[int, np.ndarray], str | None]  # (id, class of each pixel (H, W)) → the file it was written to
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a task is built from: the complete recipe, the preprocessing, and `amounts` (k,), the number of training images,
-    pixels or objects of each class."""
+    """What a task is built from: the complete recipe, the preprocessing, `amounts` (k,), the number of training images,
+    pixels or objects of each class, and the `facts` that its kind learns of the data (`Kind.facts`, `Scoring.settle`)."""
 
     recipe: Recipe
     preprocessing: Preprocessing
     amounts: np.ndarray
+    facts: Facts = field(default_factory=dict)
 
     def normalised(self, network: nn.Module) -> Normalised:
         """The network with normalisation in front: it takes images in 0-255 units."""
@@ -64,6 +66,8 @@ class Scoring:
     mirrored         rows, rows of the mirrored images → their mean, for `evaluate --tta`; None if that is not possible
     worst            judgement → ids of the worst images, worst first
     threshold        judgement → the score from which predictions are drawn
+    settle           rows of val with the kept weights → facts that are chosen on them, such as a threshold
+    under            rows, facts → the same rows by these facts
     """
 
     rows: RowsFormat
@@ -75,6 +79,8 @@ class Scoring:
     mirrored: Callable[[Any, Any], Any] | None = None
     worst: Callable[[Any], list[int]] = lambda judgement: []
     threshold: Callable[[Any], float] = lambda judgement: 0.5
+    settle: Callable[[Any], dict[str, Any]] | None = None
+    under: Callable[[Any, Facts], Any] = lambda rows, facts: rows
 
 
 @dataclass(frozen=True)
@@ -141,9 +147,11 @@ class Kind:
     """name       as in `task.kind`
     section    its keys of the recipe, under `task.`
     accepts    which data can answer it; `automatic`: chosen where nobody names a kind (the first in the list that accepts)
+    reads      the data as this kind reads them where the user names it, such as numbers as classes; None if it cannot
     needs      what the data must have: "classes", "identities" or "images" (see `build_dataset`)
     defaults   draft, traits of the data → what the draft left open
     check      UsageError for values that contradict each other
+    facts      data set, training ids → what the task must know of them beside the weights, such as the scale of a target
     networks   recipe, number of classes → the networks by name, weights drawn from the recipe's seed
     inputs     recipe → the shape of one input of each network, for its description
     task       networks and setting → the task over them
@@ -164,6 +172,8 @@ class Kind:
     task: Callable[[Networks, Setting], Task]
     answers: Answers
     automatic: bool = True
+    reads: Callable[[Source], Source | None] = lambda source: None
+    facts: Callable[[Dataset, np.ndarray], dict[str, Any]] = lambda data, ids: {}
     needs: Needs = "classes"
     check: Callable[[Recipe], None] = _no_check
     inputs: Callable[[Recipe], dict[str, Shape]] = _image_shape

@@ -18,7 +18,7 @@ from sightline.models.describe import describe
 from sightline.models.own import code_of, is_own
 from sightline.recipes.arguments import model_options_of
 from sightline.recipes.recipe import Recipe
-from sightline.runs.run import Run
+from sightline.runs.run import FACTS, Run
 from sightline.storage.tensors import pack, unpack
 from sightline.tasks.task import Task
 
@@ -67,11 +67,16 @@ def _first(network: nn.Module) -> str:
     return next(iter(network.state_dict()), "")
 
 
+def facts_of(run: Run) -> dict[str, Any]:
+    """What the run's task knows beside its weights; runs of earlier versions, and most kinds, have nothing to know."""
+    return run.read_json(FACTS) if (run.folder / FACTS).exists() else {}
+
+
 def load_task(run: Run) -> Task:
     """The run's task with its kept weights: from `model/`, or from the newest valid checkpoint of an unfinished run."""
     kind, recipe, classes = kind_of(run), run.recipe, run.classes
     networks = kind.networks(recipe, len(classes))
-    task = kind.task(networks, Setting(recipe, run.preprocessing, np.ones(len(classes), np.int64)))
+    task = kind.task(networks, Setting(recipe, run.preprocessing, np.ones(len(classes), np.int64), facts_of(run)))
     files = {name: run.folder / weights_file(name) for name in networks}
     if any(path.exists() for path in files.values()):
         for name, network in networks.items():

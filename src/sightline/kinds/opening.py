@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,17 @@ def choose_kind(recipe: Draft, source: Source) -> Kind:
     return kind
 
 
+def as_named(recipe: Draft, source: Source) -> Source:
+    """The data as the kind of task reads them that the recipe names: what is written may be a class or a number."""
+    if recipe.task is None:
+        return source
+    kind = kind_named(recipe.task.kind)
+    if kind.accepts(source) or (found := kind.reads(source)) is None:
+        return source
+    first = f"{kind.name}, as task.kind says: {found.reading}"
+    return replace(found, notes=(*source.notes, first))
+
+
 def usual_kind(source: Source) -> Kind:
     """The kind of task that is chosen for such data by default."""
     return next(kind for kind in KINDS.values() if kind.automatic and kind.accepts(source))
@@ -114,7 +126,7 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: 
     if where is None:
         raise UsageError("the recipe names no data", "set data.path or data.name")
     with console.working(f"reading {where}") as phase:
-        source = open_data(where)
+        source = as_named(recipe, open_data(where))
         data = build_dataset(
             source,
             needs="images" if whole else choose_kind(recipe, source).needs,

@@ -31,6 +31,7 @@ from .counts import (
 )
 from .detection import coco_results, coco_truth, detection_metrics
 from .matching import ClassMatches, Match, Matches, box_overlap, mask_overlap, match, match_rows
+from .multilabel import average_precisions_of_labels, best_threshold, binary_log_loss, label_counts, label_metrics
 from .ranking import (
     PrecisionRecall,
     Ranks,
@@ -45,6 +46,7 @@ from .ranking import (
     top_k_accuracy,
     true_rank,
 )
+from .regression import errors_of_numbers, number_metrics
 from .segmentation import (
     boundary,
     boundary_counts,
@@ -73,9 +75,12 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "auc",
     "average_precision",
     "average_precisions",
+    "average_precisions_of_labels",
     "averaged",
     "balanced_accuracy",
     "best_point",
+    "best_threshold",
+    "binary_log_loss",
     "boundary",
     "boundary_counts",
     "boundary_f",
@@ -90,8 +95,11 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "curve",
     "detection_metrics",
     "dice",
+    "errors_of_numbers",
     "expected_calibration_error",
     "intersection_over_union",
+    "label_counts",
+    "label_metrics",
     "log_loss",
     "log_losses",
     "mask_overlap",
@@ -100,6 +108,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "matthews",
     "mean_defined",
     "measure",
+    "number_metrics",
     "one_vs_rest",
     "one_vs_rest_auc",
     "pixel_confusion",

@@ -24,7 +24,12 @@ from sightline.version import __version__
 FORMAT = 1
 TIMING = "timing.jsonl"
 _INCOMPLETE = "is the run complete? see `sightline verify`"
-SEALED_INPUTS = {"data.json", "preprocessing.json"}  # predictions depend on these, besides the recipe and the weights
+FACTS = "task.json"  # what a task knows beside its weights: the scale of a target, a threshold
+SEALED_INPUTS = {
+    "data.json",
+    "preprocessing.json",
+    FACTS,
+}  # predictions depend on these, besides the recipe and the weights
 SEAL = "manifest.json"  # hashes of the final files; written last
 MAX_WEIGHTS = 1 << 36  # bytes of the largest file of a run
 _LONGEST = 1e10  # seconds of one segment of training

@@ -7,10 +7,11 @@ from typing import Any
 
 from sightline.storage.reading import hash_regular
 
-from .run import SEAL, Run, changed
+from .run import FACTS, SEAL, Run, changed
 
 SEALED = (
     "recipe.yaml", "environment.json", "data.json", "preprocessing.json", "metrics.json", "history.csv", "metrics.jsonl",
+    FACTS,
     "predictions/train.parquet", "predictions/val.parquet", "predictions/test.parquet",
 )  # fmt: skip
 

@@ -50,7 +50,7 @@ class Batch:
     inputs    by name, each of b samples: Pixels, Clips, Tokens
     id        (b,) rows of the data manifest
     position  (b,) positions in the endless training stream, which key each sample's augmentation
-    target    Labels, Boxes, Outlines, Masks, Pairs, or Several of them by name
+    target    Labels, Values, Boxes, Outlines, Masks, Pairs, or Several of them by name
 
     Where a sample is one image, `image`, `size`, `frame` and `natural` are those of `Pixels`.
     """

@@ -21,6 +21,20 @@ class Classes:
 
 
 @dataclass(frozen=True)
+class LabelScores:
+    """`probability` (b, k) of each label, independent of each other."""
+
+    probability: Float[Tensor, "b k"]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """`value` (b, t) in the data's own units."""
+
+    value: Float[Tensor, "b t"]
+
+
+@dataclass(frozen=True)
 class Detections:
     """Boxes of all images, packed: `boxes` (n, 4) xyxy in the batch's frame, `label` (n,), `score` (n,), and the image of
     each, `sample` (n,)."""
@@ -60,7 +74,7 @@ class Embeddings:
     vector: Float[Tensor, "b d"]
 
 
-Prediction = Classes | Segments | Detections | Instances | Images | Embeddings
+Prediction = Classes | LabelScores | Numbers | Segments | Detections | Instances | Images | Embeddings
 
 
 @dataclass(frozen=True)

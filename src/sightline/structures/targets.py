@@ -114,6 +114,26 @@ class Masks(Target):
 
 
 @dataclass(frozen=True)
+class Values(Target):
+    """Several numbers for each image: `value` (b, k), with `known` (b, k). For several labels an image they are 1 (it has the
+    label) and 0, for regression measurements in the data's own units. Where it is not known, a value is 0."""
+
+    value: Float[Tensor, "b k"]
+    known: Bool[Tensor, "b k"]
+
+    @classmethod
+    def of(cls, value: Float[Tensor, "b k"]) -> Values:
+        """From numbers, NaN where one is unknown."""
+        known = ~value.isnan()
+        return cls(value.where(known, 0.0), known)
+
+    @classmethod
+    def join(cls, parts: Sequence[Target]) -> Values:
+        values = [p for p in parts if isinstance(p, Values)]
+        return cls(torch.cat([p.value for p in values]), torch.cat([p.known for p in values]))
+
+
+@dataclass(frozen=True)
 class Pairs(Target):
     """The identity that each image shows, `identity` (b,). Images 2i and 2i + 1 of a batch are a pair, positive if their
     identities agree."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightline.data.loaders import in_order
+from sightline.data.loaders import Images, in_order
 from sightline.engine.checkpoints import kept_weights, load_weights
 from sightline.engine.state import State
 from sightline.errors import DivergedError
 from sightline.evaluation.splits import rows_of
 from sightline.kinds.kind import Scoring
-from sightline.kinds.networks import save_networks
+from sightline.kinds.networks import facts_of, save_networks
 from sightline.recipes.loading import choose
 from sightline.reports.split_evaluation import SplitEvaluation
-from sightline.runs.run import changed
+from sightline.runs.run import FACTS, changed
 from sightline.runs.seal import seal
 from sightline.storage.tensors import not_finite
 
@@ -60,13 +60,13 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
     images["train"] = kind.load(data, ids, training.preprocessing, recipe, truths=kind.truths, judging=True)
     reported = "test" if "test" in images else "val"
     (run.folder / "predictions").mkdir(exist_ok=True)
+    every = {split: _rows(training, scoring, split, some) for split, some in images.items()}
+    if scoring.settle is not None and "val" in every:
+        facts = facts_of(run) | scoring.settle(every["val"])
+        run.write_json(FACTS, facts)
+        every = {split: scoring.under(rows, facts) for split, rows in every.items()}
     evaluation = None
-    for split, some in images.items():
-        rows = training.best_rows if split == "val" else None  # the same weights on the same images
-        if rows is None:
-            batches = in_order(some, scoring.batch)
-            with training.console.working(f"evaluating the {split} split", len(some)) as phase:
-                rows = rows_of(training.task, phase.over(batches), training.device)
+    for split, rows in every.items():
         names = [data.records[int(i)].name for i in rows.id]
         scoring.rows.write(run.folder / "predictions" / f"{split}.parquet", rows, names=names, classes=data.classes)
         run.record(f"predictions/{split}.parquet")
@@ -77,6 +77,14 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
                 evaluation = SplitEvaluation(
                     split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes)
                 )
-                write_examples(training, scoring, evaluation, some)
+                write_examples(training, scoring, evaluation, images[split])
     metrics["images"] = {split: len(some) for split, some in images.items()}
     return evaluation
+
+
+def _rows(training: Training, scoring: Scoring, split: str, images: Images) -> Any:
+    """The rows of a split; those of the validation that the weights come from are the same, where they are known."""
+    if split == "val" and training.best_rows is not None:
+        return training.best_rows
+    with training.console.working(f"evaluating the {split} split", len(images)) as phase:
+        return rows_of(training.task, phase.over(in_order(images, scoring.batch)), training.device)

@@ -32,7 +32,7 @@ from sightline.recipes.fine_tuning import FineTuning, fine_tuning
 from sightline.recipes.loading import choose
 from sightline.recipes.recipe import Draft, Recipe, completed
 from sightline.runs.console import Console
-from sightline.runs.run import Run
+from sightline.runs.run import FACTS, Run
 
 from .progress import Training
 
@@ -129,13 +129,16 @@ def prepare(
         name: network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, network in start.networks.items()
     }
-    task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0]))
+    facts = kind.facts(data, ids["train"])
+    task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0], facts))
     steps, per_epoch = (SMOKE_STEPS, SMOKE_STEPS) if smoke else steps_of(recipe, len(ids["train"]))
     tuning = FineTuning()
     if MAIN in networks and kind.output is not None:
         tuning = fine_tuning(recipe, networks[MAIN], _new(recipe, kind, data, start), steps)
         task.frozen = tuning.frozen
     run.write_json("preprocessing.json", preprocessing.to_json())
+    if facts:
+        run.write_json(FACTS, facts)
     described = write_configs(run, kind, recipe, data.classes, start.weights)
     for line in (*start.notes, *tuning.lines):
         console.say(line)

@@ -22,6 +22,8 @@ _TARGETS: dict[Knowledge, str] = {
     "masks": "a class for every pixel",
     "boxes": "a box and a class for each object",
     "outlines": "an outline and a class for each object",
+    "tags": "several classes for each image",
+    "numbers": "a number for each image",
 }
 
 

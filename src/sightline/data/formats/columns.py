@@ -2,7 +2,8 @@
 
 A header is recognised by a usual name for the image column; without a header, the first row contains the name of an
 image. If there are two columns and one is the image, the other is the label whatever its name. Anything ambiguous is an
-error, not a guess; columns of boxes, and a column a class of zeros and ones, are refused by what they are.
+error, not a guess; columns of boxes are refused by what they are. Without a label column, columns of 0 and 1 are a class each,
+and columns of measurements a target each.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sightline.errors import DataError
 from sightline.storage.text import printable
 
 from .recognition.boxes import box_columns
+from .recognition.labels import STEPS, number_of
 
 _WORDS = {
     "path": (
@@ -34,7 +36,8 @@ FEWEST_CORNERS = 4
 @dataclass(frozen=True)
 class Columns:
     """Indices of the columns; None for those that the table lacks. `header` is true if the first row is one; `unused` are the
-    names of unknown columns."""
+    names of unknown columns. `answers` are the columns of a table without labels that hold one class or target each:
+    classes if they hold `marks`, 0 and 1."""
 
     path: int
     label: int | None
@@ -43,11 +46,14 @@ class Columns:
     header: bool
     unused: tuple[str, ...] = ()
     label_name: str = ""  # as the header writes it
+    answers: tuple[int, ...] = ()
+    answer_names: tuple[str, ...] = ()
+    marks: bool = False
 
     @property
     def width(self) -> int:
         """The number of cells that a row needs."""
-        return 1 + max(i for i in (self.path, self.label, self.split, self.group) if i is not None)
+        return 1 + max(i for i in (self.path, self.label, self.split, self.group, *self.answers) if i is not None)
 
 
 def find_columns(first: Sequence[str], table: str, rows: Sequence[Sequence[str]] = ()) -> Columns:
@@ -77,29 +83,41 @@ def find_columns(first: Sequence[str], table: str, rows: Sequence[Sequence[str]]
     rest = [i for i in range(len(words)) if i not in (path, split, group)]
     if label is None and len(rest) == 1:
         label = rest[0]
-    if label is None and (marks := _one_hot(first, rest, rows)):
-        raise DataError(
-            f"{table} line 1: several labels per image (multi-label), which cannot be trained on yet: a column of 0 and 1 for "
-            f"each of {len(marks)} classes, {quoted(marks)}",
-            "write the one class of each image into a column `label`",
-        )
-    if label is None and rest:
+    answers = _marks(rest, rows) if label is None else ()
+    marks = bool(answers)
+    if label is None and not answers:
+        answers = _measurements(rest, rows)
+    if label is None and rest and not answers:
         raise DataError(f"{table} line 1: no column of labels among {quoted(first)}", "name it `label`")
-    known = (path, label, split, group)
+    known = (path, label, split, group, *answers)
     unused = tuple(name.strip() for i, name in enumerate(first) if i not in known and name.strip())
     name = first[label].strip() if label is not None else ""
-    return Columns(path, label, split, group, header=True, unused=unused, label_name=name)
+    names = tuple(first[i].strip() for i in answers)
+    return Columns(path, label, split, group, True, unused, name, answers, names, marks)
 
 
-def _one_hot(first: Sequence[str], rest: Sequence[int], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The columns that hold nothing but 0 and 1 (or true and false), where there are two or more."""
-    marks = {"0", "1", "0.0", "1.0", "-1", "true", "false", "-1.0"}
-    columns = []
+def _marks(rest: Sequence[int], rows: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    """The columns that hold nothing but 0 and 1 (or true and false, or -1), where there are two or more."""
+    allowed = {"0", "1", "0.0", "1.0", "-1", "true", "false", "-1.0", "nan"}
+    columns = tuple(i for i in rest if (cells := _cells(i, rows)) and cells <= allowed)
+    return columns if len(columns) >= 2 else ()
+
+
+def _measurements(rest: Sequence[int], rows: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    """All the other columns, where each holds more than a few different numbers and nothing else."""
     for i in rest:
-        cells = {row[i].strip().casefold() for row in rows if i < len(row)} - {""}
-        if cells and cells <= marks:
-            columns.append(first[i].strip())
-    return columns if len(columns) >= 2 else []
+        cells = _cells(i, rows) - {"nan"}
+        try:
+            values = {number_of(cell) for cell in cells}
+        except ValueError:
+            return ()
+        if len(values) <= STEPS:
+            return ()
+    return tuple(rest)
+
+
+def _cells(i: int, rows: Sequence[Sequence[str]]) -> set[str]:
+    return {row[i].strip().casefold() for row in rows if i < len(row)} - {""}
 
 
 def _without_header(first: Sequence[str], path: int, table: str) -> Columns:

@@ -1,16 +1,18 @@
 """Parquet in the layout of the Hugging Face hub: a column of encoded images (or structs {bytes, path}) and one of labels.
 
 Class names come from the schema's `huggingface` metadata, in its order; text labels are class names themselves; integers
-without names become their digits. Shards named after splits (train-00000-of-00004.parquet) give their rows that split.
-Images are read by row groups: a data set within the budget stays in memory, a larger one goes through a `Spill`.
+without names become their digits; lists are several labels, floats measurements. Shards named after splits
+(train-00000-of-00004.parquet) give their rows that split. Images are read by row groups: a data set within the budget stays in
+memory, a larger one goes through a `Spill`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
@@ -27,7 +29,8 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.storage.caching import cache_folder
 from sightline.storage.text import printable
 
-from .recognition.labels import refuse_other_questions
+from .answers import in_order, with_reading
+from .recognition.labels import ONE_CLASS, Reading, reading_of
 from .schema import Meaning, meaning
 from .spill import Spill
 
@@ -114,7 +117,6 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
     where: list[tuple[int, int]] = []
     problems: list[Problem] = []
     named_splits: set[str] = set()
-    written: list[str] = []
     names: tuple[str, ...] | None = None
     for path in sorted(paths):
         shard, labels = _open(path)
@@ -128,8 +130,6 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         split = split_named(re.split(r"[-_.]", path.name, maxsplit=1)[0])
         named_splits |= {split} if split and shard.starts[-1] else set()
         for row, label in enumerate(labels):
-            if names is None and label not in (None, -1, ""):
-                written.append(str(label))
             try:
                 text = None if label is None else _class_of(label, names)
             except LookupError:
@@ -141,24 +141,33 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
             records.append(Record(len(records), f"{path.name[: -len('.parquet')]}/{row:06d}", text, split))
             where.append((len(shards), row))
         shards.append(shard)
-    classes = names
-    if classes is None:
-        refuse_other_questions(
-            written, printable(root.name), next((s.meaning.label for s in shards if s.meaning.label), "")
-        )
-        texts = class_texts(record.label for record in records if record.label is not None)
-        records = [r if r.label is None else replace(r, label=texts[r.label]) for r in records]
-        classes = _in_order(texts.values())
-    return Source(
+    listed = any(shard.meaning.listed for shard in shards)
+    column = next((s.meaning.label for s in shards if s.meaning.label), "")
+    reading = Reading("tags", "lists") if listed else ONE_CLASS
+    if not listed and names is None and (written := [r.label for r in records if r.label is not None]):
+        reading = reading_of(written, printable(root.name), column)
+    source = Source(
         name=root.resolve().name,
         kind="parquet",
         root=str(root),
         records=tuple(records),
-        classes=classes,
+        classes=names or (),
         contents=ParquetRows(tuple(shards), where),
         given_splits=frozenset(named_splits),
         problems=tuple(problems),
+        column=column,
     )
+    if reading.knows != "class":
+        plain = replace(source, records=tuple(replace(record, label=None) for record in records))
+        return with_reading(plain, [record.label for record in records], reading, column, names)
+    if names is None:
+        texts = class_texts(record.label for record in records if record.label is not None)
+        named = tuple(r if r.label is None else replace(r, label=texts[r.label]) for r in records)
+        numbers = (
+            f"classes ({reading.evidence}; task.kind=regression reads them as numbers)" if reading.evidence else ""
+        )
+        return replace(source, records=named, classes=in_order(set(texts.values())), reading=numbers)
+    return source
 
 
 def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
@@ -172,7 +181,7 @@ def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
                 f"{printable(path.name)} states {rows:,} rows in {status.st_size:,} bytes, which cannot hold as many images",
                 "export it again, without rows that hold no image",
             )
-        labels = [None] * rows if what.label is None else _labels(path, what.label)
+        labels = [None] * rows if what.label is None else _labels(path, what)
         groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
         starts = (0, *accumulate(group.num_rows for group in groups))
         columns = (group.column(i) for group in groups for i in range(group.num_columns))
@@ -182,13 +191,22 @@ def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
     return _Shard(str(path), starts, size, stamp_of(status), what), labels
 
 
-def _labels(path: Path, name: str) -> list[object]:
+def _labels(path: Path, what: Meaning) -> list[object]:
     """The column's values. Text is read as a dictionary of its different values: a page of a kilobyte can repeat a text of
     a megabyte for every row."""
-    file = pq.ParquetFile(path, read_dictionary=[name])
+    assert what.label is not None
+    name = what.label
+    file = pq.ParquetFile(path, read_dictionary=[] if what.listed else [name])
     labels: list[object] = []
+    size = 0
     for batch in file.iter_batches(_LABELS, columns=[name]):
         column = batch.column(0)
+        size += column.nbytes
+        if size > BUDGET:
+            raise DataError(
+                f"{printable(path.name)}: the column {name} holds more than {BUDGET >> 20} MiB",
+                "store labels in it only",
+            )
         if pa.types.is_dictionary(column.type):
             values = [_plain(value) for value in column.dictionary.to_pylist()]
             labels += [-1 if place is None else values[place] for place in column.indices.to_pylist()]
@@ -221,13 +239,20 @@ def _values(shard: _Shard, group: int) -> Iterator[bytes | None]:
 
 def _plain(label: object) -> object:
     """Whole floats as integers, since a column with gaps is one of floats. -1 for a missing label."""
+    if isinstance(label, list):
+        return label
     if label is None or label != label:
         return -1
     return int(label) if isinstance(label, float) and label.is_integer() else label
 
 
 def _class_of(label: object, names: tuple[str, ...] | None) -> str:
-    """The class of a label value, as written if no `names` are given. Raises LookupError if it has none."""
+    """The class of a label value, as written if no `names` are given; of several, a list in JSON. Raises LookupError if it has
+    none."""
+    if isinstance(label, list):
+        return json.dumps([_class_of(_plain(one), names) if names else _plain(one) for one in label if one is not None])
+    if isinstance(label, float) and names is None:
+        return repr(label)
     if isinstance(label, int) and not 0 <= label < (len(names) if names else label + 1):
         raise LookupError(label)
     if isinstance(label, int):
@@ -237,11 +262,6 @@ def _class_of(label: object, names: tuple[str, ...] | None) -> str:
     if names is not None and class_text(label) not in names:
         raise LookupError(label)
     return label if names is None else class_text(label)
-
-
-def _in_order(names: Collection[str]) -> tuple[str, ...]:
-    """In numeric order if all are numbers, else in alphabetical order."""
-    return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
 
 
 def _first_names(names: tuple[str, ...] | None) -> str:

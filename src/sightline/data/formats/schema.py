@@ -23,11 +23,13 @@ _LABELS = ("label", "labels", "fine_label", "class", "category", "target", "tags
 
 @dataclass(frozen=True)
 class Meaning:
-    """Column names; `label` and `classes` (names in index order) are None if the file does not say."""
+    """Column names; `label` and `classes` (names in index order) are None if the file does not say; `listed`: the column
+    holds a list of labels, or of numbers, in each row."""
 
     image: str
     label: str | None
     classes: tuple[str, ...] | None
+    listed: bool = False
 
 
 def meaning(schema: pa.Schema, file: str) -> Meaning:
@@ -42,13 +44,16 @@ def meaning(schema: pa.Schema, file: str) -> Meaning:
             f"{file} has no column of image bytes", f"store the encoded images in a column `image`; there are {columns}"
         )
     label = _label_column(schema, features, image, file)
-    names = features.get(label, {}).get("names") if label else None
+    listed = label is not None and _is_list(schema.field(label).type)
+    feature = features.get(label, {}) if label else {}
+    inner = feature.get("feature")
+    names = (inner if listed and isinstance(inner, dict) else feature).get("names")
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-        return Meaning(image, label, None)
+        return Meaning(image, label, None, listed)
     texts = class_texts(names)
     if len(texts) != len(names):
         raise DataError(f"{file} gives two classes one name", "rename one of them")
-    return Meaning(image, label, tuple(texts[name] for name in names))
+    return Meaning(image, label, tuple(texts[name] for name in names), listed)
 
 
 def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image: str, file: str) -> str | None:
@@ -62,12 +67,8 @@ def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image:
             f"{file}: boxes or outlines for each image, which are not read from Parquet: the column {', '.join(boxes)}",
             "export the annotations as COCO's JSON, or remove the column to train on labels alone",
         )
-    if label is not None and pa.types.is_nested(schema.field(label).type):
-        raise DataError(
-            f"{file}: the column {label} holds {schema.field(label).type}, not one class per row: several labels per "
-            "image (multi-label) cannot be trained on yet",
-            "write the one class of each image into the column",
-        )
+    if label is not None and _is_list(schema.field(label).type) and _is_label(schema.field(label).type.value_type):
+        return label
     if label is not None and pa.types.is_temporal(schema.field(label).type):
         raise DataError(
             f"{file}: the column {label} holds {schema.field(label).type}: dates instead of classes",
@@ -75,8 +76,8 @@ def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image:
         )
     if label is not None and not _is_label(kind := schema.field(label).type):
         raise DataError(
-            f"{file}: the column {label} holds {kind}, not one class per row",
-            "use integers, text or booleans as classes",
+            f"{file}: the column {label} holds {kind}, no labels",
+            "use integers, text or booleans as classes, or lists of them for several labels per image",
         )
     return label
 
@@ -100,6 +101,10 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _is_label(kind: pa.DataType) -> bool:

@@ -144,4 +144,6 @@ def _description(source: Source) -> str:
     }
     splits = sorted({record.split for record in source.records if record.split}, key=("train", "val", "test").index)
     given = f"given splits: {', '.join(splits)}" if splits else "no given split"
-    return f"found {layouts[source.kind]}: {len(source):,} images, {len(source.classes)} classes, {given}"
+    many = "" if source.annotations and source.annotations.knows == "numbers" else f" {len(source.classes)} classes,"
+    read = f"; {source.reading}" if source.reading else ""
+    return f"found {layouts[source.kind]}: {len(source):,} images,{many} {given}{read}"

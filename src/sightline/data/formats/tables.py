@@ -21,9 +21,10 @@ from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
+from .answers import with_marks, with_numbers, with_reading, with_tags
 from .cells import cells_of
 from .columns import Columns, find_columns, quoted
-from .recognition.labels import refuse_other_questions, refuse_several_rows
+from .recognition.labels import ONE_CLASS, in_several_rows, reading_of
 from .recognition.vocabulary import splits_of_paths
 
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -41,12 +42,13 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A usable row: a file with its `values` (label, split, group)."""
+    """A usable row: a file with its `values` (label, split, group), and the `cells` of several columns of answers."""
 
     table: str
     line: int
     name: str
     values: tuple[str | None, str | None, str | None]
+    cells: tuple[str, ...] = ()
 
 
 @dataclass
@@ -86,8 +88,10 @@ def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
     named: set[str] = set()
     splits: set[str] = set()
     column = ""
+    heads: list[Columns] = []
     for file in files:
         table, note = _read(file, folder)
+        heads.append(table.columns)
         rows += table.rows
         problems += table.problems
         named |= table.labels
@@ -97,33 +101,71 @@ def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
         if unused := table.columns.unused:
             notes.append(f"{table.name}: unknown columns, not used: {quoted(unused)}")
     labels = [label for row in rows if (label := row.values[0]) is not None]
-    refuse_other_questions(labels, printable(files[0].path.name), column)
-    refuse_several_rows([(row.name, row.values[0]) for row in rows], printable(files[0].path.name))
-    rows = _settle_repeats(_with_splits(rows, notes), problems)
+    several = in_several_rows([(row.name, row.values[0]) for row in rows])
+    reading = several or (reading_of(labels, printable(files[0].path.name), column) if labels else ONE_CLASS)
+    members = _members_of(rows) if several else {}
+    rows = _settle_repeats(_with_splits(rows, notes), problems, merge=bool(several))
     splits |= {row.values[1] for row in rows if row.values[1]}
     if not rows:
         why = f"line {problems[0].line}: {problems[0].reason}" if problems else "it has no rows"
         fix = problems[0].fix if problems else "write one row per image: path,label"
         raise DataError(f"{printable(files[0].path.name)} labels no image that can be found: {why}", fix)
-    texts = class_texts(label for row in rows if (label := row.values[0]) is not None)
     rows.sort(key=lambda row: row.name)
-    records = []
-    for i, row in enumerate(rows):
-        label, split, group = row.values
-        records.append(Record(i, row.name, None if label is None else texts[label], split, group))
-    classes = tuple(sorted(set(texts.values())))
-    return Source(
+    source = Source(
         name=os.path.splitext(os.path.basename(files[0].path))[0],
         kind="csv",
         root=folder.root,
-        records=tuple(records),
-        classes=classes,
+        records=tuple(Record(i, row.name, None, row.values[1], row.values[2]) for i, row in enumerate(rows)),
+        classes=(),
         contents=Files(folder.root),
-        emptied=tuple(sorted({class_text(label) for label in named} - set(classes))),
         given_splits=frozenset(splits),
         notes=tuple(notes),
         problems=tuple(problems),
+        column=column,
     )
+    texts = [row.values[0] for row in rows]
+    if heads[0].answers:
+        return _with_columns(source, heads, rows, printable(files[0].path.name))
+    if several:
+        written = [" | ".join(sorted(members[row.name])) for row in rows]
+        return with_tags(source, [members[row.name] for row in rows], reading.evidence, written)
+    if reading.knows != "class":
+        return with_reading(source, texts, reading, column)
+    return _with_classes(source, texts, named, reading.evidence)
+
+
+def _with_columns(source: Source, heads: Sequence[Columns], rows: Sequence[_Row], name: str) -> Source:
+    """The source with a class or a target for each of the columns of answers, which all tables must share."""
+    names, cells = heads[0].answer_names, [row.cells for row in rows]
+    if any(head.answer_names != names for head in heads):
+        raise DataError(f"{name} and the tables beside it have different columns", "give all tables the same columns")
+    if heads[0].marks and all(head.marks for head in heads):
+        return with_marks(source, names, cells, name)
+    try:
+        return with_numbers(source, names, cells, "columns of numbers, and no column `label`")
+    except ValueError as error:
+        raise DataError(f"{name}: {printable(str(error)[:80])} in a column of numbers", "correct it") from error
+
+
+def _members_of(rows: Sequence[_Row]) -> dict[str, set[str]]:
+    """The labels of each image that has a row for each of them."""
+    members: dict[str, set[str]] = {}
+    for row in rows:
+        members.setdefault(row.name, set()).update(filter(None, row.values[:1]))
+    return members
+
+
+def _with_classes(source: Source, texts: Sequence[str | None], named: set[str], evidence: str) -> Source:
+    """The source with one class for each record; `named` are the labels of all rows, refused ones included."""
+    names = class_texts(text for text in texts if text is not None)
+    records = tuple(
+        replace(record, label=None if text is None else names[text])
+        for record, text in zip(source.records, texts, strict=True)
+    )
+    classes = tuple(sorted(set(names.values())))
+    emptied = tuple(sorted({class_text(label) for label in named} - set(classes)))
+    reading = f"classes ({evidence}; task.kind=regression reads them as numbers)" if evidence else ""
+    return replace(source, records=records, classes=classes, emptied=emptied, reading=reading)
 
 
 def _read(file: TableFile, folder: Folder) -> tuple[_Table, str]:
@@ -159,7 +201,7 @@ def _with_splits(rows: list[_Row], notes: list[str]) -> list[_Row]:
 def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
     """Add one row to the usable or to the refused ones."""
     columns = table.columns
-    need = max(i for i in (columns.path, columns.label) if i is not None) + 1
+    need = max(i for i in (columns.path, columns.label, *columns.answers) if i is not None) + 1
     if len(row) < need:
         return table.refuse(line, f"short-row: {len(row)} of {need} cells", "complete the row")
     if (there := len(_filled(row))) > max(table.width, need):
@@ -183,7 +225,8 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
     except NotFound as error:
         written = printable(row[columns.path][:200])
         return table.refuse(line, f"{error.reason}: {written}", error.fix)
-    table.rows.append(_Row(table.name, line, name, (label, split, _cell(row, columns.group))))
+    cells = tuple(row[i].strip() for i in columns.answers)
+    table.rows.append(_Row(table.name, line, name, (label, split, _cell(row, columns.group)), cells))
     return None
 
 
@@ -210,16 +253,23 @@ def _cell(row: list[str], at: int | None) -> str | None:
     return (row[at].strip() or None) if at is not None and at < len(row) else None
 
 
-def _settle_repeats(rows: list[_Row], problems: list[Problem]) -> list[_Row]:
-    """One row per file: rows that contradict each other are all refused, exact repetitions only reported."""
+def _settle_repeats(rows: list[_Row], problems: list[Problem], *, merge: bool) -> list[_Row]:
+    """One row per file: rows that contradict each other are all refused, exact repetitions only reported. `merge`: rows with
+    different labels are no contradiction."""
     by_name: dict[str, list[_Row]] = {}
     for row in rows:
         by_name.setdefault(row.name, []).append(row)
     kept = []
     for name, same in by_name.items():
-        if len({row.values for row in same}) == 1:
+        seen: set[object] = set()
+        again = []
+        for row in same:
+            if (row.values, row.cells) in seen:
+                again.append(row)
+            seen.add((row.values, row.cells))
+        if len(seen) == 1 or (merge and len({row.values[1:] for row in same}) == 1):
             kept.append(same[0])
-            reason, fix, action, named = f"repeated: {printable(name)}", "remove the row", KEPT, same[1:]
+            reason, fix, action, named = f"repeated: {printable(name)}", "remove the row", KEPT, again
         else:
             reason, fix = f"contradiction: rows disagree about {printable(name)}", "keep the right row"
             action, named = QUARANTINED, same

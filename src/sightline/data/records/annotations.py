@@ -1,7 +1,7 @@
-"""Annotations beyond one class per image: objects, or a class for every pixel.
+"""Annotations beyond one class per image: objects, a class for every pixel, several labels, or numbers.
 
-The readers (`coco`, `voc`, `masks`) create them; `Annotations` returns them in the pixels of the oriented image. A faulty
-object is dropped alone and reported by file and line or annotation id.
+The readers (`coco`, `voc`, `masks`, `answers`) create them; `Annotations` returns them in the pixels of the oriented image. A
+faulty object is dropped alone and reported by file and line or annotation id.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .outlines import Outline
 from .records import Problem, Record
 from .upright import Stored, upright
 
-Knowledge = Literal["masks", "boxes", "outlines"]
+Knowledge = Literal["masks", "boxes", "outlines", "tags", "numbers"]
 Mask = UInt8[np.ndarray, "h w"]
+Answers = Float[np.ndarray, "k"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Objects:
         return state.hexdigest()
 
 
-Truth = Mask | Objects
+Truth = Mask | Objects | Answers
 UNDECIDED = (
     "EXIF rotates images whose annotation does not tell whether it counts stored or upright pixels; taken as stored"
 )
@@ -107,12 +108,13 @@ class Annotations(ABC):
     """The annotations of a data set, by record; called from several threads."""
 
     knows: Knowledge
-    unit: Literal["pixels", "objects"]
+    unit: Literal["pixels", "objects", "labels", "values"]
+    absent: float = np.nan  # the answer about a class that these annotations do not have in their list
 
     @abstractmethod
     def truth(self, record: Record) -> Truth:
-        """A class for every pixel, (h, w) uint8 with IGNORE, or the objects, in the oriented image. Raises DataError if the
-        annotation can no longer be read."""
+        """A class for every pixel, (h, w) uint8 with IGNORE, or the objects, in the oriented image; of tags and numbers one
+        value for each class or target, (k,), NaN where unknown. Raises DataError if the annotation can no longer be read."""
 
     @abstractmethod
     def inspect(
@@ -135,7 +137,7 @@ class RemappedAnnotations(Annotations):
         return self.inner.knows
 
     @property
-    def unit(self) -> Literal["pixels", "objects"]:  # type: ignore[override]
+    def unit(self) -> Literal["pixels", "objects", "labels", "values"]:  # type: ignore[override]
         return self.inner.unit
 
     def truth(self, record: Record) -> Truth:
@@ -143,6 +145,10 @@ class RemappedAnnotations(Annotations):
         if isinstance(truth, Objects):
             label = self.place[truth.label]
             return replace(truth, label=label).take(label >= 0)  # of other classes there are ignored regions at most
+        if truth.ndim == 1:
+            answers = np.full(self.classes, self.inner.absent)
+            answers[self.place[self.place >= 0]] = truth[self.place >= 0]
+            return answers
         table = np.full(256, IGNORE, dtype=np.uint8)
         table[: len(self.place)] = np.where(self.place < 0, IGNORE, self.place)
         return table[truth]

@@ -16,7 +16,8 @@ class Source:
     "masks", "coco", "voc" or "webdataset"; `classes` in index order; `emptied` are classes all of whose items were refused;
     `given_splits` the splits that the data name, also those whose items were all refused; `notes` are sentences to show
     before training; `problems` are items that could not become records: those with the action "quarantined" count as one
-    item each; `annotations` if more than one class per image is known."""
+    item each; `annotations` if more than one class per image is known; `column` is the one that holds the labels, `reading` how
+    they were read and why, where that is no matter of course."""
 
     name: str
     kind: str
@@ -29,6 +30,8 @@ class Source:
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     annotations: Annotations | None = field(default=None, compare=False)
+    column: str = ""
+    reading: str = ""
 
     def __len__(self) -> int:
         """The number of all items, quarantined ones included."""

@@ -59,7 +59,7 @@ def pixel_classes(evaluation: SplitEvaluation, facts: VerdictFacts) -> ClassTabl
                 Cell("name", fact.name, swatch(colour(place[fact.name]))),
                 Cell("num", _count(facts, fact.name)),
                 Cell("num", percent(fact.n / total)),
-                *_interval(fact, "IoU"),
+                *interval_cells(fact, "IoU"),
                 Cell("num", percent(rate["dice"])),
                 Cell("num", percent(rate["precision"])),
                 Cell("num", percent(rate["recall"])),
@@ -67,7 +67,7 @@ def pixel_classes(evaluation: SplitEvaluation, facts: VerdictFacts) -> ClassTabl
             )
         )
     word = split_word(evaluation.split)
-    heads = [("class", "name"), ("train images", "num"), ("pixels", "num"), *_interval_heads("IoU")]
+    heads = [("class", "name"), ("train images", "num"), ("pixels", "num"), *interval_heads("IoU")]
     heads += [("Dice", "num"), ("precision", "num"), ("recall", "num"), ("most confused with", "text")]
     aside = (
         "Weakest first. IoU: intersection over union of the predicted and the true pixels of the class. Precision: share of "
@@ -91,7 +91,7 @@ def object_table(evaluation: SplitEvaluation, facts: VerdictFacts) -> ClassTable
                 Cell("name", fact.name, swatch(colour(place[fact.name]))),
                 Cell("num", _count(facts, fact.name)),
                 Cell("num", f"{fact.n:,}"),
-                *_interval(fact, name),
+                *interval_cells(fact, name),
                 Cell("num", percent(rate[mean])),
                 Cell("num", NOTHING if rate["threshold"] is None else f"{rate['threshold']:.2f}"),
                 Cell("num", percent(rate["precision"])),
@@ -99,7 +99,7 @@ def object_table(evaluation: SplitEvaluation, facts: VerdictFacts) -> ClassTable
             )
         )
     word = split_word(evaluation.split)
-    heads = [("class", "name"), ("train images", "num"), (f"{word} objects", "num"), *_interval_heads(name)]
+    heads = [("class", "name"), ("train images", "num"), (f"{word} objects", "num"), *interval_heads(name)]
     heads += [(name.removesuffix("50"), "num"), ("score", "num"), ("precision", "num"), ("recall", "num")]
     aside = (
         "Weakest first. Precision and recall are of boxes with at least the given score, the best threshold for the class "
@@ -108,7 +108,8 @@ def object_table(evaluation: SplitEvaluation, facts: VerdictFacts) -> ClassTable
     return ClassTable(tuple(heads), tuple(rows), aside)
 
 
-def _interval(fact: ClassFact, name: str) -> tuple[Cell, Cell, Cell]:
+def interval_cells(fact: ClassFact, name: str) -> tuple[Cell, Cell, Cell]:
+    """The value, a strip and the interval; (0, 1) is none."""
     known = (fact.low, fact.high) != (0.0, 1.0)
     span = percent_range(fact.low, fact.high) if known else NOTHING
     title = f"{name} {percent(fact.value)}, 95 % interval {span}"
@@ -117,7 +118,8 @@ def _interval(fact: ClassFact, name: str) -> tuple[Cell, Cell, Cell]:
     return Cell("num", percent(fact.value)), Cell("strip", mark=strip), Cell("num", span)
 
 
-def _interval_heads(name: str) -> list[tuple[str, str]]:
+def interval_heads(name: str) -> list[tuple[str, str]]:
+    """The heads over `interval_cells`."""
     return [(name, "num"), ("0 – 100 %", "strip"), ("95 % interval", "num")]
 
 

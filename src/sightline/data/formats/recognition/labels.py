@@ -1,4 +1,4 @@
-"""Labels that are no classes: several labels in a cell, measurements, dates, sentences. Refused by what they are.
+"""What the labels of a table are: one class an image, several labels, or measurements; dates and sentences are refused.
 
 Whether a space or a comma separates labels is read from all of them: labels recombine (`haze primary`, `clear primary`,
 `clear`), the words of a name do not (`golden retriever`). Whole numbers are classes where there are few of them, or where
@@ -7,12 +7,13 @@ they count through (0 to 99) with images for each; numbers with gaps and few ima
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sightline.errors import DataError
 from sightline.storage.text import printable
@@ -32,81 +33,116 @@ _MEASURES = frozenset((
     "distance", "depth", "length", "width", "area", "volume", "speed", "year", "bmi", "dose", "percent", "percentage",
     "value", "steering", "duration", "size", "income", "boneage", "bone_age", "yield", "mass", "pawpularity",
 ))  # fmt: skip
-_SEPARATORS: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
+Cut = Callable[[str], list[str]]
+SEPARATORS: tuple[tuple[str, Cut], ...] = (
     ("a vertical bar", lambda text: text.split("|")),
     ("a semicolon", lambda text: text.split(";")),
     ("a comma", lambda text: text.split(",")),
     ("a space", str.split),
 )
+LONGEST_LIST = 100_000  # characters of a cell that is read as a list
 
 
-class _Finding(NamedTuple):
-    """What the labels look like, the evidence, and the fix."""
+class Reading(NamedTuple):
+    """What labels are: one class, several `tags` or `numbers` for each image; the evidence for it; for tags how to cut a cell
+    into them, for lists None."""
 
-    what: str
-    evidence: str
-    fix: str
+    knows: Literal["class", "tags", "numbers"]
+    evidence: str = ""
+    cut: Cut | None = None
 
 
-def refuse_other_questions(labels: Sequence[str], source: str, column: str = "") -> None:
-    """Raise DataError if the labels of all rows look like anything but one class an image."""
+ONE_CLASS = Reading("class")
+
+
+def reading_of(labels: Sequence[str], source: str, column: str = "") -> Reading:
+    """What the labels of all rows are. Raises DataError where they are dates or sentences, which answer nothing."""
     counts = Counter(label.strip() for label in labels)
     where = f"{source}, column '{printable(column)}'" if column else source
-    for look in (_lists, _dates, _numbers, _combinations, _sentences):
-        if found := look(counts, column):
-            raise DataError(f"{where}: {found.what}: {found.evidence}", found.fix)
+    if lists := _lists(counts):
+        return lists
+    _refuse_dates(counts, where)
+    if found := _numbers(counts, column) or _combinations(counts):
+        return found
+    _refuse_sentences(counts, where)
+    return ONE_CLASS
 
 
-def refuse_several_rows(rows: Sequence[tuple[str, str | None]], source: str) -> None:
-    """Raise DataError if most images have rows of their own for several labels."""
+def in_several_rows(rows: Sequence[tuple[str, str | None]]) -> Reading | None:
+    """Several labels, if most images have a row of their own for each."""
     labels: dict[str, set[str | None]] = {}
     for name, label in rows:
         labels.setdefault(name, set()).add(label)
     several = [name for name, of in labels.items() if len(of) > 1]
-    if len(several) >= ENOUGH and len(several) > len(labels) / 2:
-        name = several[0]
-        found = _several(
-            f"{len(several):,} of {len(labels):,} images are in several rows, such as {printable(name)} with",
-            sorted(str(label) for label in labels[name]),
-        )
-        raise DataError(f"{source}: {found.what}: {found.evidence}", found.fix)
-
-
-def _lists(counts: Counter[str], column: str) -> _Finding | None:
-    listed = [label for label in counts if _is_list(label)]
-    if not listed or sum(counts[label] for label in listed) < counts.total() / 2:
+    if len(several) < ENOUGH or len(several) <= len(labels) / 2:
         return None
-    return _several(f"lists in {sum(counts[label] for label in listed):,} of {counts.total():,} rows, such as", listed)
+    some = _some(sorted(str(label) for label in labels[several[0]]))
+    seen = (
+        f"{len(several):,} of {len(labels):,} images are in several rows, such as {printable(several[0])} with {some}"
+    )
+    return Reading("tags", seen, cut=lambda text: [text])
+
+
+def _lists(counts: Counter[str]) -> Reading | None:
+    listed = [label for label in counts if _is_list(label)]
+    rows = sum(counts[label] for label in listed)
+    if not listed or rows < counts.total() / 2:
+        return None
+    return Reading("tags", f"lists in {rows:,} of {counts.total():,} rows, such as {_some(listed)}")
 
 
 def _is_list(label: str) -> bool:
-    """['a', 'b'], [0, 1], {"a": 1} or (1, 2) as text."""
+    """['a', 'b'], [0, 1], {"a"} or (1, 2) as text."""
     if label[:1] + label[-1:] not in ("[]", "{}", "()") or len(label) < 2:
         return False
     if label[0] == "[":
-        try:
-            return isinstance(json.loads(label.replace("'", '"')), list)
-        except (ValueError, RecursionError):
-            return "," in label
+        return members_of(label) is not None or "," in label
     return label[0] in "{(" and "," in label and any(mark in label for mark in "'\":")
 
 
-def _dates(counts: Counter[str], column: str) -> _Finding | None:
-    if len(counts) < 3 or not all(_DATE.fullmatch(label) for label in counts):
+def members_of(text: str) -> list[Any] | None:
+    """The members of a list, tuple or set as text, in JSON or in Python's spelling; None where it is none."""
+    if len(text) > LONGEST_LIST:
         return None
-    return _Finding(
-        "dates instead of classes",
-        f"{len(counts):,} different ones, such as {_some(counts)}",
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        if isinstance(value, list | tuple):
+            return list(value)
+        if isinstance(value, set | frozenset):
+            return sorted(value, key=str)
+    return None
+
+
+def number_of(text: str) -> float:
+    """A number as tables write it, with a decimal comma as well. ValueError where it is none."""
+    value = float(text.replace(",", ".") if text.count(",") == 1 else text)
+    if value != value or abs(value) >= 1e300:
+        raise ValueError(text)
+    return value
+
+
+def _refuse_dates(counts: Counter[str], where: str) -> None:
+    if len(counts) < 3 or not all(_DATE.fullmatch(label) for label in counts):
+        return
+    raise DataError(
+        f"{where}: dates instead of classes: {len(counts):,} different ones, such as {_some(counts)}",
         "write a class for each image into the column, such as the season",
     )
 
 
-def _numbers(counts: Counter[str], column: str) -> _Finding | None:
-    try:
-        values = {label: float(label.replace(",", ".") if label.count(",") == 1 else label) for label in counts}
-    except ValueError:
-        return None
-    finite = sorted(value for value in values.values() if value == value and abs(value) < 1e300)
+def _numbers(counts: Counter[str], column: str) -> Reading | None:
+    """Numbers as classes or as measurements; None where any label is no number."""
+    values: dict[str, float] = {}
+    for label in counts:
+        try:
+            values[label] = number_of(label)
+        except ValueError:
+            if label.casefold() not in ("nan", "inf", "-inf"):
+                return None
+    finite = sorted(values.values())
     if len(finite) < 2:
         return None
     rows, distinct = counts.total(), len(set(finite))
@@ -120,24 +156,19 @@ def _numbers(counts: Counter[str], column: str) -> _Finding | None:
             distinct < FEW or (through and least >= ENOUGH) or (not through and middle >= THIN and least >= ENOUGH)
         )
         measured = distinct > STEPS if named else not classes
-    if not measured:
-        return None
-    evidence = f"{distinct:,} different numbers from {finite[0]:g} to {finite[-1]:g}, {rows / distinct:.1f} images each"
-    return _Finding(
-        "labels that look like a measurement (regression), which cannot be trained on yet",
-        evidence,
-        "write classes such as ranges into the column; numbers that name classes count as such when written as text: 'no. 7'",
-    )
+    seen = f"{distinct:,} different numbers from {finite[0]:g} to {finite[-1]:g}, {rows / distinct:.1f} images each"
+    return Reading("numbers" if measured else "class", seen)
 
 
-def _combinations(counts: Counter[str], column: str) -> _Finding | None:
-    for name, cut in _SEPARATORS:
+def _combinations(counts: Counter[str]) -> Reading | None:
+    for name, cut in SEPARATORS:
         parts = {label: tuple(part.strip() for part in cut(label) if part.strip()) for label in counts}
         several = {label: of for label, of in parts.items() if len(of) > 1}
         if several and _recombine(parts, several, strict=name == "a space"):
             labels = {part for of in parts.values() for part in of}
-            seen = f"{len(labels):,} labels in {len(counts):,} combinations, separated by {name}, such as"
-            return _several(seen, sorted(several, key=lambda label: (-len(several[label]), label)))
+            some = _some(sorted(several, key=lambda label: (-len(several[label]), label)))
+            seen = f"{len(labels):,} labels in {len(counts):,} combinations, separated by {name}, such as {some}"
+            return Reading("tags", seen, cut)
     return None
 
 
@@ -161,23 +192,15 @@ def _recombine(parts: dict[str, tuple[str, ...]], several: dict[str, tuple[str, 
     )
 
 
-def _sentences(counts: Counter[str], column: str) -> _Finding | None:
+def _refuse_sentences(counts: Counter[str], where: str) -> None:
     if len(counts) < FEW or counts.total() > 3 * len(counts):
-        return None
+        return
     if median(len(label.split()) for label in counts) < WORDY:
-        return None
-    return _Finding(
-        "sentences instead of classes",
-        f"{len(counts):,} different ones in {counts.total():,} rows, such as {_some(counts)}",
+        return
+    raise DataError(
+        f"{where}: sentences instead of classes: {len(counts):,} different ones in {counts.total():,} rows, such as "
+        f"{_some(counts)}",
         "write one of a few classes for each image into the column",
-    )
-
-
-def _several(seen: str, labels: Sequence[str]) -> _Finding:
-    return _Finding(
-        "several labels per image (multi-label), which cannot be trained on yet",
-        f"{seen} {_some(labels)}",
-        "write the one class of each image into the column `label`",
     )
 
 
