@@ -49,7 +49,9 @@ def interval_rows(rows: Sequence[Row], *, title: str, description: str) -> Marku
     right = 360 - 16 - _LETTER * max((len(row.note) for row in rows), default=0)
     low, high = min(row.low for row in rows), max(row.high for row in rows)
     room = max(high - low, 0.01) * 0.08
-    scale = Scale(max(0.0, low - room), min(1.0, high + room), left, right)
+    scale = Scale(
+        low - room if low < 0 else max(0.0, low - room), min(1.0, high + room), left, right
+    )  # R² may be negative
     bottom = 34 * len(rows) + 6
     parts: list[Markup] = []
     for value in ticks(scale.low, scale.high, 4):

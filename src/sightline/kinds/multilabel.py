@@ -19,7 +19,7 @@ from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import classifier_defaults
 from sightline.recipes.loading import Truths
 from sightline.recipes.recipe import Recipe, TaskSection
-from sightline.reports.parts.tags import TAGS
+from sightline.reports.parts.answers.tags import TAGS
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.label_rows import LabelRows

@@ -143,7 +143,8 @@ def prepare(
     for line in (*start.notes, *tuning.lines):
         console.say(line)
     parameters = sum(network["parameters"] for network in described.values())
-    classes = f" of {len(data.classes)} classes" if data.classes else ""
+    what = "targets" if data.knows == "numbers" else "classes"
+    classes = f" of {len(data.classes)} {what}" if data.classes else ""
     console.say(
         f"{recipe.model.name} ({parameters:,} parameters) on {len(ids['train']):,} images{classes} at "
         f"{geometry.height}x{geometry.width}: {steps:,} {'step' if steps == 1 else 'steps'} of {recipe.fit.batch}, "

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from sightline.drawing.png import fitted, png_bytes
 from sightline.reports.chapter import ImageLookup, PageSection
+from sightline.reports.parts.figures import LARGEST, LIMIT, TINY, Chart
+from sightline.reports.parts.picture import page_picture
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.template import section
-
-from .figures import LARGEST, LIMIT, TINY, Chart
-from .picture import page_picture
 
 MOST = 24  # images
 

@@ -8,6 +8,8 @@ from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene, Table
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import Headline
+from sightline.reports.parts.dense_tables import Cell, ClassTable
+from sightline.reports.parts.figures import Chart
 from sightline.reports.rules import data, guessing
 from sightline.reports.rules.course import course
 from sightline.reports.rules.learning import split_word
@@ -16,9 +18,7 @@ from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_threshold_rows
 from sightline.reports.wording import NOTHING, decimal, percent
 
-from .answers import chart_section, worst_answers, worst_section
-from .dense_tables import Cell, ClassTable
-from .figures import Chart
+from .views import chart_section, worst_answers, worst_section
 
 R2 = Headline(
     "r2",

@@ -10,6 +10,8 @@ from sightline.metrics.ranking import precision_recall_curve
 from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene
 from sightline.reports.finding import ClassFact, VerdictFacts
 from sightline.reports.headline import Headline
+from sightline.reports.parts.dense_tables import Cell, ClassTable, interval_cells, interval_heads
+from sightline.reports.parts.figures import Chart
 from sightline.reports.rules import data, dense, guessing
 from sightline.reports.rules.course import course
 from sightline.reports.rules.learning import split_word
@@ -18,9 +20,7 @@ from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_threshold_rows
 from sightline.reports.wording import NOTHING, percent, worst_and_others
 
-from .answers import chart_section, worst_answers, worst_section
-from .dense_tables import Cell, ClassTable, interval_cells, interval_heads
-from .figures import Chart
+from .views import chart_section, worst_answers, worst_section
 
 MEAN_AP = Headline(
     "map",

@@ -1,0 +1,1 @@
+"""Sections about answers that are no single class: several labels for each image, and numbers."""
