@@ -37,9 +37,15 @@ def weights_file(name: str) -> str:
 
 
 def write_configs(
-    run: Run, kind: Kind, recipe: Recipe, classes: tuple[str, ...], weights: Mapping[str, Any] | None
+    run: Run,
+    kind: Kind,
+    recipe: Recipe,
+    classes: tuple[str, ...],
+    weights: Mapping[str, Any] | None,
+    tuning: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Write and return the description of each network, layer by layer; `weights` is the record of its starting weights."""
+    """Write and return the description of each network, layer by layer; `weights` is the record of its starting weights,
+    `tuning` that of what training does with them."""
     (run.folder / "model").mkdir(exist_ok=True)
     shapes, described = kind.inputs(recipe), {}
     for name, network in kind.networks(recipe, len(classes)).items():
@@ -47,6 +53,7 @@ def write_configs(
         options = model_options_of(recipe, len(classes), kind.output) if kind.output is not None else {}
         config = {"options": options, "input": shapes[name], "classes": classes}
         config |= {"weights": weights} if weights else {}
+        config |= {"fine_tuning": tuning} if weights and tuning else {}
         if name == MAIN and is_own(recipe.model.name) and (code := code_of(recipe.model.name)) is not None:
             config["code"] = code._asdict()
         described[name] = known | config | {"name": recipe.model.name if name == MAIN else name}

@@ -93,6 +93,7 @@ class LoadReport:
             "source": source.name if source else None,
             "url": source.url if source else None,
             "licence": self.licence,
+            "data": source.data if source else None,
             "preprocessing": self.preprocessing,
             "loaded": len(self.loaded),
             "head": list(self.head),

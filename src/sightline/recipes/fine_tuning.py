@@ -15,7 +15,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -34,6 +34,35 @@ RATE = 0.1  # of parameters that came with the weights
 HEAD_FIRST = 0.1  # share of the steps
 
 
+class Advice(NamedTuple):
+    """A cell of the table: `freeze` as a rule in words, the rate's factor, what is done and why."""
+
+    freeze: str
+    rate: float
+    what: str
+    why: str
+
+
+TABLE = {  # (few images, grey images)
+    (True, False): Advice(
+        "trunk", RATE, "the trunk is frozen: a linear classifier learns on its features",
+        "few images cannot improve features of a million similar ones, only overfit them",
+    ),
+    (True, True): Advice(
+        "half", RATE, "the first half is frozen, the rest learns at a tenth of the rate, the head first",
+        "early features are general; late ones belong to other images, but few images cannot replace all of them",
+    ),
+    (False, False): Advice(
+        "none", RATE, "all learn, the head first, what came with the weights at a tenth of the rate",
+        "the features fit already, and many images can adapt them without losing them",
+    ),
+    (False, True): Advice(
+        "none", 1.0, "all learn at the full rate, the head first",
+        "many images can replace features that were learned from other ones; the weights are a better start than chance",
+    ),
+}  # fmt: skip
+
+
 def has_default_weights() -> bool:
     """Whether the package with the default pretrained weights is installed."""
     return installed(find(CLASSIFIER, WEIGHTS)) is not None
@@ -46,26 +75,27 @@ def of_colour(start: str | None) -> bool:
 
 def tuning_defaults(draft: Draft, network: nn.Module, *, n: int, grey: bool) -> dict[str, dict[str, Any]]:
     """The table for keys that the draft leaves open: section → key → value."""
-    few = n < FEW
-    rule = ("trunk" if not grey else max(len(parts(network)) // 2, 1)) if few else "none"
+    advice = TABLE[n < FEW, grey]
+    rule = max(len(parts(network)) // 2, 1) if advice.freeze == "half" else advice.freeze
     values: dict[str, Any] = {
         "freeze": rule if draft.model.freeze is None else draft.model.freeze,
         "freeze_norms": bool(draft.model.freeze_norms),
     }
     alone = values["freeze"] != "trunk"
     first = (HEAD_FIRST if alone else 0.0) if draft.model.head_first is None else draft.model.head_first
-    rate = (1.0 if grey and not few else RATE) if draft.optim.pretrained_rate is None else draft.optim.pretrained_rate
+    rate = advice.rate if draft.optim.pretrained_rate is None else draft.optim.pretrained_rate
     return {"model": values | {"head_first": first}, "optim": {"pretrained_rate": rate}}
 
 
 @dataclass(frozen=True)
 class FineTuning:
     """What a training does with the weights that a network starts from: which parts are frozen, which move more slowly and
-    later, and lines that say so."""
+    later, lines that say so, and the same as a record for the run's files."""
 
     frozen: Frozen = field(default_factory=Frozen)
     pretrained: Pretrained = NONE
     lines: tuple[str, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 def fine_tuning(recipe: Recipe, network: nn.Module, new: Collection[str], steps: int) -> FineTuning:
@@ -80,12 +110,19 @@ def fine_tuning(recipe: Recipe, network: nn.Module, new: Collection[str], steps:
     if rate == 1.0 and not starts:
         brought = []  # one group of parameters, as without weights
     total, lines = sum(p.numel() for p in own.values()), []
+    record = {
+        "parameters": total,
+        "frozen": sum(p.numel() for p in frozen.parameters),
+        "new": sum(p.numel() for name, p in own.items() if name in new),
+        "slower": sum(p.numel() for p in brought) if rate != 1.0 else 0,
+        "steps_alone": starts,
+    }
     if fixed:
-        amount = sum(p.numel() for p in frozen.parameters)
-        lines.append(f"frozen: {amount:,} of {total:,} parameters (model.freeze={model.freeze}; none lets all learn)")
+        lines.append(
+            f"frozen: {record['frozen']:,} of {total:,} parameters (model.freeze={model.freeze}; none lets all learn)"
+        )
     if starts:
         lines.append(f"the new head learns alone for the first {starts:,} of {steps:,} steps")
     if brought and rate != 1.0:
-        amount = sum(p.numel() for p in brought)
-        lines.append(f"{amount:,} parameters that came with the weights learn at {rate:g} of the rate")
-    return FineTuning(frozen, Pretrained(tuple(brought), rate, starts), tuple(lines))
+        lines.append(f"{record['slower']:,} parameters that came with the weights learn at {rate:g} of the rate")
+    return FineTuning(frozen, Pretrained(tuple(brought), rate, starts), tuple(lines), record if model.start else {})

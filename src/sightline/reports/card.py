@@ -18,6 +18,7 @@ from .content import RunContent
 from .facts import facts_of
 from .finding import VerdictFacts
 from .page import data_values, environment, model_facts
+from .parts.start import start_values
 from .parts.tables import metrics_table
 from .verdict import Verdict, verdict
 
@@ -41,6 +42,7 @@ def render_card(content: RunContent, chapter: Chapter) -> str:
         _mistakes(chapter, facts),
         _data(content),
         _model(content),
+        _start(content),
         _rerun(content, facts),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -118,6 +120,27 @@ def _data(content: RunContent) -> str:
 
 def _model(content: RunContent) -> str:
     return "\n".join(["## Model", "", *_pairs(model_facts(content.model))]) if content.model is not None else ""
+
+
+def _start(content: RunContent) -> str:
+    """The weights that training began with, and their terms."""
+    values = start_values(content)
+    if values is None:
+        return ""
+    table = (
+        [
+            text(values["table"]["note"]),
+            *(text(f"{r['what']}; {r['why']}") for r in values["table"]["rows"] if r["here"]),
+        ]
+        if values["table"]
+        else []
+    )
+    lines = [
+        text(values["intro"]),
+        *([text(values["terms"])] if values["terms"] else []),
+        "\n".join(_pairs(values["facts"])),
+    ]
+    return "\n\n".join(["## Starting weights", *lines, *([" ".join(table)] if table else [])])
 
 
 def _rerun(content: RunContent, facts: VerdictFacts) -> str:

@@ -90,13 +90,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """model/config.json."""
+    """model/config.json. `start` is the record of the weights that training began with, `tuning` of what it did with them;
+    both are empty for random weights, and `tuning` for runs of earlier versions."""
 
     name: str
     options: Mapping[str, Any]
     parameters: float | None
     multiply_adds: float | None
     layers: tuple[Layer, ...]
+    start: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,8 @@ def _model(raw: Mapping[str, Any]) -> ModelFacts | None:
         parameters=as_number(raw.get("parameters")),
         multiply_adds=as_number(raw.get("multiply_adds")),
         layers=tuple(_layer(as_mapping(layer)) for layer in as_sequence(raw.get("layers"))),
+        start=as_mapping(raw.get("weights")),
+        tuning=as_mapping(raw.get("fine_tuning")),
     )
 
 

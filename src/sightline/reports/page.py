@@ -20,6 +20,7 @@ from .chapter import Chapter, ImageLookup, Scene
 from .parts.dense_tables import amounts
 from .parts.figures import headline_chart, learning_curves, split_chart
 from .parts.picture import KILOBYTE, page_picture
+from .parts.start import start_values
 from .parts.suspects import SHOWN, suspects
 from .parts.tables import metrics_table
 from .samples import BatchSheet
@@ -56,6 +57,7 @@ def page_values(
         "batch_legend": chapter.batch_legend(content),
         "data": data_values(content.data),
         "model": {"facts": model_facts(content.model), "layers": content.model.layers} if content.model else None,
+        "start": start_values(content),
         "rerun": rerun(content, facts),
         "environment": environment(content),
         "packages": sorted(_pairs(content.environment.get("packages"))),
@@ -64,6 +66,7 @@ def page_values(
     }
     before = [("figures", "Metrics", "metrics"), ("learning", "Learning curves", "curves")]
     after = [("batch", "Training batch", "batch"), ("data", "Data", "data"), ("model", "Model", "model")]
+    after.append(("start", "Starting weights", "start"))
     own = [(section.anchor, section.title) for section in sections]
     values["contents"] = [
         *((anchor, title) for anchor, title, key in before if values[key]),
@@ -87,6 +90,8 @@ def chips(content: RunContent) -> list[dict[str, str]]:
         texts.append(f"{plural(data.used, 'image')}, {plural(len(data.classes), 'class', 'classes')}")
     if model is not None:
         texts.append(f"{model.name}, {quantity(model.parameters)} parameters")
+        if model.start:
+            texts.append(f"fine-tuned from {as_text(model.start.get('source')) or as_text(model.start.get('name'))}")
     if run.step:
         texts.append(plural(run.step, "step") + (f" in {duration(run.seconds)}" if run.seconds else ""))
     if run.images_per_second:

@@ -14,7 +14,7 @@ from sightline.engine.devices import choose_device, choose_precision, choose_thr
 from sightline.errors import DamagedError, UsageError
 from sightline.kinds.kind import Kind, Networks, Setting
 from sightline.kinds.networks import MAIN, config_file, write_configs
-from sightline.kinds.opening import check_recipe, complete, require_validations, traits_of
+from sightline.kinds.opening import GREY, check_recipe, complete, require_validations, traits_of
 from sightline.models.describe import describe
 from sightline.models.options import model_options
 from sightline.preprocessing.saved import Preprocessing
@@ -139,7 +139,9 @@ def prepare(
     run.write_json("preprocessing.json", preprocessing.to_json())
     if facts:
         run.write_json(FACTS, facts)
-    described = write_configs(run, kind, recipe, data.classes, start.weights)
+    grey = {data.audit.mode[i] for i in data.ids("train")} <= GREY
+    record = {**tuning.record, "grey": grey} if tuning.record else None
+    described = write_configs(run, kind, recipe, data.classes, start.weights, record)
     for line in (*start.notes, *tuning.lines):
         console.say(line)
     parameters = sum(network["parameters"] for network in described.values())

@@ -22,6 +22,7 @@ from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import MAIN, config_file, load_task
 from sightline.kinds.opening import open_dataset, require_there, same_data
 from sightline.recipes.loading import choose
+from sightline.reports.parts.start import trained_on
 from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
 from sightline.runtime.model import Source
@@ -199,6 +200,6 @@ def _licence(run: Run) -> str:
     if start:
         lines.append(f"The training began with the weights {start.get('name') or start.get('path')}.")
         lines.append(f"Licence of those weights: {start.get('licence') or 'none is recorded'}.")
-        if start.get("data"):
-            lines.append(f"Those weights were trained on {start['data']}, whose terms are another matter.")
+        if data := trained_on(start):
+            lines.append(f"Those weights were trained on {data}, whose terms are another matter.")
     return "\n".join(lines) + "\n"
