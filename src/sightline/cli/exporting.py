@@ -22,7 +22,9 @@ EXPORT_EXAMPLES = (
 
 def export(
     run: RunFolder,
-    to: Annotated[str, Option(help="onnx, openvino, or html: ONNX with a page that predicts in a browser.")] = "onnx",
+    to: Annotated[
+        str, Option(help="onnx, openvino, torch (.pt2), or html: ONNX with a page that predicts in a browser.")
+    ] = "onnx",
     precision: Annotated[str, Option(help="fp32; bf16 with openvino; int8.")] = "fp32",
     out: Annotated[str | None, Option(help="The folder to write; default RUN/exports/<to>-<precision>.")] = None,
     web_runtime: Annotated[

@@ -94,9 +94,10 @@ def export_text(result: Mapping[str, Any]) -> str:
     lines[0] += f", {result['precision']}; {agreement}"
     for graph in result["graphs"].values():
         latency = ", ".join(
-            f"{key.removesuffix('_ms').replace('_', ' ')} {ms:.3g} ms" for key, ms in graph["latency"].items()
+            f"{key.removesuffix('_ms').replace('_', ' ')} {ms:.3g} ms" for key, ms in graph.get("latency", {}).items()
         )
-        lines.append(f"{graph['file']}  opset {graph['opset']}, exporter {graph['exporter']}; {latency}")
+        opset = f"opset {graph['opset']}, " if "opset" in graph else ""
+        lines.append(f"{graph['file']}  {opset}exporter {graph['exporter']}{f'; {latency}' if latency else ''}")
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from sightline.errors import CheckError, SightlineError
 from sightline.runs.console import Console
 from sightline.runtime import onnx_session, openvino_session
-from sightline.runtime.folder import FACTS, FORMAT, PREPROCESSING, VERSION
+from sightline.runtime.folder import FACTS, FORMAT, PREPROCESSING, VERSION, read_exported
 from sightline.runtime.model import DECODINGS, Model, open_model
 from sightline.storage.files import TEMPORARY
 from sightline.storage.folders import commit_folder
@@ -35,9 +35,10 @@ from .parity import Parity, Reference, measure_parity
 from .plan import IMAGE, Export, Graph, Shape
 from .reduced import quantise_onnx, quantise_openvino, require_worth
 from .torch_graph import TorchGraphs
+from .torch_program import SUFFIX, open_programs, to_program
 from .web_runtime import WebRuntime
 
-Target = Literal["onnx", "openvino", "html"]
+Target = Literal["onnx", "openvino", "html", "torch"]
 LICENCE = "LICENSE.txt"
 
 
@@ -123,7 +124,7 @@ def reduce(
 def proved(request: Request, to: Target, out: Path) -> tuple[Built, dict[str, Any]]:
     """The export in float32, proved and measured, with the record of it."""
     failures: list[str] = []
-    for exporter in EXPORTERS:
+    for exporter in EXPORTERS if to != "torch" else EXPORTERS[:1]:
         try:
             built = build(request, to, exporter)
         except SightlineError:
@@ -131,12 +132,13 @@ def proved(request: Request, to: Target, out: Path) -> tuple[Built, dict[str, An
         except Exception as error:  # exporters raise errors of every kind
             failures.append(f"{exporter}: {_first_line(error)}")
             continue
-        with staged(request, built, {}, out) as model:
+        with staged(request, built, {}, out, to) as model:
             parity = measure_parity(model, request.export, request.graphs, request.reference)
             if parity.reason:
                 failures.append(f"{exporter}: {parity.reason}")
                 continue
-            add_latency(model, built)
+            if to != "torch":  # behind a pipe it would be the pipe's
+                add_latency(model, built)
         if failures:
             request.console.warn(f"exported by the exporter {exporter!r}, because {failures[0]}")
         return built, record(parity, failures)
@@ -156,6 +158,15 @@ def build(request: Request, to: Target, exporter: Exporter) -> Built:
     files: dict[str, bytes] = {}
     graphs: dict[str, dict[str, Any]] = {}
     for name, graph in request.graphs.items():
+        if to == "torch":
+            facts: dict[str, Any] = {
+                "inputs": dict(graph.inputs),
+                "outputs": dict(graph.outputs),
+                "exporter": "torch.export",
+            }
+            files[f"{name}{SUFFIX}"] = to_program(graph, examples[name])
+            graphs[name] = {"file": f"{name}{SUFFIX}", **facts, "precision": "fp32"}
+            continue
         data, opset = to_onnx(graph, examples[name], exporter)
         facts = {"inputs": dict(graph.inputs), "outputs": dict(graph.outputs), "exporter": exporter, "opset": opset}
         if to == "openvino":
@@ -201,12 +212,17 @@ def folder_files(request: Request, built: Built, more: Mapping[str, Any]) -> tup
 
 
 @contextmanager
-def staged(request: Request, built: Built, more: Mapping[str, Any], out: Path) -> Iterator[Model]:
+def staged(request: Request, built: Built, more: Mapping[str, Any], out: Path, to: Target = "onnx") -> Iterator[Model]:
     """The export opened from a temporary folder beside `out`: what is proved are bytes that were read from the disk."""
     files, _ = folder_files(request, built, more)
     folder = out.parent / f"{TEMPORARY}{secrets.token_hex(6)}"
     try:
-        yield open_model(commit_folder(folder, files, {"kind": FORMAT}))
+        commit_folder(folder, files, {"kind": FORMAT})
+        if to == "torch":
+            with open_programs(read_exported(folder)) as model:
+                yield model
+        else:
+            yield open_model(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -217,7 +233,7 @@ def commit(request: Request, built: Built, more: Mapping[str, Any], out: Path) -
         graphs = {name: built.files[of["file"]] for name, of in built.graphs.items()}
         files[NAME] = demo_page(facts, request.reference.preprocessing.to_json(), graphs, request.web)
     commit_folder(out, files, {"kind": FORMAT})
-    open_model(
+    read_exported(
         out
     )  # the graph files have the hashes of those that were proved: the manifest says so, and is read again
     return facts

@@ -51,7 +51,7 @@ def to_onnx(graph: Graph, example: Mapping[str, np.ndarray], exporter: Exporter)
         raise UsageError(
             f"the weights take {size:,} bytes, and one ONNX file at most {_LIMIT:,}", "use a smaller network"
         )
-    with _quiet():
+    with quiet():
         return (_by_dynamo if exporter == "dynamo" else _by_trace)(graph, tensors(graph, example))
 
 
@@ -84,7 +84,7 @@ def _opset(model: Any) -> int:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Within the context the exporters' progress and advice are not shown: their errors are."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     before = [logger.level for logger in loggers]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from sightline.errors import DamagedError
+from sightline.errors import DamagedError, UsageError
 from sightline.preprocessing.rejection import Rejected
 from sightline.preprocessing.saved import Preprocessing
 
@@ -127,6 +127,11 @@ def open_model(folder: str | Path, *, threads: int = 0) -> Model:
 def _graph(exported: Exported, name: str, threads: int) -> Graph:
     facts = exported.facts["graphs"][name]
     data = exported.files[facts["file"]]
+    if facts["file"].endswith(".pt2"):
+        raise UsageError(
+            f"{exported.folder} is an export for torch, and loading such a file can run code that it brings along",
+            "predict with the run or an ONNX export; in a program of your own: torch.export.load(FILE).module()",
+        )
     if facts["file"].endswith(".onnx"):
         return OnnxGraph(data, facts, threads)
     return OpenVinoGraph(data, exported.files[facts["weights"]], facts, threads)

@@ -32,7 +32,7 @@ from sightline.tasks.task import Task
 
 from .predict import answers_of
 
-TARGETS = ("onnx", "openvino", "html")
+TARGETS = ("onnx", "openvino", "html", "torch")
 PRECISIONS = ("fp32", "bf16", "int8")
 
 
@@ -48,7 +48,8 @@ def export(
 ) -> dict[str, Any]:
     """Export a run's networks; returns the facts of export.json, with the folder.
 
-    to             "onnx" or "openvino"; "html" is ONNX with a page that predicts in a browser
+    to             "onnx" or "openvino"; "html" is ONNX with a page that predicts in a browser; "torch" is a program of
+                   torch.export for programs of your own
     precision      "fp32"; "bf16" or "int8", if they are much faster and hardly worse on the validation images
     out            the folder to write; RUN/exports/<to>-<precision> by default
     web_runtime    the folder of the unpacked npm package onnxruntime-web, for "html"; the cache by default
