@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from sightline.data.dataset import Dataset, build_dataset
 from sightline.data.formats.builtin import DATASETS
+from sightline.data.formats.passed.sources import is_passed
 from sightline.data.formats.sniff import open_data
 from sightline.data.mirrors import mirrored_pair
 from sightline.data.records.annotations import Objects
@@ -68,6 +69,8 @@ def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], 
 
 def _values(what: str) -> dict[str, Any]:
     """WHAT as recipe values. A bare word is a built-in recipe or data set; a path has a separator or a suffix, or exists."""
+    if is_passed(what):
+        return {"data": {"name": what}}
     path = Path(what)
     if path.suffix in (".yaml", ".yml"):
         return {"data": {"path": what}} if lists_yolo_data(path) else read_values(what)

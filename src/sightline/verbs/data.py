@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.dataset import Dataset, Knowledge, obstacles
+from sightline.data.formats.passed.sources import name_of_data
 from sightline.data.summary import data_json, sizes_text
 from sightline.drawing.png import grid, png_bytes
 from sightline.errors import UsageError
@@ -27,13 +28,14 @@ _TARGETS: dict[Knowledge, str] = {
 }
 
 
-def audit(what: str | Path, *, show: str | Path | None = None, console: Console | None = None) -> dict[str, Any]:
+def audit(what: Any, *, show: str | Path | None = None, console: Console | None = None) -> dict[str, Any]:
     """The audit of WHAT, as in `data.json`, with the reasons why training would refuse the data. `show` is a PNG file to
     write a sheet of sample images to."""
     if show is not None:
         if Path(show).suffix.lower() != ".png":
             raise UsageError(f"--show {printable(str(show))} is not a .png file", "name a .png file")
         require_place(Path(show))
+    what = name_of_data(what)
     recipe: Draft = draft(what, (), {"data.leaks": "keep"})  # an audit lists what would stop training
     console = console or Console()
     data = open_dataset(recipe, console, whole=True)

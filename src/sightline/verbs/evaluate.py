@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from sightline.data.dataset import with_classes
+from sightline.data.formats.passed.sources import is_passed, name_of_data
 from sightline.data.loaders import in_order
 from sightline.data.split_rules import Cuts
 from sightline.engine.devices import choose_device, compute_threads, repeatable
@@ -40,7 +41,7 @@ class Evaluation:
 
 def evaluate(
     run: Run | str | Path,
-    data: str | Path | None = None,
+    data: Any = None,
     *,
     split: str | None = None,
     tta: bool = False,
@@ -48,7 +49,8 @@ def evaluate(
     model: str | nn.Module | Builder | None = None,
     console: Console | None = None,
 ) -> Evaluation:
-    """Evaluate a run's kept weights on one of its splits (test, else val), or on other data with the same classes.
+    """Evaluate a run's kept weights on one of its splits (test, else val), or on other data with the same classes (a
+    name or path, or data in memory as `train` takes them).
 
     If these are the data that it was trained on, possibly grown since, its test split is evaluated: no image leaves
     the split that it had in the run. `tta` averages each prediction with that of the mirrored image. `model` is the
@@ -62,7 +64,7 @@ def evaluate(
     recipe, kind = run.recipe, kind_of(run)
     if (scoring := kind.scoring) is None:
         raise UsageError(f"{run.folder} cannot be evaluated: {kind.name} has no metrics", "see its report.html")
-    data = None if data is None else str(data)
+    data = None if data is None else name_of_data(data)
     if data is None:
         require_there(recipe, "name the data: sightline evaluate RUN DATA")
         found = open_dataset(recipe, console)
@@ -72,7 +74,8 @@ def evaluate(
         if not len(ids):
             raise UsageError(f"the run's data have no {split} split", "choose another --split")
     else:
-        section = recipe.data.model_copy(update={"path": data, "name": None, "leaks": "keep"})
+        where = {"path": None, "name": data} if is_passed(data) else {"path": data, "name": None}
+        section = recipe.data.model_copy(update={**where, "leaks": "keep"})
         found = open_dataset(recipe.model_copy(update={"data": section}), console, whole=True, cuts=_cuts(run))
         found = with_classes(found, run.classes)
         if split is None and _its_own(recipe, data):

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from sightline.data.formats.passed.sources import is_passed, name_of_data
 from sightline.engine.devices import choose_device, compute_threads, deep_graphs, repeatable
-from sightline.errors import DivergedError, SightlineError, Stopped, UsageError
+from sightline.errors import DataError, DivergedError, SightlineError, Stopped, UsageError
 from sightline.kinds.opening import choose_kind, draft, open_dataset, require_known_network, require_there, usual_kind
 from sightline.models.own import is_own, name_of
 from sightline.recipes.recipe import Draft
@@ -24,7 +25,7 @@ from sightline.training.prepare import prepare, resolve, start_of
 
 
 def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the command line
-    what: str | Path | None = None,
+    what: Any = None,
     overrides: str | Sequence[str] | Mapping[str, Any] = (),
     *,
     model: str | nn.Module | Callable[..., nn.Module] | None = None,
@@ -41,6 +42,10 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
 ) -> Run:
     """Train on WHAT (a built-in data set, a recipe, a folder or file of your own) and return the finished run.
 
+    WHAT may also be data in memory: `(images, labels)` with images (n, h, w[, c]) in uint8 or floats in 0 to 1, a torch
+    `Dataset` of (image, label), `(paths, labels)`, or a mapping of splits of these (see `data.formats.passed`). To resume such
+    a run in another process, pass the same data again, with `resume`.
+
     `overrides` are recipe keys (`["fit.epochs=5"]` or `{"fit.epochs": 5}`); the named arguments are shortcuts for common
     ones. `model` is a name, or a network of your own: `package.module:Name`, an `nn.Module`, or what builds one (see
     `models.own`). `out` is the run folder; `resume` continues an unfinished run. Raises UsageError, DataError, DivergedError,
@@ -54,6 +59,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
         "model.name": name, "fit.epochs": epochs, "fit.batch": batch, "optim.lr": lr, "seed": seed,
         "fit.device": device, "fit.precision": precision,
     }  # fmt: skip
+    what = None if what is None else name_of_data(what)
     given, out, smoke = _request(what, overrides, flags, out, resume, smoke)
     require_known_network(given)
     if resume is None:  # a run goes on without what has been removed since
@@ -98,7 +104,7 @@ def _record_failure(run: Run, console: Console) -> Iterator[None]:
 
 
 def _request(
-    what: str | Path | None,
+    what: str | None,
     overrides: str | Sequence[str] | Mapping[str, Any],
     flags: Mapping[str, Any],
     out: str | Path | None,
@@ -110,12 +116,19 @@ def _request(
         if what is None:
             raise UsageError("no data to train on", "name the data, for example: sightline train digits")
         return draft(what, overrides, flags), out, smoke
-    if what is not None or overrides or out is not None or any(v is not None for v in flags.values()):
+    if (
+        (what is not None and not is_passed(what))
+        or overrides
+        or out is not None
+        or any(v is not None for v in flags.values())
+    ):
         raise UsageError("--resume cannot be combined with other settings", "leave them out: the recipe is in the run")
     run = resume if isinstance(resume, Run) else open_run(resume)
     if run.finished:
         raise UsageError(
             f"{run.folder} is already finished", "to train longer, start a new run with more --epochs and another --out"
         )
+    if what is not None and what != run.recipe.data.name:
+        raise DataError(f"{run.folder} was not trained on these data", "pass the same images and labels")
     require_there(run.recipe, "restore them")
     return run.recipe, run.folder, bool(run.status.get("smoke"))

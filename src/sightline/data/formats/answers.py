@@ -29,6 +29,20 @@ _YES, _NO, _UNKNOWN = (
 _ONE_CLASS = "task.kind=classification reads"
 
 
+def with_classes(
+    source: Source, texts: Sequence[str | None], evidence: str = "", classes: Sequence[str] | None = None
+) -> Source:
+    """The source with one class for each record, None where it is unknown; `evidence` is about labels that are numbers."""
+    names = class_texts(text for text in texts if text is not None)
+    records = tuple(
+        replace(record, label=None if text is None else names[text])
+        for record, text in zip(source.records, texts, strict=True)
+    )
+    found = tuple(sorted(set(names.values()))) if classes is None else tuple(class_texts(classes)[x] for x in classes)
+    reading = f"classes ({evidence}; task.kind=regression reads them as numbers)" if evidence else ""
+    return replace(source, records=records, classes=found, reading=reading)
+
+
 def with_tags(
     source: Source,
     members: Sequence[Collection[str] | None],

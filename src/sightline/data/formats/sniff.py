@@ -27,14 +27,17 @@ from .folders import read_folder
 from .idx import is_idx_folder, read_idx_folder
 from .packed import archives_alone, open_archives
 from .parquet import read_parquet
+from .passed.sources import is_passed, passed
 from .pixels.trees import is_voc_masks, read_voc_masks
 from .tables import TABLE_SUFFIXES, read_table
 
 
 def open_data(what: str) -> Source:
     """The data set `what`. Raises UsageError for an unknown name, DataError if it cannot be read."""
-    if what in DATASETS:
-        source: Source = DATASETS[what]()
+    if is_passed(what):
+        source: Source = passed(what)
+    elif what in DATASETS:
+        source = DATASETS[what]()
         if os.path.isdir(what):
             source = replace(
                 source,
@@ -129,6 +132,7 @@ def _description(source: Source) -> str:
         "flat-folder": "images side by side, without labels",
         "flat-folder+csv": "images side by side with a table of labels",
         "csv": "a table of labels",
+        "python": "data passed from Python",
         "idx": "IDX files as in MNIST",
         "parquet": "Parquet with encoded images",
         "masks": "images with masks",

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from sightline.data.files.encodings import read_text
 from sightline.data.files.locating import Folder, NotFound
-from sightline.data.records.names import class_text, class_texts, split_named
+from sightline.data.records.names import class_text, split_named
 from sightline.data.records.records import KEPT, QUARANTINED, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
-from .answers import with_marks, with_numbers, with_reading, with_tags
+from .answers import with_classes, with_marks, with_numbers, with_reading, with_tags
 from .cells import cells_of
 from .columns import Columns, find_columns, quoted
 from .recognition.labels import ONE_CLASS, in_several_rows, reading_of
@@ -131,7 +131,9 @@ def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
         return with_tags(source, [members[row.name] for row in rows], reading.evidence, written)
     if reading.knows != "class":
         return with_reading(source, texts, reading, column)
-    return _with_classes(source, texts, named, reading.evidence)
+    found = with_classes(source, texts, reading.evidence)
+    emptied = {class_text(label) for label in named} - set(found.classes)  # of all rows, refused ones included
+    return replace(found, emptied=tuple(sorted(emptied)))
 
 
 def _with_columns(source: Source, heads: Sequence[Columns], rows: Sequence[_Row], name: str) -> Source:
@@ -153,19 +155,6 @@ def _members_of(rows: Sequence[_Row]) -> dict[str, set[str]]:
     for row in rows:
         members.setdefault(row.name, set()).update(filter(None, row.values[:1]))
     return members
-
-
-def _with_classes(source: Source, texts: Sequence[str | None], named: set[str], evidence: str) -> Source:
-    """The source with one class for each record; `named` are the labels of all rows, refused ones included."""
-    names = class_texts(text for text in texts if text is not None)
-    records = tuple(
-        replace(record, label=None if text is None else names[text])
-        for record, text in zip(source.records, texts, strict=True)
-    )
-    classes = tuple(sorted(set(names.values())))
-    emptied = tuple(sorted({class_text(label) for label in named} - set(classes)))
-    reading = f"classes ({evidence}; task.kind=regression reads them as numbers)" if evidence else ""
-    return replace(source, records=records, classes=classes, emptied=emptied, reading=reading)
 
 
 def _read(file: TableFile, folder: Folder) -> tuple[_Table, str]:

@@ -1,0 +1,1 @@
+"""Data that are passed from Python as objects: arrays, torch data sets, lists of paths."""
