@@ -21,15 +21,15 @@ NAMES = [
     "report", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
-    "train": "what overrides model epochs batch lr seed out device precision resume smoke json verbose quiet",
-    "evaluate": "run data split model tta device json verbose quiet",
-    "predict": "run paths out model device json verbose quiet",
+    "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
+    "evaluate": "run data split model tta device allow_network json verbose quiet",
+    "predict": "run paths out model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network json verbose quiet",
     "serve": "run host port token_file batch queue threads json verbose quiet",
     "report": "run json verbose quiet",
     "models": "pattern json verbose quiet",
     "describe": "model options input classes json verbose quiet",
-    "data": "what show json verbose quiet",
+    "data": "what show allow_network json verbose quiet",
     "verify": "run json verbose quiet",
     "doctor": "json verbose quiet",
 }

@@ -20,15 +20,15 @@ from sightline.storage.text import printable
 from sightline.version import __version__
 
 from .answering import Answer, answer, failed
+from .auditing import DATA_EXAMPLES, data
 from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
-from .options import Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
+from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .process import leave, prepare_process, prepare_streams
 from .serving import SERVE_EXAMPLES, serve
 from .start import doing, reading
 from .wording import (
     checks_text,
-    data_text,
     describe_text,
     evaluation_text,
     models_text,
@@ -77,7 +77,7 @@ def _root(
 def train(  # noqa: PLR0913 - options are what a command line is for
     what: Annotated[
         str | None,
-        Argument(metavar="[WHAT]", help="A built-in data set or recipe, or a path."),
+        Argument(metavar="[WHAT]", help="A built-in data set or recipe, a path or an address."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -97,6 +97,7 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     smoke: Annotated[
         bool, Option("--smoke", help="A rehearsal: every stage, on 64 images a split and 2 steps.")
     ] = False,
+    allow_network: AllowNetwork = False,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -107,7 +108,7 @@ def train(  # noqa: PLR0913 - options are what a command line is for
         with doing(console, f"resuming {resume}") if what is None else reading(console, what, "training on"):
             run = api.train(
                 what, overrides or (), model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out,
-                device=device, precision=precision, resume=resume, smoke=smoke, console=console,
+                device=device, precision=precision, resume=resume, smoke=smoke, allow_network=allow_network, console=console,
             )  # fmt: skip
         return Answer(run.summary(), summary_text)
 
@@ -126,6 +127,7 @@ def evaluate(
     model: OwnModel = None,
     tta: Annotated[bool, Option("--tta", help="Average with the mirrored image (classification only).")] = False,
     device: Device = "auto",
+    allow_network: AllowNetwork = False,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -135,7 +137,14 @@ def evaluate(
     def work(console: Console) -> Answer:
         with doing(console, f"evaluating {run}"):
             result = api.evaluate(
-                run, data, split=split, tta=tta, device=device, model=model, console=console
+                run,
+                data,
+                split=split,
+                tta=tta,
+                device=device,
+                allow_network=allow_network,
+                model=model,
+                console=console,
             ).to_json()
         return Answer(result, evaluation_text)
 
@@ -145,7 +154,9 @@ def evaluate(
 @app.command(epilog=_examples("predict runs/photos new/cat.jpg", "predict runs/photos new/ --out predictions.csv"))
 def predict(
     run: RunOrModel,
-    paths: Annotated[list[str], Argument(metavar="PATH...", help="Images, folders of images, or .txt lists of paths.")],
+    paths: Annotated[
+        list[str], Argument(metavar="PATH...", help="Images, folders, archives, .txt lists of paths, addresses.")
+    ],
     out: Annotated[
         str | None,
         Option(
@@ -155,6 +166,7 @@ def predict(
     ] = None,
     model: OwnModel = None,
     device: Device = "auto",
+    allow_network: AllowNetwork = False,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -163,7 +175,9 @@ def predict(
 
     def work(console: Console) -> Answer:
         with doing(console, f"predicting with {run}"):
-            result = api.predict(run, paths, out=out, device=device, model=model, console=console)
+            result = api.predict(
+                run, paths, out=out, device=device, allow_network=allow_network, model=model, console=console
+            )
         text = predictions_text(result.table())
         return Answer(result.to_json(), lambda _: text, exit=3 if result.failed == len(result.rows) else 0)
 
@@ -232,22 +246,7 @@ def describe(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command(epilog=_examples("data photos/", "data photos/ --show sample.png"))
-def data(
-    what: Annotated[str, Argument(metavar="DATA", help="A built-in data set, or the path of a folder or file.")],
-    show: Annotated[str | None, Option(metavar="FILE.png", help="Write a sheet of sample images.")] = None,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Audit a data set as training would: its format, classes, splits and problems."""
-
-    def work(console: Console) -> Answer:
-        with reading(console, what, "auditing"):
-            result = api.audit(what, show=show, console=console)
-        return Answer(result, data_text)
-
-    answer(work, json=json, level=verbose - quiet)
+app.command(epilog=_examples(*DATA_EXAMPLES))(data)
 
 
 @app.command(epilog=_examples("verify runs/photos", "verify runs/photos --json"))

@@ -22,6 +22,9 @@ RunOrModel = Annotated[
         show_default=False,
     ),
 ]
+AllowNetwork = Annotated[
+    bool, Option("--allow-network", help="Fetch what is not in the cache: data at an address, published weights.")
+]
 OwnModel = Annotated[
     str | None,
     Option("-m", "--model", metavar="MODULE:NAME", help="The run's network where it is code of your own."),

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from sightline.data.dataset import Dataset, build_dataset
+from sightline.data.fetching.addresses import is_address
 from sightline.data.formats.builtin import DATASETS
 from sightline.data.formats.passed.sources import is_passed
 from sightline.data.formats.sniff import open_data
@@ -129,7 +130,7 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: 
     if where is None:
         raise UsageError("the recipe names no data", "set data.path or data.name")
     with console.working(f"reading {where}") as phase:
-        source = as_named(recipe, open_data(where))
+        source = as_named(recipe, open_data(where, allow_network=recipe.data.allow_network))
         data = build_dataset(
             source,
             needs="images" if whole else choose_kind(recipe, source).needs,
@@ -172,7 +173,7 @@ def _fractions(section: DataSection) -> Fractions | None:
 def require_there(recipe: Recipe, way_out: str) -> None:
     """DataError if the run's data are gone. The path is the one that the user typed, relative to where training started."""
     path = recipe.data.path
-    if path is not None and not os.path.lexists(path):
+    if path is not None and not is_address(path) and not os.path.lexists(path):
         hint = way_out if os.path.isabs(path) else f"start in the folder in which it was trained, or {way_out}"
         raise DataError(f"the run's data {path} are not there", hint)
 

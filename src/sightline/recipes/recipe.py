@@ -47,7 +47,7 @@ class DataSection(Section):
     name: Annotated[str, AfterValidator(_word)] | None = Field(
         None, description="a built-in data set; without path, read from $SIGHTLINE_DATA/<name>"
     )
-    path: str | None = Field(None, description="a folder or file of your own")
+    path: str | None = Field(None, description="a folder or file of your own, or an address")
     val: Fraction | None = Field(None, description="share for validation where the data gives no split (0.15)")
     test: Fraction | None = Field(None, description="share for the test where the data gives no split (0.15)")
     split_rule: Literal["class", "threshold"] | None = Field(
@@ -60,6 +60,7 @@ class DataSection(Section):
     workers: Annotated[int, Field(ge=0, le=64)] = Field(
         2, description="threads that decode ahead where nothing is cached"
     )
+    allow_network: bool = Field(False, description="fetch data at an address that are not in the cache")
 
 
 class DraftModel(Section):
@@ -246,7 +247,11 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 ADDED = {"model": {"freeze", "freeze_norms", "head_first"}, "optim": {"pretrained_rate"}}
 
 # Keys that may differ between two starts of a run without changing its result.
-INCIDENTAL = {"data": {"cache", "workers"}, "model": {"allow_network"}, "fit": {"commit_every", "device"}}
+INCIDENTAL = {
+    "data": {"cache", "workers", "allow_network"},
+    "model": {"allow_network"},
+    "fit": {"commit_every", "device"},
+}
 
 
 # Every key that `data` had before `split_rule`: a recipe with all of them and without it was saved by a run of that time.

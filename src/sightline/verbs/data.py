@@ -28,15 +28,18 @@ _TARGETS: dict[Knowledge, str] = {
 }
 
 
-def audit(what: Any, *, show: str | Path | None = None, console: Console | None = None) -> dict[str, Any]:
+def audit(
+    what: Any, *, show: str | Path | None = None, allow_network: bool = False, console: Console | None = None
+) -> dict[str, Any]:
     """The audit of WHAT, as in `data.json`, with the reasons why training would refuse the data. `show` is a PNG file to
-    write a sheet of sample images to."""
+    write a sheet of sample images to; `allow_network`: fetch data at an address that are not in the cache."""
     if show is not None:
         if Path(show).suffix.lower() != ".png":
             raise UsageError(f"--show {printable(str(show))} is not a .png file", "name a .png file")
         require_place(Path(show))
     what = name_of_data(what)
-    recipe: Draft = draft(what, (), {"data.leaks": "keep"})  # an audit lists what would stop training
+    flags = {"data.leaks": "keep", "data.allow_network": allow_network or None}  # an audit lists what would stop training
+    recipe: Draft = draft(what, (), flags)
     console = console or Console()
     data = open_dataset(recipe, console, whole=True)
     if show is not None:

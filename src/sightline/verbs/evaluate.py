@@ -46,6 +46,7 @@ def evaluate(
     split: str | None = None,
     tta: bool = False,
     device: str = "auto",
+    allow_network: bool = False,
     model: str | nn.Module | Builder | None = None,
     console: Console | None = None,
 ) -> Evaluation:
@@ -54,7 +55,8 @@ def evaluate(
 
     If these are the data that it was trained on, possibly grown since, its test split is evaluated: no image leaves
     the split that it had in the run. `tta` averages each prediction with that of the mirrored image. `model` is the
-    network where it is code of your own, as it was given to `train`.
+    network where it is code of your own, as it was given to `train`; `allow_network`: fetch data at an address that are not
+    in the cache.
 
     UsageError for a split that does not exist; DataError for unknown classes, or if there are no labels.
     """
@@ -67,7 +69,8 @@ def evaluate(
     data = None if data is None else name_of_data(data)
     if data is None:
         require_there(recipe, "name the data: sightline evaluate RUN DATA")
-        found = open_dataset(recipe, console)
+        section = recipe.data.model_copy(update={"allow_network": allow_network})
+        found = open_dataset(recipe.model_copy(update={"data": section}), console)
         same_data(run, found)
         split = split or ("test" if len(found.ids("test")) else "val")
         ids = found.ids(split)
@@ -75,7 +78,7 @@ def evaluate(
             raise UsageError(f"the run's data have no {split} split", "choose another --split")
     else:
         where = {"path": None, "name": data} if is_passed(data) else {"path": data, "name": None}
-        section = recipe.data.model_copy(update={**where, "leaks": "keep"})
+        section = recipe.data.model_copy(update={**where, "leaks": "keep", "allow_network": allow_network})
         found = open_dataset(recipe.model_copy(update={"data": section}), console, whole=True, cuts=_cuts(run))
         found = with_classes(found, run.classes)
         if split is None and _its_own(recipe, data):

@@ -13,13 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.data.files.lists import listed_paths
+from sightline.data.inputs import named_images
 from sightline.data.loaders import Decoding, Reading, in_order
-from sightline.data.records.names import IMAGE_SUFFIXES, is_litter, kinds, suffix
 from sightline.drawing.png import png_bytes
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.engine.predicting import predictions
-from sightline.errors import DataError, UsageError
+from sightline.errors import UsageError
 from sightline.kinds.catalogue import kind_named, kind_of
 from sightline.kinds.kind import Answers, Keep
 from sightline.kinds.networks import load_task
@@ -89,17 +88,19 @@ def predict(
     *,
     out: str | Path | None = None,
     device: str = "auto",
+    allow_network: bool = False,
     model: str | nn.Module | Builder | None = None,
     console: Console | None = None,
 ) -> Predictions:
-    """Predict every image of `paths`: files, folders (searched recursively), or .txt lists with one path per line. In a
-    folder, files without an image suffix are skipped and reported.
+    """Predict every image of `paths`: files, folders and archives (searched recursively), .txt lists with one path per line,
+    or addresses. In a folder, files without an image suffix are skipped and reported.
 
     run    a run, its folder, or a folder that `export` wrote, whose runtime then predicts
     out    a .csv or .jsonl file; for segmentation a .jsonl file, or a folder, which also gets a PNG for each image whose
            pixel values are class indexes
 
     model  the network where it is code of your own, as it was given to `train`
+    allow_network  fetch images at addresses that are not in the cache
 
     An image that cannot be read gets a row with its error. Raises DataError if there are no images at all.
     """
@@ -110,13 +111,17 @@ def predict(
     run = run if isinstance(run, Run) or exported is not None else open_run_or_model(run, model)
     answers = (kind_named(exported.facts["task"]) if exported is not None else kind_of(run)).answers  # type: ignore[arg-type]
     place = _checked(Path(out), answers) if out is not None else None
-    files = _collect_files([paths] if isinstance(paths, str | Path) else paths, console)
+    every, others = named_images([paths] if isinstance(paths, str | Path) else paths, allow_network=allow_network)
+    if others:
+        console.say(others)
+    images = [image for image in every if not image.error]
+    files = [image.file for image in images]
 
     def keep(i: int, mask: np.ndarray) -> str | None:
         """Write a mask as PNG. The number keeps apart images with the same name."""
         if place is None or place.suffix:
             return None
-        file = place / f"{i:05d}-{_safe(files[i].stem)}.png"
+        file = place / f"{i:05d}-{_safe(Path(images[i].name).stem)}.png"
         replace_file(file, png_bytes(mask))
         return str(file)
 
@@ -125,7 +130,8 @@ def predict(
     else:
         assert isinstance(run, Run)
         answered = answers_of(run, load_task(run), files, keep, device)
-    rows = tuple({"path": str(file), **row} for file, row in zip(files, answered, strict=True))
+    given = iter(answered)
+    rows = tuple({"path": image.name, **({"error": image.error} if image.error else next(given))} for image in every)
     result = Predictions(run.folder if isinstance(run, Run) else Path(run), answers, rows)
     if place is not None:
         result.write(place)
@@ -181,34 +187,3 @@ def _checked(out: Path, answers: Answers) -> Path:
 
 def _safe(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"
-
-
-def _collect_files(paths: Sequence[str | Path], console: Console) -> list[Path]:
-    """Every file to predict. Raises DataError if there is none, saying what there is instead."""
-    files: list[Path] = []
-    others: list[str] = []
-    for path in map(_local, paths):
-        if os.path.isdir(path):
-            inside = [file for file in sorted(path.rglob("*")) if not os.path.isdir(file) and not _litter(file, path)]
-            files += [file for file in inside if suffix(file.name) in IMAGE_SUFFIXES]
-            others += [file.name for file in inside if suffix(file.name) not in IMAGE_SUFFIXES]
-        else:
-            files += listed_paths(path) if path.suffix == ".txt" and os.path.isfile(path) else [path]
-    if not files:
-        there = f"there are only other files ({kinds(others)}): " if others else ""
-        where = ", ".join(printable(str(path)) for path in paths[:3])
-        raise DataError(f"no images in {where}", f"{there}pass image files, folders of images, or a .txt list of paths")
-    if others:
-        console.say(f"files without an image suffix, skipped: {kinds(others)}")
-    return files
-
-
-def _local(path: str | Path) -> Path:
-    """The path as a Path, in which an address would lose a slash."""
-    if "://" in str(path):
-        raise UsageError(f"{printable(str(path))} is an address, not a file", "download the image and pass its path")
-    return Path(path)
-
-
-def _litter(file: Path, root: Path) -> bool:
-    return any(map(is_litter, file.relative_to(root).parts))

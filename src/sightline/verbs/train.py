@@ -38,6 +38,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     out: str | Path | None = None,
     resume: Run | str | Path | None = None,
     smoke: bool = False,
+    allow_network: bool = False,
     console: Console | None = None,
 ) -> Run:
     """Train on WHAT (a built-in data set, a recipe, a folder or file of your own) and return the finished run.
@@ -58,6 +59,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     flags = {
         "model.name": name, "fit.epochs": epochs, "fit.batch": batch, "optim.lr": lr, "seed": seed,
         "fit.device": device, "fit.precision": precision,
+        "data.allow_network": allow_network or None, "model.allow_network": allow_network or None,
     }  # fmt: skip
     what = None if what is None else name_of_data(what)
     given, out, smoke = _request(what, overrides, flags, out, resume, smoke)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.data.archives.unpacking import is_archive
+from sightline.data.fetching.addresses import is_address
 from sightline.data.files.walking import RUN_FILES, walk
 from sightline.data.formats.annotated.coco import read_coco_file
 from sightline.data.formats.annotated.tools.boxtables import is_box_table, read_box_table
@@ -29,11 +30,13 @@ from .packed import archives_alone, open_archives
 from .parquet import read_parquet
 from .passed.sources import is_passed, passed
 from .pixels.trees import is_voc_masks, read_voc_masks
+from .remote import open_address
 from .tables import TABLE_SUFFIXES, read_table
 
 
-def open_data(what: str) -> Source:
-    """The data set `what`. Raises UsageError for an unknown name, DataError if it cannot be read."""
+def open_data(what: str, *, allow_network: bool = False) -> Source:
+    """The data set `what`. Raises UsageError for an unknown name, or an address that may not be fetched; DataError if it cannot
+    be read."""
     if is_passed(what):
         source: Source = passed(what)
     elif what in DATASETS:
@@ -43,6 +46,8 @@ def open_data(what: str) -> Source:
                 source,
                 notes=(*source.notes, f"this is the built-in data set; write ./{what} for the folder of that name"),
             )
+    elif is_address(what):
+        source = open_address(what, _open_path, allow_network=allow_network)
     elif is_path(what):
         source = _open_path(Path(what))
     elif what and os.path.isdir(folder := os.path.join(os.environ.get(VARIABLE) or os.devnull, what)):
