@@ -38,7 +38,10 @@ def audit(
             raise UsageError(f"--show {printable(str(show))} is not a .png file", "name a .png file")
         require_place(Path(show))
     what = name_of_data(what)
-    flags = {"data.leaks": "keep", "data.allow_network": allow_network or None}  # an audit lists what would stop training
+    flags = {
+        "data.leaks": "keep",
+        "data.allow_network": allow_network or None,
+    }  # an audit lists what would stop training
     recipe: Draft = draft(what, (), flags)
     console = console or Console()
     data = open_dataset(recipe, console, whole=True)

@@ -22,9 +22,9 @@ from sightline.errors import DataError
 from sightline.storage.text import printable
 
 from .foldertables import contradicting_table, images_with_tables, table_names, tables_by_split
+from .packed.shards import read_shards
 from .recognition.layout import refuse_unread
 from .recognition.vocabulary import names_pictures, splits_among
-from .shards import read_shards
 from .tables import TABLE_SUFFIXES
 
 _MARKS = (".txt", ".json", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".names", ".data", ".labels")  # of readers of boxes

@@ -26,11 +26,11 @@ from sightline.storage.text import printable
 from .builtin import DATASETS, VARIABLE
 from .folders import read_folder
 from .idx import is_idx_folder, read_idx_folder
-from .packed import archives_alone, open_archives
+from .packed.addresses import open_address
+from .packed.archives import archives_alone, open_archives
 from .parquet import read_parquet
 from .passed.sources import is_passed, passed
 from .pixels.trees import is_voc_masks, read_voc_masks
-from .remote import open_address
 from .tables import TABLE_SUFFIXES, read_table
 
 

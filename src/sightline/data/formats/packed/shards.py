@@ -12,14 +12,13 @@ from pathlib import Path
 
 from sightline.data.files.encodings import read_text
 from sightline.data.files.walking import Walk
+from sightline.data.formats.recognition.vocabulary import split_in
 from sightline.data.records.names import IMAGE_SUFFIXES, class_texts, suffix
 from sightline.data.records.records import Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.errors import DamagedError
 from sightline.storage.reading import parse_json, read_regular
 from sightline.storage.text import printable
-
-from .recognition.vocabulary import split_in
 
 _LISTS = ("classes.txt", "classnames.txt", "class_names.txt")
 _KEYS = ("label", "class", "cls", "label_name", "class_name")

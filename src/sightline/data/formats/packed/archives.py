@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.data.archives.unpacking import ENDS, stem_of, unpack
+from sightline.data.formats.recognition.vocabulary import names_masks, names_pictures, split_in
 from sightline.data.records.names import is_litter, suffix
 from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
-
-from .recognition.vocabulary import names_masks, names_pictures, split_in
 
 
 def open_archives(paths: Sequence[Path], open_folder: Callable[[Path], Source]) -> Source:

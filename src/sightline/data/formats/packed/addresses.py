@@ -13,16 +13,15 @@ from sightline.data.archives.unpacking import stem_of
 from sightline.data.fetching.addresses import name_of, shown
 from sightline.data.fetching.fetched import MAX_DATA, MAX_TABLE, Fetched, fetch, fetch_beside
 from sightline.data.files.encodings import read_text
+from sightline.data.formats.cells import cells_of
+from sightline.data.formats.columns import find_columns
+from sightline.data.formats.tables import TABLE_SUFFIXES, read_table
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.data.records.source import Source
 from sightline.errors import DataError, UsageError
 from sightline.storage.caching import cache_folder
 from sightline.storage.files import make_folder
 from sightline.storage.folders import digest
-
-from .cells import cells_of
-from .columns import find_columns
-from .tables import TABLE_SUFFIXES, read_table
 
 MAX_ROWS = 1_000_000
 _TABLES = (*TABLE_SUFFIXES, ".jsonl")

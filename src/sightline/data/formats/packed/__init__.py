@@ -1,0 +1,1 @@
+"""Data that come packed: archives, files at addresses, the shards of WebDataset."""
