@@ -203,3 +203,34 @@ def test_a_run_knows_a_label_that_other_data_never_show(tmp_path: Path) -> None:
     assert np.asarray(truth).tolist() == [1, 0, 1]
     with pytest.raises(DataError, match="does not know: b"):
         with_classes(dataset, ("a", "c"))
+
+
+# --------------------------------------------------------------------------------------------------- synsets
+SYNSETS = {"n01440764": "tench, Tinca tinca", "n02012849": "crane", "n03126707": "crane"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("LOC_synset_mapping.txt", "\n".join(f"{s} {of}" for s, of in SYNSETS.items())),
+        ("words.txt", "n00001740\tentity\n" + "\n".join(f"{s}\t{of}" for s, of in SYNSETS.items())),
+        ("classes.txt", "\n".join(f"{s} {of}" for s, of in SYNSETS.items())),
+        ("imagenet_class_index.json", json.dumps({str(i): [s, of] for i, (s, of) in enumerate(SYNSETS.items())})),
+        ("names.json", json.dumps(SYNSETS)),
+    ],
+)
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_synset_folders_have_the_names_of_their_file(tmp_path: Path, name: str, text: str, split: str) -> None:
+    write_folder(tmp_path, {f"{split}{synset}": 2 for synset in SYNSETS})
+    (tmp_path / name).write_text(text + "\n")
+    source = open_data(str(tmp_path))
+    assert source.classes == ("tench", "crane (n02012849)", "crane (n03126707)")
+    assert source.synsets == tuple(SYNSETS)
+    assert source.records[0].label == "tench"
+    assert f"class names from {name}: n01440764 is tench" in source.notes[0]
+
+
+def test_folders_keep_their_names_where_the_file_lacks_one(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"n01440764": 2, "n02012849": 2})
+    (tmp_path / "classes.txt").write_text("n01440764 tench\n")
+    assert open_data(str(tmp_path)).classes == ("n01440764", "n02012849")

@@ -43,7 +43,7 @@ def data_json(dataset: Dataset, question: str) -> dict[str, Any]:
         "problems": [problem.row() for problem in dataset.problems],
         "notes": list(dataset.notes),
         "hash": data_hash(dataset),
-    }
+    } | ({"synsets": list(dataset.audit.source.synsets)} if dataset.audit.source.synsets else {})
 
 
 def _amounts(dataset: Dataset) -> dict[str, Any] | None:

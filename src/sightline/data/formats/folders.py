@@ -24,6 +24,7 @@ from sightline.storage.text import printable
 from .foldertables import contradicting_table, images_with_tables, table_names, tables_by_split
 from .packed.shards import read_shards
 from .recognition.layout import refuse_unread
+from .recognition.synsets import with_names
 from .recognition.vocabulary import names_pictures, splits_among
 from .tables import TABLE_SUFFIXES
 
@@ -49,7 +50,7 @@ def read_folder(root: Path) -> Source:
     refuse_unread(root, tree)
     if not images and not tree.refused:
         raise DataError(f"no images in {printable(str(root))}: it holds {_content(tree)}", "give a folder of images")
-    source = _read_images(root, tree, images)
+    source = with_names(_read_images(root, tree, images), tree)
     used = (*TABLE_SUFFIXES, ".jsonl") if source.kind == "flat-folder+csv" else TABLE_SUFFIXES
     return replace(source, notes=(*source.notes, *_notes_on_skipped(tree, used)))
 

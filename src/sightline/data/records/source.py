@@ -17,7 +17,8 @@ class Source:
     `given_splits` the splits that the data name, also those whose items were all refused; `notes` are sentences to show
     before training; `problems` are items that could not become records: those with the action "quarantined" count as one
     item each; `annotations` if more than one class per image is known; `column` is the one that holds the labels, `reading` how
-    they were read and why, where that is no matter of course."""
+    they were read and why, where that is no matter of course; `synsets` are the folders of the classes, where a file names
+    these."""
 
     name: str
     kind: str
@@ -32,6 +33,7 @@ class Source:
     annotations: Annotations | None = field(default=None, compare=False)
     column: str = ""
     reading: str = ""
+    synsets: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of all items, quarantined ones included."""
