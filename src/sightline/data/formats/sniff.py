@@ -17,6 +17,7 @@ from sightline.data.files.walking import RUN_FILES, walk
 from sightline.data.formats.annotated.coco import read_coco_file
 from sightline.data.formats.annotated.tools.boxtables import is_box_table, read_box_table
 from sightline.data.formats.annotated.tools.cvat import read_cvat_file
+from sightline.data.formats.annotated.tools.hub import has_objects, read_hub
 from sightline.data.formats.annotated.tools.yolo import read_yolo_file
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.data.records.source import Source
@@ -87,6 +88,8 @@ def _open_path(path: Path) -> Source:
 
 
 def _read_table(path: Path) -> Source:
+    if has_objects(path):
+        return read_hub(walk(str(path.parent)), [path.name])
     return read_box_table(path) if is_box_table(path) else read_table(path)
 
 
@@ -137,6 +140,7 @@ def _description(source: Source) -> str:
         "flat-folder": "images side by side, without labels",
         "flat-folder+csv": "images side by side with a table of labels",
         "csv": "a table of labels",
+        "hub": "the hub's metadata with objects",
         "python": "data passed from Python",
         "idx": "IDX files as in MNIST",
         "parquet": "Parquet with encoded images",

@@ -15,6 +15,7 @@ from .coco import coco_files, read_coco
 from .pixelfolders import read_pixel_folder
 from .tools.boxtables import read_box_tables
 from .tools.cvat import read_cvat
+from .tools.hub import hub_tables, read_hub
 from .tools.labelme import read_labelme
 from .tools.via import read_via
 from .tools.yolo import read_yolo
@@ -42,6 +43,8 @@ def read_annotated(root: Path, tree: Walk) -> Source | None:
 def read_marked(root: Path, tree: Walk) -> Source | None:
     """The data set in `root` if a tool has written boxes or outlines beside its images; else None. Raises DataError if it holds
     boxes in a form that is not read."""
+    if tables := hub_tables(tree):
+        return read_hub(tree, tables)
     found = find_boxes(Path(tree.root), tree.files)
     if found is None:
         return None
