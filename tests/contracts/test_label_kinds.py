@@ -175,6 +175,22 @@ def test_a_rehearsal(trained: tuple[str, Path, Run]) -> None:
     assert train(folder, "smoke", smoke=True).summary()["smoke"]
 
 
+def test_an_export_predicts_the_same(trained: tuple[str, Path, Run], tmp_path: Path) -> None:
+    kind, folder, run = trained
+    facts = sightline.export(run, to="onnx", out=tmp_path / "onnx")
+    assert facts["parity"]["images"] >= 60
+    paths = sorted((folder / "data" / "img").iterdir())[:5]
+    own, found = sightline.predict(run, paths).rows, sightline.predict(tmp_path / "onnx", paths).rows
+    for one, other in zip(own, found, strict=True):
+        if kind == "multilabel":
+            assert dict(other["top"]) == pytest.approx(dict(one["top"]), abs=1e-4)
+            assert list(other["labels"]) == list(one["labels"])
+        else:
+            assert other["values"] == pytest.approx(one["values"], rel=1e-4, abs=1e-5)
+    with pytest.raises(UsageError, match="cannot be shown on a page yet"):
+        sightline.export(run, to="html", out=tmp_path / "page")
+
+
 class Own(nn.Module):
     """Twenty lines of a user's own."""
 

@@ -26,6 +26,25 @@ def class_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> 
     return Difference(worst, f"a probability differs by {worst:.2g}" if worst > TOLERANCE else "")
 
 
+def label_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> Difference:
+    """The same labels, but for those at the threshold, and probabilities within the tolerance."""
+    known = dict(found["top"]) | found["labels"]
+    own = dict(expected["top"]) | expected["labels"]
+    for name in set(expected["labels"]) ^ set(found["labels"]):
+        p = own.get(name, known.get(name, 1.0))
+        if abs(p - float(settings["threshold"])) > TOLERANCE:
+            return Difference(1.0, f"the label {name!r} of probability {p:.4f} is given by one of the two only")
+    worst = max(abs(p - known.get(name, p)) for name, p in own.items())
+    return Difference(worst, f"a probability differs by {worst:.2g}" if worst > TOLERANCE else "")
+
+
+def number_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> Difference:
+    """Values within the tolerance, in units of the training images' standard deviation."""
+    scale = zip(expected["values"].items(), settings["std"], strict=True)
+    worst = max(abs(value - found["values"][name]) / std for (name, value), std in scale)
+    return Difference(worst, f"a value differs by {worst:.2g} standard deviations" if worst > TOLERANCE else "")
+
+
 def pixel_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> Difference:
     """The same class at every pixel, ties aside."""
     if expected["pixels"].shape != found["pixels"].shape:

@@ -48,6 +48,7 @@ class Export:
     prediction   outputs of the decoding → the prediction of the task, for measuring an export by the run's own metrics
     difference   the run's row, the export's row, settings → how far apart they are
     figure       what `Difference.figure` is, as a key of the parity record
+    page         whether the page for browsers can show its predictions
     allowed      points of the headline metric that a reduced precision may lose
     """
 
@@ -58,3 +59,4 @@ class Export:
     difference: Callable[[Row, Row, Mapping[str, Any]], Difference]
     figure: str
     allowed: float = 0.5
+    page: bool = True

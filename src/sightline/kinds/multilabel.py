@@ -14,6 +14,8 @@ from sightline.data.dataset import Dataset
 from sightline.data.formats.answers import as_tags
 from sightline.evaluation.label_rows import read_label_rows, write_label_rows
 from sightline.evaluation.labels import LabelJudgement, judge_labels
+from sightline.exports.agreement import label_difference
+from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
 from sightline.metrics.multilabel import best_threshold
 from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import classifier_defaults
@@ -106,6 +108,20 @@ def _worst(judgement: LabelJudgement) -> list[int]:
     return list(judgement.worst)
 
 
+def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
+    assert isinstance(task, Multilabel)
+    return {"model": Graph(task.model, {IMAGE: "batch"}, {"scores": "batch"}, logits=("scores",))}
+
+
+def _settings(task: Task, classes: int) -> dict[str, Any]:
+    assert isinstance(task, Multilabel)
+    return {"top": min(TOP, classes), "threshold": task.threshold}
+
+
+def _exported(outputs: Arrays) -> LabelScores:
+    return LabelScores(torch.from_numpy(outputs["scores"]).sigmoid())
+
+
 MULTILABEL = Kind(
     name=NAME,
     section=MultilabelSection,
@@ -139,4 +155,13 @@ MULTILABEL = Kind(
     ),
     drawings=Drawings(label=_label, columns=8),
     chapter=TAGS,
+    export=Export(
+        decoding="label scores",
+        graphs=_graphs,
+        settings=_settings,
+        prediction=_exported,
+        difference=label_difference,
+        figure="max_probability_difference",
+        page=False,
+    ),
 )

@@ -9,12 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
 from sightline.data.formats.answers import as_numbers
 from sightline.evaluation.label_rows import read_number_rows, write_number_rows
 from sightline.evaluation.numbers import NumberJudgement, judge_numbers
+from sightline.exports.agreement import number_difference
+from sightline.exports.plan import IMAGE, Export, Graph, Shape
 from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import Filled, Traits, classifier_defaults
 from sightline.recipes.loading import Truths
@@ -110,6 +112,31 @@ def _worst(judgement: NumberJudgement) -> list[int]:
     return list(judgement.worst)
 
 
+class _Scaled(nn.Module):
+    """Outputs in units of the deviation, beside values in those of the data."""
+
+    def __init__(self, task: Regression) -> None:
+        super().__init__()
+        self.model = task.model
+        self.register_buffer("mean", task.mean.clone())
+        self.register_buffer("std", task.std.clone())
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.model(image)
+        return scores, scores * self.std + self.mean
+
+
+def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
+    assert isinstance(task, Regression)
+    outputs: dict[str, str | None] = {"scores": "batch", "values": "batch"}
+    return {"model": Graph(_Scaled(task).eval(), {IMAGE: "batch"}, outputs, logits=("scores",))}
+
+
+def _settings(task: Task, classes: int) -> dict[str, Any]:
+    assert isinstance(task, Regression)
+    return {"mean": task.mean.tolist(), "std": task.std.tolist()}
+
+
 REGRESSION = Kind(
     name=NAME,
     section=RegressionSection,
@@ -140,4 +167,13 @@ REGRESSION = Kind(
     ),
     drawings=Drawings(label=_label, columns=8),
     chapter=MEASUREMENTS,
+    export=Export(
+        decoding="numbers",
+        graphs=_graphs,
+        settings=_settings,
+        prediction=lambda outputs: Numbers(torch.from_numpy(outputs["values"])),
+        difference=number_difference,
+        figure="max_difference_in_deviations",
+        page=False,
+    ),
 )

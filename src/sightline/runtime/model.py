@@ -14,6 +14,7 @@ from sightline.errors import DamagedError, UsageError
 from sightline.preprocessing.rejection import Rejected
 from sightline.preprocessing.saved import Preprocessing
 
+from .answers import LabelScores, NumberValues
 from .classes import ClassScores
 from .decodings import Arrays, Decoding, Frames, Graph, Keep
 from .folder import Exported, read_exported
@@ -25,6 +26,8 @@ from .regions import Regions
 Source = bytes | Path | np.ndarray  # an encoded file, its path, or pixels (h, w), (h, w, 1), (h, w, 3), (h, w, 4)
 DECODINGS: dict[str, type[Decoding]] = {
     "class scores": ClassScores,
+    "label scores": LabelScores,
+    "numbers": NumberValues,
     "pixel scores": PixelScores,
     "regions": Regions,
 }

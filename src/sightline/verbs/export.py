@@ -63,6 +63,8 @@ def export(
     _require(precision, PRECISIONS, "--precision")
     folder = _place(run, out, f"{to}-{precision}")
     plan = _plan(run)
+    if to == "html" and not plan.page:
+        raise UsageError(f"{run.folder} cannot be shown on a page yet: {run.recipe.task.kind}", "use --to onnx")
     web = find_web_runtime(web_runtime, allow_network=allow_network) if to == "html" else None
     if precision != "fp32":
         require_possible(to, precision)
