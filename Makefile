@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity exports faults hostile bench networks intervals verdicts results
+.PHONY: env check test catalogue draws contracts parity exports serving faults hostile bench networks intervals verdicts results
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -30,6 +30,10 @@ parity:         ## every classifier that torchvision or timm has too: minutes
 
 exports:        ## every family exported and compared; speed on ResNet-50: about an hour, on an idle machine
 	$(PY) benchmarks/exports.py
+
+serving:        ## load, hostile clients, kills and stops of the server: about half an hour; figures go to results/
+	$(PY) -m pytest -m slow tests/serving
+	$(PY) benchmarks/serving.py
 
 faults:         ## kill -9, SIGTERM, full disks: about 40 minutes; figures go to results/
 	$(PY) benchmarks/faults.py

@@ -257,5 +257,5 @@ class Rate:
             self._busy, self._done = 0.0, 0
 
     def in_time(self, least: int, most: int) -> int:
-        """How many images are answered within the patience of a sender."""
+        """How many images are answered within the patience of a sender, but a batch in any case."""
         return min(most, max(least, int(self.rate * PATIENCE))) if self.rate else most

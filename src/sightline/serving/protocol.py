@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE = 10.0  # seconds for the headers, and for a body
 SLOWEST = 1 << 16  # bytes a second that give a body more time
+LAST_CALL = 0.25  # seconds in which a request that is already on its way still reaches a server that stops
 LINGER = 2.0  # seconds between the answer and the end of a connection whose sender is still sending
 PORTION = 1 << 15  # bytes of one read: a body ends at most so much beyond its limit
 
@@ -91,6 +92,17 @@ class Protocol(H11Protocol):
             if self._timer.cancelled() or self._timer.when() < self.loop.time():
                 self._timer = self.loop.call_at(self._start + PATIENCE, self._expire)
         self._received += len(data)
+
+    def shutdown(self) -> None:
+        """A connection on which nothing is being answered may have a request in the system's buffer: it ends a moment later."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_CALL, self._shut)
+        else:
+            super().shutdown()
+
+    def _shut(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """To bytes that are no HTTP. If they come within the body of a request, the application must not answer it too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import resource
@@ -38,6 +39,12 @@ class Server(uvicorn.Server):
             return
         self.engine.draining = True
         signal.setitimer(signal.ITIMER_REAL, GRACE)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """After the connections that wait in the system's queue are taken: the end of listening would reset them."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
     def stop(self, *_: Any) -> None:
         self.should_exit = True
