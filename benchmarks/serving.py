@@ -17,7 +17,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -123,23 +122,35 @@ def throughput() -> dict[str, Any]:
             used_alone = (cpu(*pids) - before) / one.count()
             rounds.append(
                 {
-                    "session_per_second": session[0], "in_process_per_second": whole[0], "served_per_second": eight.rate,
-                    "session_cpu_ms": session[1] * 1e3, "in_process_cpu_ms": whole[1] * 1e3, "served_cpu_ms": used * 1e3,
-                    "single_ms": single[2] / 8 * 1e3, "served_single_p50_ms": one.percentile(50),
-                    "single_cpu_ms": single[1] * 1e3, "served_single_cpu_ms": used_alone * 1e3,
-                    "p50_ms": eight.percentile(50), "p99_ms": eight.percentile(99), "lost": sum(eight.lost.values()),
+                    "session_per_second": session[0],
+                    "in_process_per_second": whole[0],
+                    "served_per_second": eight.rate,
+                    "session_cpu_ms": session[1] * 1e3,
+                    "in_process_cpu_ms": whole[1] * 1e3,
+                    "served_cpu_ms": used * 1e3,
+                    "single_ms": single[2] / 8 * 1e3,
+                    "served_single_p50_ms": one.percentile(50),
+                    "single_cpu_ms": single[1] * 1e3,
+                    "served_single_cpu_ms": used_alone * 1e3,
+                    "p50_ms": eight.percentile(50),
+                    "p99_ms": eight.percentile(99),
+                    "lost": sum(eight.lost.values()),
                 }
-            )  # fmt: skip
+            )
     middle = {name: round(median(one[name] for one in rounds), 3) for name in rounds[0]}
     return {
-        "model": "efficientnet_lite0, 224 x 224, JPEG of 500 x 375", "threads": 1, "clients": 8, "rounds": len(rounds), **middle,
+        "model": "efficientnet_lite0, 224 x 224, JPEG of 500 x 375",
+        "threads": 1,
+        "clients": 8,
+        "rounds": len(rounds),
+        **middle,
         "served_over_in_process": round(median(r["served_per_second"] / r["in_process_per_second"] for r in rounds), 3),
         "served_over_session": round(median(r["served_per_second"] / r["session_per_second"] for r in rounds), 3),
         "cpu_in_process_over_served": round(median(r["in_process_cpu_ms"] / r["served_cpu_ms"] for r in rounds), 3),
         "added_ms_of_one_client": round(median(r["served_single_p50_ms"] - r["single_ms"] for r in rounds), 2),
         "added_cpu_ms_of_one_client": round(median(r["served_single_cpu_ms"] - r["single_cpu_ms"] for r in rounds), 2),
         "p99_over_p50": round(median(r["p99_ms"] / r["p50_ms"] for r in rounds), 2),
-    }  # fmt: skip
+    }
 
 
 # S2
@@ -203,10 +214,14 @@ def slow_clients() -> dict[str, Any]:
         after = asyncio.run(closed_loop(server.port, 1, 8, sent))
     calm = max(before.percentile(99), after.percentile(99))
     return {
-        "slow": 550, "closed_after_at_most_s": round(max(ended), 1), "healthy_p99_ms": [before.percentile(99), during.percentile(99), after.percentile(99)],
-        "p99_ratio": round(during.percentile(99) / calm, 2), "healthy_p50_ms": [before.percentile(50), during.percentile(50), after.percentile(50)],
-        "healthy_answers": during.count(200), "lost": dict(during.lost),
-    }  # fmt: skip
+        "slow": 550,
+        "closed_after_at_most_s": round(max(ended), 1),
+        "healthy_p99_ms": [before.percentile(99), during.percentile(99), after.percentile(99)],
+        "p99_ratio": round(during.percentile(99) / calm, 2),
+        "healthy_p50_ms": [before.percentile(50), during.percentile(50), after.percentile(50)],
+        "healthy_answers": during.count(200),
+        "lost": dict(during.lost),
+    }
 
 
 # S4
@@ -234,16 +249,20 @@ def limits() -> dict[str, Any]:
                     connection.sendall(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
             status = received(connection).status
         return {
-            "cases": len(answers), "wrong": wrong, "answers": answers, "endless_body": status,
-            "read_beyond_the_limit_bytes": read() - start - MOST, "memory_grown_mb": round((memory(server) - before) / 2**20, 1),
-        }  # fmt: skip
+            "cases": len(answers),
+            "wrong": wrong,
+            "answers": answers,
+            "endless_body": status,
+            "read_beyond_the_limit_bytes": read() - start - MOST,
+            "memory_grown_mb": round((memory(server) - before) / 2**20, 1),
+        }
 
 
 # S5
 
 
 def schema(examples: int = 2000) -> dict[str, Any]:
-    """schemathesis with all its checks, on every operation, valid and invalid."""
+    """schemathesis with its checks, on every operation, valid and invalid. An operation without parameters has one example."""
     with served(small(), "--threads=1") as server:
         command = [
             str(Path(sys.executable).parent / "schemathesis"),
@@ -252,15 +271,18 @@ def schema(examples: int = 2000) -> dict[str, Any]:
             "--phases=fuzzing",
         ]
         command += [f"--max-examples={examples}", "--mode=all", "--seed=1", "--no-color", "--continue-on-failure"]
+        command += ["--exclude-checks=positive_data_acceptance"]  # no schema says which bytes are an image
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=WORK, env=environment)
         alive = server.predict(picture(1)).status
     tail = done.stdout[done.stdout.find("SUMMARY") :]
     return {
-        "examples_per_operation": examples, "exit_code": done.returncode, "alive": alive == 200,
+        "examples_per_operation": examples,
+        "exit_code": done.returncode,
+        "alive": alive == 200,
         "failures": sorted(set(re.findall(r"^- (.+)$", done.stdout, re.MULTILINE)))[:20],
         "summary": [line.strip() for line in tail.splitlines() if line.strip()][:20],
-    }  # fmt: skip
+    }
 
 
 def fuzz(count: int) -> dict[str, Any]:
@@ -327,10 +349,13 @@ def stops(count: int = 50) -> dict[str, Any]:
         statuses.update({status: len(taken) for status, taken in tally.seconds.items()})
         lost += sum(n for name, n in tally.lost.items() if name != "ConnectionRefusedError")
     return {
-        "stops": count, "exit_codes": {str(k): v for k, v in codes.items()}, "longest_s": round(max(seconds), 2),
+        "stops": count,
+        "exit_codes": {str(k): v for k, v in codes.items()},
+        "longest_s": round(max(seconds), 2),
         "first_answer_of_readyz": {str(k): v for k, v in first.items()},
-        "answers": {str(k): v for k, v in statuses.items()}, "connections_without_an_answer": lost,
-    }  # fmt: skip
+        "answers": {str(k): v for k, v in statuses.items()},
+        "connections_without_an_answer": lost,
+    }
 
 
 def kills(count: int = 20) -> dict[str, Any]:
@@ -353,9 +378,11 @@ def kills(count: int = 20) -> dict[str, Any]:
                 load = Background(server, 8)
         tally = load.stop()
     return {
-        "kills": count, "unready_after_at_most_ms": round(max(unready) * 1e3), "back_after_s": [round(median(back), 2), round(max(back), 2)],
+        "kills": count,
+        "unready_after_at_most_ms": round(max(unready) * 1e3),
+        "back_after_s": [round(median(back), 2), round(max(back), 2)],
         **tally.summary(),
-    }  # fmt: skip
+    }
 
 
 # S8, S10, F5

@@ -86,7 +86,7 @@ def test_a_stop_answers_what_was_accepted(folder: Path) -> None:
 
 
 def test_overload_is_refused_at_once(tmp_path: Path) -> None:
-    folder = classifier(tmp_path / "slow", side=32, turns=60)
+    folder = classifier(tmp_path / "slow", turns=30)
     with served(folder, "--threads=1", "--queue=16") as server:
         load = Load(server, 40)
         until(lambda: any(answer.status == 503 for answer in load.answers), 30)
