@@ -360,7 +360,7 @@ def stops(count: int = 50) -> dict[str, Any]:
 
 def kills(count: int = 20) -> dict[str, Any]:
     """SIGKILL to the worker while eight clients ask."""
-    unready, back = [], []
+    unready, back, used = [], [], []
     with served(small(), "--threads=1") as server:
         load = Background(server, 8)
         for _ in range(count):
@@ -374,6 +374,7 @@ def kills(count: int = 20) -> dict[str, Any]:
             while status_of_ready(server) != 200:
                 time.sleep(0.01)
             back.append(time.perf_counter() - start)
+            used.append(cpu(server.worker))
             if load.thread.is_alive() is False:
                 load = Background(server, 8)
         tally = load.stop()
@@ -381,6 +382,7 @@ def kills(count: int = 20) -> dict[str, Any]:
         "kills": count,
         "unready_after_at_most_ms": round(max(unready) * 1e3),
         "back_after_s": [round(median(back), 2), round(max(back), 2)],
+        "cpu_seconds_of_a_start": round(median(used), 2),
         **tally.summary(),
     }
 

@@ -111,7 +111,8 @@ def _routes(engine: Engine) -> APIRouter:
     async def predict(
         request: Request,
         conf: Annotated[
-            float | None, Query(ge=0, le=1, allow_inf_nan=False, description="The least score of a box or a class.")
+            float | None,
+            Query(ge=0, le=1, allow_inf_nan=False, description="The least score of a box; labels below it are marked."),
         ] = None,
         classes: Annotated[
             list[str], Query(max_length=_MOST_CLASSES, description="The classes to report; all without it.")

@@ -41,8 +41,9 @@ _BOX = _object(
 _ROW = _object(
     {
         "name": {"type": "string", "description": "Of the upload, where the images came as a form."},
-        "label": _TEXT,
-        "probability": _NUMBER,
+        "label": {"type": ["string", "null"], "description": "Null if it is none of `classes`."},
+        "probability": {"type": ["number", "null"]},
+        "uncertain": {"type": "boolean", "description": "Present if the probability is below `conf`."},
         "top": {
             "type": "array",
             "description": "[class, probability], the most likely first.",

@@ -32,7 +32,7 @@ from sightline.runtime.model import Model, Prepared, open_model
 from sightline.storage.text import json_text
 
 from .frames import HEAD, Frame, packed, parsed
-from .selection import selected
+from .selection import choice_of, selected, selected_mask
 
 LARGE = 1 << 24  # pixels: images above are decoded one at a time, which bounds the memory
 GATHERING = 0.004  # seconds that a batch waits for images that are being decoded
@@ -121,10 +121,15 @@ class Worker:
             return [self.ready.popleft() for _ in range(min(self.batch, len(self.ready)))]
 
     def answer(self, batch: list[Ready]) -> None:
-        rows = self.model.rows([one.image for one in batch], lambda place, mask: png(mask))
+        choices = [choice_of(one.facts) for one in batch]
+
+        def keep(place: int, mask: np.ndarray) -> str:
+            return png(selected_mask(mask, choices[place], self.model.classes))
+
+        rows = self.model.rows([one.image for one in batch], keep)
         for place, (one, row) in enumerate(zip(batch, rows, strict=True)):
-            chosen = selected(row, one.facts.get("conf"), one.facts.get("classes"))
-            self.send(one.number, {"batches": int(place == 0)}, json_text(chosen, indent=None).encode())
+            chosen = json_text(selected(row, choices[place]), indent=None)
+            self.send(one.number, {"batches": int(place == 0)}, chosen.encode())
 
     def send(self, number: int, facts: dict[str, Any], data: bytes = b"") -> None:
         with self.sending:
