@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +90,20 @@ def test_an_engine_without_a_worker_takes_nothing(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as caught:
         engine.require_room()
     assert caught.value.code == "not-ready"
+
+
+def test_the_processes_load_nothing_that_trains() -> None:
+    """Nor what the command line needs: the packages that docs/serving.md installs into a container are enough."""
+    code = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "safetensors", "sklearn", "pyarrow", "yaml", "typer", "rich", "scipy"}:
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+import sightline.serving.__main__, sightline.serving.server, sightline.serving.worker
+print(*sorted({m.split(".")[1] for m in sys.modules if m.startswith("sightline.")}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rooms = set(done.stdout.split())
+    assert rooms == {"decoding", "errors", "preprocessing", "runtime", "serving", "storage", "structures", "version"}
