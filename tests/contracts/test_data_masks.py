@@ -303,3 +303,54 @@ def test_masks_in_folders_that_may_be_classes_stay_refused(tmp_path: Path) -> No
             mask_png(tmp_path / label / f"{i}_mask.png", painted(i, [0, 255]))
     with pytest.raises(DataError, match="masks in one folder"):
         open_data(str(tmp_path))
+
+
+# ------------------------------------------------------------------------------------------------ stacks
+def stack(path: Path, pages: list[np.ndarray]) -> Path:
+    make_folder(path.parent)
+    first, *rest = [Image.fromarray(page) for page in pages]
+    first.save(path, save_all=True, append_images=rest)
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_pages_of_a_stack_are_images(tmp_path: Path, cache: Path) -> None:
+    rng = np.random.default_rng(3)
+    images = [rng.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8) for _ in range(20)]
+    stack(tmp_path / "em" / "train-volume.tif", images)
+    stack(tmp_path / "em" / "train-labels.tif", [painted(i, [0, 255]) for i in range(20)])
+    data = opened(tmp_path / "em")
+    assert (data.name, len(data), data.classes) == ("em", 20, ("background", "foreground"))
+    assert [data.records[i].split for i in range(20)] == ["train"] * 14 + ["val"] * 3 + ["test"] * 3
+    for i in range(20):
+        np.testing.assert_array_equal(data.pixels(i, channels=1)[..., 0], images[i])
+        np.testing.assert_array_equal(data.truth(i), painted(i, [0, 1]))
+    assert any("pages 1 to 14 are train" in note for note in data.notes)
+
+
+def test_the_pages_of_several_stacks_stay_together(tmp_path: Path, cache: Path) -> None:
+    rng = np.random.default_rng(4)
+    for name in "abcdefgh":
+        pages = [rng.integers(0, 65536, (HEIGHT, WIDTH), dtype=np.uint16) for _ in range(3)]
+        stack(tmp_path / "set" / "images" / f"{name}.tif", pages)
+        stack(tmp_path / "set" / "masks" / f"{name}.tif", [painted(i, [0, 1, 2]) for i in range(3)])
+    (tmp_path / "set" / "classes.txt").write_text("ground\nroad\ntree\n")
+    data = opened(tmp_path / "set")
+    assert data.classes == ("ground", "road", "tree") and len(data) == 24
+    groups = {}
+    for i in data.ids().tolist():
+        groups.setdefault(data.records[i].group, set()).add(int(data.split[i]))
+        np.testing.assert_array_equal(data.truth(i), painted(i % 3, [0, 1, 2]))
+    assert len(groups) == 8 and all(len(splits) == 1 for splits in groups.values())
+
+
+def test_stacks_that_do_not_fit_are_refused(tmp_path: Path, cache: Path) -> None:
+    stack(tmp_path / "train-volume.tif", [painted(i, [0, 9]) for i in range(3)])
+    stack(tmp_path / "train-labels.tif", [painted(i, [0, 255]) for i in range(2)])
+    with pytest.raises(DataError, match=r"train-volume\.tif has 3 pages, train-labels\.tif has 2"):
+        open_data(str(tmp_path))

@@ -348,3 +348,18 @@ def test_threads_see_the_same_and_change_nothing() -> None:
     assert together == alone
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     assert Image.MAX_IMAGE_PIXELS == 89_478_485
+
+
+@pytest.mark.parametrize(
+    "text", ["ImageJ=1.54f\nimages=3\nchannels=3\nmode=composite\n", '<OME><Pixels SizeC="2" SizeZ="1"/></OME>']
+)
+def test_pages_that_are_channels_are_refused_by_name(text: str) -> None:
+    pages = [Image.fromarray(np.full((6, 5), value, np.uint8)) for value in (10, 20, 30)]
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:], description=text)
+    with pytest.raises(Rejected, match="whose 3 pages are") as caught:
+        decode(out.getvalue())
+    assert caught.value.reason == "unsupported-format" and "merge the channels" in caught.value.hint
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:], description="ImageJ=1.54f\nimages=3\nslices=3\n")
+    assert decode(out.getvalue(), channels=1).notes == ("first-frame-of-3",)

@@ -229,6 +229,9 @@ def _tiff(data: bytes) -> Container:
         )
     if bits > 8 and tags.get(tiff.PLANAR) == (2,):
         raise Rejected("unsupported-format", f"TIFF with {bits}-bit samples in separate planes is not supported")
+    if frames > 1 and len(tags.get(tiff.BITS, (1,))) == 1 and (channels := tiff.stated_channels(data)) > 1:
+        what = f"TIFF whose {frames:,} pages are {channels:,} channels of one image is not supported"
+        raise Rejected("unsupported-format", what, hint="merge the channels into one page, in grey or RGB")
     (width,), (height,) = tags[tiff.WIDTH], tags[tiff.HEIGHT]
     return Container("TIFF", width, height, frames=frames, bits=bits, tags=tags, area=tiff.tiled_area(tags))
 

@@ -6,6 +6,7 @@ Pillow and libtiff decode the pixels.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping, Set
 
@@ -14,8 +15,10 @@ from .rejection import Rejected
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
 STRIPS, ROWS_PER_STRIP, STRIP_BYTES, PLANAR = 273, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILES, SAMPLE_FORMAT = 322, 323, 324, 339
+DESCRIPTION = 270
 MAX_FRAMES = 10_000
 MAX_TAGS = 4_096  # of a directory; readers visit each in Python
+MAX_TEXT = 1 << 16  # bytes of a description that are looked at
 MAX_VALUES = 1 << 20  # per tag: strips or tiles of the largest image allowed
 HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 _READ = frozenset((
@@ -56,6 +59,20 @@ def read_tags(data: bytes, wanted: Set[int] = _READ, *, most: int = MAX_VALUES) 
                 raise Rejected("damaged", f"TIFF tag {tag} claims {n:,} values")
             tags[tag] = _values(data, entry, kind, order, big)
     return tags, _count(data, start, order, big)
+
+
+def stated_channels(data: bytes) -> int:
+    """The number of channels that ImageJ or OME state for a file of several pages; 1 where neither does."""
+    start, order, big = _first(data)
+    for entry in _entries(data, start, order, big):
+        tag, kind, n = _head(data, entry, order, big)
+        if tag == DESCRIPTION and kind == 2 and n > 8:
+            (place,) = struct.unpack_from(order + ("Q" if big else "L"), data, entry + (12 if big else 8))
+            text = data[place : place + min(n, MAX_TEXT)]
+            pattern = rb"^channels=(\d{1,4})\s*$" if text.startswith(b"ImageJ=") else rb'\bSizeC="(\d{1,4})"'
+            found = re.search(pattern, text, re.MULTILINE)
+            return int(found[1]) if found else 1
+    return 1
 
 
 def claimed_bytes(data: bytes) -> int:

@@ -11,6 +11,7 @@ from sightline.data.files.walking import Walk
 from sightline.data.formats.pixels.assembly import MaskFiles, source_of
 from sightline.data.formats.pixels.classes import classes_of
 from sightline.data.formats.pixels.colours import find_colours
+from sightline.data.formats.pixels.stacks import read_stacks
 from sightline.data.formats.pixels.trees import has_voc_masks, published_list, read_cityscapes, read_voc_masks
 from sightline.data.formats.recognition.pairing import MaskPairs, find_masks, images_by_folder, marked_as_masks, stem
 from sightline.data.formats.recognition.vocabulary import bare, names_masks, names_pictures, split_in
@@ -31,6 +32,8 @@ def read_pixel_folder(root: Path, tree: Walk) -> Source | None:
         return read_voc_masks(root, tree)
     finders: tuple[Callable[[Path, Walk], MaskFiles | None], ...] = (_pictures_and_masks, _by_colours, _in_one_folder)
     files = next((found for find in finders if (found := find(root, tree))), None)
+    if stacks := read_stacks(root, tree, files):
+        return stacks
     if files is None:
         return None
     folders = {part for name in files.masks for part in name.split("/")[:-1]}
