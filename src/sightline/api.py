@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sightline.verbs.doctor import doctor
     from sightline.verbs.evaluate import evaluate
     from sightline.verbs.export import export
+    from sightline.verbs.hub import pull, push
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
     from sightline.verbs.report import report
@@ -35,6 +36,8 @@ __all__ = [
     "list_models",
     "open_run",
     "predict",
+    "pull",
+    "push",
     "report",
     "serve",
     "train",
@@ -53,6 +56,8 @@ _HOMES = {
     "list_models": "models.create",
     "open_run": "runs.run",
     "predict": "verbs.predict",
+    "pull": "verbs.hub",
+    "push": "verbs.hub",
     "report": "verbs.report",
     "serve": "verbs.serve",
     "train": "verbs.train",

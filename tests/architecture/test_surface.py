@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import sightline
 from sightline import api
@@ -18,7 +19,7 @@ PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
     "Recipe", "Run", "audit", "create_model", "describe", "doctor", "evaluate", "export", "list_models", "open_run", "predict",
-    "report", "serve", "train", "verify",
+    "pull", "push", "report", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
@@ -32,6 +33,10 @@ VERBS = {
     "data": "what show allow_network json verbose quiet",
     "verify": "run json verbose quiet",
     "doctor": "json verbose quiet",
+}
+HUB = {
+    "push": "run repository with_samples public endpoint allow_network json verbose quiet",
+    "pull": "repository out endpoint allow_network json verbose quiet",
 }
 FORBIDDEN = {  # ways in which a file or a setting could become code
     "pickle", "cPickle", "dill", "shelve", "marshal", "joblib",
@@ -68,11 +73,17 @@ def test_no_room_shares_a_name_with_the_surface() -> None:
 
 
 def test_verbs_and_their_options() -> None:
+    assert options(app) == VERBS
+    (group,) = app.registered_groups
+    assert group.name == "hub" and options(group.typer_instance) == HUB
+
+
+def options(of: Any) -> dict[str, str]:
     found = {}
-    for command in app.registered_commands:
+    for command in of.registered_commands:
         assert command.callback is not None
         found[command.name or command.callback.__name__] = " ".join(inspect.signature(command.callback).parameters)
-    assert found == VERBS
+    return found
 
 
 def test_importing_and_asking_for_help_load_no_torch() -> None:

@@ -18,6 +18,7 @@ USAGE = {
     "describe": "sightline describe MODEL",
     "data": "sightline data DATA",
     "verify": "sightline verify RUN",
+    "hub": "sightline hub push RUN OWNER/NAME",
     "doctor": "sightline doctor",
 }
 _VERBS = {

@@ -23,6 +23,7 @@ from .answering import Answer, answer, failed
 from .auditing import DATA_EXAMPLES, data
 from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
+from .hub import app as hub
 from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .process import leave, prepare_process, prepare_streams
 from .serving import SERVE_EXAMPLES, serve
@@ -184,6 +185,7 @@ def predict(
     answer(work, json=json, level=verbose - quiet)
 
 
+app.add_typer(hub, name="hub")
 app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
 app.command(epilog=_examples(*SERVE_EXAMPLES))(serve)
 

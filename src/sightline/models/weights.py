@@ -23,6 +23,7 @@ from sightline.storage.reading import MAX_TENSORS, read_regular
 from sightline.storage.tensors import unpack
 
 from .adapting import with_eps, with_grid
+from .from_runs import RunWeights, is_run, read_run
 from .published import PublishedWeights, fetch, find, find_by_hash, installed
 from .renaming import candidates, unlike
 
@@ -39,6 +40,7 @@ class LoadReport:
     missing       not in the file, and not needed
     unexpected    in the file, and not needed by the network
     source        None where the file is not a known published one
+    of_run        the run that the weights are of; None otherwise
     notes         further lines for the user
     """
 
@@ -50,6 +52,7 @@ class LoadReport:
     unexpected: tuple[str, ...] = ()
     source: PublishedWeights | None = None
     notes: tuple[str, ...] = ()
+    of_run: RunWeights | None = None
 
     @property
     def licence(self) -> str:
@@ -59,6 +62,8 @@ class LoadReport:
     @property
     def preprocessing(self) -> dict[str, Any] | None:
         """The preprocessing with which the weights were trained; None where it is not known."""
+        if self.of_run is not None:
+            return self.of_run.preprocessing
         return self.source.preprocessing() if self.source else None
 
     def lines(self) -> list[str]:
@@ -91,7 +96,7 @@ class LoadReport:
             "name": self.name,
             "sha256": self.sha256,
             "source": source.name if source else None,
-            "url": source.url if source else None,
+            "url": source.url if source else self.of_run.address if self.of_run else None,
             "licence": self.licence,
             "data": source.data if source else None,
             "preprocessing": self.preprocessing,
@@ -110,6 +115,7 @@ class Content(NamedTuple):
     sha256: str
     source: PublishedWeights | None
     notes: tuple[str, ...] = ()
+    of_run: RunWeights | None = None
 
 
 def load(
@@ -123,7 +129,8 @@ def load(
 ) -> LoadReport:
     """Copy weights into a network that is registered as `model`, and report what was loaded.
 
-    weights          a file, or a published name: "torchvision", "torchvision/IMAGENET1K_V2", "timm/a1_in1k"
+    weights          a file, a published name ("torchvision", "torchvision/IMAGENET1K_V2", "timm/a1_in1k"), the folder of a run,
+                     or a run's repository, hf:owner/name
     heads            returns the names whose shape depends on the number of classes; called if something does not match
     changed          options that differ from the published ones: some change no shape, so they must be reported
     allow_network    download a published file that is not in the cache
@@ -151,6 +158,9 @@ def load(
 
 def _read(model: str, weights: str | Path, allow_network: bool) -> Content:
     path = Path(weights)
+    if is_run(weights):
+        run = read_run(weights, allow_network=allow_network)
+        return Content(run.name, run.tensors, run.sha256, None, of_run=run)
     if not isinstance(weights, Path) and not path.is_file() and path.suffix not in SUFFIXES:
         return _published(find(model, weights), allow_network)
     if not path.is_file():
@@ -239,6 +249,7 @@ def _compare(
         unexpected=tuple(sorted(unexpected)),
         source=content.source,
         notes=content.notes,
+        of_run=content.of_run,
     )
 
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from sightline.engine.freezing import freeze, parts
 from sightline.engine.optimizers import NONE, Pretrained
+from sightline.models.from_runs import is_run
 from sightline.models.published import find, installed
 from sightline.models.weights import SUFFIXES
 from sightline.tasks.task import Frozen
@@ -69,8 +70,9 @@ def has_default_weights() -> bool:
 
 
 def of_colour(start: str | None) -> bool:
-    """Whether weights were certainly trained on three channels: published ones, of ImageNet or COCO. A file may be of any."""
-    return start is not None and Path(start).suffix not in SUFFIXES
+    """Whether weights were certainly trained on three channels: published ones, of ImageNet or COCO. A file or a run may be of
+    any."""
+    return start is not None and not is_run(start) and Path(start).suffix not in SUFFIXES
 
 
 def tuning_defaults(draft: Draft, network: nn.Module, *, n: int, grey: bool) -> dict[str, dict[str, Any]]:

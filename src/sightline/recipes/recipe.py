@@ -67,7 +67,8 @@ class DraftModel(Section):
     name: str | None = Field(None, description="see `sightline models`")
     options: dict[str, Any] = Field(default_factory=dict, description="the family's own options; see `describe`")
     weights: str | None = Field(
-        None, description="what it starts from: a file, published weights such as torchvision, or none"
+        None,
+        description="what it starts from: a file, a run, hf:owner/name, published weights such as torchvision, or none",
     )
     freeze: Annotated[int, Field(ge=1)] | Literal["none", "trunk"] | None = Field(
         None, description="parts that do not learn: all but the new head (trunk), or the first N that have weights"
