@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sightline.models.create import create_model, list_models
     from sightline.recipes.recipe import Recipe
     from sightline.runs.run import Run, open_run
+    from sightline.verbs.convert import convert
     from sightline.verbs.data import audit
     from sightline.verbs.doctor import doctor
     from sightline.verbs.evaluate import evaluate
@@ -28,6 +29,7 @@ __all__ = [
     "Recipe",
     "Run",
     "audit",
+    "convert",
     "create_model",
     "describe",
     "doctor",
@@ -48,6 +50,7 @@ _HOMES = {
     "Recipe": "recipes.recipe",
     "Run": "runs.run",
     "audit": "verbs.data",
+    "convert": "verbs.convert",
     "create_model": "models.create",
     "describe": "verbs.models",
     "doctor": "verbs.doctor",

@@ -18,13 +18,14 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "audit", "create_model", "describe", "doctor", "evaluate", "export", "list_models", "open_run", "predict",
-    "pull", "push", "report", "serve", "train", "verify",
+    "Recipe", "Run", "audit", "convert", "create_model", "describe", "doctor", "evaluate", "export",
+    "list_models", "open_run", "predict", "pull", "push", "report", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
     "evaluate": "run data split model tta device allow_network json verbose quiet",
     "predict": "run paths out model device allow_network json verbose quiet",
+    "convert": "what out to json verbose quiet",
     "export": "run to precision out web_runtime allow_network json verbose quiet",
     "serve": "run host port token_file batch queue threads json verbose quiet",
     "report": "run json verbose quiet",

@@ -88,6 +88,13 @@ def predictions_text(rows: Sequence[Sequence[str]]) -> str:
     return _table([rows[0], *(tuple(map(printable, row)) for row in rows[1:])])
 
 
+def convert_text(result: Mapping[str, Any]) -> str:
+    """What was written, and where."""
+    splits = ", ".join(f"{count:,} {name}" for name, count in result["splits"].items())
+    images = f"{result['images']:,} images of {len(result['classes'])} classes" + (f" ({splits})" if splits else "")
+    return f"{result['folder']}  {result['to']}: {images}"
+
+
 def export_text(result: Mapping[str, Any]) -> str:
     parity, lines = result["parity"], [f"{printable(result['folder'])}: {result['model']} as {result['to']}"]
     agreement = f"equal to the run on {parity['images']} images ({parity['origin']}), batches of 1, 3 and 8"

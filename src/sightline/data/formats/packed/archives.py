@@ -14,6 +14,8 @@ from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
+from .shards import with_class_names
+
 
 def open_archives(paths: Sequence[Path], open_folder: Callable[[Path], Source]) -> Source:
     """The data in an archive, or in several of one data set. Raises DataError for an archive that is damaged or not safe, and
@@ -24,6 +26,8 @@ def open_archives(paths: Sequence[Path], open_folder: Callable[[Path], Source]) 
     except DataError as error:
         message = error.message.replace(printable(str(unpacked.folder)), printable(str(paths[0])))
         raise DataError(message, error.hint) from error
+    if source.kind == "webdataset":
+        source = with_class_names(source, paths[0].parent)
     note = f"unpacked from {printable(paths[0].name)}"
     note += f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
     note += f": {unpacked.count:,} files, {unpacked.size:,} bytes, kept in {printable(str(unpacked.folder.parent))}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sightline.data.files.encodings import read_text
@@ -56,6 +57,20 @@ def read_shards(root: Path, tree: Walk) -> Source | None:
         given_splits=splits,
         problems=tuple(problems),
     )
+
+
+def with_class_names(source: Source, folder: Path) -> Source:
+    """The data set with the names from a list of classes beside its shards, if its labels are their numbers."""
+    file = next((name for name in _LISTS if (folder / name).is_file()), None)
+    if file is None or not all(name.isdecimal() for name in source.classes):
+        return source
+    lines = read_text(folder / file)[0].rstrip().splitlines()
+    if any(int(name) >= len(lines) or not lines[int(name)].strip() for name in source.classes):
+        return source
+    names = {name: lines[int(name)].strip() for name in source.classes}
+    texts = class_texts(names.values())
+    records = tuple(replace(r, label=texts[names[r.label]] if r.label is not None else None) for r in source.records)
+    return replace(source, records=records, classes=tuple(sorted(texts.values())))
 
 
 def _labels(root: Path, tree: Walk) -> dict[str, str]:
