@@ -56,7 +56,8 @@ def write_dataset(dataset: Dataset, out: Path, to: str) -> Work:
     form, knows = FORMS[to], dataset.knows
     if knows not in form.writers:
         fitting = [name for name, other in FORMS.items() if knows in other.writers]
-        raise UsageError(f"--to {to} cannot hold {_WHAT[knows]}", f"choose {' or '.join(fitting)}")
+        fix = f"choose {' or '.join(fitting)}" if fitting else "no form can: keep them as they are"
+        raise UsageError(f"--to {to} cannot hold {_WHAT[knows]}", fix)
     items = items_of(dataset)
     if not items or (knows == "labels" and any(item.record.label is None for item in items)):
         raise DataError(
@@ -77,4 +78,6 @@ _WHAT: dict[Knowledge, str] = {
     "masks": "a class for every pixel",
     "boxes": "boxes",
     "outlines": "outlines of objects",
+    "tags": "several labels for each image",
+    "numbers": "a number for each image",
 }
