@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sightline.verbs.data import audit
     from sightline.verbs.doctor import doctor
     from sightline.verbs.evaluate import evaluate
+    from sightline.verbs.explain import explain
     from sightline.verbs.export import export
     from sightline.verbs.hub import pull, push
     from sightline.verbs.models import describe
@@ -34,6 +35,7 @@ __all__ = [
     "describe",
     "doctor",
     "evaluate",
+    "explain",
     "export",
     "list_models",
     "open_run",
@@ -55,6 +57,7 @@ _HOMES = {
     "describe": "verbs.models",
     "doctor": "verbs.doctor",
     "evaluate": "verbs.evaluate",
+    "explain": "verbs.explain",
     "export": "verbs.export",
     "list_models": "models.create",
     "open_run": "runs.run",

@@ -18,7 +18,7 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "audit", "convert", "create_model", "describe", "doctor", "evaluate", "export",
+    "Recipe", "Run", "audit", "convert", "create_model", "describe", "doctor", "evaluate", "explain", "export",
     "list_models", "open_run", "predict", "pull", "push", "report", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
@@ -26,6 +26,7 @@ VERBS = {
     "evaluate": "run data split model tta device allow_network json verbose quiet",
     "predict": "run paths out model device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
+    "explain": "run images method target object out model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network json verbose quiet",
     "serve": "run host port token_file batch queue threads json verbose quiet",
     "report": "run json verbose quiet",

@@ -22,6 +22,7 @@ from sightline.version import __version__
 from .answering import Answer, answer, failed
 from .auditing import DATA_EXAMPLES, data
 from .converting import CONVERT_EXAMPLES, convert
+from .explaining import EXPLAIN_EXAMPLES, explain
 from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
 from .hub import app as hub
@@ -187,6 +188,7 @@ def predict(
 
 
 app.add_typer(hub, name="hub")
+app.command(epilog=_examples(*EXPLAIN_EXAMPLES))(explain)
 app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
 app.command(epilog=_examples(*CONVERT_EXAMPLES))(convert)
 app.command(epilog=_examples(*SERVE_EXAMPLES))(serve)

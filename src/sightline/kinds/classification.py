@@ -28,6 +28,7 @@ from sightline.tasks.classification import Classification
 from sightline.tasks.task import Task
 
 from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
+from .questions.scores import ask_class
 from .weights import ClassWeight
 
 NAME = "classification"
@@ -134,4 +135,5 @@ CLASSIFICATION = Kind(
         difference=class_difference,
         figure="max_probability_difference",
     ),
+    explain=ask_class,
 )

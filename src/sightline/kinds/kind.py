@@ -18,6 +18,7 @@ from sightline.data.dataset import Dataset, Needs
 from sightline.data.loaders import Images
 from sightline.data.orders import Order
 from sightline.data.records.source import Source
+from sightline.explanation.question import Ask
 from sightline.exports.plan import Export
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
@@ -162,6 +163,7 @@ class Kind:
     scoring    how answers are measured; None where nothing can be
     answers, drawings, chapter   what `predict` says, what is drawn, what the report says
     export     its graphs and their decoding; None where it cannot be exported
+    explain    task, batch of one image, choice, class names → the score that `explain` explains; None where there is none
     """
 
     name: str
@@ -186,3 +188,4 @@ class Kind:
     drawings: Drawings = field(default_factory=Drawings)
     chapter: Chapter = field(default_factory=Chapter)
     export: Export | None = None
+    explain: Ask | None = None

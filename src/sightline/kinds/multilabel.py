@@ -32,6 +32,7 @@ from sightline.tasks.task import Task
 
 from .annotated import annotated_target
 from .kind import Answers, Drawings, Facts, Keep, Kind, Networks, Scoring, Setting
+from .questions.scores import ask_label
 
 NAME = "multilabel"
 OUTPUT = "class scores"  # of its networks, as `MODELS` files them
@@ -164,4 +165,5 @@ MULTILABEL = Kind(
         figure="max_probability_difference",
         page=False,
     ),
+    explain=ask_label,
 )

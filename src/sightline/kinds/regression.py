@@ -32,6 +32,7 @@ from sightline.tasks.task import Task
 
 from .annotated import annotated_target
 from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
+from .questions.scores import ask_number
 
 NAME = "regression"
 OUTPUT = "class scores"  # of its networks, as `MODELS` files them: one output a target
@@ -176,4 +177,5 @@ REGRESSION = Kind(
         figure="max_difference_in_deviations",
         page=False,
     ),
+    explain=ask_number,
 )

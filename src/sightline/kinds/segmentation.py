@@ -32,6 +32,7 @@ from sightline.tasks.task import Task
 
 from .annotated import annotated_target
 from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting, plain
+from .questions.scores import ask_region
 from .weights import ClassWeight
 
 NAME = "segmentation"
@@ -144,4 +145,5 @@ SEGMENTATION = Kind(
         difference=pixel_difference,
         figure="max_share_of_differing_pixels",
     ),
+    explain=ask_region,
 )

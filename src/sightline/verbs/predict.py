@@ -121,7 +121,7 @@ def predict(
         """Write a mask as PNG. The number keeps apart images with the same name."""
         if place is None or place.suffix:
             return None
-        file = place / f"{i:05d}-{_safe(Path(images[i].name).stem)}.png"
+        file = place / f"{i:05d}-{safe_stem(Path(images[i].name).stem)}.png"
         replace_file(file, png_bytes(mask))
         return str(file)
 
@@ -185,5 +185,6 @@ def _checked(out: Path, answers: Answers) -> Path:
     return out
 
 
-def _safe(stem: str) -> str:
+def safe_stem(stem: str) -> str:
+    """The stem of a file's name as part of another one."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"

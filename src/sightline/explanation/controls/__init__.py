@@ -1,0 +1,1 @@
+"""What a heat map must be compared with before it means anything."""

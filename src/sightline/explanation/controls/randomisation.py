@@ -1,0 +1,75 @@
+"""Does a map depend on what was learned? Its network is forgotten layer by layer, from the head to the input.
+
+    cascading randomisation     Adebayo et al. 2018, arXiv:1810.03292, section 3.1
+
+A layer is forgotten by shuffling the entries of each of its tensors: the sizes of the weights stay, so that activations
+neither explode nor die, and only what was learned is gone. Shuffles are keyed. The weights come back afterwards, bit for bit,
+also after an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sightline.randomness.keyed import permutation
+
+STAGES = 5
+RESEMBLES = 0.5  # |Spearman| above which a map is called the same
+
+
+def layers_from_the_head(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Modules with weights of their own, the head first."""
+    own = [
+        (name, module) for name, module in network.named_modules() if next(module.parameters(False), None) is not None
+    ]
+    return own[::-1]
+
+
+def stages(network: nn.Module, most: int = STAGES) -> list[tuple[str, tuple[nn.Module, ...]]]:
+    """(name, modules that are forgotten) of each stage: the head alone, then growing shares, at last the whole network."""
+    layers = layers_from_the_head(network)
+    if not layers:
+        return []
+    head = _head_size(layers)
+    steps = max(1, min(most, len(layers)))
+    counts = [head + round(i * (len(layers) - head) / max(1, steps - 1)) for i in range(steps)]
+    rows = []
+    for count in dict.fromkeys(counts):
+        name = (
+            "the head"
+            if count == head
+            else "the whole network"
+            if count == len(layers)
+            else f"down to {layers[count - 1][0]}"
+        )
+        rows.append((name, tuple(module for _, module in layers[:count])))
+    return rows
+
+
+def _head_size(layers: list[tuple[str, nn.Module]]) -> int:
+    """How many of the layers from the head are the head: normalisations do not count, the first matrix does."""
+    for count, (_, module) in enumerate(layers, 1):
+        if any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False)):
+            return count
+    return len(layers)
+
+
+@contextmanager
+def forgotten(modules: tuple[nn.Module, ...], seed: int = 0) -> Iterator[None]:
+    """The modules' own weights are shuffled inside the block."""
+    kept: list[tuple[nn.Parameter, torch.Tensor]] = []
+    try:
+        for number, module in enumerate(modules):
+            for place, parameter in enumerate(module.parameters(recurse=False)):
+                weights = parameter.data
+                kept.append((parameter, weights))
+                order = permutation(weights.numel(), seed, "forgotten", number, place).to(weights.device)
+                parameter.data = weights.flatten()[order].view_as(weights)
+        yield
+    finally:
+        for parameter, weights in kept:
+            parameter.data = weights
