@@ -29,7 +29,7 @@ def percent_range(low: float | None, high: float | None, n: int | None = None) -
     decimals = _decimals(n)
     while decimals < 4 and any(0 < end < 1 and round(100 * end, decimals) in (0, 100) for end in (low, high)):
         decimals += 1
-    return f"{100 * low:.{decimals}f}–{100 * high:.{decimals}f}{_THIN}%"
+    return f"{with_minus(100 * low, decimals)}–{with_minus(100 * high, decimals)}{_THIN}%"
 
 
 def points(difference: float, n: int | None = None) -> str:

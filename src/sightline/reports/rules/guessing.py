@@ -21,7 +21,10 @@ def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         return Finding("note", "result", f"{headline.title} {headline.figure(value)}", figures)
     name, share = facts.majority
     against = f"{name[:1].upper()}{name[1:]} would reach {headline.figure(share)}."
-    if (interval[0] if interval is not None else value) <= share:
+    if interval is None:
+        text = f"{against} These are too few images for an interval that could tell the two apart."
+        return Finding("note", "result", f"{headline.title} {headline.figure(value)}", text, figures)
+    if interval[0] <= share:
         text = f"{against} It reaches {headline.figure(value)}: no more than chance explains."
         return Finding("serious", "result", "No better than guessing", text, figures, if_nothing_learned(facts, limits))
     return Finding("good", "result", "It has learned", against, figures)
