@@ -28,7 +28,7 @@ from .hints import hint_for
 from .hub import app as hub
 from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .process import leave, prepare_process, prepare_streams
-from .serving import SERVE_EXAMPLES, serve
+from .serving import APP_EXAMPLES, SERVE_EXAMPLES, serve, show_app
 from .start import doing, reading
 from .wording import (
     checks_text,
@@ -192,6 +192,7 @@ app.command(epilog=_examples(*EXPLAIN_EXAMPLES))(explain)
 app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
 app.command(epilog=_examples(*CONVERT_EXAMPLES))(convert)
 app.command(epilog=_examples(*SERVE_EXAMPLES))(serve)
+app.command("app", epilog=_examples(*APP_EXAMPLES))(show_app)
 
 
 @app.command(epilog=_examples("report runs/photos", "report runs/photos --json"))

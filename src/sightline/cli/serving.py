@@ -1,8 +1,9 @@
-"""The command `serve`."""
+"""The commands `serve` and `app`."""
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 from typer import Argument, Option
@@ -18,16 +19,19 @@ SERVE_EXAMPLES = (
     "serve runs/photos --host 0.0.0.0 --token-file token.txt",
 )
 
+APP_EXAMPLES = ("app", "app runs/photos", "app runs --host 0.0.0.0 --token-file token.txt")
+Host = Annotated[str, Option(help="The address to listen on. Any but a loopback address needs a token.")]
+Port = Annotated[int, Option(help="The port; 0 for any that is free.")]
+TokenFile = Annotated[
+    str | None, Option(metavar="FILE", help="A file with the token; without it SIGHTLINE_TOKEN, if it is set.")
+]
+
 
 def serve(
     run: Annotated[str, Argument(metavar="RUN", help="The folder of a run or of an export.", show_default=False)],
-    host: Annotated[
-        str, Option(help="The address to listen on. Any but a loopback address needs a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, Option(help="The port; 0 for any that is free.")] = 8000,
-    token_file: Annotated[
-        str | None, Option(metavar="FILE", help="A file with the token; without it SIGHTLINE_TOKEN, if it is set.")
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token_file: TokenFile = None,
     batch: Annotated[int, Option(help="Most images of one pass through the network.")] = 8,
     queue: Annotated[int, Option(help="Most images that are accepted and not yet answered.")] = 64,
     threads: Annotated[int, Option(help="Threads of the network; 0: as many as there are cores.")] = 0,
@@ -45,5 +49,27 @@ def serve(
             json=json, console=console,
         )  # fmt: skip
         os.execv(command[0], command)  # the server takes this process's place, and inherits nothing of the export
+
+    answer(work, json=json, level=verbose - quiet)
+
+
+def show_app(
+    folder: Annotated[
+        str, Argument(metavar="FOLDER", help="A folder of runs, one run, or an export.", show_default=False)
+    ] = "runs",
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token_file: TokenFile = None,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Open your runs in a browser: results, data, reports, and predictions for images that you drop on the page."""
+
+    def work(console: Console) -> Answer:
+        command = [sys.executable, "-P", "-m", "sightline.app", folder, f"--host={host}", f"--port={port}"]
+        command += [] if token_file is None else [f"--token-file={token_file}"]
+        command += ["--json"] if json else []
+        os.execv(command[0], command)  # a process that never imported torch
 
     answer(work, json=json, level=verbose - quiet)

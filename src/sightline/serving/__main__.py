@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json as json_module
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sightline.errors import ResourceError, SightlineError
@@ -13,19 +13,32 @@ from sightline.storage.text import printable
 
 from .settings import Settings, read_token
 
+Serve = Callable[[Settings, bool], dict[str, Any] | None]  # settings, whether it speaks JSON → the error that ended it
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = vars(_parser().parse_args(arguments))
+    parser = make_parser("python -m sightline.serving", "Serve the folder that `sightline export` wrote.")
+    return run(parser.parse_args(arguments), _serve)
+
+
+def _serve(settings: Settings, json: bool) -> dict[str, Any] | None:
+    from .server import serve
+
+    return serve(settings, lambda address, model: _greet(address, model, json=json))
+
+
+def run(arguments: argparse.Namespace, serve: Serve) -> int:
+    """The exit code of a server with the options of `make_parser`; its error is printed as that of every verb."""
+    options = vars(arguments)
     json = options.pop("json")
     try:
         token = read_token(options.pop("token_file"))
         settings = Settings(token=token, **options)
         try:
-            from .server import serve
+            failure = serve(settings, json)
         except ImportError as error:
             hint = "install it: pip install 'sightline[serve]'"
             raise ResourceError(f"{error.name or 'a package'} is not installed", hint) from error
-        failure = serve(settings, lambda address, model: _greet(address, model, json=json))
     except SightlineError as error:
         failure = {"code": error.code, "exit": error.exit_code, "message": error.message, "hint": error.hint}
     if failure is None:
@@ -38,9 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(failure["exit"])
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sightline.serving", description="Serve an exported model.")
-    parser.add_argument("folder", help="the folder that `sightline export` wrote")
+def make_parser(program: str, description: str) -> argparse.ArgumentParser:
+    """Options of a server over FOLDER; their names are those of `Settings`."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--host", default=Settings.host)
     parser.add_argument("--port", type=int, default=Settings.port)
     parser.add_argument("--token-file", help="a file with the token; without it SIGHTLINE_TOKEN, if it is set")

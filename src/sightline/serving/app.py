@@ -17,13 +17,18 @@ from sightline.version import __version__
 
 from .access import Access, Refusal
 from .description import INFO, PAGE, PREDICTIONS, body_schema, errors, public
-from .engine import STARTING_UP, Engine, Reply, Unavailable
+from .engine import STARTING_UP, Engine, Keeper, Reply, Unavailable
 from .gate import PREDICT, Gate, error_body
 from .settings import Settings
 from .uploads import Image, Refused, read_images
 
 _POLICY = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 _MOST_CLASSES = 100
+Confidence = Annotated[
+    float | None,
+    Query(ge=0, le=1, allow_inf_nan=False, description="The least score of a box; labels below it are marked."),
+]
+Classes = Annotated[list[str], Query(max_length=_MOST_CLASSES, description="The classes to report; all without it.")]
 # FastAPI would otherwise export traces to where the environment says. A server makes no outgoing connection.
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
@@ -44,6 +49,14 @@ def create_app(
     engine      the worker's keeper; `app.state.engine` in any case, for routes that need it
     """
     engine = engine or Engine(settings)
+    return guarded_app(engine, (*routers, _model_routes(engine)), port=port, open_paths=open_paths)
+
+
+def guarded_app(
+    engine: Keeper, routers: Sequence[APIRouter], *, port: int | None = None, open_paths: Collection[str] = ()
+) -> FastAPI:
+    """An application of the given routes and those of its state, behind the gate: access, limits, counts."""
+    settings = engine.settings
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +74,7 @@ def create_app(
     )
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_parameter)
-    every = [*routers, _routes(engine)]
+    every = [*routers, _state_routes(engine)]
     for router in every:
         app.include_router(router)
     paths = (getattr(route, "path", "") for router in every for route in router.routes)
@@ -69,7 +82,7 @@ def create_app(
     return app
 
 
-def _routes(engine: Engine) -> APIRouter:
+def _model_routes(engine: Engine) -> APIRouter:
     router = APIRouter()
 
     @router.get("/", summary="The model that is served", responses=public(INFO, 503))
@@ -79,6 +92,25 @@ def _routes(engine: Engine) -> APIRouter:
         return JSONResponse(
             {"server": f"sightline {__version__}", **engine.model, "paths": sorted(engine.metrics.paths)}
         )
+
+    @router.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(PAGE, headers=_POLICY)
+
+    @router.post(
+        PREDICT,
+        summary="The prediction for one image, or for each of several",
+        responses=public(PREDICTIONS, 400, 401, 403, 413, 415, 421, 422, 503),
+        openapi_extra={"requestBody": body_schema()},
+    )
+    async def predict(request: Request, conf: Confidence = None, classes: Classes = []) -> Response:  # noqa: B006 - FastAPI copies it
+        return await answer_images(engine, request, conf, classes)
+
+    return router
+
+
+def _state_routes(engine: Keeper) -> APIRouter:
+    router = APIRouter()
 
     @router.get("/healthz", summary="Whether the server runs", response_class=PlainTextResponse, responses=errors(421))
     async def healthz() -> Response:
@@ -98,38 +130,21 @@ def _routes(engine: Engine) -> APIRouter:
     async def metrics() -> Response:
         return Response(engine.metrics.text(engine.gauges()), media_type="text/plain; version=0.0.4")
 
-    @router.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return HTMLResponse(PAGE, headers=_POLICY)
-
-    @router.post(
-        PREDICT,
-        summary="The prediction for one image, or for each of several",
-        responses=public(PREDICTIONS, 400, 401, 403, 413, 415, 421, 422, 503),
-        openapi_extra={"requestBody": body_schema()},
-    )
-    async def predict(
-        request: Request,
-        conf: Annotated[
-            float | None,
-            Query(ge=0, le=1, allow_inf_nan=False, description="The least score of a box; labels below it are marked."),
-        ] = None,
-        classes: Annotated[
-            list[str], Query(max_length=_MOST_CLASSES, description="The classes to report; all without it.")
-        ] = [],  # noqa: B006 - FastAPI copies it
-    ) -> Response:
-        _require_known(classes, engine.model.get("classes", ()))
-        images = await read_images(request)
-        facts: dict[str, Any] = {
-            key: value for key, value in (("conf", conf), ("classes", classes)) if value not in (None, [])
-        }
-        replies = await engine.answer([image.data for image in images], facts)
-        if all(reply.code is not None for reply in replies):
-            first = replies[0]
-            raise Refused(Refusal(422, first.code or "", first.message, first.hint))
-        return Response(_joined(engine.model["name"], images, replies), media_type="application/json")
-
     return router
+
+
+async def answer_images(engine: Engine, request: Request, conf: float | None, classes: Collection[str]) -> Response:
+    """The answer to a request with images. Raises `Refused` or `Unavailable`, which the gate turns into answers."""
+    _require_known(classes, engine.model.get("classes", ()))
+    images = await read_images(request)
+    facts: dict[str, Any] = {
+        key: value for key, value in (("conf", conf), ("classes", classes)) if value not in (None, [])
+    }
+    replies = await engine.answer([image.data for image in images], facts)
+    if all(reply.code is not None for reply in replies):
+        first = replies[0]
+        raise Refused(Refusal(422, first.code or "", first.message, first.hint))
+    return Response(_joined(engine.model["name"], images, replies), media_type="application/json")
 
 
 def _require_known(classes: Collection[str], known: Collection[str]) -> None:

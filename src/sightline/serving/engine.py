@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .frames import HEAD, packed, parsed
 from .metrics import Metrics
@@ -42,6 +42,28 @@ class Reply(NamedTuple):
 FULL = ("overloaded", "more images are waiting than are answered in time")
 STARTING_UP = ("not-ready", "the model is being loaded")
 DIED = ("worker-lost", "the worker process ended while it held this request")
+
+
+class Keeper(Protocol):
+    """What a server asks of whatever keeps its worker, or its workers: see `Engine`."""
+
+    settings: Settings
+    on_change: Callable[[], None]
+    metrics: Metrics
+    model: dict[str, Any]
+    failure: dict[str, Any] | None
+    held: int
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def draining(self) -> bool: ...
+    @draining.setter
+    def draining(self, value: bool) -> None: ...
+    def gauges(self) -> dict[str, float]: ...
+    def require_room(self, images: int = 1, size: int = 0) -> None: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
 
 
 class Engine:

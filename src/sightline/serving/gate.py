@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, Refusal
-from .engine import Engine, Unavailable
+from .engine import Keeper, Unavailable
 from .uploads import Refused
 
 PREDICT = "/predict"
@@ -33,7 +33,7 @@ _HEADERS = [
 class Gate:
     """Raw ASGI, inside the error handler of the application and outside everything else."""
 
-    def __init__(self, app: ASGIApp, engine: Engine, access: Access) -> None:
+    def __init__(self, app: ASGIApp, engine: Keeper, access: Access) -> None:
         self.app, self.engine, self.access = app, engine, access
         self.most = engine.settings.most_body
 

@@ -13,12 +13,13 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from sightline.errors import ResourceError, UsageError
 from sightline.storage.reading import reason_of
 
 from .app import create_app
-from .engine import Engine
+from .engine import Engine, Keeper
 from .protocol import Protocol
 from .settings import Settings
 
@@ -31,7 +32,7 @@ class Server(uvicorn.Server):
     """SIGTERM and SIGINT first make the server not ready; then it stops listening, answers what it has accepted, and ends
     with exit code 0. A second signal ends it at once."""
 
-    engine: Engine
+    engine: Keeper
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.engine.draining:
@@ -50,16 +51,24 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings, greet: Callable[[str, dict[str, Any]], None]) -> dict[str, Any] | None:
-    """Serve until a signal; `greet` gets the address and the model once it is ready. Returns the error of a model that
-    cannot be opened."""
+Greet = Callable[[str, dict[str, Any]], None]
+
+
+def serve(settings: Settings, greet: Greet) -> dict[str, Any] | None:
+    """Serve one model until a signal; `greet` gets the address and the model once it is ready. Returns the error of a
+    model that cannot be opened."""
+    engine = Engine(settings)
+    return run_server(engine, lambda port: create_app(settings, port=port, engine=engine), greet)
+
+
+def run_server(engine: Keeper, make_app: Callable[[int], FastAPI], greet: Greet) -> dict[str, Any] | None:
+    """The same for any application, which is made for the port that was bound."""
+    settings = engine.settings
     _raise_file_limit()
     listener = _listener(settings)
     port = listener.getsockname()[1]
-    engine = Engine(settings)
-    app = create_app(settings, port=port, engine=engine)
     config = uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="on", log_config=None, log_level="error", access_log=False,
+        make_app(port), http=Protocol, ws="none", lifespan="on", log_config=None, log_level="error", access_log=False,
         proxy_headers=False, server_header=False, backlog=_BACKLOG, timeout_graceful_shutdown=DRAIN,
     )  # fmt: skip
     server = Server(config)
