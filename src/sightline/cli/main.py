@@ -21,6 +21,7 @@ from sightline.version import __version__
 
 from .answering import Answer, answer, failed
 from .auditing import DATA_EXAMPLES, data
+from .checking import DOCTOR_EXAMPLES, VERIFY_EXAMPLES, doctor, verify
 from .converting import CONVERT_EXAMPLES, convert
 from .explaining import EXPLAIN_EXAMPLES, explain
 from .exporting import EXPORT_EXAMPLES, export
@@ -31,7 +32,6 @@ from .process import leave, prepare_process, prepare_streams
 from .serving import APP_EXAMPLES, SERVE_EXAMPLES, serve, show_app
 from .start import doing, reading
 from .wording import (
-    checks_text,
     describe_text,
     evaluation_text,
     models_text,
@@ -256,28 +256,8 @@ def describe(
 app.command(epilog=_examples(*DATA_EXAMPLES))(data)
 
 
-@app.command(epilog=_examples("verify runs/photos", "verify runs/photos --json"))
-def verify(run: RunFolder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Check that the files of a run (weights, metrics, predictions, checkpoints) have not changed since they were written."""
-
-    def work(console: Console) -> Answer:
-        with doing(console, f"checking {run}"):
-            result = api.verify(run)
-        return Answer(result, lambda result: checks_text(result["files"], "file", "state"))
-
-    answer(work, json=json, level=verbose - quiet)
-
-
-@app.command(epilog=_examples("doctor", "doctor --json"))
-def doctor(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Check this machine: versions, disk, memory and device."""
-
-    def work(console: Console) -> Answer:
-        with doing(console, "checking this machine"):
-            result = api.doctor()
-        return Answer(result, lambda result: checks_text(result["checks"], "name", "value"))
-
-    answer(work, json=json, level=verbose - quiet)
+app.command(epilog=_examples(*VERIFY_EXAMPLES))(verify)
+app.command(epilog=_examples(*DOCTOR_EXAMPLES))(doctor)
 
 
 def run() -> None:
