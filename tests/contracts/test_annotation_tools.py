@@ -350,3 +350,10 @@ def test_a_table_without_a_class_has_one(tmp_path: Path) -> None:
     assert (
         "no column of classes: every box is of the one class 'object'" in check(tmp_path, one, classes=["object"]).notes
     )
+
+
+@pytest.mark.parametrize("row", ["p1.png,cat,1,1,5,5,\x1e9,9", "p1.png,cat,1,1,5,5"])
+def test_a_size_that_is_short_or_blank(tmp_path: Path, row: str) -> None:
+    FORMS["corners"][0](tmp_path, scenes())
+    path = put(tmp_path / "train" / "_annotations.csv", f"path,class,x1,y1,x2,y2,width,height\n{row}\n")
+    assert len(open_data(str(path)).records) == 1

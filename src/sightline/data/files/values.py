@@ -29,8 +29,8 @@ def number(value: object) -> float:
         return value
     if type(value) is int:
         return float(value) if abs(value) < MOST else math.nan
-    if isinstance(value, str) and len(value) < 40 and _NUMBER.fullmatch(value.strip()):
-        return float(value)
+    if isinstance(value, str) and len(value) < 40 and _NUMBER.fullmatch(text := value.strip()):
+        return float(text)  # float() does not know all blanks that strip() removes
     return math.nan
 
 

@@ -162,7 +162,7 @@ def _read_row(work: _Set, name: str, line: int, cells: list[str], columns: BoxCo
         return
     work.split[image] |= {split} if split else set()
     if columns.size is not None:
-        height, width = (whole(cells[i]) for i in columns.size)
+        height, width = (whole(cells[i]) if i < len(cells) else None for i in columns.size)
         if height and width and min(height, width) > 0:
             work.size[image] = (height, width)
     work.rows[image].append(_row(cells, columns, (table, line)))
