@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightline.models.create import create_model, list_models
     from sightline.recipes.recipe import Recipe
-    from sightline.runs.run import Run, open_run
     from sightline.verbs.convert import convert
     from sightline.verbs.data import audit
     from sightline.verbs.doctor import doctor
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
     from sightline.verbs.report import report
+    from sightline.verbs.run import Run, open_run
     from sightline.verbs.serve import serve
     from sightline.verbs.train import train
     from sightline.verbs.verify import verify
@@ -50,7 +50,7 @@ __all__ = [
 
 _HOMES = {
     "Recipe": "recipes.recipe",
-    "Run": "runs.run",
+    "Run": "verbs.run",
     "audit": "verbs.data",
     "convert": "verbs.convert",
     "create_model": "models.create",
@@ -60,7 +60,7 @@ _HOMES = {
     "explain": "verbs.explain",
     "export": "verbs.export",
     "list_models": "models.create",
-    "open_run": "runs.run",
+    "open_run": "verbs.run",
     "predict": "verbs.predict",
     "pull": "verbs.hub",
     "push": "verbs.hub",

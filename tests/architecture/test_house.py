@@ -83,6 +83,7 @@ def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
         ("data/formats/recognition/boxes.py", "segmentation"),
         ("data/formats/recognition/vocabulary.py", "segmentation"),
         ("data/writing/coco.py", "segmentation"),
+        ("inference/prediction.py", "segmentation"),
         ("metrics/detection.py", "segmentation"),
     }
     found = set()

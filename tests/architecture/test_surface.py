@@ -24,9 +24,9 @@ NAMES = [
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
     "evaluate": "run data split model tta device allow_network json verbose quiet",
-    "predict": "run paths out model device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object out model device allow_network json verbose quiet",
+    "predict": "run paths out draw conf classes every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network json verbose quiet",
     "serve": "run host port token_file batch queue threads json verbose quiet",
     "report": "run json verbose quiet",

@@ -18,11 +18,11 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sightline.data.inputs import named_images
 
 from sightline.data.dataset import build_dataset
 from sightline.data.fetching import addresses, client, fetched
 from sightline.data.formats.sniff import open_data
-from sightline.data.inputs import named_images
 from sightline.errors import DataError, ResourceError, UsageError
 from sightline.verbs.data import audit
 from tests.tiny_data import png, rows

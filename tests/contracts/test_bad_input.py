@@ -217,7 +217,8 @@ def test_predict_names_what_it_cannot_read_and_goes_on(finished: Path, tmp_path:
     assert len(good["top"]) == 5
     lines = Path("p.csv").read_text().splitlines()
     assert len(lines) == 3
-    code, found, _ = called("predict", str(finished), str(tmp_path / "gone.png"))
+    assert "there is no" in refused(2, "predict", str(finished), str(tmp_path / "gone.png"))
+    code, found, _ = called("predict", str(finished), str(tmp_path / "in" / "=cmd.png"))
     assert code == 3
     assert found["failed"] == 1
     (tmp_path / "none").mkdir()

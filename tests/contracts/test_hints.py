@@ -53,6 +53,6 @@ def test_a_pattern_without_a_match_gets_the_nearest_names() -> None:
 def test_failed_predictions_are_counted_and_named(tmp_path) -> None:
     good = {"path": "a.png", "label": "cat", "probability": 0.9, "top": []}
     bad = [{"path": f"{name}.png", "error": "damaged: no image data"} for name in "bc"]
-    assert Predictions(tmp_path, CLASSIFICATION.answers, (good,)).failure_note() == ""
-    note = Predictions(tmp_path, CLASSIFICATION.answers, (good, *bad)).failure_note()
+    assert Predictions(tmp_path, CLASSIFICATION.answers, (good,), 1, 0).failure_note() == ""
+    note = Predictions(tmp_path, CLASSIFICATION.answers, (good, *bad), 3, 2, bad[0]).failure_note()
     assert note == "2 of 3 images failed; first: b.png: damaged: no image data"

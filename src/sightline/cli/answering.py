@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -23,11 +23,13 @@ from .process import leave
 
 @dataclass(frozen=True)
 class Answer:
-    """`data` is printed with --json, else `text(data)`; `exit` is the exit code."""
+    """`data` is printed with --json, else `text(data)`; `exit` is the exit code. `parts`, where given, are printed instead of
+    either: a long answer that is not held as a whole."""
 
     data: dict[str, Any]
     text: Callable[[dict[str, Any]], str]
     exit: int = 0
+    parts: Iterable[str] | None = None
 
 
 def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None:
@@ -36,7 +38,8 @@ def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None
     console = Console(level)
     try:
         result = work(console)
-        output = json_text(result.data, indent=None) if json else result.text(result.data)
+        whole = json_text(result.data, indent=None) if json else result.text(result.data)
+        output = (whole, "\n") if result.parts is None else result.parts
     except SightlineError as error:
         failed(error.code, error.exit_code, error.message, error.hint, json=json)
     except KeyboardInterrupt as error:  # its subclass `Terminated` has the code of its own signal
@@ -59,18 +62,20 @@ def answer(work: Callable[[Console], Answer], *, json: bool, level: int) -> None
             where = "the traceback is above"
         failed("bug", 1, f"{type(error).__name__}: {error}", f"this is a bug in sightline; {where}", json=json)
     else:
-        if problem := _print_answer(output):
+        if problem := print_parts(output):
             print(f"error: the answer could not be written to stdout: {problem}", file=STDERR)
             leave(6)
         leave(result.exit)
 
 
-def _print_answer(text: str) -> str:
+def print_parts(parts: Iterable[str]) -> str:
     """Print to stdout; returns the reason if it does not take the text."""
     try:
         if sys.stdout is None:
             return "it is closed"
-        print(text, flush=True)
+        for part in parts:
+            sys.stdout.write(part)
+        sys.stdout.flush()
     except (OSError, ValueError) as error:
         return reason_of(error)
     return ""
@@ -101,5 +106,6 @@ def failed(code: str, exit: int, message: str, hint: str, *, json: bool) -> NoRe
     if hint:
         print(printable(f"  hint: {hint}"), file=STDERR)
     if json:
-        _print_answer(json_text({"error": {"code": code, "exit": exit, "message": message, "hint": hint}}, indent=None))
+        error = {"code": code, "exit": exit, "message": message, "hint": hint}
+        print_parts((json_text({"error": error}, indent=None), "\n"))
     leave(exit)

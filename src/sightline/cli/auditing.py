@@ -21,7 +21,10 @@ def data(
     what: Annotated[
         str, Argument(metavar="DATA", help="A built-in data set, the path of a folder or file, or an address.")
     ],
-    show: Annotated[str | None, Option(metavar="FILE.png", help="Write a sheet of sample images.")] = None,
+    show: Annotated[
+        str | None,
+        Option(metavar="FILE.png", help="Write some images of each split with what is known of them; or a folder."),
+    ] = None,
     allow_network: AllowNetwork = False,
     json: Json = False,
     verbose: Verbose = 0,

@@ -28,6 +28,7 @@ from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
 from .hub import app as hub
 from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
+from .predicting import PREDICT_EXAMPLES, PREDICT_EXITS, predict
 from .process import leave, prepare_process, prepare_streams
 from .serving import APP_EXAMPLES, SERVE_EXAMPLES, serve, show_app
 from .start import doing, reading
@@ -35,7 +36,6 @@ from .wording import (
     describe_text,
     evaluation_text,
     models_text,
-    predictions_text,
     summary_text,
 )
 
@@ -94,7 +94,9 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     lr: Annotated[float | None, Option(help="The peak learning rate (optim.lr).")] = None,
     seed: Annotated[int | None, Option(help="The seed of all random numbers (seed); default 0.")] = None,
     out: Annotated[str | None, Option(help="The folder for the run; default runs/<data>-<model>.")] = None,
-    device: Annotated[str | None, Option(help="auto, cpu, cuda or mps (fit.device).")] = None,
+    device: Annotated[
+        str | None, Option(help="auto, cpu, cuda, mps, or a GPU by its number: 0, cuda:1 (fit.device).")
+    ] = None,
     precision: Annotated[str | None, Option(help="auto, fp32 or bf16 (fit.precision).")] = None,
     resume: Annotated[str | None, Option(metavar="RUN", help="Resume an unfinished run.")] = None,
     smoke: Annotated[
@@ -154,37 +156,7 @@ def evaluate(
     answer(work, json=json, level=verbose - quiet)
 
 
-@app.command(epilog=_examples("predict runs/photos new/cat.jpg", "predict runs/photos new/ --out predictions.csv"))
-def predict(
-    run: RunOrModel,
-    paths: Annotated[
-        list[str], Argument(metavar="PATH...", help="Images, folders, archives, .txt lists of paths, addresses.")
-    ],
-    out: Annotated[
-        str | None,
-        Option(
-            help="Write predictions to a .csv or .jsonl file. Segmentation: to a .jsonl file, or to a folder, which also "
-            "gets a PNG for each image whose pixel values are class indexes (0 is the first class of data.json)."
-        ),
-    ] = None,
-    model: OwnModel = None,
-    device: Device = "auto",
-    allow_network: AllowNetwork = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Predict the class, the masks or the objects of images. Files that cannot be read are listed with their error."""
-
-    def work(console: Console) -> Answer:
-        with doing(console, f"predicting with {run}"):
-            result = api.predict(
-                run, paths, out=out, device=device, allow_network=allow_network, model=model, console=console
-            )
-        text = predictions_text(result.table())
-        return Answer(result.to_json(), lambda _: text, exit=3 if result.failed == len(result.rows) else 0)
-
-    answer(work, json=json, level=verbose - quiet)
+app.command(epilog=f"{_examples(*PREDICT_EXAMPLES)}\n\n{PREDICT_EXITS}")(predict)
 
 
 app.add_typer(hub, name="hub")

@@ -13,7 +13,7 @@ Verbose = Annotated[
 ]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Print warnings and the answer only.")]
 RunFolder = Annotated[str, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda, mps, or a GPU by its number: 0, cuda:1.")]
 RunOrModel = Annotated[
     str,
     Argument(

@@ -84,10 +84,6 @@ def _end(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def predictions_text(rows: Sequence[Sequence[str]]) -> str:
-    return _table([rows[0], *(tuple(map(printable, row)) for row in rows[1:])])
-
-
 def convert_text(result: Mapping[str, Any]) -> str:
     """What was written, and where."""
     splits = ", ".join(f"{count:,} {name}" for name, count in result["splits"].items())

@@ -6,10 +6,10 @@ Both give the same bits, because memory is filled by the same decoder and geomet
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from sightline.structures.batch import Batch, Sample, collate
 from sightline.structures.targets import Labels, Target
 
 _CHUNK = 64  # images per task of a thread
+Places, Loaded = TypeVar("Places"), TypeVar("Loaded")
 
 
 class Reading(NamedTuple):
@@ -108,15 +109,19 @@ Images = Memory | Decoding
 
 def in_order(images: Images, size: int = 256, workers: int = 0) -> Iterator[Batch]:
     """Every image once, in order, in batches of `size`; `workers` threads read ahead."""
-    chunks = torch.arange(len(images)).split(size)
+    return ahead(lambda places: images(places, places), torch.arange(len(images)).split(size), workers)
+
+
+def ahead(load: Callable[[Places], Loaded], parts: Iterable[Places], workers: int = 0) -> Iterator[Loaded]:
+    """`load` of each part, in order; `workers` threads work on the next ones meanwhile, at most two each."""
     if workers == 0:
-        yield from (images(places, places) for places in chunks)
+        yield from map(load, parts)
         return
     with ThreadPoolExecutor(workers, "sightline-data") as pool:
-        ahead: deque[Future[Batch]] = deque()
-        for places in chunks:
-            ahead.append(pool.submit(images, places, places))
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        waiting: deque[Future[Loaded]] = deque()
+        for part in parts:
+            waiting.append(pool.submit(load, part))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

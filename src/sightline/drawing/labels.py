@@ -114,13 +114,15 @@ def named_regions(
     size, (height, width) = font_size(picture), picture.shape[:2]
     canvas = Image.fromarray(picture)
     taken: list[Rectangle] = []
-    for value in np.unique(index).tolist():
+    step = max(1, max(height, width) // LARGEST)  # the thickest part of a large picture is found on a coarse grid
+    coarse = index[::step, ::step]
+    for value in np.unique(coarse).tolist():
         known = writable(name_or_number(names, value, 24), size) if value < len(names) else None
         if known is None:
             continue
         text, font = known
-        depth = distance_transform_edt(np.pad(index == value, 1))[1:-1, 1:-1]
-        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        depth = step * distance_transform_edt(np.pad(coarse == value, 1))[1:-1, 1:-1]
+        y, x = (step * int(at) for at in np.unravel_index(int(depth.argmax()), depth.shape))
         wide, high = width_of(text, font) + 2, height_of(font) + 2
         left = min(max(int(x) - wide // 2, 0), width - wide)
         top = min(max(int(y) - high // 2, 0), height - high)
@@ -128,5 +130,5 @@ def named_regions(
         if depth.max() < 0.6 * high or left < 0 or top < 0 or any(_overlap(at, other) for other in taken):
             continue
         taken.append(at)
-        write(canvas, text, (left + 1, top + 1), font, WHITE, edge=1)
+        write(canvas, text, (left + 1, top + 1), font, WHITE, edge=max(1, size // SIZE))
     return np.asarray(canvas).copy()

@@ -46,12 +46,13 @@ def tinted(
     image: UInt8[np.ndarray, "h w c"], index: Int[np.ndarray, "h w"], *, ignore: int = 255
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Each pixel mixed with its class's colour; ignored ones stay grey."""
-    out = coloured(image).astype(np.float32)
     known = index != ignore
-    for value in np.unique(index[known]).tolist():
-        which = index == value
-        out[which] = (1 - TINT) * out[which] + TINT * np.array(colour(int(value)), np.float32)
-    out[~known] = out[~known].mean(axis=1, keepdims=True) * 0.5
+    highest = int(index[known].max(initial=0))
+    shades = TINT * np.array([colour(value) for value in range(highest + 1)], np.float32)
+    plain = coloured(image).astype(np.float32)
+    out = (1 - TINT) * plain + shades[np.where(known, index, 0)]
+    if not known.all():
+        out[~known] = plain[~known].mean(axis=1, keepdims=True) * 0.5
     return out.round().astype(np.uint8)
 
 
@@ -85,14 +86,21 @@ def framed(
 
 
 def outlined(
-    image: UInt8[np.ndarray, "h w c"], masks: Bool[np.ndarray, "n h w"], colours: Sequence[tuple[int, int, int]]
+    image: UInt8[np.ndarray, "h w c"],
+    masks: Bool[np.ndarray, "n h w"],
+    colours: Sequence[tuple[int, int, int]],
+    *,
+    thick: int = 1,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Every mask as a light tint with an outline of one pixel."""
+    """Every mask as a light tint with an outline of `thick` pixels."""
     out = coloured(image).astype(np.float32)
     for mask, hue in zip(masks, colours, strict=True):
         shade = np.array(hue, np.float32)
         out[mask] = 0.7 * out[mask] + 0.3 * shade
-        out[mask & ~_inner(mask)] = shade
+        inner = mask
+        for _ in range(thick):
+            inner = _inner(inner)
+        out[mask & ~inner] = shade
     return out.round().astype(np.uint8)
 
 

@@ -32,15 +32,22 @@ BF16_WORTH = 5_000_000  # multiply-adds per image; below, bf16 costs more in cas
 THREADS_WORTH = 5_000_000  # likewise for more than one compute thread
 
 
-def choose_device(name: str = "auto") -> str:
-    """ "auto" → the accelerator if there is one. Raises ResourceError for a device that this machine lacks."""
+def choose_device(name: str | int = "auto") -> str:
+    """ "auto" → the accelerator if there is one; a number, or "cuda:1" → that GPU. Raises ResourceError for a device that this
+    machine lacks."""
+    name = str(name)
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.isdecimal():
+        name = f"cuda:{name}"
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name not in there:
-        raise UsageError(f"unknown device {name!r}", f"use auto, {', '.join(there)}")
-    if not there[name]:
-        raise ResourceError(f"device {name!r} is not available here", "use --device auto")
+    kind, _, number = name.partition(":")
+    if kind not in there or (":" in name and (kind != "cuda" or not number.isdecimal())):
+        raise UsageError(f"unknown device {name!r}", f"use auto, {', '.join(there)}, or the number of a GPU")
+    count = torch.cuda.device_count() if there["cuda"] else 0
+    if not there[kind] or (number and int(number) >= count):
+        have = f"; there are {count} GPUs, numbered from 0" if count else ""
+        raise ResourceError(f"device {name!r} is not available here{have}", "use --device auto")
     return name
 
 
@@ -48,7 +55,7 @@ def choose_precision(name: Precision, device: str, multiply_adds: int) -> str:
     """ "auto" → bf16 where the processor computes in it and the network is large enough to gain, else fp32."""
     if name != "auto":
         return name
-    native = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and _cpu_bf16()
+    native = torch.cuda.is_bf16_supported() if device.startswith("cuda") else device == "cpu" and _cpu_bf16()
     return "bf16" if native and multiply_adds >= BF16_WORTH else "fp32"
 
 
@@ -90,8 +97,9 @@ def _autocast(device: str) -> Any:
 def make_fabric(device: str, precision: str) -> Fabric:
     """Fabric on one device, launched. Its log lines are silenced: the fingerprint records what it chose."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    low = _autocast(device) if precision == "bf16" else None
-    fabric: Fabric = _import_fabric().Fabric(accelerator=device, devices=1, plugins=low)
+    low = _autocast(device.partition(":")[0]) if precision == "bf16" else None
+    kind, _, number = device.partition(":")
+    fabric: Fabric = _import_fabric().Fabric(accelerator=kind, devices=[int(number)] if number else 1, plugins=low)
     fabric.launch()
     return fabric
 
@@ -171,7 +179,7 @@ def repeatable(device: str) -> Iterator[None]:
     """Within the context CUDA uses kernels with a fixed order of summation, so that the same training gives the same bits;
     torch warns about operations that have none. cuBLAS also needs CUBLAS_WORKSPACE_CONFIG, which the command line sets.
     CPU kernels are deterministic anyway."""
-    if device != "cuda":
+    if not device.startswith("cuda"):
         yield
         return
     memory: Any = torch.utils.deterministic

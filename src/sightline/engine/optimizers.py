@@ -71,7 +71,7 @@ def make_optimizer(
         if name != "sgd" or not momentum:
             raise UsageError("optim.nesterov needs sgd with momentum", "set optim.name=sgd optim.momentum=0.9")
         options["nesterov"] = True
-    if device == "cuda" and name in _FUSED:
+    if device.startswith("cuda") and name in _FUSED:
         options["fused"] = True
     groups = _groups(networks, frozen, pretrained, decay_all)
     decays = [{"params": some, "weight_decay": weight_decay if decayed else 0.0} for _, decayed, some in groups]

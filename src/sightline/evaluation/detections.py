@@ -122,6 +122,17 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
     )
 
 
+def best_score(rows: DetectionRows) -> float | None:
+    """The score with the largest F1 over all classes together at an IoU of 0.5; None without a single hit."""
+    return _threshold(match_rows(rows, class_count(rows, None)))
+
+
+def worst_images(rows: DetectionRows, classes: Sequence[str]) -> tuple[WorstImage, ...]:
+    """The images with the most mistakes at that score, the worst first; those without one are left out."""
+    matches = match_rows(rows, class_count(rows, len(classes)))
+    return _worst(rows, box_errors(rows, matches, _threshold(matches)))
+
+
 def _resample(m: Matches, seed: int) -> Float[np.ndarray, "r k thresholds"]:
     """The AP of each class and threshold in each resample of the images."""
     width = max([m.n, *(len(c.index) for c in m.classes)])

@@ -7,10 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sightline.data.formats.answers import as_classes
+from sightline.drawing.predictions import paint_classes
 from sightline.errors import UsageError
 from sightline.evaluation.judgement import judge
 from sightline.evaluation.predictions import read_rows, write_rows
@@ -21,6 +23,7 @@ from sightline.recipes.defaults import classifier_defaults
 from sightline.recipes.recipe import Fraction, Recipe, TaskSection
 from sightline.reports.parts.classes import CLASSES
 from sightline.reports.split_evaluation import RowsFormat
+from sightline.runtime.choosing import choose_label
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Classes, ClassRows, Prediction
 from sightline.structures.targets import Labels, Target
@@ -83,11 +86,25 @@ def _answer(probability: Tensor, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["label"], f"{row['probability']:.4f}"
+    if row["label"] is None:
+        return "", ""
+    return row["label"], f"{row['probability']:.4f}{' uncertain' if row.get('uncertain') else ''}"
 
 
 def _mean(rows: ClassRows, mirrored: ClassRows) -> ClassRows:
     return replace(rows, probability=(rows.probability + mirrored.probability) / 2)
+
+
+def _hardest(rows: ClassRows, classes: Sequence[str]) -> list[tuple[int, str]]:
+    """By the cross-entropy of each image."""
+    known = np.flatnonzero(rows.target >= 0)
+    loss = -np.log(rows.probability[known, rows.target[known]].clip(1e-30))
+    best = rows.probability[known].argmax(1)
+    order = np.argsort(-loss, kind="stable")
+    return [
+        (int(rows.id[known[i]]), f"{classes[best[i]]} {rows.probability[known[i], best[i]]:.2f}, loss {loss[i]:.2f}")
+        for i in order
+    ]
 
 
 def _label(target: Target, row: int, classes: Sequence[str]) -> str | None:
@@ -121,9 +138,16 @@ CLASSIFICATION = Kind(
         batch=256,
         train_images=2_000,
         mirrored=_mean,
+        hardest=_hardest,
     ),
     answers=Answers(
-        of=_answers, columns=("label", "probability"), heads=("label", "probability"), cells=_cells, batch=64
+        of=_answers,
+        columns=("label", "probability"),
+        heads=("label", "probability"),
+        cells=_cells,
+        batch=64,
+        draw=paint_classes,
+        choose=choose_label,
     ),
     drawings=Drawings(label=_label, columns=8),
     chapter=CLASSES,

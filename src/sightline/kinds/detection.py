@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from sightline.data.dataset import Dataset
-from sightline.evaluation.detections import judge_detections
+from sightline.drawing.predictions import paint_objects
+from sightline.evaluation.detections import best_score, judge_detections, worst_images
 from sightline.evaluation.stored_rows import read_detection_rows, write_detection_rows
 from sightline.recipes.loading import Truths
 from sightline.reports.parts.boxes import BOXES
 from sightline.reports.split_evaluation import RowsFormat
+from sightline.runtime.choosing import choose_boxes
+from sightline.structures.detection_rows import DetectionRows
 from sightline.tasks.detection import Detection
 
 from . import regions
@@ -42,6 +46,17 @@ def _task(networks: Networks, setting: Setting) -> Detection:
     )
 
 
+def _settle(rows: DetectionRows) -> dict[str, Any]:
+    """The score from which objects are reported; nothing where no prediction is right."""
+    score = best_score(rows)
+    return {} if score is None else {"score": score}
+
+
+def _hardest(rows: DetectionRows, classes: Sequence[str]) -> list[tuple[int, str]]:
+    """By the number of mistakes in each image."""
+    return [(w.id, f"{w.missed} missed, {w.false} wrong") for w in worst_images(rows, classes)]
+
+
 def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
     return np.zeros_like(pixels)  # boxes are small beside images
 
@@ -63,6 +78,8 @@ DETECTION = Kind(
         validation_loss=False,
         worst=lambda judgement: [w.id for w in judgement.worst],
         threshold=lambda judgement: 0.5 if judgement.score_threshold is None else judgement.score_threshold,
+        hardest=_hardest,
+        settle=_settle,
     ),
     answers=Answers(
         of=regions.region_answers,
@@ -71,6 +88,9 @@ DETECTION = Kind(
         cells=regions.box_cells,
         lines=regions.box_lines,
         unknown=regions.no_boxes,
+        draw=paint_objects,
+        choose=choose_boxes,
+        scored=True,
     ),
     drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
     chapter=BOXES,

@@ -19,6 +19,7 @@ from sightline.data.loaders import Images
 from sightline.data.orders import Order
 from sightline.data.records.source import Source
 from sightline.explanation.question import Ask
+from sightline.drawing.predictions import Painter
 from sightline.exports.plan import Export
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
@@ -27,6 +28,7 @@ from sightline.recipes.loading import Truths, load, statistics
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
 from sightline.reports.chapter import Chapter
 from sightline.reports.split_evaluation import RowsFormat
+from sightline.runtime.choosing import Choice
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction
 from sightline.structures.targets import Target
@@ -69,6 +71,7 @@ class Scoring:
     threshold        judgement → the score from which predictions are drawn
     settle           rows of val with the kept weights → facts that are chosen on them, such as a threshold
     under            rows, facts → the same rows by these facts
+    hardest          rows, classes → ids with words about each, the largest loss or the most mistakes first
     """
 
     rows: RowsFormat
@@ -82,6 +85,7 @@ class Scoring:
     threshold: Callable[[Any], float] = lambda judgement: 0.5
     settle: Callable[[Any], dict[str, Any]] | None = None
     under: Callable[[Any, Facts], Any] = lambda rows, facts: rows
+    hardest: Callable[[Any, Sequence[str]], list[tuple[int, str]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,10 @@ class Answers:
     unknown    (height, width) → the target of an image without annotation; None: an unknown class
     folder     whether predictions include a picture, which is written if --out is a folder
     batch      images of one forward pass
+    draw       image, row, mask, classes → the image with its prediction on it, as `--draw` writes it
+    choose     row, choice → the row that `--conf` and `--classes` leave; None where they mean nothing
+    confident  whether `--conf` applies
+    scored     whether predictions below the score of best F1 are left out by default
     """
 
     of: Callable[[Task, Batch, Prediction, Sequence[str], Keep], list[dict[str, Any]]]
@@ -104,6 +112,10 @@ class Answers:
     unknown: Callable[[int, int], Target | None] = lambda height, width: None
     folder: bool = False
     batch: int = 4
+    draw: Painter | None = None
+    choose: Callable[[Mapping[str, Any], Choice], dict[str, Any]] | None = None
+    confident: bool = True
+    scored: bool = False
 
 
 def plain(batch: Batch, row: int) -> Picture:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
 from sightline.data.formats.answers import as_tags
+from sightline.drawing.predictions import paint_tags
 from sightline.evaluation.label_rows import read_label_rows, write_label_rows
 from sightline.evaluation.labels import LabelJudgement, judge_labels
 from sightline.exports.agreement import label_difference
@@ -23,6 +24,7 @@ from sightline.recipes.loading import Truths
 from sightline.recipes.recipe import Recipe, TaskSection
 from sightline.reports.parts.answers.tags import TAGS
 from sightline.reports.split_evaluation import RowsFormat
+from sightline.runtime.choosing import choose_labels
 from sightline.structures.batch import Batch
 from sightline.structures.label_rows import LabelRows
 from sightline.structures.predictions import LabelScores, Prediction
@@ -153,6 +155,8 @@ MULTILABEL = Kind(
         cells=_cells,
         lines=_lines,
         batch=64,
+        draw=paint_tags,
+        choose=choose_labels,
     ),
     drawings=Drawings(label=_label, columns=8),
     chapter=TAGS,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sightline.data.dataset import Dataset
 from sightline.data.formats.answers import as_numbers
+from sightline.drawing.predictions import paint_values
 from sightline.evaluation.label_rows import read_number_rows, write_number_rows
 from sightline.evaluation.numbers import NumberJudgement, judge_numbers
 from sightline.exports.agreement import number_difference
@@ -23,6 +24,7 @@ from sightline.recipes.loading import Truths
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
 from sightline.reports.parts.answers.measurements import MEASUREMENTS
 from sightline.reports.split_evaluation import RowsFormat
+from sightline.runtime.choosing import choose_values
 from sightline.structures.batch import Batch
 from sightline.structures.label_rows import NumberRows
 from sightline.structures.predictions import Numbers, Prediction
@@ -165,6 +167,9 @@ REGRESSION = Kind(
         cells=_cells,
         lines=_lines,
         batch=64,
+        draw=paint_values,
+        choose=choose_values,
+        confident=False,
     ),
     drawings=Drawings(label=_label, columns=8),
     chapter=MEASUREMENTS,

@@ -14,6 +14,7 @@ from sightline.decoding.segments import class_map
 from sightline.drawing.labels import named_regions
 from sightline.drawing.overlay import tinted
 from sightline.drawing.png import enlarged
+from sightline.drawing.predictions import paint_pixels
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
 from sightline.exports.agreement import pixel_difference
@@ -24,8 +25,10 @@ from sightline.recipes.loading import Truths
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
 from sightline.reports.parts.pixels import PIXELS
 from sightline.reports.split_evaluation import RowsFormat
+from sightline.runtime.choosing import choose_shares
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction, Segments
+from sightline.structures.segment_rows import SegmentRows
 from sightline.structures.targets import Masks
 from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
@@ -87,6 +90,12 @@ def _answer(batch: Batch, row: int, score: Tensor, classes: Sequence[str], keep:
     return {"mask": keep(int(batch.id[row]), index.astype(np.uint8)), "shares": present}
 
 
+def _hardest(rows: SegmentRows, classes: Sequence[str]) -> list[tuple[int, str]]:
+    """By the mean loss of each image's pixels."""
+    loss = rows.loss_sum / np.maximum(rows.pixels, 1)
+    return [(int(rows.id[i]), f"loss {loss[i]:.2f}") for i in np.argsort(-loss, kind="stable") if rows.pixels[i]]
+
+
 def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
     largest = list(row["shares"].items())[:NAMED]
     return ", ".join(f"{name} {100 * share:.1f} %" for name, share in largest), row["mask"] or ""
@@ -133,8 +142,18 @@ SEGMENTATION = Kind(
         monitors=("mean_iou", "pixel_accuracy", "mean_dice"),
         headline="mean_iou",
         worst=lambda judgement: [w.id for w in judgement.worst],
+        hardest=_hardest,
     ),
-    answers=Answers(of=_answers, columns=(), heads=("shares", "mask"), cells=_cells, folder=True),
+    answers=Answers(
+        of=_answers,
+        columns=(),
+        heads=("shares", "mask"),
+        cells=_cells,
+        folder=True,
+        draw=paint_pixels,
+        choose=choose_shares,
+        confident=False,
+    ),
     drawings=Drawings(truth=_truth, answer=_draw_answer),
     chapter=PIXELS,
     export=Export(

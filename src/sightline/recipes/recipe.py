@@ -7,6 +7,7 @@ overrides. Nothing is constructed from strings except the model and the data set
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -41,6 +42,13 @@ def _word(name: str) -> str:
     if name in ("", ".", "..") or set(name) & set("/\\\0"):
         raise ValueError("it is a path, not a name: use data.path")
     return name
+
+
+def _device(name: object) -> str:
+    text = f"cuda:{name}" if str(name).isdecimal() else str(name)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
+        raise ValueError("it is no device: use auto, cpu, cuda, mps, or the number of a GPU")
+    return text
 
 
 class DataSection(Section):
@@ -151,7 +159,9 @@ class DraftFit(Section):
     )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weights' average; 0 is off")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Annotated[str, BeforeValidator(_device)] = Field(
+        "auto", description="auto, cpu, cuda, mps, or a GPU: 0, cuda:1"
+    )
     threads: NonNegativeInt = Field(
         0, le=1024, description="compute threads; 0 is one for small networks, else torch's choice"
     )

@@ -36,6 +36,8 @@ class Phase:
     def line(self) -> str:
         if self.total:
             return f"{self.what}: {self.done:,} of {self.total:,}"
+        if self.done:
+            return f"{self.what}: {self.done:,} so far"
         seconds = time.monotonic() - self.since
         return f"{self.what}: {seconds:.0f} s so far" if seconds >= 1 else self.what
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,11 +70,13 @@ class Model:
         """The prediction of each image; for one that cannot be read, {"error": …}."""
         return list(self.answers(images))
 
-    def answers(self, images: Sequence[Source | str], keep: Keep = _nowhere) -> Iterator[dict[str, Any]]:
-        """As `predict_batch`, one by one; `keep` gets the place and the mask of each image, where there are masks."""
-        for start in range(0, len(images), BATCH):
-            part = [self._read(image) for image in images[start : start + BATCH]]
+    def answers(self, images: Iterable[Source | str], keep: Keep = _nowhere) -> Iterator[dict[str, Any]]:
+        """As `predict_batch`, one by one, without holding what has been yielded; `keep` gets the place and the mask of each
+        image, where there are masks."""
+        images, start = iter(images), 0
+        while part := [self._read(image) for image in islice(images, BATCH)]:
             places = [place for place, one in enumerate(part, start) if isinstance(one, Prepared)]
+            start += len(part)
             read = [one for one in part if isinstance(one, Prepared)]
             rows = iter(self.rows(read, partial(_keep_at, keep, places)))
             yield from (

@@ -38,10 +38,11 @@ def csv_cell(value: Any) -> str:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A CSV of safe cells, `\\n` line ends."""
+    """A CSV of safe cells, `\\n` line ends; without a header, further lines of one."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([csv_cell(h) for h in header])
+    if header:
+        writer.writerow([csv_cell(h) for h in header])
     writer.writerows([csv_cell(c) for c in row] for row in rows)
     return out.getvalue()
 

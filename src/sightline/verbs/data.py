@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from sightline.data.dataset import Dataset, Knowledge, obstacles
 from sightline.data.formats.passed.sources import name_of_data
 from sightline.data.summary import data_json, sizes_text
-from sightline.drawing.png import grid, png_bytes
+from sightline.drawing.png import png_bytes
 from sightline.errors import UsageError
+from sightline.inference.contact import contact_sheets, stacked
 from sightline.kinds.opening import draft, open_dataset, usual_kind
-from sightline.recipes.loading import choose
 from sightline.recipes.recipe import Draft
 from sightline.runs.console import Console
-from sightline.storage.files import replace_file, require_place
+from sightline.storage.files import make_folder, replace_file, require_place
 from sightline.storage.text import printable
 
-SAMPLES = 64
 _TARGETS: dict[Knowledge, str] = {
     "labels": "one class for each image",
     "masks": "a class for every pixel",
@@ -31,12 +31,10 @@ _TARGETS: dict[Knowledge, str] = {
 def audit(
     what: Any, *, show: str | Path | None = None, allow_network: bool = False, console: Console | None = None
 ) -> dict[str, Any]:
-    """The audit of WHAT, as in `data.json`, with the reasons why training would refuse the data. `show` is a PNG file to
-    write a sheet of sample images to; `allow_network`: fetch data at an address that are not in the cache."""
-    if show is not None:
-        if Path(show).suffix.lower() != ".png":
-            raise UsageError(f"--show {printable(str(show))} is not a .png file", "name a .png file")
-        require_place(Path(show))
+    """The audit of WHAT, as in `data.json`, with the reasons why training would refuse the data. `show` is a PNG file for
+    some images of each split with their classes, boxes or masks, or a folder for a file a split; `allow_network`: fetch
+    data at an address that are not in the cache."""
+    place = None if show is None else _place(show)
     what = name_of_data(what)
     flags = {
         "data.leaks": "keep",
@@ -45,8 +43,8 @@ def audit(
     recipe: Draft = draft(what, (), flags)
     console = console or Console()
     data = open_dataset(recipe, console, whole=True)
-    if show is not None:
-        replace_file(Path(show), _sheet(data))
+    if place is not None:
+        _show(data, place)
     refused = [f"training would refuse this: {why}" for why in obstacles(data, draft(what, (), {}).data.leaks)]
     for why in refused:
         console.warn(why)
@@ -55,6 +53,23 @@ def audit(
     return found | {"task": task, "sizes": sizes_text(data), "notes": [*found["notes"], *refused]}
 
 
-def _sheet(data: Dataset) -> bytes:
-    ids = choose(data.ids("train") if len(data.ids("train")) else data.ids(), SAMPLES)
-    return png_bytes(grid([data.pixels(int(i)) for i in ids], columns=8))
+def _place(show: str | Path) -> Path:
+    """A .png file, or a folder for a sheet of each split."""
+    path = Path(show)
+    if path.suffix and path.suffix.lower() != ".png":
+        raise UsageError(f"--show {printable(str(show))} is not a .png file", "name a .png file, or a folder")
+    if path.suffix:
+        require_place(path)
+    elif os.path.lexists(path) and not path.is_dir():
+        raise UsageError(f"--show {printable(str(show))} is a file", "name a .png file, or a folder")
+    return path
+
+
+def _show(data: Dataset, place: Path) -> None:
+    sheets = contact_sheets(data)
+    if place.suffix:
+        replace_file(place, png_bytes(stacked(sheets)))
+        return
+    make_folder(place)
+    for split, sheet in sheets.items():
+        replace_file(place / f"{split}.png", png_bytes(sheet))

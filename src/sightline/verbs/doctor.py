@@ -66,7 +66,7 @@ def _compute() -> list[dict[str, Any]]:
 
     device = choose_device()
     return [
-        _check("device", torch.cuda.get_device_name() if device == "cuda" else device),
+        _check("device", torch.cuda.get_device_name() if device.startswith("cuda") else device),
         _check("compute threads", torch.get_num_threads()),
         _check("precision of large networks", choose_precision("auto", device, 10**12)),
         _check("vector instructions", torch.backends.cpu.get_cpu_capability()),

@@ -20,6 +20,7 @@ from sightline.explanation.attribution.methods import DEFAULT, methods_named
 from sightline.explanation.explaining import Explained, explain_image
 from sightline.explanation.question import Choice
 from sightline.explanation.subject import Refused
+from sightline.inference.naming import safe_stem
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import MAIN, load_task, weights_file
 from sightline.kinds.pretrained import STATUS, open_run_or_model
@@ -36,8 +37,6 @@ from sightline.storage.text import json_text, printable
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels, Target
 from sightline.tasks.task import Task
-
-from .predict import safe_stem
 
 PAGE, SHEET, ARRAYS, RECORD = "explanation.html", "explanation.png", "arrays", "explanation.json"
 

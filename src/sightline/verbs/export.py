@@ -18,6 +18,8 @@ from sightline.exports.parity import IMAGES, Reference
 from sightline.exports.plan import Export, Row, Shape
 from sightline.exports.reduced import CALIBRATION, require_possible
 from sightline.exports.web_runtime import web_runtime as find_web_runtime
+from sightline.inference.answering import answers_of
+from sightline.inference.operating import operating_score
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import MAIN, config_file, load_task
 from sightline.kinds.opening import open_dataset, require_there, same_data
@@ -29,8 +31,6 @@ from sightline.runtime.model import Source
 from sightline.storage.files import make_folder
 from sightline.storage.folders import digest
 from sightline.tasks.task import Task
-
-from .predict import answers_of
 
 TARGETS = ("onnx", "openvino", "html", "torch")
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -173,14 +173,14 @@ def _rows(run: Run, task: Task, sources: Sequence[Source]) -> list[Row]:
 
 def _facts(run: Run, to: str, precision: str) -> dict[str, Any]:
     status = run.status
-    examples = run.folder / "samples" / "examples.json"
+    score = operating_score(run, kind_of(run))
     return {
         "name": status.get("name", run.folder.name),
         "task": status["task"],
         "model": run.recipe.model.name,
         "to": to,
         "precision": precision,
-        "threshold": run.read_json("samples/examples.json").get("threshold") if examples.is_file() else None,
+        "threshold": None if score is None else score[0],
         "run": run_facts(run),
     }
 

@@ -2,84 +2,54 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
-from sightline.data.inputs import named_images
-from sightline.data.loaders import Decoding, Reading, in_order
-from sightline.drawing.png import png_bytes
-from sightline.engine.devices import choose_device, compute_threads, repeatable
-from sightline.engine.predicting import predictions
 from sightline.errors import UsageError
-from sightline.kinds.catalogue import kind_named, kind_of
-from sightline.kinds.kind import Answers, Keep
-from sightline.kinds.networks import load_task
+from sightline.inference.answering import Answering, answering_export, answering_run
+from sightline.inference.drawn import Drawer
+from sightline.inference.inputs import Inputs, Skipped
+from sightline.inference.naming import require_elsewhere
+from sightline.inference.stream import Predicted, Stream, choice_of
+from sightline.inference.video import CAMERA
+from sightline.inference.writing import RowWriter, checked_place, made_folder, replacing
+from sightline.kinds.kind import Answers
 from sightline.kinds.pretrained import open_run_or_model
 from sightline.models.own import Builder
-from sightline.preprocessing.rejection import Rejected
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.runtime.folder import is_exported
-from sightline.runtime.model import Source, open_model
-from sightline.storage.files import make_folder, replace_file, require_place
-from sightline.storage.text import csv_text, json_text, printable
-from sightline.tasks.task import Task
+
+Row = dict[str, Any]
+Each = Callable[[Row], None]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A row for every image, in the given order: the prediction, or the error. `folder` is that of the run or the export."""
+    """What was predicted. `folder` is that of the run or the export; `rows`, one for every image in the given order, are the
+    predictions or errors, none where they were handed on one by one; `n` counts them, `failed` those with an error, of which
+    `first` is the first."""
 
     folder: Path
     answers: Answers
-    rows: tuple[dict[str, Any], ...]
-
-    @property
-    def failed(self) -> int:
-        return sum("error" in row for row in self.rows)
+    rows: tuple[Row, ...]
+    n: int
+    failed: int
+    first: Row | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": str(self.folder), "n": len(self.rows), "failed": self.failed, "predictions": list(self.rows)}
-
-    def table(self) -> list[tuple[str, ...]]:
-        """The table for a terminal: a head, then a row for each image. Errors, if there are any, have their own column."""
-        heads, cells = self.answers.heads, self.answers.cells
-        empty = ("",) * len(heads)
-        rows = [(row["path"], *(empty if "error" in row else cells(row)), row.get("error", "")) for row in self.rows]
-        table = [("path", *heads, "error"), *rows]
-        return table if self.failed else [row[:-1] for row in table]
+        return {"run": str(self.folder), "n": self.n, "failed": self.failed, "predictions": list(self.rows)}
 
     def failure_note(self) -> str:
         """How many images failed, and the first of them with its error; "" if none did."""
-        first = next((row for row in self.rows if "error" in row), None)
-        if first is None:
+        if self.first is None:
             return ""
-        return f"{self.failed:,} of {len(self.rows):,} images failed; first: {first['path']}: {first['error']}"
-
-    def write(self, path: Path) -> None:
-        """Write a .csv (one line per image or object; cells that a spreadsheet would execute are quoted) or a .jsonl
-        (lossless). In a folder, predictions.jsonl next to the masks that were written while predicting."""
-        if path.suffix.lower() == ".csv":
-            columns = ("path", *self.answers.columns, "error")
-            lines = (
-                [_cell(line.get(name)) for name in columns] for row in self.rows for line in self.answers.lines(row)
-            )
-            replace_file(path, csv_text(columns, lines).encode())
-            return
-        path = path if path.suffix.lower() == ".jsonl" else path / "predictions.jsonl"
-        replace_file(path, "".join(json_text(row, indent=None) + "\n" for row in self.rows).encode())
-
-
-def _cell(value: Any) -> Any:
-    return value if isinstance(value, float) else printable(str(value or ""))
+        return f"{self.failed:,} of {self.n:,} images failed; first: {self.first['path']}: {self.first['error']}"
 
 
 def predict(
@@ -87,104 +57,142 @@ def predict(
     paths: str | Path | Sequence[str | Path],
     *,
     out: str | Path | None = None,
+    draw: str | Path | None = None,
+    conf: float | None = None,
+    classes: str | Sequence[str] | None = None,
+    every: int = 1,
     device: str = "auto",
     allow_network: bool = False,
     model: str | nn.Module | Builder | None = None,
+    each: Callable[[Answers, Row], None] | None = None,
     console: Console | None = None,
 ) -> Predictions:
-    """Predict every image of `paths`: files, folders and archives (searched recursively), .txt lists with one path per line,
-    or addresses. In a folder, files without an image suffix are skipped and reported.
+    """Predict every image of `paths`: files, folders and archives (searched recursively), patterns such as `photos/*.jpg`, .txt
+    lists with one path per line, addresses, videos, or `camera:0`. In a folder, files without an image suffix are skipped and
+    reported.
 
-    run    a run, its folder, or a folder that `export` wrote, whose runtime then predicts
-    out    a .csv or .jsonl file; for segmentation a .jsonl file, or a folder, which also gets a PNG for each image whose
-           pixel values are class indexes
-
-    model  the network where it is code of your own, as it was given to `train`
+    run      a run, its folder, a folder that `export` wrote, whose runtime then predicts, or a network with published weights
+    out      a .csv or .jsonl file; for segmentation a .jsonl file, or a folder, which also gets a PNG for each image whose
+             pixel values are class indexes
+    draw     a folder that gets each image with its prediction on it
+    conf     objects below this score are left out; classes below it are marked `uncertain`. By default objects are reported
+             from the score of best F1 on the run's validation images, classes always
+    classes  names of classes; predictions of others are left out
+    every    of a video, predict every n-th frame
+    model    the network where it is code of your own, as it was given to `train`
     allow_network  fetch images at addresses that are not in the cache
+    each     gets (answers, row) of every image as it is ready; the result then holds no rows, and memory stays flat
 
-    An image that cannot be read gets a row with its error. Raises DataError if there are no images at all.
+    An image that cannot be read gets a row with its error. UsageError for a path that is not there, before anything is loaded;
+    DataError if there are no images at all.
     """
     console = console or Console()
-    exported = open_model(run) if not isinstance(run, Run) and is_exported(run) else None
-    if exported is not None and device not in ("auto", "cpu"):
-        raise UsageError(f"{run} is an export, which predicts on the CPU only", "leave out --device")
-    run = run if isinstance(run, Run) or exported is not None else open_run_or_model(run, model)
-    answers = (kind_named(exported.facts["task"]) if exported is not None else kind_of(run)).answers  # type: ignore[arg-type]
-    place = _checked(Path(out), answers) if out is not None else None
-    every, others = named_images([paths] if isinstance(paths, str | Path) else paths, allow_network=allow_network)
-    if others:
-        console.say(others)
-    images = [image for image in every if not image.error]
-    files = [image.file for image in images]
-
-    def keep(i: int, mask: np.ndarray) -> str | None:
-        """Write a mask as PNG. The number keeps apart images with the same name."""
-        if place is None or place.suffix:
-            return None
-        file = place / f"{i:05d}-{safe_stem(Path(images[i].name).stem)}.png"
-        replace_file(file, png_bytes(mask))
-        return str(file)
-
-    if exported is not None:
-        answered = exported.answers(files, keep)
-    else:
-        assert isinstance(run, Run)
-        answered = answers_of(run, load_task(run), files, keep, device)
-    given = iter(answered)
-    rows = tuple({"path": image.name, **({"error": image.error} if image.error else next(given))} for image in every)
-    result = Predictions(run.folder if isinstance(run, Run) else Path(run), answers, rows)
-    if place is not None:
-        result.write(place)
-        console.say(f"{len(rows)} predictions, {result.failed} failed, in {out}")
-    if note := result.failure_note():
-        console.warn(note)
+    if every < 1:
+        raise UsageError(f"--every {every} is below 1", "use 1 for every frame")
+    inputs = Inputs([paths] if isinstance(paths, str | Path) else list(paths), every, allow_network)
+    for option, folder in (("--draw", draw), ("--out", out)):
+        if folder is not None and not Path(folder).suffix:
+            require_elsewhere(Path(folder), inputs.roots, option)
+    items = inputs.first()
+    answering = open_answering(run, device=device, model=model)
+    answers = answering.answers
+    choice = choice_of(answering, conf, classes)
+    if conf is None and answering.score is not None:
+        score, origin = answering.score
+        console.say(f"objects are reported from a score of {score:.2f}, {origin}; --conf sets another")
+    place = checked_place(Path(out), answers) if out is not None else None
+    masks = place if place is not None and not place.suffix else None
+    stream = Stream(answering, items, choice, masks, keep=draw is not None)
+    rows: list[Row] = []
+    tally = _Tally()
+    with (
+        _written(place, answers, inputs.moving) as write,
+        _drawn(draw, answering, every) as drawn,
+        console.working("images predicted") as phase,
+        _ended_by_interrupt(inputs),
+    ):
+        for predicted in stream:
+            write(predicted.row)
+            drawn(predicted)
+            tally.count(predicted.row)
+            phase.at(tally.n)
+            if each is None:
+                rows.append(predicted.row)
+            else:
+                each(answers, predicted.row)
+    result = Predictions(answering.folder, answers, tuple(rows), tally.n, tally.failed, tally.first)
+    _report(console, result, inputs.skipped, out, draw)
     return result
 
 
-def answers_of(
-    run: Run, task: Task, sources: Sequence[Source], keep: Keep, device: str = "auto"
-) -> Iterator[dict[str, Any]]:
-    """The run's prediction for each image, in order; {"error": …} for one that cannot be read."""
-    answers, preprocessing = kind_of(run).answers, run.preprocessing
-    geometry, errors = preprocessing.geometry, {}
-
-    def read(i: int) -> Reading:
-        nothing = answers.unknown(geometry.height, geometry.width)
-        try:
-            pixels, frame, decoded = preprocessing.prepare(sources[i])
-        except Rejected as error:
-            errors[i] = f"{error.reason}: {error.detail}"
-            black = np.zeros((geometry.height, geometry.width, preprocessing.channels), np.uint8)
-            return Reading(black, np.eye(3), (geometry.height, geometry.width), nothing)
-        height, width, _ = decoded.pixels.shape
-        return Reading(pixels, frame, (height, width), nothing)
-
-    def keep_read(i: int, mask: np.ndarray) -> str | None:
-        return None if i in errors else keep(i, mask)
-
-    images = Decoding(read, torch.arange(len(sources)), torch.full((len(sources),), -1))
-    device = choose_device(device)
-    with compute_threads(run.recipe.fit.threads), repeatable(device):
-        for batch, prediction in predictions(task, in_order(images, answers.batch, run.recipe.data.workers), device):
-            rows = answers.of(task, batch, prediction, run.classes, keep_read)
-            for i, row in zip(batch.id.tolist(), rows, strict=True):
-                yield {"error": errors[i]} if i in errors else row
+def open_answering(
+    run: Run | str | Path, *, device: str = "auto", model: str | nn.Module | Builder | None = None
+) -> Answering:
+    """The model of a run, of an exported folder, or of published weights."""
+    if not isinstance(run, Run) and is_exported(run):
+        return answering_export(run, device)
+    return answering_run(run if isinstance(run, Run) else open_run_or_model(run, model), device)
 
 
-def _checked(out: Path, answers: Answers) -> Path:
-    """The path to write to; a folder is created. Raises UsageError for a format that these predictions do not have."""
-    if answers.folder and not out.suffix:
-        if os.path.lexists(out) and not os.path.isdir(out):
-            raise UsageError(f"--out {out} is a file", "name a folder for the masks")
-        make_folder(out)
-        return out
-    if out.suffix.lower() not in ((".jsonl",) if answers.folder else (".csv", ".jsonl")):
-        known = "a folder for masks, or a .jsonl file" if answers.folder else "a .csv or a .jsonl file"
-        raise UsageError(f"cannot write predictions as {out.suffix or str(out)!r}", f"use {known}")
-    require_place(out)
-    return out
+@dataclass
+class _Tally:
+    n: int = 0
+    failed: int = 0
+    first: Row | None = None
+
+    def count(self, row: Row) -> None:
+        self.n += 1
+        if "error" in row:
+            self.failed += 1
+            self.first = self.first or row
 
 
-def safe_stem(stem: str) -> str:
-    """The stem of a file's name as part of another one."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:60] or "image"
+@contextmanager
+def _ended_by_interrupt(inputs: Inputs) -> Iterator[None]:
+    """A camera has no end: Ctrl-C is its end, after which everything is written as usual."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not any(root.startswith(CAMERA) for root in inputs.roots):
+            raise
+
+
+@contextmanager
+def _written(place: Path | None, answers: Answers, moving: bool) -> Iterator[Each]:
+    if place is None:
+        yield lambda row: None
+        return
+    file = place if place.suffix else place / "predictions.jsonl"
+    with replacing(file) as opened:
+        yield RowWriter(opened, file.suffix.lower() == ".csv", answers, moving).add
+
+
+@contextmanager
+def _drawn(draw: str | Path | None, answering: Answering, every: int) -> Iterator[Callable[[Predicted], object]]:
+    if draw is None:
+        yield lambda predicted: None
+        return
+    painter = answering.answers.draw
+    if painter is None:
+        raise UsageError(f"predictions of {answering.kind} cannot be drawn", "leave out --draw")
+    folder = made_folder(Path(draw), "--draw")
+    drawer = Drawer(folder, painter, answering.classes, answering.preprocessing.depth, every)
+    with ExitStack() as stack:
+        stack.callback(drawer.abandon)
+        yield lambda predicted: drawer.add(*predicted)
+        drawer.close()
+
+
+def _report(
+    console: Console, result: Predictions, skipped: Skipped, out: str | Path | None, draw: str | Path | None
+) -> None:
+    if skipped.others:
+        console.say(f"files without an image suffix, skipped: {skipped.words()}")
+    if skipped.unreadable:
+        console.warn(f"{len(skipped.unreadable)} folders cannot be read; first: {skipped.unreadable[0]}")
+    if out is not None:
+        console.say(f"{result.n:,} predictions, {result.failed:,} failed, in {out}")
+    if draw is not None:
+        console.say(f"pictures in {draw}")
+    if note := result.failure_note():
+        console.warn(note)

@@ -23,6 +23,9 @@ from sightline.tracking.opening import require_trackers
 from sightline.training.loop import run_training
 from sightline.training.prepare import prepare, resolve, start_of
 
+from .run import Run as OpenRun
+from .run import as_run
+
 
 def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the command line
     what: Any = None,
@@ -40,7 +43,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     smoke: bool = False,
     allow_network: bool = False,
     console: Console | None = None,
-) -> Run:
+) -> OpenRun:
     """Train on WHAT (a built-in data set, a recipe, a folder or file of your own) and return the finished run.
 
     WHAT may also be data in memory: `(images, labels)` with images (n, h, w[, c]) in uint8 or floats in 0 to 1, a torch
@@ -81,7 +84,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
         console.keep(run.folder / "log.txt")
         with _record_failure(run, console):
             run_training(prepare(run, recipe, kind, data, start, console, smoke=bool(run.status["smoke"])))
-    return run
+    return as_run(run)
 
 
 @contextmanager
