@@ -18,12 +18,12 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sightline.data.inputs import named_images
 
 from sightline.data.dataset import build_dataset
 from sightline.data.fetching import addresses, client, fetched
 from sightline.data.formats.sniff import open_data
 from sightline.errors import DataError, ResourceError, UsageError
+from sightline.inference.inputs import Inputs
 from sightline.verbs.data import audit
 from tests.tiny_data import png, rows
 
@@ -209,13 +209,13 @@ def test_images_at_addresses_and_in_archives_are_predicted(site: tuple[str, Path
     (root / "pets.zip").write_bytes(pets())
     (tmp_path / "local.zip").write_bytes(pets())
     with pytest.raises(UsageError, match="not in the cache"):
-        named_images([f"{address}/one.png"])
+        list(Inputs([f"{address}/one.png"]))
     paths = [f"{address}/one.png", f"{address}/none.png", str(tmp_path / "local.zip")]
-    images, _ = named_images(paths, allow_network=True)
-    assert [image.name for image in images[:3]] == [paths[0], paths[1], f"{paths[2]}/pets-main/cat/0.png"]
-    assert len(images) == 8 and images[0].file.read_bytes() == png(7) and images[2].file.read_bytes() == png(0)
+    images = list(Inputs(paths, allow_network=True))
+    assert [image.path for image in images[:3]] == [paths[0], paths[1], f"{paths[2]}/pets-main/cat/0.png"]
+    assert len(images) == 8 and [Path(images[i].source).read_bytes() for i in (0, 2)] == [png(7), png(0)]
     assert images[1].error == f"{address}/none.png does not exist" and not images[0].error
-    assert len(named_images([f"{address}/pets.zip"], allow_network=True)[0]) == 6
+    assert len(list(Inputs([f"{address}/pets.zip"], allow_network=True))) == 6
 
 
 def test_names_of_files_at_addresses_are_harmless() -> None:

@@ -86,13 +86,8 @@ class Inputs:
     @staticmethod
     def is_file(path: str) -> bool:
         """Whether it is one image, not a folder, a pattern, a list or a video."""
-        return not (
-            os.path.isdir(path)
-            or path.lower().endswith(ENDS)
-            or _pattern(path)
-            or _is_video(path)
-            or suffix(path) == ".txt"
-        )
+        several = path.lower().endswith((*ENDS, ".txt"))
+        return not (several or os.path.isdir(path) or _pattern(path) or _is_video(path))
 
     def _of(self, path: str) -> Iterator[Item]:
         if is_address(path):
