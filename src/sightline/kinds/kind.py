@@ -18,8 +18,8 @@ from sightline.data.dataset import Dataset, Needs
 from sightline.data.loaders import Images
 from sightline.data.orders import Order
 from sightline.data.records.source import Source
-from sightline.explanation.question import Ask
 from sightline.drawing.predictions import Painter
+from sightline.explanation.question import Ask
 from sightline.exports.plan import Export
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
