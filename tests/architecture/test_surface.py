@@ -29,6 +29,7 @@ VERBS = {
     "predict": "run paths out draw conf classes every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network json verbose quiet",
     "serve": "run host port token_file batch queue threads json verbose quiet",
+    "app": "folder host port token_file json verbose quiet",
     "report": "run json verbose quiet",
     "models": "pattern json verbose quiet",
     "describe": "model options input classes json verbose quiet",
