@@ -44,6 +44,7 @@ from tests.serving.small_exports import classifier  # noqa: E402
 from tests.serving.test_access import check_cells  # noqa: E402
 from tests.serving.test_limits import MOST, status_of  # noqa: E402
 
+MODEL = os.environ.get("SERVED_MODEL", "efficientnet_lite0")  # of S1: a run, an export or a published network
 FILE = ROOT / "results" / "serving.json"
 WORK = Path(tempfile.mkdtemp(prefix="serving-"))
 TICK = os.sysconf("SC_CLK_TCK")
@@ -91,7 +92,7 @@ def throughput() -> dict[str, Any]:
     from sightline import runtime
     from sightline.verbs.serve import served_folder
 
-    folder, images = served_folder("efficientnet_lite0"), [photo(i) for i in range(32)]
+    folder, images = served_folder(MODEL), [photo(i) for i in range(32)]
     model, rounds = runtime.open(folder, threads=1), []
     prepared = [model.prepare(image) for image in images]
     model.outputs(prepared[:8])
@@ -139,7 +140,7 @@ def throughput() -> dict[str, Any]:
             )
     middle = {name: round(median(one[name] for one in rounds), 3) for name in rounds[0]}
     return {
-        "model": "efficientnet_lite0, 224 x 224, JPEG of 500 x 375",
+        "model": f"{model.facts['model']}, {prepared[0].pixels.shape[0]} x {prepared[0].pixels.shape[1]}, JPEG of 500 x 375",
         "threads": 1,
         "clients": 8,
         "rounds": len(rounds),
@@ -468,7 +469,6 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], default=[])
     parser.add_argument("--mutants", type=int, default=100_000)
     options = parser.parse_args()
-    stored: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
     try:
         for name in options.sections or SECTIONS:
             title, measure = SECTIONS[name]
@@ -476,6 +476,7 @@ def main() -> None:
             found = measure(options.mutants) if name == "S5-mutants" else measure()
             took = round(time.perf_counter() - start)
             loads = [round(load, 1), round(os.getloadavg()[0], 1)]
+            stored: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
             stored[name] = {"what": title, "seconds_of_section": took, "load_average": loads, **found}
             print(name, json.dumps(stored[name]), flush=True)
             stored = {
