@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi import APIRouter
 
 from sightline.serving import Settings, create_app
 from sightline.serving import engine as engine_room
 from sightline.serving.engine import Engine, Rate, Unavailable
-from sightline.serving.selection import choice_of, selected, selected_mask
+from sightline.serving.selection import choice_of, selected
 
 TOKEN = "a-token-of-twenty-two-chars"
 
@@ -75,14 +74,14 @@ def test_as_many_may_wait_as_are_answered_in_time(monkeypatch: pytest.MonkeyPatc
     assert rate.in_time(8, 64) == 37
 
 
-def test_boxes_shares_and_masks_are_chosen() -> None:
+def test_boxes_and_shares_are_chosen() -> None:
     boxes = [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.8}, {"label": "a", "score": 0.3}]
-    assert selected({"boxes": boxes}, choice_of({"conf": 0.5})) == {"boxes": boxes[:2]}
-    assert selected({"boxes": boxes}, choice_of({"classes": ["a"], "conf": 0.3})) == {"boxes": [boxes[0], boxes[2]]}
-    assert selected({"shares": {"a": 0.5, "b": 0.5}}, choice_of({"classes": ["b"]})) == {"shares": {"b": 0.5}}
-    mask = np.array([[0, 1], [1, 2]], np.uint8)
-    assert selected_mask(mask, choice_of({"classes": ["b"]}), ("a", "b", "c")).tolist() == [[255, 1], [1, 255]]
-    assert selected_mask(mask, choice_of({}), ("a", "b", "c")) is mask
+    assert selected({"boxes": boxes}, choice_of({}), 0.5) == {"boxes": boxes[:2]}
+    assert selected({"boxes": boxes}, choice_of({"conf": 0.0}), 0.5) == {"boxes": boxes}
+    assert selected({"boxes": boxes}, choice_of({"classes": ["a"], "conf": 0.3}), 0.5) == {
+        "boxes": [boxes[0], boxes[2]]
+    }
+    assert selected({"shares": {"a": 0.5, "b": 0.5}}, choice_of({"classes": ["b"]}), 0.5) == {"shares": {"b": 0.5}}
 
 
 def test_an_engine_without_a_worker_takes_nothing(tmp_path: Path) -> None:

@@ -28,11 +28,12 @@ from PIL import Image
 from sightline.errors import SightlineError
 from sightline.preprocessing.containers import walk
 from sightline.preprocessing.rejection import Rejected
+from sightline.runtime.choosing import chosen_mask
 from sightline.runtime.model import Model, Prepared, open_model
 from sightline.storage.text import json_text
 
 from .frames import HEAD, Frame, packed, parsed
-from .selection import choice_of, selected, selected_mask
+from .selection import choice_of, selected
 
 LARGE = 1 << 24  # pixels: images above are decoded one at a time, which bounds the memory
 GATHERING = 0.004  # seconds that a batch waits for images that are being decoded
@@ -51,6 +52,7 @@ class Worker:
 
     def __init__(self, model: Model, connection: socket.socket, batch: int, threads: int) -> None:
         self.model, self.batch, self.connection = model, batch, connection
+        self.score = float(model.facts.get("threshold") or 0.5)  # boxes below are reported only on request
         self.changed = threading.Condition()
         self.ready: deque[Ready] = deque()
         self.decoding = 0
@@ -124,11 +126,11 @@ class Worker:
         choices = [choice_of(one.facts) for one in batch]
 
         def keep(place: int, mask: np.ndarray) -> str:
-            return png(selected_mask(mask, choices[place], self.model.classes))
+            return png(chosen_mask(mask, choices[place], self.model.classes))
 
         rows = self.model.rows([one.image for one in batch], keep)
         for place, (one, row) in enumerate(zip(batch, rows, strict=True)):
-            chosen = json_text(selected(row, choices[place]), indent=None)
+            chosen = json_text(selected(row, choices[place], self.score), indent=None)
             self.send(one.number, {"batches": int(place == 0)}, chosen.encode())
 
     def send(self, number: int, facts: dict[str, Any], data: bytes = b"") -> None:
