@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity exports serving faults hostile bench networks intervals verdicts results reference stream
+.PHONY: env check test catalogue draws contracts parity exports serving faults hostile bench networks explanation intervals verdicts results reference stream
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -54,6 +54,10 @@ networks:       ## sizes, latencies, the small study and experiments of docs/net
 	$(PY) benchmarks/study.py
 	$(PY) benchmarks/experiments.py
 	$(PY) benchmarks/networks.py
+
+explanation:    ## every explainer on every family; planted cue, sanity, faithfulness and speed: about 20 minutes; figures go to results/
+	$(PY) -m pytest -m slow tests/explanation
+	$(PY) benchmarks/explanation.py
 
 intervals:      ## coverage of the intervals, beside the plain bootstrap: 2 minutes; figures go to results/
 	$(PY) benchmarks/intervals.py

@@ -139,7 +139,7 @@ def _proportional(grid: tuple[int, int], size: tuple[int, int]) -> bool:
     (rows, columns), (height, width) = grid, size
     if rows * columns < 2 or rows > height + 1 or columns > width + 1:
         return False
-    return abs(rows * width - columns * height) <= max(height, width) * 2
+    return abs(rows * width - columns * height) <= max(height, width)
 
 
 def _token_grid(output: Tensor, places: list[Place]) -> tuple[int, int] | None:
