@@ -45,7 +45,7 @@ HERE = Path(__file__).parents[1] / "results" / "explanation.json"
 DATA = Path(os.environ.get("SIGHTLINE_DATA", "data"))
 MARK = 4
 MARKS = torch.tensor([[[255.0, 0, 255, 0]] * 4, [[255.0] * 4, [0.0] * 4] * 2])  # columns, rows
-SETTINGS: dict[str, dict[str, Any]] = {"rise": {"masks": 2000}, "occlusion": {"window": 4, "stride": 2}}
+SETTINGS: dict[str, dict[str, Any]] = {"rise": {"masks": 500}, "occlusion": {"window": 4, "stride": 2}}
 
 
 def mnist(n: int) -> tuple[Tensor, Tensor]:
@@ -116,9 +116,9 @@ def concentration(heat: Tensor, inside: Tensor) -> float:
     return float((share / area)[total > 0].mean()) if bool((total > 0).any()) else 0.0
 
 
-def cue(images: int = 40) -> dict[str, Any]:
+def cue(images: int = 20) -> dict[str, Any]:
     found = {}
-    for name, (pixels, steps) in {"mnist": (mnist(6000)[0], 400), "cifar10": (cifar(6000)[0], 500)}.items():
+    for name, (pixels, steps) in {"mnist": (mnist(6000)[0], 400), "cifar10": (cifar(6000)[0], 400)}.items():
         train, kind, _ = marked(pixels[:5000], seed=1)
         network = trained(train, kind, 2, steps=steps)
         test, labels, inside = marked(pixels[5000:], seed=2)
@@ -132,7 +132,7 @@ def cue(images: int = 40) -> dict[str, Any]:
                 table[method] = {"refused": error.message}
                 continue
             shuffled = []
-            for seed in range(5):
+            for seed in range(3):
                 with forgotten(everything, seed):
                     found_map = METHODS[method].explain(subject, test[:10], labels[:10], **SETTINGS.get(method, {})).map
                 shuffled.append(concentration(found_map, inside[:10]))
@@ -152,8 +152,8 @@ def cue(images: int = 40) -> dict[str, Any]:
 
 
 def _classifier() -> tuple[nn.Module, Tensor, Tensor, float]:
-    pixels, labels = cifar(20_000)
-    network = trained(pixels, labels, 10, steps=1500, flip=True)
+    pixels, labels = cifar(10_000)
+    network = trained(pixels, labels, 10, steps=700, flip=True)
     test, truth = cifar(1000, "test")
     return network, test, truth, accuracy(network, test, truth)
 
@@ -226,7 +226,7 @@ SPEED = {
 }
 
 
-def speed(rounds: int = 2) -> dict[str, Any]:
+def speed(rounds: int = 1) -> dict[str, Any]:
     """Seconds and largest memory of each run, in a process of its own, ours and theirs in turn."""
     table: dict[str, list[dict[str, float]]] = {name: [] for name in SPEED}
     for _ in range(rounds):
