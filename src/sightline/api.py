@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Recipe": "recipes.recipe",
+    "Recipe": "kinds.catalogue",
     "Run": "verbs.run",
     "audit": "verbs.data",
     "convert": "verbs.convert",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import urllib.request
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +22,7 @@ import typer
 from sightline.cli.main import app
 from sightline.data.records.records import Problem
 from sightline.errors import SightlineError, Stopped
+from sightline.kinds.catalogue import KINDS
 from sightline.models import MODELS
 from sightline.recipes.names import shipped_recipes
 from sightline.recipes.reading import all_keys, make_draft, read_values
@@ -59,18 +62,43 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         for i in range(20):
             write(tmp_path / "photos" / name / f"{i}.png", number + i)
     write(tmp_path / "new_pictures" / "a.png", 99)
-    assert [command.split()[1] for command in COMMANDS] == ["data", "train", "evaluate", "predict", "train"]
+    verbs = ["data", "train", "predict", "export", "serve", "evaluate", "explain", "app", "train"]
+    assert [command.split()[1] for command in COMMANDS] == verbs
+    environment = os.environ | {"SIGHTLINE_CACHE": str(tmp_path / "cache")}
     for command in COMMANDS:
         words = shlex.split(command)
         words = ["1" if before == "--epochs" else word for before, word in zip(["", *words], words, strict=False)]
+        if words[1] in ("serve", "app"):
+            answer = ask_server([*words, "--port", "0"], tmp_path, environment)
+            assert b"photos-resnet18" in answer
+            continue
         done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
-            env=os.environ | {"SIGHTLINE_CACHE": str(tmp_path / "cache")},
-        )  # fmt: skip
+            [sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+        )
         finished = "--resume" in words  # nothing was killed here: there is nothing left to do, and that is said
         assert done.returncode == (2 if finished else 0), done.stderr
         assert not finished or "is already finished" in done.stderr
+    assert (tmp_path / "drawn" / "a.png").is_file()
     assert (tmp_path / "labels.csv").read_text().count("\n") == 2
+
+
+def ask_server(words: list[str], folder: Path, environment: dict[str, str]) -> bytes:
+    """What a server answers: `serve` to an image, `app` for its runs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *words, "--json"], cwd=folder, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            assert process.stdout is not None
+            address = json.loads(process.stdout.readline())["url"]
+            image = (folder / "new_pictures" / "a.png").read_bytes() if words[1] == "serve" else None
+            path = "/predict" if words[1] == "serve" else "/runs"
+            request = urllib.request.Request(address + path, image, {"Content-Type": "image/png"})
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                data: bytes = answer.read()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    return data
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
@@ -97,7 +125,7 @@ def test_a_clone_in_the_current_folder_does_not_shadow_the_package(tmp_path: Pat
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_shipped_recipe_is_valid_and_states_what_it_gave(name: str) -> None:
     recipe = make_draft(read_values(name))
-    assert recipe.model.name
+    assert recipe.model.name and recipe.task.kind in KINDS
     text = (ROOT / "src" / "sightline" / "recipes" / "shipped" / f"{name}.yaml").read_text()
     lines = [line for line in text.splitlines() if line.startswith("#")]
     assert f"sightline train {name}" in lines[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sightline.errors import UsageError, nearest
 from sightline.recipes.recipe import TASKS
+from sightline.recipes.recipe import Recipe as Recipe  # public from here, where the sections of its kinds are known
 from sightline.runs.run import Run
 
 from .classification import CLASSIFICATION
