@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity exports serving faults hostile bench networks explanation intervals verdicts results reference stream
+.PHONY: env check test catalogue draws contracts parity exports serving faults hostile bench networks explanation intervals verdicts attacks results reference stream
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -64,6 +64,9 @@ intervals:      ## coverage of the intervals, beside the plain bootstrap: 2 minu
 
 verdicts:       ## eight trainings that are ill on purpose, and their verdicts: 1 minute; figures go to results/
 	$(PY) benchmarks/verdicts.py
+
+attacks:        ## attacks on a ResNet-20 of CIFAR-10, adversarial training: an hour with the training; figures go to results/
+	$(PY) benchmarks/attacks.py
 
 results:        ## train the shipped recipes and write their headers: hours
 	$(PY) benchmarks/recipes.py

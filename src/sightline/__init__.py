@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sightline.api import (
         Recipe,
         Run,
+        attack,
         audit,
         convert,
         create_model,
@@ -45,6 +46,7 @@ from sightline.version import __version__ as __version__
 __all__ = [
     "Recipe",
     "Run",
+    "attack",
     "audit",
     "convert",
     "create_model",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightline.models.create import create_model, list_models
     from sightline.recipes.recipe import Recipe
+    from sightline.verbs.attack import attack
     from sightline.verbs.convert import convert
     from sightline.verbs.data import audit
     from sightline.verbs.doctor import doctor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Recipe",
     "Run",
+    "attack",
     "audit",
     "convert",
     "create_model",
@@ -51,6 +53,7 @@ __all__ = [
 _HOMES = {
     "Recipe": "kinds.catalogue",
     "Run": "verbs.run",
+    "attack": "verbs.attack",
     "audit": "verbs.data",
     "convert": "verbs.convert",
     "create_model": "models.create",

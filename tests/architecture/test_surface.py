@@ -18,12 +18,13 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "audit", "convert", "create_model", "describe", "doctor", "evaluate", "explain", "export",
+    "Recipe", "Run", "attack", "audit", "convert", "create_model", "describe", "doctor", "evaluate", "explain", "export",
     "list_models", "open_run", "predict", "pull", "push", "report", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
     "evaluate": "run data split model tta device allow_network json verbose quiet",
+    "attack": "run data method eps steps norm target n split seed out model device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object out model device allow_network json verbose quiet",
     "predict": "run paths out draw conf classes every model device allow_network json verbose quiet",

@@ -42,6 +42,7 @@ from jaxtyping import Float
 from sightline.metrics.calibration import BINS, confidence_bin
 from sightline.metrics.classification import Measurement, PreparedRows, measure, measure_weighted
 from sightline.metrics.counts import Counts, WeightedMetrics
+from sightline.metrics.proportions import wilson
 from sightline.randomness.keyed import integers, uniform
 
 Interval = tuple[float, float] | None
@@ -69,17 +70,6 @@ class Intervals(NamedTuple):
 
     metrics: dict[str, Estimate]
     per_class: dict[str, list[Estimate]]
-
-
-def wilson(share: float, n: int, z: float) -> tuple[float, float]:
-    """The score interval of a proportion of n (Wilson 1927): it stays inside [0, 1] and keeps its coverage near both ends."""
-    share = min(max(share, 0.0), 1.0)  # a report is written of damaged files too, whose shares may be anything
-    if n == 0:
-        return 0.0, 1.0
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    # exact at the ends, where rounding would leave 1 - 2e-16
-    return 0.0 if share <= 0 else max(0.0, centre - half), 1.0 if share >= 1 else min(1.0, centre + half)
 
 
 def resample_weights(n: int, seed: int, resamples: range) -> Float[np.ndarray, "r n"]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from sightline.attacks.scores import Scores
 from sightline.data.formats.answers import as_classes
 from sightline.drawing.predictions import paint_classes
 from sightline.errors import UsageError
@@ -18,6 +20,7 @@ from sightline.evaluation.judgement import judge
 from sightline.evaluation.predictions import read_rows, write_rows
 from sightline.exports.agreement import class_difference
 from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
+from sightline.losses.adversarial import EPS, STEPS, Adversary
 from sightline.recipes.assembly import build_model, class_weight
 from sightline.recipes.defaults import classifier_defaults
 from sightline.recipes.recipe import Fraction, Recipe, TaskSection
@@ -44,6 +47,13 @@ class ClassificationSection(TaskSection):
     loss: Literal["cross_entropy", "hinge"] = "cross_entropy"
     label_smoothing: Fraction = 0.0
     class_weight: ClassWeight = "none"
+    adversarial: Literal["pgd"] | None = Field(
+        None, description="pgd: every step trains on images that were attacked first (Madry et al. 2017)"
+    )
+    eps: Annotated[float, Field(gt=0, le=255)] | None = Field(
+        None, description="budget of task.adversarial in levels of 255 (8)"
+    )
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="its steps (7)")
 
 
 def _check(recipe: Recipe) -> None:
@@ -54,6 +64,9 @@ def _check(recipe: Recipe) -> None:
             "task.label_smoothing has no effect with task.loss=hinge",
             "set task.label_smoothing=0, or task.loss=cross_entropy",
         )
+    for name in ("eps", "steps"):
+        if getattr(section, name) is not None and section.adversarial is None:
+            raise UsageError(f"task.{name} has no effect without task.adversarial", "set task.adversarial=pgd")
 
 
 def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
@@ -68,7 +81,14 @@ def _task(networks: Networks, setting: Setting) -> Classification:
         loss=section.loss,
         label_smoothing=section.label_smoothing,
         class_weight=class_weight(section.class_weight, setting.amounts),
+        adversary=_adversary(section, setting.recipe.seed),
     )
+
+
+def _adversary(section: ClassificationSection, seed: int) -> Adversary | None:
+    if section.adversarial is None:
+        return None
+    return Adversary(section.eps or EPS, section.steps or STEPS, seed)
 
 
 def _answers(
@@ -110,6 +130,11 @@ def _hardest(rows: ClassRows, classes: Sequence[str]) -> list[tuple[int, str]]:
 def _label(target: Target, row: int, classes: Sequence[str]) -> str | None:
     assert isinstance(target, Labels)
     return classes[int(target.index[row])] if bool(target.known[row]) and len(classes) else None
+
+
+def _scores(task: Task) -> Scores:
+    assert isinstance(task, Classification)
+    return task.model
 
 
 def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
@@ -160,4 +185,5 @@ CLASSIFICATION = Kind(
         figure="max_probability_difference",
     ),
     explain=ask_class,
+    scores=_scores,
 )

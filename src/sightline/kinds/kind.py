@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import nn
 
+from sightline.attacks.scores import Scores
 from sightline.data.dataset import Dataset, Needs
 from sightline.data.loaders import Images
 from sightline.data.orders import Order
@@ -176,6 +177,8 @@ class Kind:
     answers, drawings, chapter   what `predict` says, what is drawn, what the report says
     export     its graphs and their decoding; None where it cannot be exported
     explain    task, batch of one image, choice, class names → the score that `explain` explains; None where there is none
+    scores     task → function from pixels (b, c, h, w) in levels of 0-255 to class scores (b, k), for attacks; None where
+               an image has no single class
     """
 
     name: str
@@ -201,3 +204,4 @@ class Kind:
     chapter: Chapter = field(default_factory=Chapter)
     export: Export | None = None
     explain: Ask | None = None
+    scores: Callable[[Task], Scores] | None = None

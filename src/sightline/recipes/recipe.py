@@ -255,7 +255,11 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 
 
 # Keys that came later: absent from the identity of a run that leaves them open, as in those of runs made before.
-ADDED = {"model": {"freeze", "freeze_norms", "head_first"}, "optim": {"pretrained_rate"}}
+ADDED = {
+    "model": {"freeze", "freeze_norms", "head_first"},
+    "optim": {"pretrained_rate"},
+    "task": {"adversarial", "eps", "steps"},
+}
 
 # Keys that may differ between two starts of a run without changing its result.
 INCIDENTAL = {

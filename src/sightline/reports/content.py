@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from sightline.runs.run import Run
 
+from .attacks.stored import read_attacks
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
 from .samples import BatchSheet, Examples, read_batch, read_examples
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation
@@ -119,6 +120,7 @@ class RunContent:
     batch: BatchSheet | None
     examples: Examples | None
     problems: tuple[str, ...]
+    attacks: tuple[Mapping[str, Any], ...] = ()
 
 
 def read_content(
@@ -142,6 +144,7 @@ def read_content(
         evaluation=evaluation or read_evaluation(folder, rows_format),
         batch=read_batch(folder),
         examples=read_examples(folder),
+        attacks=read_attacks(folder),
         problems=tuple(folder.problems),
     )
 

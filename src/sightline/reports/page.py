@@ -16,6 +16,7 @@ from sightline.reports.thresholds import Thresholds
 from sightline.reports.verdict import Verdict
 from sightline.reports.wording import NOTHING, duration, plural, quantity, quote
 
+from .attacks.section import attack_section
 from .chapter import Chapter, ImageLookup, Scene
 from .parts.dense_tables import amounts
 from .parts.figures import headline_chart, learning_curves, split_chart
@@ -37,7 +38,9 @@ def page_values(
 ) -> dict[str, Any]:
     """Everything that `page.html` names; a section that is None or empty is left out."""
     limits = chapter.limits
-    sections = chapter.sections(Scene(content, facts, limits, load_image))
+    under_attack = attack_section(content.attacks)
+    own_sections = chapter.sections(Scene(content, facts, limits, load_image))
+    sections = [*([under_attack] if under_attack else []), *own_sections]
     values: dict[str, Any] = {
         "content": content,
         "verdict": verdict,

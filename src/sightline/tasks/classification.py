@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.losses.adversarial import Adversary
 from sightline.losses.classification import cross_entropy, multiclass_hinge
 from sightline.metrics.classification import classification_metrics
 from sightline.structures.batch import Batch
@@ -23,6 +24,7 @@ class Classification(Task):
     arXiv:1409.4842: 0.3).
 
     The reported loss is always plain cross-entropy, so it can be compared with validation, whatever loss is minimised.
+    With an `adversary`, training learns from images that were attacked first; validation is on the images as they are.
     With the hinge loss, probabilities are the softmax of the scores: their order is right, but they are not calibrated.
     """
 
@@ -36,17 +38,19 @@ class Classification(Task):
         label_smoothing: float = 0.0,
         class_weight: Float[Tensor, "k"] | None = None,
         aux_weight: float = 0.3,
+        adversary: Adversary | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.kind = loss
         self.label_smoothing = label_smoothing
         self.aux_weight = aux_weight
+        self.adversary = adversary
         self.register_buffer("class_weight", class_weight, persistent=False)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         labels = _labels(batch)
-        outputs = self.model(batch.image)
+        outputs = self.model(self._attacked(batch, labels))
         scores, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)  # (b, k) each
         mean, weight = self._criterion(scores, labels)
         total = mean + sum(self.aux_weight * self._criterion(extra, labels)[0] for extra in auxiliary)
@@ -56,6 +60,17 @@ class Classification(Task):
             plain = self.kind == "cross_entropy" and not self.label_smoothing and self.class_weight is None
             reported = (mean.detach(), weight.detach()) if plain else cross_entropy(scores, labels)
         return Loss(total, weight, {"loss": reported, "accuracy": (right / known.clamp(min=1), known)})
+
+    def _attacked(self, batch: Batch, labels: Labels) -> Tensor:
+        """The images that the step learns from."""
+        if self.adversary is None or not self.training:
+            return batch.image
+
+        def total(scores: Tensor) -> Tensor:
+            mean, weight = cross_entropy(scores, labels)
+            return mean * weight
+
+        return self.adversary(self.model, batch.image, batch.position, total)
 
     def predict(self, batch: Batch) -> Classes:
         return Classes(self.model(batch.image).float().softmax(-1))

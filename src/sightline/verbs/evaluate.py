@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from torch import nn
 
-from sightline.data.dataset import with_classes
+from sightline.data.dataset import Dataset, with_classes
 from sightline.data.formats.passed.sources import is_passed, name_of_data
 from sightline.data.loaders import in_order
 from sightline.data.split_rules import Cuts
@@ -61,14 +62,50 @@ def evaluate(
     UsageError for a split that does not exist; DataError for unknown classes, or if there are no labels.
     """
     run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
-    if split is not None and split not in SPLITS:
-        raise UsageError(f"unknown split {split!r}", nearest(split, SPLITS))
     recipe, kind = run.recipe, kind_of(run)
     if (scoring := kind.scoring) is None:
         raise UsageError(f"{run.folder} cannot be evaluated: {kind.name} has no metrics", "see its report.html")
+    found, split, ids = select(run, data, split, console, verb="evaluate", allow_network=allow_network)
+    if tta and scoring.mirrored is None:
+        raise UsageError(f"--tta does not work for {kind.name}", "leave it out")
+    images = kind.load(found, ids, run.preprocessing, recipe, truths=kind.truths, judging=True)
+    device, task = choose_device(device), load_task(run)
+    with compute_threads(recipe.fit.threads), repeatable(device):
+        rows = rows_of(task, in_order(images, scoring.batch), device)
+        if tta and scoring.mirrored is not None:
+            others = rows_of(task, map(mirror, in_order(images, scoring.batch)), device)
+            rows = scoring.mirrored(rows, others)
+    judgement = scoring.rows.judge(rows, run.classes)
+    if not judgement.n:
+        raise DataError(
+            f"no image of {'this split' if data is None else found.name} has a label",
+            "sort the images into a folder for each class, or add a table of labels",
+        )
+    return Evaluation(run, split, judgement)
+
+
+class Selection(NamedTuple):
+    """The data, the split by name ("all" where it is none), and the ids of its images."""
+
+    data: Dataset
+    split: str
+    ids: np.ndarray
+
+
+def select(
+    run: Run, data: Any, split: str | None, console: Console, *, verb: str, allow_network: bool = False
+) -> Selection:
+    """The images that a verb measures: a split of the run's own data (test, else val), or other data with its classes.
+
+    If these are the data that it was trained on, possibly grown since, its test split is chosen: no image leaves the split
+    that it had in the run. UsageError for a split that does not exist; DataError for unknown classes.
+    """
+    if split is not None and split not in SPLITS:
+        raise UsageError(f"unknown split {split!r}", nearest(split, SPLITS))
+    recipe = run.recipe
     data = None if data is None else name_of_data(data)
     if data is None:
-        require_there(recipe, "name the data: sightline evaluate RUN DATA")
+        require_there(recipe, f"name the data: sightline {verb} RUN DATA")
         section = recipe.data.model_copy(update={"allow_network": allow_network})
         found = open_dataset(recipe.model_copy(update={"data": section}), console)
         same_data(run, found)
@@ -88,22 +125,7 @@ def evaluate(
         ids = found.ids(None if split == "all" else split)
         if not len(ids):
             raise UsageError(f"{data} has no {split} split", "choose another --split")
-    if tta and scoring.mirrored is None:
-        raise UsageError(f"--tta does not work for {kind.name}", "leave it out")
-    images = kind.load(found, ids, run.preprocessing, recipe, truths=kind.truths, judging=True)
-    device, task = choose_device(device), load_task(run)
-    with compute_threads(recipe.fit.threads), repeatable(device):
-        rows = rows_of(task, in_order(images, scoring.batch), device)
-        if tta and scoring.mirrored is not None:
-            others = rows_of(task, map(mirror, in_order(images, scoring.batch)), device)
-            rows = scoring.mirrored(rows, others)
-    judgement = scoring.rows.judge(rows, run.classes)
-    if not judgement.n:
-        raise DataError(
-            f"no image of {data or 'this split'} has a label",
-            "sort the images into a folder for each class, or add a table of labels",
-        )
-    return Evaluation(run, split, judgement)
+    return Selection(found, split, ids)
 
 
 def _cuts(run: Run) -> Cuts | None:

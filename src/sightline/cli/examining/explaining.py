@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from sightline.cli.answering import Answer, answer
+from sightline.cli.options import AllowNetwork, Device, Json, OwnModel, Quiet, RunOrModel, Verbose
+from sightline.cli.start import doing
 from sightline.errors import UsageError
 from sightline.runs.console import Console
 from sightline.storage.text import printable
-
-from .answering import Answer, answer
-from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunOrModel, Verbose
-from .start import doing
 
 EXPLAIN_EXAMPLES = (
     "explain runs/photos cat.jpg",

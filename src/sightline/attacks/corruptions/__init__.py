@@ -1,0 +1,1 @@
+"""Fifteen corruptions of five severities."""

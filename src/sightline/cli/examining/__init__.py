@@ -1,0 +1,1 @@
+"""The commands that look into a network: what it sees, and how it breaks."""

@@ -1,0 +1,1 @@
+"""The pages of attacks, and what the report of a run says about them."""

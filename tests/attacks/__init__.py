@@ -1,0 +1,1 @@
+"""Attacks, corruptions and the verb."""
