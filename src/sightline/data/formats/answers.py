@@ -26,6 +26,7 @@ _YES, _NO, _UNKNOWN = (
     ("0", "0.0", "false"),
     ("", "-1", "-1.0", "nan", "none", "null", "na", "n/a"),
 )
+_DIGITS = 40  # of a class that is a number; Python converts no text of any length
 _ONE_CLASS = "task.kind=classification reads"
 
 
@@ -158,7 +159,8 @@ def as_numbers(source: Source) -> Source | None:
 
 def in_order(names: Collection[str]) -> tuple[str, ...]:
     """In numeric order if all are numbers, else in alphabetical order."""
-    return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
+    numbers = all(name.isdecimal() and len(name) <= _DIGITS for name in names)
+    return tuple(sorted(names, key=int) if numbers else sorted(names))
 
 
 def _answered(source: Source, classes: Sequence[str], table: AnswerTable, reading: str) -> Source:

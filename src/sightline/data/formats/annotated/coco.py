@@ -107,7 +107,8 @@ def read_coco(tree: Walk, pages: Sequence[CocoFile]) -> Source:
     if not instances:  # an outline is not needed, so nothing is lost with it
         spoiled = {entry.spoiled for entry in usable}
         work.problems = [replace(p, action=KEPT) if p in spoiled else p for p in work.problems]
-    place = {name: classes.index(texts[name]) for name in work.categories}
+    row = {text: number for number, text in enumerate(classes)}
+    place = {name: row[texts[name]] for name in work.categories}
     annotated = [
         AnnotatedImage(
             objects_of([_marked(e, place, instances) for e in of], len(classes), outlines=instances), image.size

@@ -34,6 +34,7 @@ from sightline.storage.text import printable
 
 from .units import SMALL, Box, refuse_corners, remark_on
 
+MOST_UNKNOWN = 5_000_000  # rows of objects that may be of any class, a row for each class
 GRAZING = 1.0  # a box up to so many pixels outside its image is clipped without a problem of its own
 OF_UPRIGHT = "EXIF rotates images whose boxes are shares of the image: of the upright one, as YOLO's programs read them"
 UNKNOWN = (math.nan,) * 4  # the box of an object that may be anywhere in its image
@@ -219,6 +220,15 @@ def place_of(box: Sequence[float]) -> Box | None:
     (left, right), (top, bottom) = sorted((box[0], box[2])), sorted((box[1], box[3]))
     x, y = (0.5 if left == right else 0.0), (0.5 if top == bottom else 0.0)
     return left - x, top - y, right + x, bottom + y
+
+
+def refuse_unknown(file: str, unknown: int, classes: int) -> None:
+    """DataError for more objects of unknown class than can be ignored in every one of so many classes."""
+    if unknown * classes > MOST_UNKNOWN:
+        raise DataError(
+            f"{file}: {unknown:,} objects have no class that is known, and there are {classes:,} classes",
+            "correct their classes, or the list of classes",
+        )
 
 
 def objects_of(marked: Sequence[Marked], classes: int, *, outlines: bool = False) -> Objects:

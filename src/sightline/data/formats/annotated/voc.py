@@ -23,7 +23,7 @@ from sightline.data.records.source import Source
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
-from .objects import AnnotatedImage, Marked, ObjectAnnotations, objects_of
+from .objects import AnnotatedImage, Marked, ObjectAnnotations, objects_of, refuse_unknown
 from .tools.companions import companions, images_among, paired, splits_of, unpaired
 from .units import refuse_shares, refuse_sides
 from .vocpages import VocPage, read_page
@@ -87,7 +87,9 @@ def _read(tree: Walk, images: Sequence[str], split_lists: SplitLists, pairs: Pai
     texts = class_texts({*names, *(listed := _labelmap(tree, names))})
     order = [texts[name] for name in listed]
     classes = tuple(dict.fromkeys([*order, *sorted(set(texts.values()))]))
-    place: dict[str | None, int] = {name: classes.index(text) for name, text in texts.items()}
+    row = {text: number for number, text in enumerate(classes)}
+    place: dict[str | None, int] = {name: row[text] for name, text in texts.items()}
+    refuse_unknown(what, sum(o.name is None for _, page in kept for o in page.objects), len(classes))
     annotated = []
     for _, page in kept:
         marked = [Marked(place.get(o.name), o.box, o.ignore, o.where) for o in page.objects]

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from sightline.data.files.values import flag, number, whole
 from sightline.data.records.names import class_text
-from sightline.data.records.records import IGNORED, Problem
+from sightline.data.records.records import DROPPED, IGNORED, Problem
 from sightline.errors import DataError
+from sightline.storage.text import printable
 
 from .markup import Element, read_xml
 from .objects import box_fault, object_problem, place_of
@@ -69,6 +70,10 @@ def read_page(path: Path, file: str, image: str) -> VocPage:
         problems += reader.problems
         zero += sum(reader.corners.get(c, "") in ("0", "0.0") for c in ("xmin", "ymin"))
         outlines += any(tag in reader.parts for tag in ("polygon", "segmentation", "mask"))
+    for element in elements:
+        if element.path[-1] in ("bndbox", "robndbox") and element.path[:2] != ("annotation", "object"):
+            reason = f"no-object: a box in <{printable(element.path[-2][:40])}>, which is not <object>"
+            problems.append(object_problem((file, element.line), reason, "name it <object>", image, DROPPED))
     stated = _size(_texts(children[size.number])) if size else None
     return VocPage(stated, tuple(objects), tuple(problems), note, zero, outlines)
 

@@ -25,6 +25,7 @@ _LISTS = ("classes.txt", "classnames.txt", "class_names.txt")
 _KEYS = ("label", "class", "cls", "label_name", "class_name")
 _MAX_BYTES = 1 << 20
 _TRIED = 8
+_DIGITS = 40  # of the number of a class; Python converts no text of any length
 
 
 def read_shards(root: Path, tree: Walk) -> Source | None:
@@ -62,7 +63,7 @@ def read_shards(root: Path, tree: Walk) -> Source | None:
 def with_class_names(source: Source, folder: Path) -> Source:
     """The data set with the names from a list of classes beside its shards, if its labels are their numbers."""
     file = next((name for name in _LISTS if (folder / name).is_file()), None)
-    if file is None or not all(name.isdecimal() for name in source.classes):
+    if file is None or not all(name.isdecimal() and len(name) <= _DIGITS for name in source.classes):
         return source
     lines = read_text(folder / file)[0].rstrip().splitlines()
     if any(int(name) >= len(lines) or not lines[int(name)].strip() for name in source.classes):

@@ -25,6 +25,7 @@ from sightline.storage.text import printable
 
 UNKNOWN = 255  # the value of a pixel whose colour is not in the table
 MOST = 255  # rows, for values 0 to 254
+_LONGEST = 400  # characters of a line: its patterns take time with the square of it
 _STEMS = frozenset((
     "label_colors", "label_colours", "labelcolors", "label_colormap", "labelmap", "class_dict", "class_dict_seg", "classes",
     "class_colors", "class_colours", "classes_colors", "colormap", "colourmap", "color_map", "colors", "colours", "palette",
@@ -142,6 +143,8 @@ def _of_lines(text: str, file: str, end: str) -> Iterator[Row]:
 
 
 def _of_line(line: str) -> tuple[str, Colour] | None:
+    if len(line) > _LONGEST:
+        return None
     if match := _BEFORE.fullmatch(line):
         return match[4].strip(), (int(match[1]), int(match[2]), int(match[3]))
     if match := _AFTER.fullmatch(line):
@@ -172,7 +175,7 @@ def _of_table(
     lines: Sequence[tuple[int, str]], separator: str, name: int, columns: list[int], file: str
 ) -> Iterator[Row]:
     for number, line in lines:
-        cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+        cells = next(csv.reader([line[:_LONGEST]], delimiter=separator, skipinitialspace=True))
         colour = None
         if len(cells) > max(name, *columns):
             values = [cells[column].strip() for column in columns]
@@ -215,7 +218,11 @@ def _colour(value: Any) -> Colour | None:
         value = re.split(r"[,;\s]+", value.strip(" ()[]"))
     if not isinstance(value, list | tuple) or len(value) not in (3, 4):
         return None
-    numbers = [int(each) for each in value[:3] if isinstance(each, int) or (isinstance(each, str) and each.isdecimal())]
+    numbers = [
+        int(each)
+        for each in value[:3]
+        if isinstance(each, int) or (isinstance(each, str) and len(each) < 10 and each.isdecimal())
+    ]
     return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 and min(numbers) >= 0 else None
 
 

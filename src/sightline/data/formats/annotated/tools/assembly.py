@@ -17,7 +17,7 @@ from sightline.data.records.records import Contents, Files, Problem, Record
 from sightline.data.records.source import Source
 from sightline.storage.text import printable
 
-from ..objects import AnnotatedImage, Marked, ObjectAnnotations, objects_of
+from ..objects import AnnotatedImage, Marked, ObjectAnnotations, objects_of, refuse_unknown
 from ..units import Box
 
 
@@ -79,7 +79,9 @@ def assemble(
         classes if classes is not None else {m.name for page in pages for m in page.marks if m.name is not None}
     )
     order = [texts[name] for name in classes] if classes is not None else sorted(set(texts.values()))
-    place: dict[str | None, int] = {name: order.index(text) for name, text in texts.items()}
+    row = {text: number for number, text in enumerate(order)}
+    place: dict[str | None, int] = {name: row[text] for name, text in texts.items()}
+    refuse_unknown(what, sum(mark.name is None for page in pages for mark in page.marks), len(order))
     annotated = [
         AnnotatedImage(
             objects_of([_marked(m, place, instances) for m in page.marks], len(order), outlines=instances),

@@ -56,6 +56,7 @@ def read_hub(tree: Walk, tables: Sequence[str]) -> Source:
     """The data set in these files. Raises DataError for one that cannot be read, or whose boxes are no pixels."""
     finds, folder, rows = Finds(tree), Folder(tree.root), list[Sequence[float]]()
     taken: set[str] = set()
+    blank = 0
     for name in tables:
         base = name.rpartition("/")[0]
         for line, cells in _rows(Path(tree.root, name), printable(name)):
@@ -71,8 +72,11 @@ def read_hub(tree: Walk, tables: Sequence[str]) -> Source:
                 finds.problems.append(Problem(printable(name), line, reason, "give each image one row"))
                 continue
             taken.add(image)
+            blank += not cells.get("objects", "").strip()
             marks = tuple(_marks(finds, cells.get("objects", ""), (printable(name), line), image, rows))
             finds.pages.append(Page(image, None, None, marks))
+    if blank:
+        finds.notes.append(f"rows without objects, taken to show none: {blank:,}")
     refuse_shares("the metadata", "boxes", rows)
     splits = splits_of_paths(taken)
     finds.pages = [page._replace(split=splits.get(page.image)) for page in finds.pages]
@@ -90,9 +94,12 @@ def _rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _marks(finds: Finds, text: str, where: tuple[str, int], image: str, rows: list[Sequence[float]]) -> Iterator[Mark]:
     value = _objects(text, where)
+    if value and not value.keys() & {"bbox", "bboxes"}:
+        some = ", ".join(printable(str(key)[:40]) for key in list(value)[:5])
+        raise DataError(f"{where[0]} line {where[1]}: objects without bbox: they have {some}", _FORM)
     boxes = value.get("bbox", value.get("bboxes", []))
     key = next((key for key in _NAMES if key in value), None)
-    names = value[key] if key is not None else [ONE_CLASS] * len(boxes)
+    names = value[key] if key is not None else [ONE_CLASS] * len(boxes) if isinstance(boxes, list) else None
     if not isinstance(boxes, list) or not isinstance(names, list) or len(names) != len(boxes):
         raise DataError(
             f"{where[0]} line {where[1]}: objects with other numbers of boxes and categories", "give each box one"

@@ -86,6 +86,14 @@ def read_labelme(tree: Walk) -> Source:
         except DataError as error:
             finds.problems.append(Problem(printable(name), None, f"bad-json: {error.message}", error.hint))
             continue
+        if (
+            isinstance(value, dict)
+            and "shapes" in value
+            and "imagePath" in value
+            and not isinstance(value["shapes"], list)
+        ):
+            reason = f"bad-json: its shapes are {describe(value['shapes'])}, where a list of them is needed"
+            finds.problems.append(Problem(printable(name), None, reason, "write [] for an image without any"))
         if isinstance(value, dict) and isinstance(value.get("shapes"), list):
             pages[name] = {**value, "imageData": bool(value.get("imageData"))}  # its bytes stay in the file
     images = images_among(tree)
@@ -170,7 +178,7 @@ class _PageReader:
             if not isinstance(shape, dict):
                 self._fault(where, "bad-shape: it is not an object")
                 marks.append(Mark(None, None, where, unusable=True))
-            elif shape.get("shape_type", "polygon") in _LINES:
+            elif str(shape.get("shape_type", "polygon")) in _LINES:
                 self.finds.skip(str(shape["shape_type"]))
             else:
                 mark = self._mark(shape, where, size)

@@ -63,6 +63,10 @@ def read_via(tree: Walk) -> Source:
             continue
         image = found.names[0]
         taken[image] = name
+        if not isinstance(entry["regions"], list | dict):
+            reason = f"bad-regions: {printable(image)} has {describe(entry['regions'])} instead of a list of regions"
+            finds.problems.append(Problem(file, None, reason, "write [] for an image without any"))
+            continue
         split = split or folders.get(image)
         finds.splits |= {split} if split else set()
         finds.pages.append(Page(image, split, None, tuple(_marks(finds, entry, attribute, file, image, rows))))
@@ -119,8 +123,8 @@ def _marks(
         where, faults = (file, row), []
         shape = region.get("shape_attributes") if isinstance(region, dict) else None
         kind = shape.get("name") if isinstance(shape, dict) else None
-        if kind in _LINES:
-            finds.skip(str(kind))
+        if isinstance(kind, str) and kind in _LINES:
+            finds.skip(kind)
             continue
         name = _class(_attributes(region).get(attribute)) if attribute is not None else ONE_CLASS
         if name is None:

@@ -7,6 +7,7 @@ where others of its split have one.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def read_yolo_file(path: Path) -> Source:
     """The data set that a data.yaml describes: below its `path` where that folder exists, else beside or below the file."""
     listing = read_listing(str(path.parent), path.name)
     base = path.parent / listing.path
-    if listing.path and base.is_dir() and not base.samefile(path.parent):
+    if listing.path and os.path.isdir(base) and not base.samefile(path.parent):
         return read_yolo(walk(str(base)), replace(listing, path=""))
     return read_yolo(walk(str(path.parent)), listing)
 

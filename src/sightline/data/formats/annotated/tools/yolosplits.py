@@ -7,6 +7,7 @@ mostly those of another machine: ../datasets/pets/images/train is images/train, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from sightline.data.files.lists import SplitLists, read_lists
 from sightline.data.files.matching import folded
@@ -18,6 +19,7 @@ from sightline.storage.text import printable
 from .companions import splits_of
 from .yololist import Listing
 
+ENTRIES = 10_000
 _LISTS = ("", "ImageSets/Main", "data")
 
 
@@ -25,9 +27,15 @@ def yolo_splits(tree: Walk, listing: Listing, images: Sequence[str]) -> SplitLis
     """The split of each image that is used. Images in no entry of the list are left out, with a note."""
     notes: list[str] = []
     places: dict[str, str] = {}  # folder ("" the top) or .txt file → split
+    if (count := sum(map(len, listing.splits.values()))) > ENTRIES:
+        raise DataError(
+            f"{printable(listing.file or 'the list')} has {count:,} entries for its splits; at most {ENTRIES:,} are read",
+            "write the images into train.txt, and its name into the list",
+        )
+    files, folders_there = _Index(tree.files), _Index(tree.folders)
     for split, entries in listing.splits.items():
         for entry in entries:
-            place = _place(tree, listing, entry)
+            place = _place(files if _is_list(entry) else folders_there, listing, entry)
             what = f"{printable(listing.file or 'the list')}: {split}: {printable(entry[:200])}"
             if place is None:
                 notes.append(f"{what} does not exist, not used")
@@ -71,23 +79,20 @@ def _joined(
     return split, frozenset(contested), problems
 
 
-def _place(tree: Walk, listing: Listing, entry: str) -> str | None:
+def _place(known: _Index, listing: Listing, entry: str) -> str | None:
     """The relative name of the folder or list that an entry means; None if there is none. Raises DataError if it may be any of
     several."""
     path = _parts(entry)
     if not path and not _parts(listing.path):
         return listing.folder
-    known: dict[str, list[str]] = {}
-    for name in tree.files if path and path[-1].casefold().endswith(".txt") else tree.folders:
-        known.setdefault(folded(name), []).append(name)
     for start in ([*_parts(listing.folder), *_parts(listing.path)], _parts(listing.folder), []):
         whole = [*start, *path]
-        if whole and len(exact := known.get(folded("/".join(whole)), [])) == 1:
+        if whole and len(exact := known.whole(folded("/".join(whole)))) == 1:
             return exact[0]
     ends = [*_parts(listing.path), *path]
     for first in range(len(ends)):
         tail = folded("/".join(ends[first:]))
-        found = [name for key, of in known.items() if key == tail or key.endswith(f"/{tail}") for name in of]
+        found = known.ending(tail)
         if len(found) > 1:
             some = ", ".join(printable(name) for name in sorted(found)[:4])
             raise DataError(
@@ -97,6 +102,34 @@ def _place(tree: Walk, listing: Listing, entry: str) -> str | None:
         if found:
             return found[0]
     return None
+
+
+class _Index:
+    """The names of a folder by their ends: an entry is looked up, not searched for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    @cached_property
+    def _ends(self) -> dict[str, list[str]]:
+        ends: dict[str, list[str]] = {}
+        for name in self.names:
+            key = folded(name)
+            while key:
+                ends.setdefault(key, []).append(name)
+                key = key.partition("/")[2]
+        return ends
+
+    def ending(self, tail: str) -> list[str]:
+        """The names that are `tail`, or end with it after a separator; both folded."""
+        return self._ends.get(tail, [])
+
+    def whole(self, key: str) -> list[str]:
+        return [name for name in self.ending(key) if folded(name) == key]
+
+
+def _is_list(entry: str) -> bool:
+    return entry.strip().casefold().endswith(".txt")
 
 
 def _parts(path: str) -> list[str]:
