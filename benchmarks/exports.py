@@ -1,11 +1,11 @@
 """Does every family export, and how fast are exports?
 
-    python benchmarks/exports.py [--only PATTERN] [--no-speed]
+    python benchmarks/exports.py [parity | speed] [--only PATTERN]
 
 Parity: the smallest member of each family of classifiers, two segmenters and two detectors, in the light options of the
 test suite, each with distinct values in its tensors, exported to ONNX and compared on 64 images in batches of 1, 3 and 8.
 Speed: ResNet-50 at 224 x 224, batch 16, against eager float32 in torch with the same number of threads; run it when the
-machine is idle. Writes results/exports.json.
+machine is idle. Writes results/exports.json, each part as it is measured.
 """
 
 from __future__ import annotations
@@ -164,26 +164,34 @@ def _caller(adapter: Any, session: Any, image: np.ndarray) -> Any:
     return lambda: adapter.run(session, {IMAGE: image})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="*", help="a pattern of names")
-    parser.add_argument("--no-speed", action="store_true")
-    arguments = parser.parse_args()
-    table: dict[str, Any] = {}
-    for name, kind, options in cases(arguments.only):
-        table[name] = parity(name, kind, options)
-        print(name, json.dumps(table[name]), flush=True)
-    result = {
-        "command": "python benchmarks/exports.py",
+def record(part: str, figures: dict[str, Any]) -> None:
+    """Put one part into the file of results and leave the other as it was measured."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[part] = {
+        "command": f"python benchmarks/exports.py {part}",
         "machine": described(),
         "versions": versions(),
-        "parity": table,
+        **figures,
     }
-    if not arguments.no_speed:
-        result["speed"] = speed()
-        print(json.dumps(result["speed"]))
-    if arguments.only == "*":
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("parity", "speed"), help="both without it")
+    parser.add_argument("--only", default="*", help="a pattern of names; nothing is written")
+    arguments = parser.parse_args()
+    if arguments.part != "speed":
+        table: dict[str, Any] = {}
+        for name, kind, options in cases(arguments.only):
+            table[name] = parity(name, kind, options)
+            print(name, json.dumps(table[name]), flush=True)
+            if arguments.only == "*":
+                record("parity", {"images": IMAGES, "networks": table})
+    if arguments.part != "parity":
+        figures = speed()
+        print(json.dumps(figures))
+        record("speed", figures)
 
 
 if __name__ == "__main__":
