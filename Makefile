@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity exports serving faults hostile bench networks explanation intervals verdicts attacks results reference stream
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation intervals verdicts attacks results reference stream
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -33,6 +33,9 @@ contracts:      ## every classifier through the contract, compiled by inductor: 
 
 parity:         ## every classifier that torchvision or timm has too: minutes
 	$(PY) benchmarks/parity.py
+
+fine-tuning:    ## from published weights beside random ones: hymenoptera, CamVid, CIFAR-10; about an hour
+	$(PY) benchmarks/fine_tuning.py
 
 exports:        ## every family exported and compared; speed on ResNet-50: about an hour, on an idle machine
 	$(PY) benchmarks/exports.py

