@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
 import sightline
-from sightline.errors import UsageError
+from sightline.errors import Stopped, UsageError
 from sightline.models.own import name_of
 
 torch.set_num_threads(1)
@@ -75,6 +79,50 @@ def test_a_class_by_name_is_killed_resumed_evaluated_and_used(folder: Path) -> N
     assert "the network of whole is nets:Small, not nets:build" in ask("evaluate", "whole", "-m", "nets:build", code=2)
     (folder / "nets.py").unlink()
     assert "cannot import nets:Small" in ask("evaluate", "whole", "-m", "nets:Small", code=2)
+
+
+def test_a_network_of_ones_own_is_exported(folder: Path) -> None:
+    """By its name, and without it refused; the export needs the code no more."""
+    pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
+    ask("train", "digits", "-m", "nets:Small", "--epochs", "1", "fit.threads=1", "--out", "run")
+    assert "code outside sightline" in ask("export", "run", code=2)
+    ask("export", "run", "-m", "nets:Small")
+    (folder / "nets.py").unlink()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
+    answer = json.loads(ask("predict", "run/exports/onnx-fp32", "a.png", "--json").splitlines()[0])
+    assert answer["failed"] == 0
+
+
+def test_an_object_of_torchvision_is_killed_resumed_evaluated_and_exported(folder: Path) -> None:
+    torchvision = pytest.importorskip("torchvision", reason="its ResNet-18 is the network here")
+    pytest.importorskip("onnxscript", reason="exports need the extra 'export'")
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    data = (images, ["a", "b"] * 20)
+
+    def network(stop: int = 0) -> nn.Module:
+        """Stopped as by a user in forward pass number `stop` of the training."""
+        torch.manual_seed(0)
+        model: nn.Module = torchvision.models.resnet18(num_classes=2)
+        passes: list[int] = []
+
+        def count(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            if module.training and inputs[0].device.type != "meta":
+                passes.append(1)
+                if len(passes) == stop:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        model.register_forward_pre_hook(count)
+        return model
+
+    keys = {**KEYS, "fit.batch": 8, "input.size": 32, "augment.preset": "none"}
+    whole = sightline.train(data, keys, model=network(), epochs=2, out="whole")
+    with pytest.raises(Stopped):
+        sightline.train(data, keys, model=network(stop=5), epochs=2, out="stopped")
+    stopped = sightline.train(data, model=network(), resume="stopped")
+    first, second = (load_file(run.folder / "model" / "model.safetensors") for run in (whole, stopped))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert 0 <= sightline.evaluate(whole, data, model=network()).judgement.metrics["accuracy"] <= 1
+    assert sightline.export(whole, model=network())["parity"]["disagreements"] == 0
 
 
 def test_a_run_imports_nothing_that_is_not_named(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typer import Option
 from sightline.runs.console import Console
 
 from .answering import Answer, answer
-from .options import Json, Quiet, RunFolder, Verbose
+from .options import Json, OwnModel, Quiet, RunOrModel, Verbose
 from .wording import export_text
 
 EXPORT_EXAMPLES = (
@@ -21,7 +21,7 @@ EXPORT_EXAMPLES = (
 
 
 def export(
-    run: RunFolder,
+    run: RunOrModel,
     to: Annotated[
         str, Option(help="onnx, openvino, torch (.pt2), or html: ONNX with a page that predicts in a browser.")
     ] = "onnx",
@@ -31,6 +31,7 @@ def export(
         str | None, Option(metavar="FOLDER", help="The unpacked npm package onnxruntime-web, for html.")
     ] = None,
     allow_network: Annotated[bool, Option("--allow-network", help="Fetch that package if it is not cached.")] = False,
+    model: OwnModel = None,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -42,7 +43,7 @@ def export(
 
         result = api.export(
             run, to=to, precision=precision, out=out, web_runtime=web_runtime, allow_network=allow_network,
-            console=console,
+            model=model, console=console,
         )  # fmt: skip
         return Answer(result, export_text)
 

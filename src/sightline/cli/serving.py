@@ -11,7 +11,7 @@ from typer import Argument, Option
 from sightline.runs.console import Console
 
 from .answering import Answer, answer
-from .options import Json, Quiet, Verbose
+from .options import Json, OwnModel, Quiet, Verbose
 
 SERVE_EXAMPLES = (
     "serve runs/photos",
@@ -35,6 +35,7 @@ def serve(
     batch: Annotated[int, Option(help="Most images of one pass through the network.")] = 8,
     queue: Annotated[int, Option(help="Most images that are accepted and not yet answered.")] = 64,
     threads: Annotated[int, Option(help="Threads of the network; 0: as many as there are cores.")] = 0,
+    model: OwnModel = None,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -46,7 +47,7 @@ def serve(
 
         command = server_command(
             run, host=host, port=port, token_file=token_file, batch=batch, queue=queue, threads=threads,
-            json=json, console=console,
+            json=json, model=model, console=console,
         )  # fmt: skip
         os.execv(command[0], command)  # the server takes this process's place, and inherits nothing of the export
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from torch import nn
 
 from sightline.data.loaders import Images, in_order
 from sightline.errors import SightlineError, UsageError, nearest
@@ -23,10 +24,12 @@ from sightline.inference.operating import operating_score
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import MAIN, config_file, load_task
 from sightline.kinds.opening import open_dataset, require_there, same_data
+from sightline.kinds.pretrained import open_run_or_model
+from sightline.models.own import Builder
 from sightline.recipes.loading import choose
 from sightline.reports.parts.start import trained_on
 from sightline.runs.console import Console
-from sightline.runs.run import Run, open_run
+from sightline.runs.run import Run
 from sightline.runtime.model import Source
 from sightline.storage.files import make_folder
 from sightline.storage.folders import digest
@@ -44,9 +47,10 @@ def export(
     out: str | Path | None = None,
     web_runtime: str | Path | None = None,
     allow_network: bool = False,
+    model: str | nn.Module | Builder | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Export a run's networks; returns the facts of export.json, with the folder.
+    """Export a run's networks, or a published one by its name; returns the facts of export.json, with the folder.
 
     to             "onnx" or "openvino"; "html" is ONNX with a page that predicts in a browser; "torch" is a program of
                    torch.export for programs of your own
@@ -54,11 +58,12 @@ def export(
     out            the folder to write; RUN/exports/<to>-<precision> by default
     web_runtime    the folder of the unpacked npm package onnxruntime-web, for "html"; the cache by default
     allow_network  fetch that package if the cache does not have it
+    model          the network where it is code of your own, as it was given to `train`
 
     UsageError for what cannot be exported; CheckError if the export predicts anything else than the run, and then nothing
     is written.
     """
-    run, console = run if isinstance(run, Run) else open_run(run), console or Console()
+    run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
     _require(to, TARGETS, "--to")
     _require(precision, PRECISIONS, "--precision")
     folder = _place(run, out, f"{to}-{precision}")

@@ -15,7 +15,7 @@ from sightline.serving.settings import Settings, read_token
 EXPORTED = "onnx-fp32"
 
 
-def served_folder(run: str | Path, console: Console | None = None) -> Path:
+def served_folder(run: str | Path, console: Console | None = None, model: str | None = None) -> Path:
     """The exported folder of a run, which is written if it is not there, or is that of other weights; an exported folder
     itself. UsageError where there is neither."""
     if is_exported(run):
@@ -25,7 +25,7 @@ def served_folder(run: str | Path, console: Console | None = None) -> Path:
     from .export import export, run_facts
 
     console = console or Console()
-    opened = open_run_or_model(run)
+    opened = open_run_or_model(run, model)
     folder = opened.folder / "exports" / EXPORTED
     if not folder.exists():
         console.say(f"exporting {run}")
@@ -47,12 +47,14 @@ def server_command(
     queue: int = Settings.queue,
     threads: int = Settings.threads,
     json: bool = False,
+    model: str | None = None,
     console: Console | None = None,
 ) -> list[str]:
-    """The command that serves a run or an export, after the run is exported. The settings are checked before that."""
+    """The command that serves a run or an export, after the run is exported. The settings are checked first. `model` is the
+    run's network where it is code of your own, as MODULE:NAME."""
     Settings(run, host, port, read_token(token_file), batch, queue, threads)
     options = {"host": host, "port": port, "batch": batch, "queue": queue, "threads": threads}
-    folder = served_folder(run, console)
+    folder = served_folder(run, console, model)
     command = [sys.executable, "-P", "-m", "sightline.serving", str(folder.absolute())]
     command += [f"--{name}={value}" for name, value in options.items()]
     command += [] if token_file is None else [f"--token-file={token_file}"]
