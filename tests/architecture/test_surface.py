@@ -13,6 +13,7 @@ from typing import Any
 
 import sightline
 from sightline import api
+from sightline.cli.hints import USAGE
 from sightline.cli.main import app
 
 PACKAGE = Path(sightline.__file__).parent
@@ -78,6 +79,7 @@ def test_no_room_shares_a_name_with_the_surface() -> None:
 
 def test_verbs_and_their_options() -> None:
     assert options(app) == VERBS
+    assert set(USAGE) == {*VERBS, "hub"}, "hints know every verb"
     (group,) = app.registered_groups
     assert group.name == "hub" and options(group.typer_instance) == HUB
 
