@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
+from sightline.preprocessing.geometry import Geometry
+from sightline.preprocessing.saved import Preprocessing
+from sightline.runtime.folder import Exported
+from sightline.runtime.model import Model
 from sightline.serving import Settings, create_app
 from sightline.serving import engine as engine_room
 from sightline.serving.engine import Engine, Rate, Unavailable
-from sightline.serving.selection import choice_of, selected
+from sightline.serving.worker import choice_of
 
 TOKEN = "a-token-of-twenty-two-chars"
+PREPROCESSING = Preprocessing(Geometry(8, 8), (0.0,) * 3, (1.0,) * 3)
+BOXES = [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.8}, {"label": "a", "score": 0.3}]
+LABELS = {"labels": {"a": 0.9}, "top": [["a", 0.9], ["b", 0.2]], "threshold": 0.5}
 
 
 def get(app: Any, path: str, **headers: str) -> tuple[int, bytes]:
@@ -74,14 +81,23 @@ def test_as_many_may_wait_as_are_answered_in_time(monkeypatch: pytest.MonkeyPatc
     assert rate.in_time(8, 64) == 37
 
 
-def test_boxes_and_shares_are_chosen() -> None:
-    boxes = [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.8}, {"label": "a", "score": 0.3}]
-    assert selected({"boxes": boxes}, choice_of({}), 0.5) == {"boxes": boxes[:2]}
-    assert selected({"boxes": boxes}, choice_of({"conf": 0.0}), 0.5) == {"boxes": boxes}
-    assert selected({"boxes": boxes}, choice_of({"classes": ["a"], "conf": 0.3}), 0.5) == {
-        "boxes": [boxes[0], boxes[2]]
-    }
-    assert selected({"shares": {"a": 0.5, "b": 0.5}}, choice_of({"classes": ["b"]}), 0.5) == {"shares": {"b": 0.5}}
+@pytest.mark.parametrize(
+    ("decoding", "row", "asked", "expected"),
+    [
+        ("regions", {"boxes": BOXES}, {}, {"boxes": BOXES[:2]}),
+        ("regions", {"boxes": BOXES}, {"conf": 0.0}, {"boxes": BOXES}),
+        ("regions", {"boxes": BOXES}, {"classes": ["a"], "conf": 0.3}, {"boxes": [BOXES[0], BOXES[2]]}),
+        ("pixel scores", {"shares": {"a": 0.5, "b": 0.5}}, {"classes": ["b"]}, {"shares": {"b": 0.5}}),
+        ("label scores", LABELS, {}, LABELS),
+        ("label scores", LABELS, {"conf": 0.1}, LABELS | {"labels": {"a": 0.9, "b": 0.2}}),
+        ("label scores", LABELS, {"classes": ["b"]}, LABELS | {"labels": {}, "top": [["b", 0.2]]}),
+        ("numbers", {"values": {"a": 1.0, "b": 2.0}}, {"classes": ["b"]}, {"values": {"b": 2.0}}),
+    ],
+)
+def test_a_request_chooses_of_every_kind(decoding: str, row: Any, asked: dict[str, Any], expected: Any) -> None:
+    facts = {"classes": ["a", "b"], "decoding": {"name": decoding, "settings": {}}, "threshold": 0.5}
+    model = Model(Exported(Path("export"), facts, PREPROCESSING, {}), {})
+    assert model.choose(row, choice_of(asked)) == expected
 
 
 def test_an_engine_without_a_worker_takes_nothing(tmp_path: Path) -> None:

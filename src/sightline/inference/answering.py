@@ -66,9 +66,8 @@ def answering_export(folder: str | Path, device: str = "auto") -> Answering:
     if device not in ("auto", "cpu"):
         raise UsageError(f"{folder} is an export, which predicts on the CPU only", "leave out --device")
     model: Model = open_model(folder)
-    kind, threshold = model.facts["task"], model.facts.get("threshold")
+    kind, score = model.facts["task"], None if model.threshold is None else (model.threshold, "of the export")
     answers = kind_named(kind).answers
-    score = (threshold or 0.5, "of the export") if answers.scored else None
     return Answering(Path(folder), kind, answers, model.classes, model.preprocessing, model.answers, score)
 
 

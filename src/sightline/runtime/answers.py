@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from .choosing import choose_labels, choose_values
 from .decodings import Arrays, Decoding, Frames, Graph, Keep, sigmoid
 
 
 class LabelScores(Decoding):
     """Graph "model": image → scores (b, k). Settings: `threshold`, from which an image has a label, and `top`, the most
     likely labels that a prediction lists besides."""
+
+    choose = staticmethod(choose_labels)
 
     def run(self, graphs: Mapping[str, Graph], image: UInt8[np.ndarray, "b c h w"]) -> Arrays:
         return graphs["model"](image=image)
@@ -32,6 +35,8 @@ class LabelScores(Decoding):
 class NumberValues(Decoding):
     """Graph "model": image → scores (b, t) in units of the training images' deviation, and values (b, t) in those of the
     data."""
+
+    choose = staticmethod(choose_values)
 
     def run(self, graphs: Mapping[str, Graph], image: UInt8[np.ndarray, "b c h w"]) -> Arrays:
         return graphs["model"](image=image)

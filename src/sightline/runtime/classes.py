@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from .choosing import choose_label
 from .decodings import Arrays, Decoding, Frames, Graph, Keep, softmax
 
 
 class ClassScores(Decoding):
     """Graph "model": image → scores (b, k). Setting `top`: most classes that a prediction lists."""
+
+    choose = staticmethod(choose_label)
 
     def run(self, graphs: Mapping[str, Graph], image: UInt8[np.ndarray, "b c h w"]) -> Arrays:
         return graphs["model"](image=image)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from .choosing import Choice
 
 Arrays = dict[str, np.ndarray]
 Graph = Callable[..., Arrays]  # inputs by name → outputs by name
@@ -27,7 +29,14 @@ class Frames(NamedTuple):
 
 
 class Decoding(ABC):
-    """`settings` are those that the export stored."""
+    """`settings` are those that the export stored.
+
+    choose  row, choice → the row that is reported
+    scored  whether predictions below the score of best F1 are left out by default
+    """
+
+    choose: ClassVar[Callable[[Mapping[str, Any], Choice], dict[str, Any]]]
+    scored: ClassVar[bool] = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings

@@ -16,6 +16,7 @@ from sightline.preprocessing.rejection import Rejected
 from sightline.preprocessing.saved import Preprocessing
 
 from .answers import LabelScores, NumberValues
+from .choosing import ALL, Choice
 from .classes import ClassScores
 from .decodings import Arrays, Decoding, Frames, Graph, Keep
 from .folder import Exported, read_exported
@@ -61,6 +62,17 @@ class Model:
         self.graphs = graphs
         decoding = exported.facts["decoding"]
         self.decoding = DECODINGS[decoding["name"]](decoding["settings"])
+
+    @property
+    def threshold(self) -> float | None:
+        """The score from which predictions are reported by default, that of best F1 on val; None where all are."""
+        return float(self.facts.get("threshold") or 0.5) if self.decoding.scored else None
+
+    def choose(self, row: dict[str, Any], choice: Choice) -> dict[str, Any]:
+        """The part of a row that is reported, from `threshold` on where the choice states no score."""
+        if choice.conf is None and self.threshold is not None:
+            choice = Choice(self.threshold, choice.classes)
+        return row if choice == ALL else self.decoding.choose(row, choice)
 
     def predict(self, image: Source | str) -> dict[str, Any]:
         """The prediction for one image, ready for JSON. Raises `Rejected` for one that cannot be read."""

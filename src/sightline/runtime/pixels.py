@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, UInt8
 
 from sightline.decoding.covering import covered
 
+from .choosing import choose_shares
 from .decodings import Arrays, Decoding, Frames, Graph, Keep
 
 _ROWS = 256  # of the original at a time: bounds the memory of resampled scores
@@ -17,6 +18,8 @@ _ROWS = 256  # of the original at a time: bounds the memory of resampled scores
 
 class PixelScores(Decoding):
     """Graph "model": image → scores (b, k, h, w)."""
+
+    choose = staticmethod(choose_shares)
 
     def run(self, graphs: Mapping[str, Graph], image: UInt8[np.ndarray, "b c h w"]) -> Arrays:
         return graphs["model"](image=image)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from sightline.decoding.run_lengths import run_lengths
 from sightline.structures.frames import inverse, move_boxes
 
+from .choosing import choose_boxes
 from .decodings import Arrays, Decoding, Frames, Graph, Keep, sigmoid, softmax
 from .suppression import suppress
 
@@ -30,6 +31,9 @@ class Regions(Decoding):
     Settings: `proposals` (most per image), `proposal_overlap`, `smallest_proposal`; `score`, `overlap`, `limit`,
     `smallest_box` of detections.
     """
+
+    choose = staticmethod(choose_boxes)
+    scored = True
 
     def run(self, graphs: Mapping[str, Graph], image: UInt8[np.ndarray, "b c h w"]) -> Arrays:
         """`boxes` (d, 4) in the network's frame, `label`, `score` and `sample` (d,), and `mask` (d, s, s) probabilities."""

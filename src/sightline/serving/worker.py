@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, NamedTuple
 
@@ -28,12 +29,11 @@ from PIL import Image
 from sightline.errors import SightlineError
 from sightline.preprocessing.containers import walk
 from sightline.preprocessing.rejection import Rejected
-from sightline.runtime.choosing import chosen_mask
+from sightline.runtime.choosing import Choice, chosen_mask
 from sightline.runtime.model import Model, Prepared, open_model
 from sightline.storage.text import json_text
 
 from .frames import HEAD, Frame, packed, parsed
-from .selection import choice_of, selected
 
 LARGE = 1 << 24  # pixels: images above are decoded one at a time, which bounds the memory
 GATHERING = 0.004  # seconds that a batch waits for images that are being decoded
@@ -52,7 +52,6 @@ class Worker:
 
     def __init__(self, model: Model, connection: socket.socket, batch: int, threads: int) -> None:
         self.model, self.batch, self.connection = model, batch, connection
-        self.score = float(model.facts.get("threshold") or 0.5)  # boxes below are reported only on request
         self.changed = threading.Condition()
         self.ready: deque[Ready] = deque()
         self.decoding = 0
@@ -130,13 +129,19 @@ class Worker:
 
         rows = self.model.rows([one.image for one in batch], keep)
         for place, (one, row) in enumerate(zip(batch, rows, strict=True)):
-            chosen = json_text(selected(row, choices[place], self.score), indent=None)
+            chosen = json_text(self.model.choose(row, choices[place]), indent=None)
             self.send(one.number, {"batches": int(place == 0)}, chosen.encode())
 
     def send(self, number: int, facts: dict[str, Any], data: bytes = b"") -> None:
         with self.sending:
             for part in packed(number, facts, data):
                 self.connection.sendall(part)
+
+
+def choice_of(facts: Mapping[str, Any]) -> Choice:
+    """What a request asks for with `conf` and `classes`."""
+    classes = facts.get("classes")
+    return Choice(facts.get("conf"), frozenset(classes) if classes else None)
 
 
 def receive(stream: IO[bytes]) -> Frame | None:
