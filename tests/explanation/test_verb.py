@@ -89,6 +89,15 @@ def test_broken_images_have_their_own_rows(run: Run, picture: Path, tmp_path: Pa
         explain(run, broken, method="gradient", out=tmp_path, console=QUIET)
 
 
+def test_images_are_named_as_for_predict(run: Run, picture: Path, tmp_path: Path) -> None:
+    result = explain(run, str(picture.parent / "*.png"), method="gradient", out=tmp_path, controls=False, console=QUIET)
+    assert [row["path"] for row in result.rows] == [str(picture)]
+    with pytest.raises(UsageError, match="there is no"):
+        explain(run, tmp_path / "gone.png", console=QUIET)
+    with pytest.raises(UsageError, match="not videos"):
+        explain(run, "camera:0", console=QUIET)
+
+
 def test_a_map_lies_on_the_original_image() -> None:
     """A crop of the middle of a wide image at half the size: the map's left column is the original's column 10."""
     frame = np.array([[0.5, 0, -5], [0, 0.5, 0], [0, 0, 1.0]])

@@ -56,6 +56,10 @@ class Skipped:
     others: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
 
+    def note(self) -> str:
+        """A line about files that are no images; "" where there are none."""
+        return f"files without an image suffix, skipped: {self.words()}" if self.others else ""
+
     def words(self) -> str:
         """The suffixes with their counts."""
         return kinds(name for end, count in self.others.items() for name in [f"x{end}"] * count)

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.data.inputs import Named, named_images
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.errors import DataError, UsageError, nearest
 from sightline.explanation.attribution.methods import DEFAULT, methods_named
 from sightline.explanation.explaining import Explained, explain_image
 from sightline.explanation.question import Choice
 from sightline.explanation.subject import Refused
+from sightline.inference.inputs import Inputs, Item
 from sightline.inference.naming import safe_stem
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import MAIN, load_task, weights_file
@@ -74,7 +74,8 @@ def explain(
     allow_network: bool = False,
     console: Console | None = None,
 ) -> Explanations:
-    """Explain the run's answer for each image: files, folders or .txt lists, as `predict` takes them.
+    """Explain the run's answer for each image: files, folders, archives, patterns, .txt lists or addresses, as `predict` takes
+    them, without videos.
 
     run       a run or its folder, or a network with published weights
     method    a name of `METHODS`, several with commas between them, or "all"; a method that has no meaning for the network is
@@ -93,28 +94,33 @@ def explain(
     if kind.explain is None:
         raise UsageError(f"a {kind.name} run has no score to explain", "use predict or report")
     choice = Choice(_index_of(target, run.classes), object)
-    named, others = named_images([images] if isinstance(images, str | Path) else images, allow_network=allow_network)
-    if others:
-        console.say(others)
+    inputs = Inputs([images] if isinstance(images, str | Path) else images, allow_network=allow_network)
+    if inputs.moving:
+        raise UsageError(
+            "explain takes images, not videos or cameras", "save the frames as images and pass their folder"
+        )
+    items = inputs.first()
     folder = _place(run, out)
     task, device = load_task(run), choose_device(device)
     task.to(device)
     rows: list[dict[str, Any]] = []
     shown: list[Shown] = []
     with compute_threads(run.recipe.fit.threads), repeatable(device):
-        for number, image in enumerate(named):
+        for number, item in enumerate(items):
             try:
-                if image.error:
-                    raise DataError(image.error)
-                one = _explained(run, task, image.file, names, choice, controls=controls, device=device)
+                if item.error:
+                    raise DataError(item.error)
+                one = _explained(run, task, _file(item), names, choice, controls=controls, device=device)
             except Rejected as error:
-                rows.append({"path": image.name, "error": f"{error.reason}: {error.detail}"})
+                rows.append({"path": item.path, "error": f"{error.reason}: {error.detail}"})
             except DataError as error:
-                rows.append({"path": image.name, "error": str(error)})
+                rows.append({"path": item.path, "error": str(error)})
             else:
                 shown.append(one)
-                rows.append(_row(image.name, one, _write_arrays(run, folder, number, image, one)))
-                console.say(f"{printable(image.name)}: {one.question.answer}, {len(one.explained)} methods")
+                rows.append(_row(item.path, one, _write_arrays(run, folder, number, item, one)))
+                console.say(f"{printable(item.path)}: {one.question.answer}, {len(one.explained)} methods")
+    if note := inputs.skipped.note():
+        console.say(note)
     if not shown:
         raise DataError(f"none of {len(rows)} images can be explained: {rows[0]['error']}", "pass other images")
     _require_some(shown)
@@ -123,6 +129,12 @@ def explain(
     result = Explanations(run.folder, folder, tuple(rows))
     replace_file(folder / RECORD, (json_text(result.to_json()) + "\n").encode())
     return result
+
+
+def _file(item: Item) -> Path:
+    """The file of an input that is no frame of a video."""
+    assert isinstance(item.source, Path)
+    return item.source
 
 
 def _index_of(target: str | int | None, classes: Sequence[str]) -> int | None:
@@ -179,18 +191,18 @@ def _require_some(shown: Sequence[Shown]) -> None:
         raise Refused(explained[0].refusal, "choose another method, or all")
 
 
-def _write_arrays(run: Run, folder: Path, number: int, image: Named, one: Shown) -> dict[str, str]:
+def _write_arrays(run: Run, folder: Path, number: int, item: Item, one: Shown) -> dict[str, str]:
     """Each method's values as .npy with a JSON beside it; returns the paths by method."""
     written = {}
     facts = {
-        "image": image.name, "image_sha256": _sha256(image.file), "run": str(run.folder), "weights_sha256": _weights_hash(run),
+        "image": item.path, "image_sha256": _sha256(_file(item)), "run": str(run.folder), "weights_sha256": _weights_hash(run),
         "explained": one.question.score, "target": one.question.target, "answer": one.question.answer,
         "pixels": "0-255 units", "frame": one.frame.tolist(), "size": list(one.picture.shape[:2]),
     }  # fmt: skip
     for each in one.explained:
         if each.attribution is None:
             continue
-        path = folder / ARRAYS / f"{number:05d}-{safe_stem(Path(image.name).stem)}.{each.method}.npy"
+        path = folder / ARRAYS / f"{number:05d}-{safe_stem(Path(item.path).stem)}.{each.method}.npy"
         stream = io.BytesIO()
         np.save(stream, each.attribution.values[0].cpu().float().numpy())
         replace_file(path, stream.getvalue())

@@ -186,13 +186,13 @@ def _drawn(draw: str | Path | None, answering: Answering, every: int) -> Iterato
 def _report(
     console: Console, result: Predictions, skipped: Skipped, out: str | Path | None, draw: str | Path | None
 ) -> None:
-    if skipped.others:
-        console.say(f"files without an image suffix, skipped: {skipped.words()}")
+    if note := skipped.note():
+        console.say(note)
     if skipped.unreadable:
         console.warn(f"{len(skipped.unreadable)} folders cannot be read; first: {skipped.unreadable[0]}")
     if out is not None:
         console.say(f"{result.n:,} predictions, {result.failed:,} failed, in {out}")
     if draw is not None:
         console.say(f"pictures in {draw}")
-    if note := result.failure_note():
-        console.warn(note)
+    if failures := result.failure_note():
+        console.warn(failures)
