@@ -35,7 +35,7 @@ class Decoding(ABC):
     scored  whether predictions below the score of best F1 are left out by default
     """
 
-    choose: ClassVar[Callable[[Mapping[str, Any], Choice], dict[str, Any]]]
+    choose: ClassVar[staticmethod[[Mapping[str, Any], Choice], dict[str, Any]]]
     scored: ClassVar[bool] = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
