@@ -153,7 +153,6 @@ def test_predict_in_json_csv_and_a_table(trained: tuple[str, Path, Run], tmp_pat
         assert [line["target"] for line in lines] == [*TARGETS[kind]] * 3 + [""]
         assert float(lines[0]["value"]) == pytest.approx(first["values"]["light"])
     assert "not-an-image" in found.rows[3]["error"] and "not-an-image" in lines[-1]["error"]
-    assert len(found.table()) == 5
 
 
 def test_report_and_verify(trained: tuple[str, Path, Run]) -> None:
@@ -168,11 +167,6 @@ def test_report_and_verify(trained: tuple[str, Path, Run]) -> None:
     with pytest.raises(sightline.errors.DamagedError, match=r"task\.json"):
         sightline.predict(run, run.folder / "samples" / "batch.png")
     facts.write_bytes(kept)
-
-
-def test_a_rehearsal(trained: tuple[str, Path, Run]) -> None:
-    _, folder, _ = trained
-    assert train(folder, "smoke", smoke=True).summary()["smoke"]
 
 
 def test_an_export_predicts_the_same(trained: tuple[str, Path, Run], tmp_path: Path) -> None:
@@ -202,10 +196,10 @@ class Own(nn.Module):
         return self.head(x.mean((2, 3)))  # type: ignore[no-any-return]
 
 
-def test_a_network_of_ones_own(trained: tuple[str, Path, Run], tmp_path: Path) -> None:
+def test_a_rehearsal_of_a_network_of_ones_own(trained: tuple[str, Path, Run], tmp_path: Path) -> None:
     kind, folder, _ = trained
-    run = sightline.train(folder / "data", KEYS, model=Own, epochs=1, batch=16, out=tmp_path / "run")
-    assert HEADLINE[kind] in run.metrics["test"]
+    run = sightline.train(folder / "data", KEYS, model=Own, batch=16, out=tmp_path / "run", smoke=True)
+    assert run.summary()["smoke"] and HEADLINE[kind] in run.metrics["test"]
 
 
 # --------------------------------------------------------------------------------------------------- the kind that is named
