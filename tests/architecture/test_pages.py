@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shlex
 import signal
@@ -56,36 +55,37 @@ def test_commands_of_the_readme_exist(command: str) -> None:
     assert set(keys) <= set(all_keys())
 
 
-def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
-    """On a folder of the kind that they speak of, in their order, one epoch for many."""
+def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a folder of the kind that they speak of, in their order, one epoch for many; the servers are processes."""
     for name, number in (("cat", 0), ("dog", 20)):
-        for i in range(20):
+        for i in range(12):
             write(tmp_path / "photos" / name / f"{i}.png", number + i)
     write(tmp_path / "new_pictures" / "a.png", 99)
     verbs = ["data", "train", "predict", "export", "serve", "evaluate", "explain", "app", "train"]
     assert [command.split()[1] for command in COMMANDS] == verbs
-    environment = os.environ | {"SIGHTLINE_CACHE": str(tmp_path / "cache")}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
     for command in COMMANDS:
         words = shlex.split(command)
         words = ["1" if before == "--epochs" else word for before, word in zip(["", *words], words, strict=False)]
         if words[1] in ("serve", "app"):
-            answer = ask_server([*words, "--port", "0"], tmp_path, environment)
+            answer = ask_server([*words, "--port", "0"], tmp_path)
             assert b"photos-resnet18" in answer
             continue
-        done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
-        )
+        if words[1] == "explain":  # all methods with their controls take a minute
+            words += ["--method", "gradient", "--no-controls"]
+        code, _, stderr = called(*words[1:])
         finished = "--resume" in words  # nothing was killed here: there is nothing left to do, and that is said
-        assert done.returncode == (2 if finished else 0), done.stderr
-        assert not finished or "is already finished" in done.stderr
+        assert code == (2 if finished else 0), stderr
+        assert not finished or "is already finished" in stderr
     assert (tmp_path / "drawn" / "a.png").is_file()
     assert (tmp_path / "labels.csv").read_text().count("\n") == 2
 
 
-def ask_server(words: list[str], folder: Path, environment: dict[str, str]) -> bytes:
+def ask_server(words: list[str], folder: Path) -> bytes:
     """What a server answers: `serve` to an image, `app` for its runs."""
     with subprocess.Popen(
-        [sys.executable, "-m", *words, "--json"], cwd=folder, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-m", *words, "--json"], cwd=folder, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
@@ -101,13 +101,14 @@ def ask_server(words: list[str], folder: Path, environment: dict[str, str]) -> b
     return data
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
-    write_folder(tmp_path / "photos", {"cat": 20, "dog": 20})
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(tmp_path / "photos", {"cat": 12, "dog": 12})
     source = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
-    source = source.replace("epochs=30", "epochs=1")
-    done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert 0 <= float(done.stdout) <= 1
+    monkeypatch.chdir(tmp_path)
+    exec(source.replace("epochs=30", "epochs=1").replace("resnet18", "resnet8"), {})
+    assert 0 <= float(capsys.readouterr().out) <= 1
 
 
 def test_the_readme_is_a_screen_and_a_half() -> None:
@@ -125,7 +126,7 @@ def test_a_clone_in_the_current_folder_does_not_shadow_the_package(tmp_path: Pat
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_shipped_recipe_is_valid_and_states_what_it_gave(name: str) -> None:
     recipe = make_draft(read_values(name))
-    assert recipe.model.name and recipe.task.kind in KINDS
+    assert recipe.model.name and (recipe.task is None or recipe.task.kind in KINDS)
     text = (ROOT / "src" / "sightline" / "recipes" / "shipped" / f"{name}.yaml").read_text()
     lines = [line for line in text.splitlines() if line.startswith("#")]
     assert f"sightline train {name}" in lines[1]
