@@ -72,8 +72,8 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
             answer = ask_server([*words, "--port", "0"], tmp_path)
             assert b"photos-resnet18" in answer
             continue
-        if words[1] == "explain":  # all methods with their controls take a minute
-            words += ["--method", "gradient", "--no-controls"]
+        if words[1] == "explain":  # all methods take a minute
+            words += ["--method", "gradient"]
         code, _, stderr = called(*words[1:])
         finished = "--resume" in words  # nothing was killed here: there is nothing left to do, and that is said
         assert code == (2 if finished else 0), stderr
