@@ -61,7 +61,7 @@ def test_rollout_follows_its_formula(vit: tuple[Subject, Tensor]) -> None:
     expected = torch.eye(65).repeat(2, 1, 1)
     for (
         weights
-    ) in layers:  # Abnar & Zuidema 2020, equation 1: A = 0.5 W + 0.5 I, rollout = A · rollout of the layers below
+    ) in layers:  # Abnar & Zuidema 2020, equation 1: A = 0.5 W + 0.5 I, rollout = A · that of the layers below
         expected = torch.bmm(0.5 * weights.mean(1) + 0.5 * torch.eye(65), expected)
     torch.testing.assert_close(rolled_out(layers), expected)
     torch.testing.assert_close(rolled_out(layers).sum(-1), torch.ones(2, 65))

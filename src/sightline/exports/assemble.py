@@ -233,9 +233,7 @@ def commit(request: Request, built: Built, more: Mapping[str, Any], out: Path) -
         graphs = {name: built.files[of["file"]] for name, of in built.graphs.items()}
         files[NAME] = demo_page(facts, request.reference.preprocessing.to_json(), graphs, request.web)
     commit_folder(out, files, {"kind": FORMAT})
-    read_exported(
-        out
-    )  # the graph files have the hashes of those that were proved: the manifest says so, and is read again
+    read_exported(out)  # reads the manifest again: the graph files have the hashes of those that were proved
     return facts
 
 

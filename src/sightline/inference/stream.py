@@ -1,4 +1,4 @@
-"""The whole way of every image: found, predicted, chosen, its mask and its picture written, its row handed on."""
+"""Every image on its way from input to row: predict it, choose what is reported, write its mask."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def png(mask: np.ndarray) -> str:
 
 
 def described(model: Model) -> dict[str, Any]:
-    """What the server tells of the model."""
+    """The facts by which the server describes the model."""
     facts = model.facts
     return {
         "name": facts["name"],

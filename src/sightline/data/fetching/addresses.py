@@ -17,6 +17,7 @@ from sightline.storage.text import printable
 
 WEB = ("http", "https")
 CLOUDS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "memory")
+_CONTAINERS = ("abfs", "abfss", "hf")  # here "@" separates a container from its host
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 SWITCH = "add --allow-network (data.allow_network=true in a recipe, allow_network=True in Python)"
 
@@ -51,11 +52,7 @@ def require_address(address: str) -> None:
     if scheme not in (*WEB, *CLOUDS) or "::" in address:
         known = ", ".join(f"{each}://" for each in (*WEB, "s3", "gs", "az", "hf"))
         raise UsageError(f"{shown(address)}: addresses of this kind are not read", f"use one of {known}, or a path")
-    if "@" in urlsplit(address).netloc and scheme not in (
-        "abfs",
-        "abfss",
-        "hf",
-    ):  # there it parts a container from its host
+    if "@" in urlsplit(address).netloc and scheme not in _CONTAINERS:
         host = printable(urlsplit(address).hostname or "")
         raise UsageError(
             f"the address at {host} holds a name or password, which the run would keep",

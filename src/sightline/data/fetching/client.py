@@ -23,7 +23,7 @@ _AWAY = "check the address and the network, or fetch the file another way and pa
 def pieces(address: str, most: int) -> Iterator[bytes]:
     """The content of one file, at most `most` bytes. ResourceError where the network or a package is missing, DataError for
     what is not there or too large."""
-    with _worded(address), _opened(address) as file:
+    with _our_errors(address), _opened(address) as file:
         _check_origin(address, file)
         announced = _announced(file)
         if announced is not None and announced > most:
@@ -39,8 +39,8 @@ def pieces(address: str, most: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _worded(address: str) -> Iterator[None]:
-    """Errors of whatever client as ours."""
+def _our_errors(address: str) -> Iterator[None]:
+    """Turn the errors of any client into ours."""
     try:
         yield
     except (SightlineError, MemoryError):
@@ -104,7 +104,7 @@ def _announced(file: Any) -> int | None:
 
 
 def _is_packed(file: Any) -> bool:
-    """Whether the answer was compressed for the way, so that its length says nothing."""
+    """Whether the answer was compressed for transport, so that its stated length is not that of the content."""
     return bool(getattr(getattr(file, "r", None), "headers", {}).get("Content-Encoding"))
 
 

@@ -11,9 +11,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -72,20 +70,13 @@ def fetch(address: str, *, allow_network: bool, most: int = MAX_DATA) -> Fetched
 def _write(address: str, path: Path, most: int) -> tuple[str, int, bytes]:
     """Write what the address gives; its SHA-256, size and first bytes."""
     state, size, head = hashlib.sha256(), 0, b""
-    with _errors_of(path), open(path, "xb") as file:
+    with no_space(path, 0), open(path, "xb") as file:
         for piece in pieces(address, most):
             file.write(piece)
             state.update(piece)
             size += len(piece)
             head = head or piece[:8]
     return state.hexdigest(), size, head
-
-
-@contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    """Errors of the disk as of a file that is written; those of the network are worded already."""
-    with no_space(path, 0):
-        yield
 
 
 def _known(index: Path) -> Fetched | None:
