@@ -137,6 +137,24 @@ def test_an_unpacking_that_was_killed_is_redone(tmp_path: Path, cache: Path) -> 
     assert len(json.loads((found.folder.parent / "contents.json").read_text())["files"]) == 80
 
 
+@pytest.mark.parametrize("fault", ["changed", "added", "link"])
+def test_a_cache_that_was_changed_is_made_again(tmp_path: Path, cache: Path, fault: str) -> None:
+    path = packed(write_folder(tmp_path / "pets", {"cat": 2, "dog": 2}), tmp_path / "pets.tar.gz")
+    first = unpack([path])
+    file = first.folder / "cat" / "0.png"
+    before = file.read_bytes()
+    if fault == "changed":  # as many bytes as before
+        file.write_bytes(before[::-1])
+    elif fault == "added":
+        (file.parent / "9.png").write_bytes(before)
+    else:
+        (tmp_path / "other.png").write_bytes(before[::-1])
+        file.unlink()
+        file.symlink_to(tmp_path / "other.png")
+    assert unpack([path]) == first and file.read_bytes() == before and not file.is_symlink()
+    assert sum(each.is_file() for each in first.folder.rglob("*")) == first.count == 4
+
+
 def test_what_is_wrong_inside_is_said_of_the_archive(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.md").write_text("x")

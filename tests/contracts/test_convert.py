@@ -345,4 +345,34 @@ def test_names_that_are_free_in_every_form() -> None:
     assert unique_names(["train/images/1.jpg", "val/images/2.jpg"]) == ["1.jpg", "2.jpg"]
     assert unique_names(["a/images/1.jpg", "b/images/1.jpg"]) == ["a/1.jpg", "b/1.jpg"]
     assert unique_names(["train/1.jpg", "val/1.jpg"]) == ["train/1.jpg", "val/1.jpg"]
+    assert unique_names(["images/train/1.jpg", "images/val/1.jpg"]) == ["train/1.jpg", "val/1.jpg"]
     assert unique_names(["1.jpg", "1.png", "1.PNG"]) == ["1.jpg", "1-2.png", "1-3.PNG"]
+
+
+def test_names_that_a_form_cannot_hold_are_written_otherwise(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, line ends and backslashes: every form can be read again, and the change is counted."""
+    every = [Scene("train", f"p{i}", 13, 17, (Thing("cat", ((2, 3), (11, 10))),)) for i in range(6)]
+    pictures(tmp_path / "set", "images/{split}/{name}", every)
+    for number, name in enumerate((os.fsdecode(b"\xff\xe9"), "a\nb", "a_b", "c\\d", "e\u2028f")):
+        (tmp_path / f"set/images/train/p{number}.png").rename(tmp_path / f"set/images/train/{name}.png")
+        (tmp_path / "set/labels/train").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"set/labels/train/{name}.txt").write_text("0 .5 .5 .25 .25\n")
+    (tmp_path / "set/labels/train/p5.txt").write_text("0 .5 .5 .25 .25\n")
+    (tmp_path / "set/data.yaml").write_text("train: images/train\nval: images/train\nnames: [cat]\n")
+    for to in ("coco", "voc", "yolo"):
+        found = converted(tmp_path / "set", tmp_path / to, to)
+        assert found["images"] == 6 and any("written as _: 4" in note for note in found["notes"])
+    for number, label in enumerate("aabb"):
+        picture(tmp_path / "classes" / label / os.fsdecode(b"\xff%d.png" % number), number)
+    for to in ("parquet", "folder", "webdataset"):
+        assert converted(tmp_path / "classes", tmp_path / f"classes-{to}", to)["images"] == 4
+
+
+@pytest.mark.parametrize("place", ["out", "a/out"])
+def test_an_output_inside_of_the_data_is_refused(tmp_path: Path, place: str) -> None:
+    for number, label in enumerate("aabb"):
+        picture(tmp_path / "set" / label / f"{number}.png", number)
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    with pytest.raises(UsageError, match="is inside of"):
+        converted(tmp_path / "set", tmp_path / "link" / place, "parquet")
+    assert not (tmp_path / "set" / "out").exists()

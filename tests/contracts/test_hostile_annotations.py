@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from sightline.data.files.walking import walk
+from sightline.data.formats.annotated.tools.boxtables import read_box_tables
 from sightline.data.formats.answers import in_order
 from sightline.data.formats.packed.shards import with_class_names
 from sightline.data.formats.pixels.colours import read_colours
@@ -131,3 +133,9 @@ def test_the_hubs_objects_without_boxes_are_not_none(tmp_path: Path) -> None:
     lines = before.splitlines()
     put(table, "\n".join([*lines[:2], '{"file_name": "2.png"}']) + "\n")
     assert "rows without objects, taken to show none: 1" in open_data(str(tmp_path)).notes
+
+
+def test_a_table_that_turns_out_to_be_none(tmp_path: Path) -> None:
+    """Recognised by its beginning, refused when it is read."""
+    with pytest.raises(DataError, match="no table of boxes that can be read"):
+        read_box_tables(walk(str(tmp_path)))

@@ -22,7 +22,7 @@ def convert(what: str | Path, out: str | Path, *, to: str, console: Console | No
     if what was written would be read as anything else.
     """
     console, folder = console or Console(), Path(out)
-    require_form(to, folder)
+    require_form(to, folder, str(what))
     data = open_dataset(draft(str(what), (), {"data.leaks": "keep"}), console, whole=True)
     work = write_dataset(data, folder, to)
     left_out = [problem.row() for problem in data.problems if problem.action == QUARANTINED]

@@ -128,12 +128,17 @@ def _move(temporary: Path, entry: Path) -> None:
 
 
 def _known(entry: Path) -> Unpacked | None:
-    """What was unpacked before, if every file is there with its size."""
+    """What was unpacked before, if every file is there with its size, none was changed later, and there are no others."""
     try:
         contents = parse_json(read_regular(entry / _CONTENTS, _MAX_CONTENTS), _CONTENTS)
         files = [(str(name), int(size)) for name, size in contents["files"]]
         root = f"{entry}/{_FILES}"
-        if any(os.stat(f"{root}/{name}").st_size != size for name, size in files):
+        latest = os.lstat(entry / _CONTENTS).st_mtime_ns  # the list is written after the files
+        for name, size in files:
+            stat = os.lstat(f"{root}/{name}")
+            if stat.st_size != size or stat.st_mtime_ns > latest:
+                return None
+        if sum(len(names) for _, _, names in os.walk(root)) != len(files):
             return None
         return Unpacked(Path(root), len(files), sum(size for _, size in files), int(contents["litter"]))
     except (OSError, ValueError, KeyError, TypeError, SightlineError):

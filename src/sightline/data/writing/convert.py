@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from sightline.storage.trees import new_tree, require_empty
 
 from .coco import write_coco
 from .folders import write_class_folders, write_mask_folders
-from .items import Work, items_of
+from .items import Work, items_of, plain_name
 from .reading_back import check
 from .shards import write_parquet, write_webdataset
 from .voc import write_voc
@@ -43,11 +44,12 @@ FORMS: dict[str, Form] = {
 }
 
 
-def require_form(to: str, out: Path) -> None:
-    """UsageError for an unknown form, or a folder that is not empty: before any image is read."""
+def require_form(to: str, out: Path, what: str) -> None:
+    """UsageError for an unknown form, a folder that is not empty, or one inside of the data: before any image is read."""
     if to not in FORMS:
         raise UsageError(f"--to {printable(to)} is unknown", nearest(to, FORMS))
     require_empty(out)
+    _refuse_inside(what, out)
 
 
 def write_dataset(dataset: Dataset, out: Path, to: str) -> Work:
@@ -65,12 +67,24 @@ def write_dataset(dataset: Dataset, out: Path, to: str) -> Work:
         )
     with new_tree(out) as root:
         work = Work(dataset, items, root)
+        if changed := sum(plain_name(item.record.name) != item.record.name for item in items):
+            work.notes["image names with characters that not every form can hold, written as _"] += changed
         form.writers[knows](work)
         if form.read:
             check(work, ordered=form.ordered or knows == "masks")
     if not form.ordered and knows == "labels" and list(dataset.classes) != sorted(dataset.classes):
         work.notes["classes whose order is not kept: folders have the alphabetical one"] += len(dataset.classes)
     return work
+
+
+def _refuse_inside(what: str, out: Path) -> None:
+    """UsageError for an output in the folder that is read: the next reading would take it for data."""
+    if os.path.isdir(what):
+        inside, place = os.path.realpath(what), os.path.realpath(out)
+        if place == inside or place.startswith(f"{inside.rstrip(os.sep)}{os.sep}"):
+            raise UsageError(
+                f"{printable(str(out))} is inside of {printable(what)}, which is read", "choose a folder beside it"
+            )
 
 
 _WHAT: dict[Knowledge, str] = {

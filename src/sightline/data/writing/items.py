@@ -117,9 +117,15 @@ def items_of(dataset: Dataset) -> list[Item]:
     ids = dataset.ids().tolist()
     records = [dataset.records[i] for i in ids]
     given = any(record.split for record in records)
-    names = unique_names([_with_suffix(dataset, record) for record in records])
+    names = unique_names([plain_name(_with_suffix(dataset, record)) for record in records])
     splits = [(record.split or "train") if given else "" for record in records]
     return [Item(id, record, split, name) for id, record, split, name in zip(ids, records, splits, names, strict=True)]
+
+
+def plain_name(name: str) -> str:
+    """The name with _ for every character that a text file of any form may not hold: bytes that are no UTF-8, control
+    characters and line ends, and the backslash, which some programs take for a separator."""
+    return "".join("_" if c == "\\" or not (c.isprintable() or c == " ") else c for c in name)
 
 
 def _with_suffix(dataset: Dataset, record: Record) -> str:
@@ -144,7 +150,7 @@ def unique_names(paths: Sequence[str]) -> list[str]:
         if len({_key(name) for name in names}) == len(names):
             return names
     names, taken = [], set[str]()
-    for path in paths:
+    for path in map(_without_pictures, paths):
         stem, end = os.path.splitext(path)
         name, number = path, 1
         while _key(name) in taken:
@@ -161,6 +167,12 @@ def _key(name: str) -> str:
 
 def _last(path: str) -> str:
     return path.rsplit("/", 1)[-1]
+
+
+def _without_pictures(path: str) -> str:
+    """images/train/1.jpg is train/1.jpg: a folder images/ within images/ would not be read as a part of a name."""
+    *folders, last = path.split("/")
+    return "/".join([*(folder for folder in folders if not names_pictures(folder)), last])
 
 
 def _without_roles(path: str) -> str:

@@ -35,6 +35,7 @@ from .boxcolumns import BoxColumns, find_box_columns, four_numbers
 
 ONE_CLASS = "object"
 TABLES = (".csv", ".tsv")
+_FORM = "write filename,xmin,ymin,xmax,ymax,class"
 _REPAIR = "correct the row, or remove it"
 Four = tuple[float, float, float, float]
 
@@ -83,7 +84,7 @@ def read_box_table(path: Path) -> Source:
 def read_box_tables(tree: Walk, names: Sequence[str] = ()) -> Source:
     """The data set in these tables, by default in all tables of boxes in the folder. Raises DataError where one cannot be read,
     or several could be meant."""
-    names = names or _chosen([n for n in tree.files if suffix(n) in TABLES and is_box_table(Path(tree.root, n))])
+    names = names or _chosen(tree)
     work = _Set(Finds(tree), Folder(tree.root))
     for name in names:
         _read_table(work, name)
@@ -101,14 +102,16 @@ def read_box_tables(tree: Walk, names: Sequence[str] = ()) -> Source:
     finds.notes.insert(0, _how(form, shares))
     if not work.labelled:
         finds.notes.append(f"no column of classes: every box is of the one class '{ONE_CLASS}'")
-    images = [name for name in tree.files if suffix(name) in IMAGE_SUFFIXES]
-    if unlisted := len(set(images) - set(work.rows)):
+    if unlisted := len({name for name in tree.files if suffix(name) in IMAGE_SUFFIXES} - set(work.rows)):
         finds.notes.append(f"images in no table, not used: {unlisted:,}")
     return assemble(finds, "boxes-csv", what, shares=shares, sides=form == "sides" and not shares)
 
 
-def _chosen(names: Sequence[str]) -> list[str]:
-    """The only table, or those of splits. Raises DataError for several others."""
+def _chosen(tree: Walk) -> list[str]:
+    """The only table, or those of splits. Raises DataError for none, and for several others."""
+    names = [n for n in tree.files if suffix(n) in TABLES and is_box_table(Path(tree.root, n))]
+    if not names:
+        raise DataError(f"{printable(tree.root)} holds no table of boxes that can be read", _FORM)
     if len(names) == 1:
         return list(names)
     splits = {name: _split_of(name) for name in names}
@@ -129,7 +132,7 @@ def _read_table(work: _Set, name: str) -> None:
     rows: Cells = cells_of(text, table)
     columns = find_box_columns(rows[0][1]) if rows else None
     if columns is None:
-        raise DataError(f"{table} is no table of boxes", "write filename,xmin,ymin,xmax,ymax,class")
+        raise DataError(f"{table} is no table of boxes", _FORM)
     work.forms.add(columns.form)
     work.labelled |= columns.label is not None
     finds.notes += [f"{table} {note}"] if note else []
@@ -221,9 +224,7 @@ def _form(work: _Set, table: str) -> str:
     if sides == corners:
         both = "[left, top, right, bottom] and [x, y, width, height] both fit"
         neither = "neither [left, top, right, bottom] nor [x, y, width, height] fits"
-        raise DataError(
-            f"{table}: {both if sides else neither} its images", "write four columns, such as xmin,ymin,xmax,ymax"
-        )
+        raise DataError(f"{table}: {both if sides else neither} its images", "write four columns: xmin,ymin,xmax,ymax")
     return "sides" if sides else "corners"
 
 
@@ -267,9 +268,8 @@ def _pages(work: _Set, form: str, shares: bool) -> None:
         marks = [_mark(work, row, form, shares, printable(image)) for row in rows if row.numbers is not None]
         kept, repeated = without_repeats(marks)
         for mark in repeated:
-            finds.problems.append(
-                object_problem(mark.where, "repeated: the row occurs already", "remove it", printable(image), DROPPED)
-            )
+            reason = "repeated: the row occurs already"
+            finds.problems.append(object_problem(mark.where, reason, "remove it", printable(image), DROPPED))
         finds.pages.append(Page(image, split, None if shares else work.size.get(image), tuple(kept)))
 
 
