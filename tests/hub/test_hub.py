@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as elsewhere:
         elsewhere.setenv("SIGHTLINE_CACHE", str(place / "cache"))
         keys = {"fit.batch": 8, "fit.epochs": 1, "fit.threads": 1}
-        return train(folder(place / "photos", {"cat": 20, "dog": 20}), keys, model="resnet8", out=place / "run")
+        return train(folder(place / "photos", {"cat": 12, "dog": 12}), keys, model="resnet8", out=place / "run")
 
 
 @pytest.fixture
