@@ -376,3 +376,9 @@ def test_an_output_inside_of_the_data_is_refused(tmp_path: Path, place: str) -> 
     with pytest.raises(UsageError, match="is inside of"):
         converted(tmp_path / "set", tmp_path / "link" / place, "parquet")
     assert not (tmp_path / "set" / "out").exists()
+
+
+def test_an_output_that_is_no_path_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "a" / "0.png", 0)
+    with pytest.raises(UsageError, match="holds a NUL"):
+        converted(tmp_path / "set", tmp_path / "a\0b", "parquet")

@@ -46,6 +46,8 @@ def new_tree(final: Path) -> Iterator[Path]:
 
 def require_empty(final: Path) -> None:
     """UsageError for a path where anything is but an empty folder."""
+    if "\0" in str(final):
+        raise UsageError(f"{str(final)!r} holds a NUL, which no path may", "name a new folder")
     if not os.path.lexists(final):
         return
     if final.is_symlink() or not final.is_dir():
