@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from sightline.data.files.missing import require_path
 from sightline.recipes.names import require_what
 from sightline.runs.console import Console
 
 
 @contextmanager
 def reading(console: Console, what: str, verb: str) -> Iterator[None]:
-    """A verb that reads data. UsageError for a name that is not known."""
+    """A verb that reads data. UsageError for a name that is not known, DataError for a path that leads nowhere."""
     require_what(what)
+    if os.sep in what and not os.path.lexists(what) and "://" not in what and not what.endswith((".yaml", ".yml")):
+        require_path(Path(what))
     with console.working(f"{verb} {what}"):
         console.say(f"reading {what}")
         yield

@@ -15,6 +15,7 @@ from .settings import FILES
 
 FORM = "multipart/form-data"
 TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "image/tiff", "application/octet-stream")
+_CURL = "application/x-www-form-urlencoded"  # what `curl --data-binary` says of any body
 _LONGEST_NAME = 200
 _FIELD = 4096  # bytes of a field that is no file
 
@@ -45,7 +46,7 @@ def require_type(content_type: str, encoding: str) -> bool:
         raise Refused(Refusal(415, "encoded-body", "the body is compressed", "send it without Content-Encoding"))
     if kind == FORM:
         return True
-    if kind and kind not in TYPES and not kind.startswith("image/"):
+    if kind and kind not in TYPES and kind != _CURL and not kind.startswith("image/"):
         hint = f"send Content-Type: {', '.join(TYPES)} or {FORM}"
         raise Refused(Refusal(415, "wrong-type", "the content type is that of no image", hint))
     return False

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sightline.drawing.picture import Picture
     from sightline.inference.prediction import Prediction
+    from sightline.models.own import Builder
     from sightline.recipes.recipe import Recipe
     from sightline.tasks.task import Task
 
@@ -125,8 +126,9 @@ class Run(RunFolder):
         return worst_sheet(self, self._task, n, split)
 
 
-def open_run(run: str | Path | RunFolder | Iterable[str]) -> Run:
-    """The run in a folder, or a network with published weights by its name, such as "efficientnet_lite0".
+def open_run(run: str | Path | RunFolder | Iterable[str], model: str | nn.Module | Builder | None = None) -> Run:
+    """The run in a folder, or a network with published weights by its name, such as "efficientnet_lite0". `model` is the
+    network where it is code of your own, as it was given to `train`.
 
     UsageError if there is neither, DamagedError if the run is newer or broken.
     """
@@ -134,11 +136,11 @@ def open_run(run: str | Path | RunFolder | Iterable[str]) -> Run:
 
     if isinstance(run, RunFolder):
         return as_run(run)
-    if Path(str(run)).exists():
+    if model is None and Path(str(run)).exists():
         return as_run(open_folder(str(run)))
     from sightline.kinds.pretrained import open_run_or_model
 
-    return as_run(open_run_or_model(str(run)))
+    return as_run(open_run_or_model(str(run), model))
 
 
 def as_run(folder: RunFolder) -> Run:

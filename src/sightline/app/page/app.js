@@ -1,7 +1,7 @@
 // The page: a list of runs, and of one run its predictions, results, data, report and pictures.
 
 import { ask, askJson, byId, element, state } from "./common.js";
-import { clearImages, clearPredictions, predict, prepare, show, showConf } from "./predicting.js";
+import { clearImages, clearPredictions, predict, show, showConf, showModel } from "./predicting.js";
 
 // Runs
 
@@ -113,7 +113,7 @@ function showTab(id) {
   if (!id) return;
   state.tab = id;
   const run = state.details;
-  if (id === "predict") prepare(run.name);
+  if (id === "predict") showModel(run.name);
   if (id === "results") byId("results").replaceChildren(resultTable(run));
   if (id === "data") byId("data").replaceChildren(...dataParts(run.data));
   if (id === "report") byId("report").replaceChildren(...reportParts(run));

@@ -3,7 +3,7 @@
 export const byId = (id) => document.getElementById(id);
 
 // `model` is that of the run, once it is ready; `drawn` are the predictions on the page.
-export const state = { name: null, details: null, model: null, drawn: [], tab: "predict" };
+export const state = { name: null, details: null, model: null, preparing: null, drawn: [], tab: "predict" };
 
 // Text from runs is put into the page as text, never as markup.
 export function element(tag, attributes = {}, ...children) {

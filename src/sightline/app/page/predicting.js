@@ -5,8 +5,21 @@ import { colourOf, drawPrediction, readClassMask } from "./drawing.js";
 
 const STATES = { none: "", exporting: "The model is being exported, which happens once. You can drop images already.", loading: "The model is being loaded.", ready: "" };
 
-export async function prepare(name) {
-  if (state.model) return;
+// What is known of the model without preparing it: looking at results exports nothing.
+export async function showModel(name) {
+  try {
+    const model = await askJson("model", { name });
+    if (state.name !== name || state.model) return;
+    if (model.state === "none") byId("model-state").textContent = "The model is prepared at the first image; a run is exported then, once.";
+    else await prepare(name);
+  } catch (error) {
+    byId("model-state").textContent = error.message;
+  }
+}
+
+async function prepare(name) {
+  if (state.model || state.preparing === name) return;
+  state.preparing = name;
   try {
     let model = await askJson("model", { name }, { method: "POST" });
     while (state.name === name && model.state !== "ready" && model.state !== "failed") {
@@ -23,6 +36,8 @@ export async function prepare(name) {
     showConf();
   } catch (error) {
     byId("model-state").textContent = error.message;
+  } finally {
+    if (state.preparing === name) state.preparing = null;
   }
 }
 
@@ -40,6 +55,7 @@ export function clearPredictions() {
 
 export async function predict(files) {
   byId("clear").hidden = false;
+  prepare(state.name);
   for (const file of files) {
     const item = element("li", {}, element("div", {}, element("p", { class: "soft" }, "…")), element("div", {}, element("p", { class: "file" }, file.name)));
     byId("predictions").prepend(item);

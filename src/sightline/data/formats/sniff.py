@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sightline.data.archives.unpacking import is_archive
 from sightline.data.fetching.addresses import is_address
+from sightline.data.files.missing import require_path
 from sightline.data.files.walking import RUN_FILES, walk
 from sightline.data.formats.annotated.coco import read_coco_file
 from sightline.data.formats.annotated.tools.boxtables import is_box_table, read_box_table
@@ -69,8 +70,7 @@ def is_path(what: str) -> bool:
 
 def _open_path(path: Path) -> Source:
     name = printable(str(path))
-    if not os.path.exists(path):
-        raise DataError(f"{name} does not exist", _neighbour(path))
+    require_path(path)
     if os.path.isdir(path):
         return _open_folder(path)
     if not os.path.isfile(path):
@@ -121,16 +121,6 @@ def _open_folder(path: Path) -> Source:
         if shards := [p for p in folder.glob("*.parquet") if p.is_file() and not p.name.startswith(".")]:
             return read_parquet(shards, root=path)
     return read_folder(path)
-
-
-def _neighbour(path: Path) -> str:
-    """A hint with the nearest existing name in the same folder."""
-    try:
-        beside = [entry.name for entry in os.scandir(path.parent)]
-    except (OSError, ValueError):  # ValueError: a NUL in the path
-        return f"check the path: {printable(str(path.parent))} does not exist either"
-    hint = nearest(path.name, beside) if beside and path.parent != Path(path.anchor) else ""
-    return hint if hint.startswith("did you mean") else "check the path, which is relative to the current folder"
 
 
 def _description(source: Source) -> str:
