@@ -52,7 +52,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "digits", "fit.precision=fp16"], ["fit.precision='fp16'", "bf16"]),
         (["train", "digits", "--device", "tpu"], ["fit.device='tpu'", "cuda"]),
         (["train", "missing.yaml"], ["missing.yaml"]),
-        (["train", "./mine", "data.path=elsewhere"], ["data.path='elsewhere'", "contradicts './mine'"]),
+        (["train", "..", "data.path=elsewhere"], ["data.path='elsewhere'", "contradicts '..'"]),
         (["train", "digits", "fit.batch=4", "fit={batch: 8, epochs: 2}"], ["fit.batch", "twice"]),
         (["train", "digits", "fit.batch=100000000000000000000000"], ["fit.batch", "less than or equal"]),
         (["train"], ["no data to train on"]),
