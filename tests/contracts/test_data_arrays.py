@@ -191,8 +191,7 @@ def test_no_other_column_takes_the_place_of_the_labels(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     assert open_data(str(tmp_path)).classes == ("1", "2", "3")
     pq.write_table(pa.table(columns | {"label": [0.5, 1.0]}), tmp_path / "x.parquet")
-    numbers = open_data(str(tmp_path)).annotations
-    assert numbers is not None and numbers.knows == "numbers"
+    assert open_data(str(tmp_path)).classes == ("0.5", "1")
 
 
 def test_a_text_that_the_schema_does_not_name_is_refused(tmp_path: Path) -> None:
