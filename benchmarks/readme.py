@@ -57,7 +57,7 @@ def _fine_tuning() -> Iterator[str]:
         yield (
             f"| `{name}`, {ours['model']} from published weights | {ours['split']} {metric.replace('_', ' ')} {_share(ours)}; "
             f"{scratch['model']} from random weights {_share(scratch)} (n=1 each) | `{ours['command']}`, one thread of "
-            f"{_processor(pair['machine'])}, training {ours['training_seconds']} and {scratch['training_seconds']} s |"
+            f"{_processor(pair['machine'])}, {ours['steps']} and {scratch['steps']} steps |"
         )
 
 
