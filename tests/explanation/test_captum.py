@@ -44,7 +44,7 @@ def subject(name: str) -> tuple[Subject, Tensor]:
     return Subject(whole, whole), pixels
 
 
-def close(ours: Tensor, theirs: Tensor) -> None:
+def assert_close(ours: Tensor, theirs: Tensor) -> None:
     largest = float(theirs.detach().abs().max())
     assert largest > 0 and float((ours - theirs.detach()).abs().max()) <= 1e-5 * largest
 
@@ -54,9 +54,9 @@ def test_gradient_methods(name: str) -> None:
     ours, pixels = subject(name)
     leaf = pixels.clone().requires_grad_()
     found = saliency(ours, pixels, TARGET)
-    close(found.values.abs(), attr.Saliency(ours.network).attribute(leaf, target=TARGET))
-    close(found.map, attr.Saliency(ours.network).attribute(leaf, target=TARGET).amax(1))
-    close(
+    assert_close(found.values.abs(), attr.Saliency(ours.network).attribute(leaf, target=TARGET))
+    assert_close(found.map, attr.Saliency(ours.network).attribute(leaf, target=TARGET).amax(1))
+    assert_close(
         input_x_gradient(ours, pixels, TARGET).values,
         attr.InputXGradient(ours.network).attribute(leaf, target=TARGET),
     )
@@ -68,7 +68,7 @@ def test_integrated_gradients(name: str) -> None:
     theirs = attr.IntegratedGradients(ours.network).attribute(
         pixels, baselines=20.0, target=TARGET, n_steps=6, method="gausslegendre"
     )
-    close(integrated_gradients(ours, pixels, TARGET, steps=6, most=6, baseline=20.0).values, theirs)
+    assert_close(integrated_gradients(ours, pixels, TARGET, steps=6, most=6, baseline=20.0).values, theirs)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -82,7 +82,7 @@ def test_occlusion_whose_windows_do_not_tile_the_image(name: str) -> None:
         pixels, sliding_window_shapes=(channels, 20, 21), strides=(channels, 14, 13), target=TARGET, baselines=99.0,
         perturbations_per_eval=8,
     )  # fmt: skip
-    close(occlusion(ours, pixels, TARGET, window=(20, 21), stride=(14, 13), fill=99.0).values, theirs[:, :1])
+    assert_close(occlusion(ours, pixels, TARGET, window=(20, 21), stride=(14, 13), fill=99.0).values, theirs[:, :1])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -105,7 +105,7 @@ def test_class_activation_map_of_the_layer_that_was_found(name: str) -> None:
         theirs = (weight * tokens["x"][:, 1:]).sum(2).clamp(min=0).view(2, 1, 8, 8)
     else:
         theirs = attr.LayerGradCam(ours.network, layer).attribute(pixels, target=TARGET, relu_attributions=True)
-    close(found, theirs)
+    assert_close(found, theirs)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11"])
@@ -117,7 +117,7 @@ def test_rules_for_rectifiers(name: str, rule: str) -> None:
         "deconvnet": (deconvnet, attr.Deconvolution),
     }[rule]
     theirs = reference(ours.network).attribute(pixels.clone().requires_grad_(), target=TARGET)
-    close(function(ours, pixels, TARGET).values, theirs)
+    assert_close(function(ours, pixels, TARGET).values, theirs)
 
 
 def test_rules_also_reach_rectifiers_that_write_in_place() -> None:
