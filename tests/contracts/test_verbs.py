@@ -28,6 +28,7 @@ from sightline.kinds.opening import open_dataset
 from sightline.recipes.loading import load
 from sightline.runs.console import Console
 from sightline.runs.run import open_run
+from sightline.verbs.doctor import available_memory
 from tests.tiny_data import write_folder
 
 SUMMARY = {"run", "task", "model", "steps", "seconds", "images_per_second", "stopped", "smoke", "val", "test"}
@@ -295,3 +296,9 @@ def test_models_describe_data_doctor() -> None:
     found = called("data", "digits")
     assert (found["kind"], found["n"], found["used"], found["quarantined"]) == ("digits", 1797, 1797, 0)
     assert called("doctor")["ok"]
+
+
+def test_cached_files_do_not_count_as_used_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    meminfo = "MemTotal: 24000000 kB\nMemFree: 300000 kB\nMemAvailable: 20000000 kB\n"
+    monkeypatch.setattr(Path, "read_text", lambda self, **_: meminfo)
+    assert available_memory() == 20_000_000 * 1024

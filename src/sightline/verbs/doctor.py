@@ -43,13 +43,30 @@ def _disk() -> dict[str, Any]:
     return _check("free disk here", f"{free / 2**30:.1f} GiB", free > 2**30, "free at least 1 GiB")
 
 
-def _memory() -> dict[str, Any]:
+def available_memory() -> int | None:
+    """Bytes that a new program can have, None where the system does not say.
+
+    Linux counts pages of cached files as used; `MemAvailable` (proc(5)) counts those back in that it would give up.
+    """
     try:
-        pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
-        return _check("free memory", "unknown")
+        return None
+
+
+def _memory() -> dict[str, Any]:
+    available = available_memory()
+    if available is None:
+        return _check("available memory", "unknown")
+    enough = available > 2**29
     return _check(
-        "free memory", f"{pages / 2**30:.1f} GiB", pages > 2**29, "close other programs: at least 0.5 GiB is needed"
+        "available memory", f"{available / 2**30:.1f} GiB", enough, "close other programs: at least 0.5 GiB is needed"
     )
 
 
