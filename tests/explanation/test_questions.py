@@ -45,7 +45,7 @@ def _case(name: str) -> tuple[Task, Batch]:
 @pytest.mark.parametrize("name", CASES)
 def test_maps_of_regions_and_objects(name: str) -> None:
     task, batch = _case(name)
-    ask = KINDS[name].explain
+    ask = KINDS[name].sensitivity.ask
     assert ask is not None
     question = ask(task, batch, Choice(), CLASSES)
     settings = {"occlusion": {"window": 32, "stride": 32}}
@@ -63,7 +63,7 @@ def test_maps_of_regions_and_objects(name: str) -> None:
 
 def test_a_region_is_the_sum_of_its_scores() -> None:
     task, batch = _case("segmentation")
-    ask = KINDS["segmentation"].explain
+    ask = KINDS["segmentation"].sensitivity.ask
     scores = task.predict(batch).score[0]
     largest = int(torch.bincount(scores.argmax(0).flatten(), minlength=3).argmax())
     question = ask(task, batch, Choice(), CLASSES)
@@ -74,7 +74,7 @@ def test_a_region_is_the_sum_of_its_scores() -> None:
 
 def test_an_object_is_the_score_of_its_detection() -> None:
     task, batch = _case("detection")
-    ask = KINDS["detection"].explain
+    ask = KINDS["detection"].sensitivity.ask
     there = task.predict(batch)
     order = there.score.argsort(descending=True)
     for number in (0, min(2, len(order) - 1)):
@@ -92,4 +92,4 @@ def test_a_class_that_is_nowhere_is_named() -> None:
         last = [m for m in task.model.modules() if isinstance(m, nn.Conv2d)][-1]
         last.bias[2] = -1e6
     with pytest.raises(DataError, match="no pixel is predicted as 'car'"):
-        KINDS["segmentation"].explain(task, batch, Choice(target=2), CLASSES)
+        KINDS["segmentation"].sensitivity.ask(task, batch, Choice(target=2), CLASSES)

@@ -12,7 +12,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from sightline.attacks.scores import Scores
 from sightline.data.formats.answers import as_classes
 from sightline.drawing.predictions import paint_classes
 from sightline.errors import UsageError
@@ -33,7 +32,7 @@ from sightline.structures.targets import Labels, Target
 from sightline.tasks.classification import Classification
 from sightline.tasks.task import Task
 
-from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
+from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_class
 from .weights import ClassWeight
 
@@ -132,11 +131,6 @@ def _label(target: Target, row: int, classes: Sequence[str]) -> str | None:
     return classes[int(target.index[row])] if bool(target.known[row]) and len(classes) else None
 
 
-def _scores(task: Task) -> Scores:
-    assert isinstance(task, Classification)
-    return task.model
-
-
 def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
     assert isinstance(task, Classification)
     return {"model": Graph(task.model, {IMAGE: "batch"}, {"scores": "batch"}, logits=("scores",))}
@@ -184,6 +178,5 @@ CLASSIFICATION = Kind(
         difference=class_difference,
         figure="max_probability_difference",
     ),
-    explain=ask_class,
-    scores=_scores,
+    sensitivity=Sensitivity(ask_class),
 )

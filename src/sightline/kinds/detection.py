@@ -21,7 +21,7 @@ from sightline.tasks.detection import Detection
 
 from . import regions
 from .annotated import annotated_target
-from .kind import Answers, Drawings, Kind, Networks, Scoring, Setting
+from .kind import Answers, Drawings, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_object
 
 NAME = "detection"
@@ -95,5 +95,5 @@ DETECTION = Kind(
     drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
     chapter=BOXES,
     export=regions.REGION_EXPORT,
-    explain=ask_object,
+    sensitivity=Sensitivity(ask_object),
 )

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import nn
 
-from sightline.attacks.scores import Scores
 from sightline.data.dataset import Dataset, Needs
 from sightline.data.loaders import Images
 from sightline.data.orders import Order
@@ -144,6 +143,17 @@ class Drawings:
     columns: int = 4
 
 
+@dataclass(frozen=True)
+class Sensitivity:
+    """How the answer depends on the pixels: what `explain` explains, and what `attack` changes.
+
+    ask     task, batch of one image, choice, class names → the score of that image as a function of pixels. Where it is the
+            score of a class (`Subject.classes`), the same function holds for every image
+    """
+
+    ask: Ask
+
+
 def _no_check(recipe: Recipe) -> None:
     pass
 
@@ -176,9 +186,7 @@ class Kind:
     scoring    how answers are measured; None where nothing can be
     answers, drawings, chapter   what `predict` says, what is drawn, what the report says
     export     its graphs and their decoding; None where it cannot be exported
-    explain    task, batch of one image, choice, class names → the score that `explain` explains; None where there is none
-    scores     task → function from pixels (b, c, h, w) in levels of 0-255 to class scores (b, k), for attacks; None where
-               an image has no single class
+    sensitivity  its answer as a function of the pixels, for `explain` and `attack`; None where there is none
     """
 
     name: str
@@ -203,5 +211,4 @@ class Kind:
     drawings: Drawings = field(default_factory=Drawings)
     chapter: Chapter = field(default_factory=Chapter)
     export: Export | None = None
-    explain: Ask | None = None
-    scores: Callable[[Task], Scores] | None = None
+    sensitivity: Sensitivity | None = None

@@ -33,7 +33,7 @@ from sightline.tasks.multilabel import Multilabel
 from sightline.tasks.task import Task
 
 from .annotated import annotated_target
-from .kind import Answers, Drawings, Facts, Keep, Kind, Networks, Scoring, Setting
+from .kind import Answers, Drawings, Facts, Keep, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_label
 
 NAME = "multilabel"
@@ -169,5 +169,5 @@ MULTILABEL = Kind(
         figure="max_probability_difference",
         page=False,
     ),
-    explain=ask_label,
+    sensitivity=Sensitivity(ask_label),
 )

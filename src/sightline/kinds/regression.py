@@ -33,7 +33,7 @@ from sightline.tasks.regression import Regression
 from sightline.tasks.task import Task
 
 from .annotated import annotated_target
-from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
+from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_number
 
 NAME = "regression"
@@ -182,5 +182,5 @@ REGRESSION = Kind(
         figure="max_difference_in_deviations",
         page=False,
     ),
-    explain=ask_number,
+    sensitivity=Sensitivity(ask_number),
 )

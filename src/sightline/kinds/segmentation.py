@@ -34,7 +34,7 @@ from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
 
 from .annotated import annotated_target
-from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting, plain
+from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Sensitivity, Setting, plain
 from .questions.scores import ask_region
 from .weights import ClassWeight
 
@@ -164,5 +164,5 @@ SEGMENTATION = Kind(
         difference=pixel_difference,
         figure="max_share_of_differing_pixels",
     ),
-    explain=ask_region,
+    sensitivity=Sensitivity(ask_region),
 )

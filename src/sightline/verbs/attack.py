@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from sightline.attacks.scores import Scores
 from sightline.attacks.subject import Subject
+from sightline.data.dataset import Dataset
 from sightline.data.loaders import in_order
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.errors import UsageError
-from sightline.kinds.attacked.families import family_of
-from sightline.kinds.attacked.wish import Wish
+from sightline.explanation.question import Choice
+from sightline.kinds.attack_families.catalogue import family_of
+from sightline.kinds.attack_families.wish import Wish
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
 from sightline.kinds.pretrained import STATUS, open_run_or_model
@@ -26,6 +29,8 @@ from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.files import make_folder, replace_file
 from sightline.storage.text import json_text
+from sightline.structures.batch import Batch
+from sightline.tasks.task import Task
 
 from .evaluate import select
 
@@ -81,9 +86,6 @@ def attack(  # noqa: PLR0913 - the options of the command line
     run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
     family = family_of(method)
     wish = Wish.of(method, eps, steps, norm, target, seed, run.classes)
-    kind = kind_of(run)
-    if kind.scores is None:
-        raise UsageError(f"{run.folder} cannot be attacked: {kind.name} has no class scores", "attack a classifier")
     folder = Path(out) if out is not None else _place(run)
     if n < 1:
         raise UsageError(f"--n is {n}", "use at least 1 image")
@@ -91,7 +93,7 @@ def attack(  # noqa: PLR0913 - the options of the command line
     with compute_threads(run.recipe.fit.threads), repeatable(chosen_device):
         task = load_task(run).to(chosen_device)
         found, split, ids = select(run, data, split, console, verb="attack", allow_network=allow_network)
-        subject = _subject(run, kind.scores(task), found, ids, n, chosen_device)
+        subject = _subject(run, task, found, ids, n)
         make_folder(folder / method)
         with console.working(f"attacking {len(subject)} images with {method}") as phase:
             outcome = family(subject, wish, folder / method, phase.over)
@@ -113,20 +115,29 @@ def _place(run: Run) -> Path:
     return run.folder / "attacks"
 
 
-def _subject(run: Run, scores: Any, found: Any, ids: np.ndarray, n: int, device: Any) -> Subject:
+def _subject(run: Run, task: Task, found: Dataset, ids: np.ndarray, n: int) -> Subject:
     """At most n images, chosen by hash, in the network's frame."""
     labelled = ids[found.index[ids] >= 0]
     ids = choose(labelled if len(labelled) else ids, n)
     kind = kind_of(run)
     images = kind.load(found, ids, run.preprocessing, run.recipe, truths=kind.truths, judging=True)
-    parts = [batch.image for batch in in_order(images, BATCH)]
-    labels = torch.from_numpy(found.index[ids].astype(np.int64))
+    batches = list(in_order(images, BATCH))
+    pixels = torch.cat([batch.image for batch in batches]).contiguous()
+    labels, keys = (torch.from_numpy(x.astype(np.int64)) for x in (found.index[ids], ids))
     names = tuple(found.records[int(i)].name for i in ids)
-    subject = Subject(
-        scores, torch.cat(parts).contiguous().to(device), labels.to(device), torch.from_numpy(ids.astype(np.int64)).to(device),
-        names, run.classes, BATCH,
-    )  # fmt: skip
+    device = next(task.parameters()).device
+    scores = _class_scores(run, task, next(in_order(images, 1)).to(device))
+    subject = Subject(scores, pixels.to(device), labels.to(device), keys.to(device), names, run.classes, BATCH)
     return subject if len(labelled) else subject.as_predicted()
+
+
+def _class_scores(run: Run, task: Task, one: Batch) -> Scores:
+    """Pixels → class scores (b, k). UsageError where an image has no single class."""
+    kind = kind_of(run)
+    asked = kind.sensitivity and kind.sensitivity.ask(task, one, Choice(), run.classes).subject
+    if not asked or not asked.classes:
+        raise UsageError(f"{run.folder} cannot be attacked: {kind.name} has no class scores", "attack a classifier")
+    return asked.scores
 
 
 def _command(run: Run, data: Any, wish: Wish, n: int, split: str) -> str:

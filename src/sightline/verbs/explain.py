@@ -91,7 +91,7 @@ def explain(
     names = methods_named(method)
     run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
     kind = kind_of(run)
-    if kind.explain is None:
+    if kind.sensitivity is None:
         raise UsageError(f"a {kind.name} run has no score to explain", "use predict or report")
     choice = Choice(_index_of(target, run.classes), object)
     inputs = Inputs([images] if isinstance(images, str | Path) else images, allow_network=allow_network)
@@ -164,7 +164,7 @@ def _explained(
     run: Run, task: Task, file: Path, names: Sequence[str], choice: Choice, *, controls: bool, device: str
 ) -> Shown:
     kind, preprocessing = kind_of(run), run.preprocessing
-    assert kind.explain is not None
+    assert kind.sensitivity is not None
     pixels, frame, decoded = preprocessing.prepare(file)
     colours = decode(file, background=preprocessing.background, depth=preprocessing.depth).pixels
     height, width, _ = pixels.shape
@@ -179,7 +179,7 @@ def _explained(
         torch.tensor([0]),
         target if target is not None else Labels.of(torch.tensor([-1])),
     ).to(device)
-    question = kind.explain(task, batch, choice, run.classes)
+    question = kind.sensitivity.ask(task, batch, choice, run.classes)
     explained, beside = explain_image(question.subject, batch.image.float(), question.target, names, controls=controls)
     return Shown(file.name, colours, frame, question, explained, beside)
 

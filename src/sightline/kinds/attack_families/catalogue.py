@@ -5,7 +5,7 @@ from __future__ import annotations
 from sightline.attacks.methods import METHODS
 from sightline.errors import UsageError, nearest
 
-from .altered import under_change, under_corruption
+from .alterations import under_change, under_corruption
 from .budget import within_budget
 from .pictures import by_noise, by_patch
 from .wish import Family
