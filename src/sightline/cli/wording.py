@@ -61,7 +61,19 @@ def evaluation_text(result: Mapping[str, Any]) -> str:
     classes: list[tuple[str, ...]] = [("class", *columns)]
     classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in result["per_class"].items()]
     head = f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}"
-    return "\n".join([head, _table(rows), "", _table(classes), *_undefined(result["per_class"])])
+    slices = slice_lines(result.get("slices") or {})
+    return "\n".join([head, _table(rows), "", _table(classes), *_undefined(result["per_class"]), *slices])
+
+
+def slice_lines(slices: Mapping[str, Any]) -> list[str]:
+    """The slices on which the model does worse: a line each."""
+    lines = [
+        f"{printable(one['words'])}: {slices['score']} {_figure(abs(one['value']))} "
+        f"({' to '.join(_figure(end) for end in sorted(map(abs, one['interval'])))}) against {_figure(abs(one['rest']))}, "
+        f"n = {one['n']:,}"
+        for one in slices.get("found", ())
+    ]
+    return ["", "worse on:", *lines] if lines else []
 
 
 def _undefined(per_class: Mapping[str, Any]) -> list[str]:

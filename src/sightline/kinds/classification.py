@@ -32,6 +32,7 @@ from sightline.structures.targets import Labels, Target
 from sightline.tasks.classification import Classification
 from sightline.tasks.task import Task
 
+from .diagnosed.image_scores import of_classes
 from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_class
 from .weights import ClassWeight
@@ -158,6 +159,8 @@ CLASSIFICATION = Kind(
         train_images=2_000,
         mirrored=_mean,
         hardest=_hardest,
+        per_image=of_classes,
+        probabilities=lambda rows: (rows.target, rows.probability),
     ),
     answers=Answers(
         of=_answers,

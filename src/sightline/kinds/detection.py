@@ -21,6 +21,7 @@ from sightline.tasks.detection import Detection
 
 from . import regions
 from .annotated import annotated_target
+from .diagnosed.image_scores import of_objects
 from .kind import Answers, Drawings, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_object
 
@@ -80,6 +81,7 @@ DETECTION = Kind(
         threshold=lambda judgement: 0.5 if judgement.score_threshold is None else judgement.score_threshold,
         hardest=_hardest,
         settle=_settle,
+        per_image=of_objects,
     ),
     answers=Answers(
         of=regions.region_answers,

@@ -19,6 +19,7 @@ from sightline.data.loaders import Images
 from sightline.data.orders import Order
 from sightline.data.records.source import Source
 from sightline.drawing.predictions import Painter
+from sightline.evaluation.diagnosis.slices import ImageScores
 from sightline.explanation.question import Ask
 from sightline.exports.plan import Export
 from sightline.preprocessing.normalise import Normalised
@@ -72,6 +73,8 @@ class Scoring:
     settle           rows of val with the kept weights → facts that are chosen on them, such as a threshold
     under            rows, facts → the same rows by these facts
     hardest          rows, classes → ids with words about each, the largest loss or the most mistakes first
+    per_image        rows, judgement → how well each image was answered, by which slices are searched; None: no slices
+    probabilities    rows → class (n,) and probabilities (n, k), for temperature scaling; None where there are none
     """
 
     rows: RowsFormat
@@ -86,6 +89,8 @@ class Scoring:
     settle: Callable[[Any], dict[str, Any]] | None = None
     under: Callable[[Any, Facts], Any] = lambda rows, facts: rows
     hardest: Callable[[Any, Sequence[str]], list[tuple[int, str]]] | None = None
+    per_image: Callable[[Any, Any], ImageScores] | None = None
+    probabilities: Callable[[Any], tuple[np.ndarray, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True)

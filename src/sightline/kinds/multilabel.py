@@ -33,6 +33,7 @@ from sightline.tasks.multilabel import Multilabel
 from sightline.tasks.task import Task
 
 from .annotated import annotated_target
+from .diagnosed.image_scores import of_labels
 from .kind import Answers, Drawings, Facts, Keep, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_label
 
@@ -147,6 +148,7 @@ MULTILABEL = Kind(
         threshold=lambda judgement: judgement.threshold,
         settle=_settle,
         under=_under,
+        per_image=of_labels,
     ),
     answers=Answers(
         of=_answers,

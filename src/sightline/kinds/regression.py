@@ -33,6 +33,7 @@ from sightline.tasks.regression import Regression
 from sightline.tasks.task import Task
 
 from .annotated import annotated_target
+from .diagnosed.image_scores import of_numbers
 from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_number
 
@@ -159,6 +160,7 @@ REGRESSION = Kind(
         train_images=2_000,
         mirrored=_mean,
         worst=_worst,
+        per_image=of_numbers,
     ),
     answers=Answers(
         of=_answers,

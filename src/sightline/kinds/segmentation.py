@@ -34,6 +34,7 @@ from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
 
 from .annotated import annotated_target
+from .diagnosed.image_scores import of_segments
 from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Sensitivity, Setting, plain
 from .questions.scores import ask_region
 from .weights import ClassWeight
@@ -143,6 +144,7 @@ SEGMENTATION = Kind(
         headline="mean_iou",
         worst=lambda judgement: [w.id for w in judgement.worst],
         hardest=_hardest,
+        per_image=of_segments,
     ),
     answers=Answers(
         of=_answers,

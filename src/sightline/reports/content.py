@@ -18,6 +18,7 @@ import pyarrow.parquet
 from sightline.runs.run import Run
 
 from .attacks.stored import read_attacks
+from .diagnosed.stored import Diagnosis, read_diagnosis
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
 from .samples import BatchSheet, Examples, read_batch, read_examples
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation
@@ -121,6 +122,7 @@ class RunContent:
     examples: Examples | None
     problems: tuple[str, ...]
     attacks: tuple[Mapping[str, Any], ...] = ()
+    diagnosis: Diagnosis | None = None
 
 
 def read_content(
@@ -145,6 +147,7 @@ def read_content(
         batch=read_batch(folder),
         examples=read_examples(folder),
         attacks=read_attacks(folder),
+        diagnosis=read_diagnosis(folder),
         problems=tuple(folder.problems),
     )
 

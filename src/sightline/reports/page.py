@@ -18,6 +18,7 @@ from sightline.reports.wording import NOTHING, duration, plural, quantity, quote
 
 from .attacks.section import attack_section
 from .chapter import Chapter, ImageLookup, Scene
+from .diagnosed.section import diagnosis_section
 from .parts.dense_tables import amounts
 from .parts.figures import headline_chart, learning_curves, split_chart
 from .parts.picture import KILOBYTE, page_picture
@@ -40,7 +41,8 @@ def page_values(
     limits = chapter.limits
     under_attack = attack_section(content.attacks)
     own_sections = chapter.sections(Scene(content, facts, limits, load_image))
-    sections = [*([under_attack] if under_attack else []), *own_sections]
+    slices = diagnosis_section(content.diagnosis, content.evaluation, load_image)
+    sections = [*filter(None, [slices, under_attack]), *own_sections]
     values: dict[str, Any] = {
         "content": content,
         "verdict": verdict,

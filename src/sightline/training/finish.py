@@ -9,6 +9,7 @@ from sightline.engine.checkpoints import kept_weights, load_weights
 from sightline.engine.state import State
 from sightline.errors import DivergedError
 from sightline.evaluation.splits import rows_of
+from sightline.inference.diagnosing.diagnosis import Noting
 from sightline.kinds.kind import Scoring
 from sightline.kinds.networks import facts_of, save_networks
 from sightline.recipes.loading import choose
@@ -17,6 +18,7 @@ from sightline.runs.run import FACTS, changed
 from sightline.runs.seal import seal
 from sightline.storage.tensors import not_finite
 
+from .diagnosis import write_diagnosis, write_tables
 from .pictures import write_examples
 from .progress import Training
 from .reporting import write_report
@@ -61,6 +63,7 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
     reported = "test" if "test" in images else "val"
     (run.folder / "predictions").mkdir(exist_ok=True)
     every = {split: _rows(training, scoring, split, some) for split, some in images.items()}
+    write_tables(training)
     if scoring.settle is not None and "val" in every:
         facts = facts_of(run) | scoring.settle(every["val"])
         run.write_json(FACTS, facts)
@@ -78,6 +81,9 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
                     split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes)
                 )
                 write_examples(training, scoring, evaluation, images[split])
+    if evaluation is not None:
+        with training.console.working(f"searching slices of the {reported} split"):
+            write_diagnosis(training, scoring, evaluation, every.get("val") if reported != "val" else None)
     metrics["images"] = {split: len(some) for split, some in images.items()}
     return evaluation
 
@@ -86,5 +92,9 @@ def _rows(training: Training, scoring: Scoring, split: str, images: Images) -> A
     """The rows of a split; those of the validation that the weights come from are the same, where they are known."""
     if split == "val" and training.best_rows is not None:
         return training.best_rows
+    noting = Noting(training.task, len(training.data.classes))
     with training.console.working(f"evaluating the {split} split", len(images)) as phase:
-        return rows_of(training.task, phase.over(in_order(images, scoring.batch)), training.device)
+        batches = noting.over(phase.over(in_order(images, scoring.batch)))
+        rows = rows_of(training.task, batches, training.device)
+    training.measured[split] = noting.table()
+    return rows

@@ -17,6 +17,7 @@ from sightline.engine.ema import Ema
 from sightline.engine.state import State
 from sightline.engine.stopping import best_index, should_stop
 from sightline.errors import ResourceError
+from sightline.evaluation.diagnosis.images import ImageTable, Measuring
 from sightline.evaluation.splits import Interrupted, rows_of
 from sightline.kinds.kind import Kind, Networks
 from sightline.preprocessing.saved import Preprocessing
@@ -60,6 +61,9 @@ class Training:
     tracker: Tracker = field(default_factory=Tracker)
     draw: Callable[[], Picture | None] = lambda: None  # some validation images with their predictions
     best_rows: Any = None  # those of the validation that the best weights come from, if it was in this process
+    measured: dict[str, ImageTable] = field(
+        default_factory=dict
+    )  # the images of splits, measured while they were predicted
     metrics_log: Log = field(init=False)
     clock: Clock = field(init=False)
     pace: Pace = field(init=False)
@@ -103,6 +107,8 @@ class Training:
         scoring, rows = self.kind.scoring, None
         if "val" in self.images and scoring is not None:
             batches, start = in_order(self.images["val"], scoring.batch), time.perf_counter()
+            measuring = Measuring() if "val" not in self.measured else None  # once: the images stay the same
+            batches = measuring.over(batches) if measuring is not None else batches
             try:
                 with (
                     self.ema.applied() if self.ema else contextlib.nullcontext(),
@@ -113,6 +119,8 @@ class Training:
             except Interrupted:
                 return  # still owed
             self.pace.validated(time.perf_counter() - start)
+            if measuring is not None:
+                self.measured["val"] = measuring.table()
         state.owed = False
         state.epoch.clear()
         state.history.append({name: _number(value) for name, value in row.items()})

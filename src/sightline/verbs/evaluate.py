@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,13 @@ from sightline.data.formats.passed.sources import is_passed, name_of_data
 from sightline.data.loaders import in_order
 from sightline.data.split_rules import Cuts
 from sightline.engine.devices import choose_device, compute_threads, repeatable
-from sightline.errors import DamagedError, DataError, UsageError, nearest
+from sightline.errors import DamagedError, DataError, SightlineError, UsageError, nearest
+from sightline.evaluation.diagnosis.images import ImageTable
+from sightline.evaluation.diagnosis.stored import read_table, table_file
 from sightline.evaluation.splits import mirror, rows_of
+from sightline.inference.diagnosing.diagnosis import Noting, diagnose
 from sightline.kinds.catalogue import kind_of
+from sightline.kinds.kind import Scoring
 from sightline.kinds.networks import load_task
 from sightline.kinds.opening import open_dataset, require_there, same_data
 from sightline.kinds.pretrained import open_run_or_model
@@ -30,14 +35,15 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The judgement of one split of one run."""
+    """The judgement of one split of one run, and its diagnosis: slices, temperature, shift (see docs/diagnosis.md)."""
 
     run: Run
     split: str
     judgement: Any
+    diagnosis: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": str(self.run.folder), "split": self.split, **self.judgement.to_json()}
+        return {"run": str(self.run.folder), "split": self.split, **self.judgement.to_json(), **self.diagnosis}
 
 
 def evaluate(
@@ -71,7 +77,8 @@ def evaluate(
     images = kind.load(found, ids, run.preprocessing, recipe, truths=kind.truths, judging=True)
     device, task = choose_device(device), load_task(run)
     with compute_threads(recipe.fit.threads), repeatable(device):
-        rows = rows_of(task, in_order(images, scoring.batch), device)
+        noting = Noting(task, len(run.classes))
+        rows = rows_of(task, noting.over(in_order(images, scoring.batch)), device)
         if tta and scoring.mirrored is not None:
             others = rows_of(task, map(mirror, in_order(images, scoring.batch)), device)
             rows = scoring.mirrored(rows, others)
@@ -81,7 +88,23 @@ def evaluate(
             f"no image of {'this split' if data is None else found.name} has a label",
             "sort the images into a folder for each class, or add a table of labels",
         )
-    return Evaluation(run, split, judgement)
+    val = None if split == "val" and data is None else _val_rows(run, scoring)
+    diagnosis = diagnose(scoring, rows, judgement, noting.table(), val=val, tables=_tables(run))
+    return Evaluation(run, split, judgement, diagnosis)
+
+
+def _val_rows(run: Run, scoring: Scoring) -> Any:
+    """The validation rows that the run stored, None where it has none that can be read."""
+    with suppress(SightlineError, OSError):
+        return scoring.rows.read(run.folder / "predictions" / "val.parquet")[0]
+    return None
+
+
+def _tables(run: Run) -> dict[str, ImageTable]:
+    """The measurements of the training images, none for runs of earlier versions."""
+    with suppress(SightlineError):
+        return {"train": read_table(run.folder / table_file("train"))}
+    return {}
 
 
 class Selection(NamedTuple):

@@ -1,0 +1,1 @@
+"""What diagnosis needs to know of each kind: how well every image was answered."""
