@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sightline.verbs.explain import explain
     from sightline.verbs.export import export
     from sightline.verbs.hub import pull, push
+    from sightline.verbs.judging.label_errors import label_errors
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
     from sightline.verbs.report import report
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "label_errors",
     "list_models",
     "open_run",
     "predict",
@@ -62,6 +64,7 @@ _HOMES = {
     "evaluate": "verbs.evaluate",
     "explain": "verbs.explain",
     "export": "verbs.export",
+    "label_errors": "verbs.judging.label_errors",
     "list_models": "models.create",
     "open_run": "verbs.run",
     "predict": "verbs.predict",

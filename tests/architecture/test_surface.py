@@ -20,7 +20,7 @@ PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
     "Recipe", "Run", "attack", "audit", "convert", "create_model", "describe", "doctor", "evaluate", "explain", "export",
-    "list_models", "open_run", "predict", "pull", "push", "report", "serve", "train", "verify",
+    "label_errors", "list_models", "open_run", "predict", "pull", "push", "report", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
@@ -28,6 +28,7 @@ VERBS = {
     "attack": "run data method eps steps norm target n split seed out model device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object out model device allow_network json verbose quiet",
+    "label-errors": "what overrides folds model epochs seed device out allow_network json verbose quiet",
     "predict": "run paths out draw conf classes every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network model json verbose quiet",
     "serve": "run host port token_file batch queue threads model json verbose quiet",

@@ -7,6 +7,8 @@ from typing import Any
 
 from sightline.storage.text import printable
 
+from .tables import table
+
 # of all tasks, in the order in which they are shown
 _SUMMARY = (
     "accuracy",
@@ -62,7 +64,7 @@ def evaluation_text(result: Mapping[str, Any]) -> str:
     classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in result["per_class"].items()]
     head = f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}"
     slices = slice_lines(result.get("slices") or {})
-    return "\n".join([head, _table(rows), "", _table(classes), *_undefined(result["per_class"]), *slices])
+    return "\n".join([head, table(rows), "", table(classes), *_undefined(result["per_class"]), *slices])
 
 
 def slice_lines(slices: Mapping[str, Any]) -> list[str]:
@@ -122,7 +124,7 @@ def models_text(result: Mapping[str, Any]) -> str:
         multiply_adds = "" if m["multiply_adds"] is None else f"{m['multiply_adds']:,}"
         size = "x".join(map(str, m["input"]))
         rows.append((m["name"], m["family"], m["outputs"], f"{m['parameters']:,}", multiply_adds, size))
-    return _table(rows)
+    return table(rows)
 
 
 def describe_text(result: Mapping[str, Any]) -> str:
@@ -136,7 +138,7 @@ def describe_text(result: Mapping[str, Any]) -> str:
         more += f" and {other:,} outside its layers"
     totals = f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds{more}"
     note = "\nA row that ends in / is the total of the rows indented below it." if len(result["modules"]) > 1 else ""
-    return f"{_table(rows)}\n{note}\n{result['name']}: {totals}"
+    return f"{table(rows)}\n{note}\n{result['name']}: {totals}"
 
 
 def _module_tree(
@@ -174,13 +176,13 @@ def data_text(result: Mapping[str, Any]) -> str:
         f"{len(result['classes'])} classes; {splits}",
     ]
     if result["classes"]:
-        lines += ["", _table(_class_rows(result))]
+        lines += ["", table(_class_rows(result))]
     if hidden := len(result["classes"]) - _CLASSES:
         lines += [f"… and {hidden:,} more classes; --json lists them"] if hidden > 0 else []
     if result["problems"]:
         columns = ("file", "reason", "fix", "action")
         rows = [columns, *([str(problem[c]) for c in columns] for problem in result["problems"])]
-        lines += ["", _table(rows)]
+        lines += ["", table(rows)]
     return "\n".join(lines)
 
 
@@ -201,17 +203,10 @@ def _class_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def checks_text(rows: Sequence[Mapping[str, Any]], name: str, value: str) -> str:
-    return _table([(printable(str(row[name])), printable(str(row[value]))) for row in rows])
+    return table([(printable(str(row[name])), printable(str(row[value]))) for row in rows])
 
 
 def _figure(value: float | None) -> str:
     if value is None:
         return "undefined"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "nothing has been written yet"
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

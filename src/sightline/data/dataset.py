@@ -26,9 +26,9 @@ from sightline.preprocessing.decoder import decode
 from sightline.storage.text import printable
 
 from .evidence import with_evidence
+from .folds import Cuts, Fold, deal
 from .mirrors import mirrored_pair
-from .split_rules import Cuts
-from .splits import Assignment, Fractions, SplitRule, assign, refuse_emptied_splits
+from .splits import Assignment, Fractions, SplitRule, refuse_emptied_splits
 
 Knowledge = Literal["labels", "masks", "boxes", "outlines", "tags", "numbers"]
 Needs = Literal["classes", "identities", "images"]
@@ -126,7 +126,7 @@ def build_dataset(
     leaks: Leaks = "stop",
     max_quarantined: float | None = None,
     fractions: Fractions | None = None,
-    rule: SplitRule | Cuts = "class",
+    rule: SplitRule | Cuts | Fold = "class",
     workers: int = 2,
     cache_dir: Path | None = None,
     keep: Keep | None = None,
@@ -136,7 +136,7 @@ def build_dataset(
 
     `needs`: "classes" for classification (every class must have training images), "identities" if test has other classes
     than train (verification), "images" if labels do not matter. `max_quarantined` is a share of all images. `rule` is how
-    images without a split get one. Raises DataError for unusable data, UsageError for an unknown name.
+    images without a split get one; by a fold all do. Raises DataError for unusable data, UsageError for an unknown name.
     """
     source = open_data(what) if isinstance(what, str) else what
     result = audit(source, channels=channels, workers=workers, cache_dir=cache_dir, keep=keep, progress=progress)
@@ -149,7 +149,7 @@ def build_dataset(
         if needs != "images":
             refuse_emptied_splits(result)
             _require_classes(result)
-    dataset = _assemble(result, assign(result, fractions=fractions, rule=rule), groups)
+    dataset = _assemble(result, deal(result, fractions, rule), groups)
     if needs == "classes":
         with with_evidence(dataset.problems):
             _require_trained_classes(dataset)

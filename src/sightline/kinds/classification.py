@@ -16,6 +16,7 @@ from sightline.data.formats.answers import as_classes
 from sightline.drawing.predictions import paint_classes
 from sightline.errors import UsageError
 from sightline.evaluation.judgement import judge
+from sightline.evaluation.label_errors.classes import find_in_classes
 from sightline.evaluation.predictions import read_rows, write_rows
 from sightline.exports.agreement import class_difference
 from sightline.exports.plan import IMAGE, Arrays, Export, Graph, Shape
@@ -33,7 +34,7 @@ from sightline.tasks.classification import Classification
 from sightline.tasks.task import Task
 
 from .diagnosed.image_scores import of_classes
-from .kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Sensitivity, Setting
+from .kind import Answers, Drawings, Keep, Kind, LabelCheck, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_class
 from .weights import ClassWeight
 
@@ -182,4 +183,5 @@ CLASSIFICATION = Kind(
         figure="max_probability_difference",
     ),
     sensitivity=Sensitivity(ask_class),
+    labels=LabelCheck(find_in_classes),
 )

@@ -6,7 +6,7 @@ None: a GAN has no `scoring`, and a classifier needs no `truths`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from sightline.data.orders import Order
 from sightline.data.records.source import Source
 from sightline.drawing.predictions import Painter
 from sightline.evaluation.diagnosis.slices import ImageScores
+from sightline.evaluation.label_errors.finding import LabelFindings
 from sightline.explanation.question import Ask
 from sightline.exports.plan import Export
 from sightline.preprocessing.normalise import Normalised
@@ -91,6 +92,18 @@ class Scoring:
     hardest: Callable[[Any, Sequence[str]], list[tuple[int, str]]] | None = None
     per_image: Callable[[Any, Any], ImageScores] | None = None
     probabilities: Callable[[Any], tuple[np.ndarray, np.ndarray]] | None = None
+
+
+@dataclass(frozen=True)
+class LabelCheck:
+    """How wrong labels are found.
+
+    judge      evidence of all images, class names → the findings
+    evidence   task, batches of images outside of its training, device → the evidence; None: the rows that the run has stored
+    """
+
+    judge: Callable[[Any, Sequence[str]], LabelFindings]
+    evidence: Callable[[Task, Iterable[Batch], str], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +205,7 @@ class Kind:
     answers, drawings, chapter   what `predict` says, what is drawn, what the report says
     export     its graphs and their decoding; None where it cannot be exported
     sensitivity  its answer as a function of the pixels, for `explain` and `attack`; None where there is none
+    labels     how wrong labels are found; None where they cannot be
     """
 
     name: str
@@ -217,3 +231,4 @@ class Kind:
     chapter: Chapter = field(default_factory=Chapter)
     export: Export | None = None
     sensitivity: Sensitivity | None = None
+    labels: LabelCheck | None = None

@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from sightline.data.dataset import Dataset, build_dataset
 from sightline.data.fetching.addresses import is_address
+from sightline.data.folds import Fold
 from sightline.data.formats.builtin import DATASETS
 from sightline.data.formats.passed.sources import is_passed
 from sightline.data.formats.sniff import open_data
@@ -129,15 +130,18 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: 
     where = recipe.data.path or recipe.data.name
     if where is None:
         raise UsageError("the recipe names no data", "set data.path or data.name")
+    fold = None if whole or recipe.data.fold is None else Fold.of(recipe.data.fold)
+    if fold is not None and (recipe.data.val is not None or recipe.data.test is not None):
+        raise UsageError("data.val and data.test have no effect with data.fold", "leave both out")
     with console.working(f"reading {where}") as phase:
         source = as_named(recipe, open_data(where, allow_network=recipe.data.allow_network))
         data = build_dataset(
             source,
             needs="images" if whole else choose_kind(recipe, source).needs,
-            leaks=recipe.data.leaks,
+            leaks="keep" if fold else recipe.data.leaks,  # copies stay in one fold
             max_quarantined=recipe.data.max_quarantined,
             fractions=_fractions(recipe.data),
-            rule=cuts or recipe.data.split_rule or "class",
+            rule=fold or cuts or recipe.data.split_rule or "class",
             workers=max(recipe.data.workers, 1),
             cache_dir=cache_folder(),
             progress=phase.at,

@@ -61,6 +61,9 @@ class DataSection(Section):
     split_rule: Literal["class", "threshold"] | None = Field(
         None, description="class: shares kept in every class; threshold: as runs before 0.2 were split"
     )
+    fold: Annotated[str, Field(pattern=r"^[1-9][0-9]?/[1-9][0-9]?$")] | None = Field(
+        None, description="2/5: the second of five folds is the test split, the others train; splits are not kept"
+    )
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
     balance: Literal["none", "sample"] = Field("none", description="sample: draw every class equally often")
@@ -256,6 +259,7 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 
 # Keys that came later: absent from the identity of a run that leaves them open, as in those of runs made before.
 ADDED = {
+    "data": {"fold"},
     "model": {"freeze", "freeze_norms", "head_first"},
     "optim": {"pretrained_rate"},
     "task": {"adversarial", "eps", "steps"},

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from sightline.data.dataset import Dataset
 from sightline.data.formats.passed.sources import is_passed, name_of_data
 from sightline.engine.devices import choose_device, compute_threads, deep_graphs, repeatable
 from sightline.errors import DataError, DivergedError, SightlineError, Stopped, UsageError
@@ -71,7 +72,11 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
         require_trackers(given.track)
     require_free(out)
     given = with_run_settings(given, out)
-    data = open_dataset(given, console)
+    return as_run(train_on(given, open_dataset(given, console), out, smoke=smoke, console=console))
+
+
+def train_on(given: Draft, data: Dataset, out: str | Path | None, *, smoke: bool = False, console: Console) -> Run:
+    """Train a draft, whose settings are those of an unfinished run in `out`, on data that are already open."""
     kind = choose_kind(given, data.audit.source)
     with console.working("building the network"):
         recipe = resolve(given, kind, data)
@@ -84,7 +89,7 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
         console.keep(run.folder / "log.txt")
         with _record_failure(run, console):
             run_training(prepare(run, recipe, kind, data, start, console, smoke=bool(run.status["smoke"])))
-    return as_run(run)
+    return run
 
 
 @contextmanager

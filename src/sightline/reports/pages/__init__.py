@@ -1,0 +1,1 @@
+"""One page for the answer of a verb, in the style of the report."""

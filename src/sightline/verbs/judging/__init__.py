@@ -1,0 +1,1 @@
+"""Verbs that judge data and runs beside each other: which labels are wrong, which run is better."""
