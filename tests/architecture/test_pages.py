@@ -170,7 +170,7 @@ def test_the_page_of_the_command_line_has_every_exit_code_and_key() -> None:
     stated = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", codes, re.MULTILINE) for code in row.split(",")}
     known = {error.exit_code for error in SightlineError.__subclasses__() if error is not Stopped}
     assert stated == known | {0, 1, 128 + signal.SIGINT, 128 + signal.SIGTERM}
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", answers, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|$", answers, re.MULTILINE))
     assert rows.keys() == set(VERBS)
     for verb, arguments in {"models": "lenet5", "describe": "lenet5", "data": "digits", "doctor": ""}.items():
         found = called(verb, *arguments.split())[1]

@@ -68,18 +68,24 @@ def label_quality(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "
     others[rows, target] = -np.inf
     suggested = probability.argmax(1)
     confident = _confident_class(target, probability)
-    joint = np.zeros((k, k))
-    counted = confident >= 0
-    np.add.at(joint, (target[counted], confident[counted]), 1.0)
-    joint[np.arange(k), np.arange(k)] = joint.diagonal().clip(min=1)
+    joint = confident_joint(target, probability)
     counts = np.bincount(target, minlength=k)
     return LabelQuality(
         confidence=confidence,
         margin=(confidence - others.max(1) + 1) / 2,
         suggested=suggested,
-        candidate=counted & (confident != target) & (suggested != target),
+        candidate=(confident >= 0) & (confident != target) & (suggested != target),
         joint=joint / joint.sum(1, keepdims=True) * counts[:, None],
     )
+
+
+def confident_joint(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
+    """The images that are labelled i and confidently of j, at least one on the diagonal."""
+    k, confident = probability.shape[1], _confident_class(target, probability)
+    counts, counted = np.zeros((k, k)), confident >= 0
+    np.add.at(counts, (target[counted], confident[counted]), 1.0)
+    counts[np.arange(k), np.arange(k)] = counts.diagonal().clip(min=1)
+    return counts
 
 
 def thresholds(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k"]:

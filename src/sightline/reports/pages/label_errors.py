@@ -63,8 +63,8 @@ def _advice(found: LabelFindings) -> str:
         return "What the network itself cannot tell apart, it cannot question either: a longer training may see more."
     if found.agreement is not None and found.agreement < WEAK:
         return (
-            f"The predictions agree with only {found.agreement:.0%} of the {found.unit}s, so most suspicions are mistakes of the "
-            "network, not of the labels. The first ones are the surest; a stronger network (-m, --epochs) narrows the list."
+            f"The predictions agree with only {found.agreement:.0%} of the {found.unit}s, so most suspicions are mistakes "
+            "of the network, not of the labels. The first are the surest; a better network (-m, --epochs) narrows the list."
         )
     return (
         "Look at the images in this order and correct the data at their source. A suspicion is not a proof: rare views and "

@@ -1,0 +1,1 @@
+"""Judging data and runs beside each other."""
