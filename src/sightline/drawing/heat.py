@@ -33,14 +33,16 @@ class Heat(NamedTuple):
     clipped: float | None
 
 
-def heat(picture: Picture, values: Float[np.ndarray, "h w"]) -> Heat:
-    """The map over the pale grey picture of the same size; NaN where the map says nothing."""
+def heat(picture: Picture, values: Float[np.ndarray, "h w"], scale: float | None = None) -> Heat:
+    """The map over the pale grey picture of the same size; NaN where the map says nothing. `scale`, where several maps share
+    one."""
     known = np.isfinite(values)
     magnitude = np.abs(np.where(known, values, 0.0))
     inside = magnitude[known]
     largest = float(inside.max()) if inside.size else 0.0
-    scale = float(np.quantile(inside, _SHARE)) if inside.size else 0.0
-    scale = scale or largest
+    if scale is None:
+        scale = float(np.quantile(inside, _SHARE)) if inside.size else 0.0
+        scale = scale or largest
     level = np.clip(magnitude / scale, 0, 1) if scale else magnitude
     grey = coloured(picture).astype(float) @ np.array([0.299, 0.587, 0.114])
     base = (255 - _PALE * (255 - grey))[..., None]

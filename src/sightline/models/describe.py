@@ -20,11 +20,11 @@ from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
 from sightline.errors import UsageError
 from sightline.layers.attention.multi_head import MultiHeadAttention
+from sightline.layers.receptive import ReceptiveFields, View
 
 from .catalogue import MODELS, PROPOSING
 from .create import create_model, default_input, outline
 from .options import model_options
-from .receptive import ReceptiveFields, View
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

@@ -10,7 +10,6 @@ from typer import Argument, Option
 from sightline.cli.answering import Answer, answer
 from sightline.cli.options import AllowNetwork, Device, Json, OwnModel, Quiet, RunOrModel, Verbose
 from sightline.cli.start import doing
-from sightline.errors import UsageError
 from sightline.runs.console import Console
 from sightline.storage.text import printable
 
@@ -18,19 +17,26 @@ EXPLAIN_EXAMPLES = (
     "explain runs/photos cat.jpg",
     "explain runs/photos new/ --method grad_cam,occlusion --target dog",
     "explain efficientnet_lite0 cat.jpg --method all --out why",
+    "explain runs/photos",
+    "explain runs/photos --method patches --layer layer2",
 )
 
 
-def explain(
+def explain(  # noqa: PLR0913 - options are what a command line is for
     run: RunOrModel,
     images: Annotated[
-        list[str] | None, Argument(metavar="IMAGE...", help="Images, folders of images, or .txt lists of paths.")
+        list[str] | None,
+        Argument(
+            metavar="[IMAGE...]",
+            help="Images, folders of images, or .txt lists of paths. None: what the network's units respond to.",
+        ),
     ] = None,
     method: Annotated[
         str | None,
         Option(
             help="gradient, input_x_gradient, smoothgrad, integrated_gradients, guided_backprop, deconvnet, grad_cam, "
-            "grad_cam_plus_plus, occlusion, rise, attention or rollout; several with commas; or all.",
+            "grad_cam_plus_plus, occlusion, rise, attention or rollout. Without an image: filters, activations, patches, "
+            "class_images, dream, neighbours, map, positions or attention. Several with commas; or all.",
             show_default=False,
         ),
     ] = None,
@@ -40,6 +46,12 @@ def explain(
     object: Annotated[
         int | None, Option("--object", metavar="N", help="The detection to explain, in the order of predict; 0 first.")
     ] = None,
+    layer: Annotated[
+        str | None, Option(metavar="NAME", help="Without an image: the layer to show, as describe names it.")
+    ] = None,
+    data: Annotated[str | None, Option(help="Without an image: other data than the run's own.")] = None,
+    split: Annotated[str | None, Option(help="Without an image: train, val or test.")] = None,
+    n: Annotated[int, Option(help="Without an image: images at most.")] = 500,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/explanation.")] = None,
     model: OwnModel = None,
     device: Device = "auto",
@@ -48,23 +60,34 @@ def explain(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Show which pixels a prediction depends on: heat maps with their controls, as a page, a sheet and arrays."""
+    """Show which pixels a prediction depends on: heat maps with their controls, as a page, a sheet and arrays. Without an
+    image: what the network has learned to see."""
 
     def work(console: Console) -> Answer:
-        if not images:
-            raise UsageError("no image is named", "add the path of an image: sightline explain RUN IMAGE")
         with doing(console, f"explaining {run}"):
             from sightline import api
 
-            options: dict[str, Any] = {} if method is None else {"method": method}
             result = api.explain(
-                run, images, target=target, object=object, out=out, device=device, model=model,
-                allow_network=allow_network, console=console,
-                **options,
+                run, images or None, method=method, target=target, object=object, layer=layer, data=data, split=split, n=n,
+                out=out, device=device, model=model, allow_network=allow_network, console=console,
             )  # fmt: skip
-        return Answer(result.to_json(), _text, exit=3 if result.failed == len(result.rows) else 0)
+        facts = result.to_json()
+        if not images:
+            return Answer(facts, _features_text)
+        return Answer(facts, _text, exit=3 if facts["failed"] == facts["n"] else 0)
 
     answer(work, json=json, level=verbose - quiet)
+
+
+def _features_text(result: Mapping[str, Any]) -> str:
+    """What was left out and why, what did not come out as it should, and where the page is."""
+    lines = []
+    for name, facts in result["methods"].items():
+        if "refused" in facts:
+            lines.append(f"{name} is left out: {facts['refused']}")
+        else:
+            lines += facts["warnings"]
+    return "\n".join(map(printable, [*lines, result["page"]]))
 
 
 def _text(result: Mapping[str, Any]) -> str:

@@ -112,7 +112,7 @@ def _as_image(
     weights: Float[Tensor, "b n n"], pixels: Float[Tensor, "b c h w"], settings: dict[str, Any]
 ) -> Attribution:
     tokens = weights.shape[-1]
-    grid, ahead = _grid(tokens, int(pixels.shape[2]), int(pixels.shape[3]))
+    grid, ahead = token_grid(tokens, int(pixels.shape[2]), int(pixels.shape[3]))
     row = weights[:, 0] if ahead else weights.mean(1)  # (b, n)
     small = row[:, ahead:].unflatten(1, grid)[:, None]  # (b, 1, rows, columns)
     large = F.interpolate(small, size=pixels.shape[2:], mode="bilinear", align_corners=False)
@@ -121,7 +121,7 @@ def _as_image(
     return Attribution(large, "sum", signed=False, unit="share of attention", settings=settings, notes=notes)
 
 
-def _grid(tokens: int, height: int, width: int) -> tuple[tuple[int, int], int]:
+def token_grid(tokens: int, height: int, width: int) -> tuple[tuple[int, int], int]:
     """Rows and columns of square patches, and the number of tokens ahead of them: the fewest that fit."""
     for ahead in range(_AHEAD + 1):
         patches = tokens - ahead

@@ -111,7 +111,7 @@ def _outputs(network: nn.Module, pixels: Float[Tensor, "b c h w"]) -> Iterator[l
                 if places[known].name.startswith(f"{name}."):  # the last module of a sequence returned it before
                     places[known] = replace(places[known], name=name)
                 return
-            if output.ndim == 4 and output.shape != pixels.shape and (layout := _layout(output, size)):
+            if output.ndim == 4 and output.shape != pixels.shape and (layout := layout_of(output, size)):
                 grid = output.shape[2:] if layout == "map" else output.shape[1:3]
                 places.append(Place(name, output, layout, (int(grid[0]), int(grid[1]))))
             elif output.ndim == 3 and (patches := _token_grid(output, places)):
@@ -127,14 +127,14 @@ def _outputs(network: nn.Module, pixels: Float[Tensor, "b c h w"]) -> Iterator[l
             handle.remove()
 
 
-def _layout(output: Tensor, size: tuple[int, int]) -> Layout | None:
+def layout_of(output: Tensor, size: tuple[int, int]) -> Layout | None:
     _, a, b, c = output.shape
-    if _proportional((b, c), size):
+    if proportional((b, c), size):
         return "map"
-    return "channels last" if _proportional((a, b), size) else None
+    return "channels last" if proportional((a, b), size) else None
 
 
-def _proportional(grid: tuple[int, int], size: tuple[int, int]) -> bool:
+def proportional(grid: tuple[int, int], size: tuple[int, int]) -> bool:
     """Whether a grid has the image's proportions up to a place more or fewer, and more than one place."""
     (rows, columns), (height, width) = grid, size
     if rows * columns < 2 or rows > height + 1 or columns > width + 1:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sightline.layers.arithmetic import Field
+from .arithmetic import Field
 
 
 class View(NamedTuple):
@@ -29,17 +29,33 @@ class View(NamedTuple):
         return View(height, width) if height and width else None
 
 
+class End(NamedTuple):
+    """Where a trace ended: the operation by torch's name, the number of axes of its result, and the innermost name of
+    `ReceptiveFields.within` at that time."""
+
+    operation: str
+    axes: int
+    within: str
+
+
 class ReceptiveFields(TorchDispatchMode):
-    """While active, tracks the view of every (b, c, h, w) tensor computed from `x`; None once positions are mixed."""
+    """While active, tracks the view of every (b, c, h, w) tensor computed from `x`; None once positions are mixed. `within`:
+    names of what is running, the innermost last, kept by the caller where it wants to know where a trace ended."""
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()
+        self.within: list[str] = []
         self._views: dict[int, tuple[Tensor, View | None]] = {}  # holding the tensor keeps its id from being reused
+        self._ends: dict[int, End] = {}
         self._record(x, View(Field(), Field()))
 
     def of(self, tensor: Tensor) -> View | None:
         """The view of a tensor, or None where it is unknown or covers everything."""
         return self._views[id(tensor)][1] if id(tensor) in self._views else None
+
+    def end_of(self, tensor: Tensor) -> End | None:
+        """Where the trace to a tensor without a view ended; None for one that has a view or does not depend on `x`."""
+        return self._ends.get(id(tensor))
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -52,7 +68,14 @@ class ReceptiveFields(TorchDispatchMode):
         if sources:
             outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
             for output in outputs:
-                self._record(output, self._view(func.overloadpacket.__name__, args, sources, output))
+                name = func.overloadpacket.__name__
+                view = self._view(name, args, sources, output)
+                if view is None:
+                    earlier = next((end for source in sources if (end := self.end_of(source))), None)
+                    self._ends[id(output)] = earlier or End(name, output.ndim, self.within[-1] if self.within else "")
+                else:
+                    self._ends.pop(id(output), None)
+                self._record(output, view)
         return result
 
     def _record(self, tensor: Tensor, view: View | None) -> None:
@@ -137,6 +160,11 @@ def _everything(view: View, args: Any) -> None:
     """The statistics of group and layer norms cover all positions of an image, or many of them."""
 
 
+def _unless_spatial(view: View, args: Any) -> View | None:
+    """A softmax or sum over channels stays in its place; over rows or columns it covers all of them."""
+    return view if args[1] in (1, -3) else None
+
+
 def _batch_norm(view: View, args: Any) -> View | None:
     """Statistics of the batch (in training, and without running statistics, as in instance norms) cover all positions."""
     return None if args[5] else view
@@ -151,4 +179,25 @@ _RULES = {
     "native_group_norm": _everything,
     "native_layer_norm": _everything,
     "native_batch_norm": _batch_norm,
-}
+    "_softmax": _unless_spatial,
+    "_log_softmax": _unless_spatial,
+    "cumsum": _unless_spatial,
+} | dict.fromkeys(
+    # these may keep the shape and still move pixels
+    (
+        "roll",
+        "flip",
+        "rot90",
+        "permute",
+        "transpose",
+        "t",
+        "mm",
+        "bmm",
+        "sort",
+        "gather",
+        "index",
+        "index_select",
+        "grid_sampler_2d",
+    ),
+    _everything,
+)
