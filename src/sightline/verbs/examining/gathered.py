@@ -120,7 +120,9 @@ class Gathered:
         if kind.sensitivity is None:
             raise refused
         try:
-            subject = kind.sensitivity.ask(self.task, self._batch(self.example), Choice(self.target), self.run.classes).subject
+            subject = kind.sensitivity.ask(
+                self.task, self._batch(self.example), Choice(self.target), self.run.classes
+            ).subject
         except DataError as error:
             raise refused from error
         if subject.dense:
