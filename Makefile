@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation intervals verdicts attacks results reference stream
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts attacks results reference stream
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -61,6 +61,9 @@ networks:       ## sizes, latencies, the small study and experiments of docs/net
 explanation:    ## every explainer on every family; planted cue, sanity, faithfulness and speed: about 20 minutes; figures go to results/
 	$(PY) -m pytest -m slow tests/explanation
 	$(PY) benchmarks/explanation.py
+
+lab:            ## every experiment of the laboratory with three seeds, as a book in build/lab: half an hour; claims and seconds go to results/
+	$(PY) benchmarks/laboratory.py
 
 intervals:      ## coverage of the intervals, beside the plain bootstrap: 2 minutes; figures go to results/
 	$(PY) benchmarks/intervals.py

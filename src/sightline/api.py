@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sightline.lab.book import build_book, run_experiment
+    from sightline.lab.catalogue import list_experiments
     from sightline.models.create import create_model, list_models
     from sightline.recipes.recipe import Recipe
     from sightline.verbs.attack import attack
@@ -33,6 +35,7 @@ __all__ = [
     "Run",
     "attack",
     "audit",
+    "build_book",
     "convert",
     "create_model",
     "describe",
@@ -41,12 +44,14 @@ __all__ = [
     "explain",
     "export",
     "label_errors",
+    "list_experiments",
     "list_models",
     "open_run",
     "predict",
     "pull",
     "push",
     "report",
+    "run_experiment",
     "serve",
     "train",
     "verify",
@@ -57,6 +62,7 @@ _HOMES = {
     "Run": "verbs.run",
     "attack": "verbs.attack",
     "audit": "verbs.data",
+    "build_book": "lab.book",
     "convert": "verbs.convert",
     "create_model": "models.create",
     "describe": "verbs.models",
@@ -65,12 +71,14 @@ _HOMES = {
     "explain": "verbs.explain",
     "export": "verbs.export",
     "label_errors": "verbs.judging.label_errors",
+    "list_experiments": "lab.catalogue",
     "list_models": "models.create",
     "open_run": "verbs.run",
     "predict": "verbs.predict",
     "pull": "verbs.hub",
     "push": "verbs.hub",
     "report": "verbs.report",
+    "run_experiment": "lab.book",
     "serve": "verbs.serve",
     "train": "verbs.train",
     "verify": "verbs.verify",

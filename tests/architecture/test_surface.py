@@ -19,8 +19,9 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "attack", "audit", "convert", "create_model", "describe", "doctor", "evaluate", "explain", "export",
-    "label_errors", "list_models", "open_run", "predict", "pull", "push", "report", "serve", "train", "verify",
+    "Recipe", "Run", "attack", "audit", "build_book", "convert", "create_model", "describe", "doctor", "evaluate", "explain",
+    "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
+    "run_experiment", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
@@ -39,6 +40,7 @@ VERBS = {
     "data": "what show allow_network json verbose quiet",
     "verify": "run json verbose quiet",
     "doctor": "json verbose quiet",
+    "lab": "name overrides seeds out json verbose quiet",
 }
 HUB = {
     "push": "run repository with_samples public endpoint allow_network json verbose quiet",

@@ -27,6 +27,7 @@ USAGE = {
     "verify": "sightline verify RUN",
     "hub": "sightline hub push RUN OWNER/NAME",
     "doctor": "sightline doctor",
+    "lab": "sightline lab [NAME] [KEY=VALUE]...",
 }
 _VERBS = {
     "train": ("fit", "finetune", "fine-tune", "run", "learn"),

@@ -29,6 +29,7 @@ from .examining.label_errors import LABEL_ERRORS_EXAMPLES, label_errors
 from .exporting import EXPORT_EXAMPLES, export
 from .hints import hint_for
 from .hub import app as hub
+from .laboratory import LAB_EXAMPLES, lab
 from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .predicting import PREDICT_EXAMPLES, PREDICT_EXITS, predict
 from .process import leave, prepare_process, prepare_streams
@@ -234,6 +235,7 @@ app.command(epilog=_examples(*DATA_EXAMPLES))(data)
 
 app.command(epilog=_examples(*VERIFY_EXAMPLES))(verify)
 app.command(epilog=_examples(*DOCTOR_EXAMPLES))(doctor)
+app.command(epilog=_examples(*LAB_EXAMPLES))(lab)
 
 
 def run() -> None:

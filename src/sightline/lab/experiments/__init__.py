@@ -1,0 +1,1 @@
+"""The experiments, a folder a topic and a file an experiment."""

@@ -1,0 +1,1 @@
+"""Gradients and back-propagation."""

@@ -1,0 +1,1 @@
+"""Seeing: from cells to features."""
