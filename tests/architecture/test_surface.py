@@ -28,7 +28,8 @@ VERBS = {
     "evaluate": "run data split model tta device allow_network json verbose quiet",
     "attack": "run data method eps steps norm target n split seed out model device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
-    "explain": "run images method target object layer data split n out model device allow_network json verbose quiet",
+    "explain": "run images method target object layer data split n out no_controls all_controls model device "
+    "allow_network json verbose quiet",
     "label-errors": "what overrides folds model epochs seed device out allow_network json verbose quiet",
     "predict": "run paths out draw conf classes every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network model json verbose quiet",

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sightline.errors import DataError, UsageError
 from sightline.inference.answering import Answering
-from sightline.inference.drawn import Drawer
+from sightline.inference.drawer import Drawer
 from sightline.inference.inputs import Inputs, Item
 from sightline.inference.naming import place_of, require_elsewhere
 from sightline.inference.stream import Stream, choice_of

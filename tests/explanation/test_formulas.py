@@ -128,8 +128,8 @@ def test_integrated_gradients_double_their_steps_and_say_where_that_is_not_enoug
 
     pixels = torch.full((1, 1, 4, 4), 99.7)
     found = integrated_gradients(Subject(nn.Identity(), jagged), pixels, FIRST, steps=3, most=12)
-    assert found.settings["steps"] == [12] and found.settings["incompleteness"][0] > 0.01
-    assert found.notes and found.notes[0].startswith("not converged: after 12 steps")
+    assert found.settings["steps"] == [9] and found.settings["incompleteness"][0] > 0.01
+    assert found.notes and found.notes[0].startswith("not converged: after 9 points")
 
 
 def test_occlusion_falls_where_the_score_is() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sightline.errors import DataError, UsageError
-from sightline.explanation.explaining import explain_image
+from sightline.explanation.explain import explain_images
 from sightline.explanation.question import Choice
 from sightline.kinds import KINDS
 from sightline.models.create import create_model
@@ -50,8 +50,8 @@ def test_maps_of_regions_and_objects(name: str) -> None:
     question = ask(task, batch, Choice(), CLASSES)
     settings = {"occlusion": {"window": 32, "stride": 32}}
     methods = ["gradient", "grad_cam", "occlusion"]
-    explained, _ = explain_image(
-        question.subject, batch.image.float(), question.target, methods, controls=False, settings=settings
+    ((explained, _),) = explain_images(
+        question.subject, batch.image.float(), torch.tensor([question.target]), methods, effort=None, settings=settings
     )
     for one in explained:
         assert one.attribution is not None and one.map is not None

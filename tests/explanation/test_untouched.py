@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sightline.explanation.attribution.methods import METHODS
-from sightline.explanation.explaining import explain_image
+from sightline.explanation.explain import EFFORTS, explain_images
 from sightline.explanation.subject import Refused, Subject, subject_of
 from sightline.models.create import create_model
 from tests.distinct import fill_lively
@@ -130,15 +130,17 @@ def test_controls_bring_the_weights_back() -> None:
     network, pixels = _build("resnet8")
     _prepared(network)
     before = _state(network)
-    explained, controls = explain_image(subject_of(network), pixels, 1, ["gradient", "grad_cam"])
+    ((explained, controls),) = explain_images(
+        subject_of(network), pixels, FIRST, ["gradient", "grad_cam"], effort=EFFORTS["full"]
+    )
     _require_same(before, _state(network))
     assert controls is not None and [len(one.stages) for one in explained] == [5, 5]
 
 
 def test_equal_maps_say_so() -> None:
     network, pixels = _build("linear")
-    explained, _ = explain_image(
-        subject_of(network), pixels, 1, ["input_x_gradient", "integrated_gradients"], controls=False
+    ((explained, _),) = explain_images(
+        subject_of(network), pixels, FIRST, ["input_x_gradient", "integrated_gradients"], effort=None
     )
     assert "the same map as Integrated gradients" in explained[0].attribution.notes
     assert "the same map as Input × gradient" in explained[1].attribution.notes
@@ -148,8 +150,8 @@ def test_a_network_of_ones_own_needs_no_layer_name() -> None:
     own = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.GELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 6 * 6, 2)
     )
-    explained, _ = explain_image(
-        subject_of(own), torch.rand(1, 1, 12, 12) * 255, 0, ["grad_cam", "deconvnet"], controls=False
+    ((explained, _),) = explain_images(
+        subject_of(own), torch.rand(1, 1, 12, 12) * 255, torch.tensor([0]), ["grad_cam", "deconvnet"], effort=None
     )
     assert explained[0].attribution.settings["layer"] == "1" and explained[0].attribution.settings["grid"] == [12, 12]
     assert "GELU" in explained[1].refusal and np.isfinite(explained[0].map).all()

@@ -32,7 +32,9 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_everything_is_written(run: Run, picture: Path, tmp_path: Path) -> None:
-    result = explain(run, picture, method="gradient,grad_cam,attention,guided-backprop", out=tmp_path, console=QUIET)
+    result = explain(
+        run, picture, method="gradient,grad_cam,attention,guided-backprop", out=tmp_path, controls="full", console=QUIET
+    )
     (row,) = result.rows
     assert list(row["methods"]) == ["gradient", "grad_cam", "attention", "guided_backprop"]
     assert "no attention" in row["methods"]["attention"]["refused"]
@@ -59,7 +61,7 @@ def test_the_class_can_be_chosen(run: Run, picture: Path, tmp_path: Path) -> Non
     maps = {}
     for target in ("cat", "dog"):
         result = explain(
-            run, picture, method="gradient", target=target, out=tmp_path / target, controls=False, console=QUIET
+            run, picture, method="gradient", target=target, out=tmp_path / target, controls="none", console=QUIET
         )
         assert result.rows[0]["explained"] == f"the score of {target!r}"
         maps[target] = np.load(result.rows[0]["methods"]["gradient"]["array"])
@@ -77,20 +79,22 @@ def test_the_class_can_be_chosen(run: Run, picture: Path, tmp_path: Path) -> Non
 )
 def test_wrong_choices_are_named(run: Run, picture: Path, tmp_path: Path, options: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        explain(run, picture, out=tmp_path, controls=False, console=QUIET, **options)
+        explain(run, picture, out=tmp_path, controls="none", console=QUIET, **options)
 
 
 def test_broken_images_have_their_own_rows(run: Run, picture: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    both = explain(run, [broken, picture], method="gradient", out=tmp_path, controls=False, console=QUIET)
+    both = explain(run, [broken, picture], method="gradient", out=tmp_path, controls="none", console=QUIET)
     assert "error" in both.rows[0] and "methods" in both.rows[1] and both.failed == 1
     with pytest.raises(DataError, match="none of 1 images"):
         explain(run, broken, method="gradient", out=tmp_path, console=QUIET)
 
 
 def test_images_are_named_as_for_predict(run: Run, picture: Path, tmp_path: Path) -> None:
-    result = explain(run, str(picture.parent / "*.png"), method="gradient", out=tmp_path, controls=False, console=QUIET)
+    result = explain(
+        run, str(picture.parent / "*.png"), method="gradient", out=tmp_path, controls="none", console=QUIET
+    )
     assert [row["path"] for row in result.rows] == [str(picture)]
     with pytest.raises(UsageError, match="there is no"):
         explain(run, tmp_path / "gone.png", console=QUIET)

@@ -18,14 +18,15 @@ def shrunk(png: bytes, *, most: int, limit: int | None = None) -> bytes:
     further while it has more than `limit` bytes."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         picture = np.asarray(image.convert("RGB"))
-    small = _with_palette(fitted(picture, least=1, most=most))
+    small = with_palette(fitted(picture, least=1, most=most))
     while limit is not None and len(small) > limit and most > SMALLEST:
         most = max(SMALLEST, int(min(most, max(picture.shape[:2])) * 0.8))
-        small = _with_palette(fitted(picture, least=1, most=most))
+        small = with_palette(fitted(picture, least=1, most=most))
     return small
 
 
-def _with_palette(picture: Picture) -> bytes:
+def with_palette(picture: Picture) -> bytes:
+    """PNG of a colour picture (h, w, 3) with at most 256 colours."""
     stream = io.BytesIO()
     reduced = Image.fromarray(picture).quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     reduced.save(stream, format="PNG", optimize=True)

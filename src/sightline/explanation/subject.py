@@ -72,6 +72,16 @@ def subject_of(network: nn.Module, *, mean: float = 0.0, std: float = 255.0) -> 
     return Subject(network, scores)
 
 
+def counted(subject: Subject, passed: Callable[[int], None]) -> Subject:
+    """The same subject, which tells `passed` how many images each forward pass holds."""
+
+    def scores(pixels: Tensor) -> Tensor:
+        passed(len(pixels))
+        return subject.scores(pixels)
+
+    return replace(subject, scores=scores)
+
+
 class Refused(UsageError):
     """A method that has no meaning for this network; the message says why."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from sightline.errors import UsageError, nearest
+from sightline.explanation.explain import Level
 from sightline.explanation.question import Choice
 from sightline.kinds.pretrained import STATUS, open_run_or_model
 from sightline.models.own import Builder
@@ -31,7 +32,7 @@ def explain(  # noqa: PLR0913 - the options of the command line
     split: str | None = None,
     n: int = 500,
     out: str | Path | None = None,
-    controls: bool = True,
+    controls: Level = "quick",
     device: str = "auto",
     model: str | nn.Module | Builder | None = None,
     allow_network: bool = False,
@@ -42,14 +43,16 @@ def explain(  # noqa: PLR0913 - the options of the command line
 
     run       a run or its folder, or a network with published weights
     method    a name of `METHODS` (without images of `FEATURES`), several with commas between them, or "all"; a method that
-              has no meaning for the network is listed with the reason
+              has no meaning for the network is listed with the reason. None: gradient, integrated gradients of fewer points,
+              Grad-CAM and occlusion
     target    the class to explain, by name or index; default: what the network answers, or without images the most frequent
     object    for detectors, the number of the detection in `predict`'s order, 0 the surest
     layer     without images, the layer to show, by its name in `describe`; default: a handful
     data      without images, other data than the run's own to look at; `split` of them, by default test, else val
     n         without images, how many images of the split are looked at
     out       the folder to write; RUN/explanation by default
-    controls  whether the maps of shuffled weights, deletion and insertion are computed as well
+    controls  with images, "quick": each method on the network with a random head and with random weights throughout; "full":
+              five stages of that, deletion and insertion; "none"
 
     Raises UsageError for an unknown method, class or layer, and where the only method has no meaning for the network; DataError
     where no image can be read.

@@ -12,7 +12,7 @@ from torch import nn
 
 from sightline.errors import UsageError
 from sightline.inference.answering import Answering, answering_export, answering_run
-from sightline.inference.drawn import Drawer
+from sightline.inference.drawer import Drawer
 from sightline.inference.inputs import Inputs, Skipped
 from sightline.inference.naming import require_elsewhere
 from sightline.inference.stream import Predicted, Stream, choice_of

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from sightline.cli.answering import Answer, answer
 from sightline.cli.options import AllowNetwork, Device, Json, OwnModel, Quiet, RunOrModel, Verbose
 from sightline.cli.start import doing
+from sightline.errors import UsageError
 from sightline.runs.console import Console
 from sightline.storage.text import printable
+
+if TYPE_CHECKING:
+    from sightline.explanation.explain import Level
 
 EXPLAIN_EXAMPLES = (
     "explain runs/photos cat.jpg",
@@ -53,6 +57,13 @@ def explain(  # noqa: PLR0913 - options are what a command line is for
     split: Annotated[str | None, Option(help="Without an image: train, val or test.")] = None,
     n: Annotated[int, Option(help="Without an image: images at most.")] = 500,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/explanation.")] = None,
+    no_controls: Annotated[
+        bool, Option("--no-controls", help="The maps alone: without random networks beside them.")
+    ] = False,
+    all_controls: Annotated[
+        bool,
+        Option("--all-controls", help="Five stages of random weights, deletion and insertion: several times as long."),
+    ] = False,
     model: OwnModel = None,
     device: Device = "auto",
     allow_network: AllowNetwork = False,
@@ -64,12 +75,15 @@ def explain(  # noqa: PLR0913 - options are what a command line is for
     image: what the network has learned to see."""
 
     def work(console: Console) -> Answer:
+        if no_controls and all_controls:
+            raise UsageError("--no-controls and --all-controls exclude each other", "leave one of them out")
         with doing(console, f"explaining {run}"):
             from sightline import api
 
+            controls: Level = "none" if no_controls else "full" if all_controls else "quick"
             result = api.explain(
                 run, images or None, method=method, target=target, object=object, layer=layer, data=data, split=split, n=n,
-                out=out, device=device, model=model, allow_network=allow_network, console=console,
+                out=out, controls=controls, device=device, model=model, allow_network=allow_network, console=console,
             )  # fmt: skip
         facts = result.to_json()
         if not images:
@@ -101,6 +115,7 @@ def _text(result: Mapping[str, Any]) -> str:
         for name, facts in row["methods"].items():
             if "refused" in facts:
                 lines.append(f"  {name} is left out: {facts['refused']}")
-            elif facts["ignores_the_head"]:
-                lines.append(f"  {name} hardly depends on what was learned: see the page")
+    for name, facts in result["sanity"].items():
+        if facts["verdict"] == "ignores the head":
+            lines.append(f"{name} stays the same when the head is random: do not read it as a reason for the answer")
     return "\n".join(map(printable, [*lines, result["page"]]))

@@ -18,6 +18,7 @@ from sightline.explanation.subject import Attribution, Subject, gradient, undist
 from sightline.randomness.keyed import torch_seeded
 
 SLOPE = "score per 0-255 unit of a pixel"
+SAMPLES = 50
 CHUNK = 8  # images of one backward pass: more save little time and cost memory in proportion
 
 
@@ -40,7 +41,7 @@ def smoothgrad(
     pixels: Float[Tensor, "b c h w"],
     target: Int[Tensor, "b"],
     *,
-    samples: int = 50,
+    samples: int = SAMPLES,
     noise: float = 0.15,
     seed: int = 0,
 ) -> Attribution:

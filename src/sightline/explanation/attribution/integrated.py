@@ -2,8 +2,9 @@
 
     IG(x) = (x - x₀) · ∫₀¹ ∂S/∂x (x₀ + α (x - x₀)) dα,      Σ IG(x) = S(x) - S(x₀)        (completeness)
 
-The integral is a Gauss-Legendre sum. Where the sum over pixels misses the difference of scores by more than 1 %, the
-number of steps doubles, up to 400; a map that is still incomplete says so.
+The integral is a Gauss-Legendre sum. Where the sum over pixels misses the difference of scores by more than 1 %, a sum with
+twice as many points joins it, each with the weight of its number of points, and so on up to 400 in all; a map that is still
+incomplete says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from sightline.explanation.subject import Attribution, Subject, gradient, undisturbed
 
+STEPS = 50
 CHUNK = 10  # points of the path in one backward pass
 TOLERANCE = 0.01  # of the difference of scores
 MOST = 400
@@ -25,32 +27,35 @@ def integrated_gradients(
     pixels: Float[Tensor, "b c h w"],
     target: Int[Tensor, "b"],
     *,
-    steps: int = 50,
+    steps: int = STEPS,
     most: int = MOST,
     baseline: float = 0.0,
 ) -> Attribution:
     """The part of each pixel in the difference of scores between the image and a baseline of one value, in 0-255 units (0 is
-    black). `steps` points of the path at first, at most `most`."""
+    black). `steps` points of the path at first, at most `most` in all."""
     values, taken, missing, notes = [], [], [], []
     with undisturbed(subject.network):
         for image, index in zip(pixels, target, strict=True):
             start = torch.full_like(image, baseline)
             with torch.no_grad():
                 ends = subject.score(torch.stack([image, start]), index.expand(2)).double()
-            difference, n = float(ends[0] - ends[1]), steps
+            difference, n, points = float(ends[0] - ends[1]), steps, 0
+            mean = torch.zeros_like(image)
             while True:
-                value = (image - start) * _mean_gradient(subject, start, image, index, n)
+                mean = (points * mean + n * _mean_gradient(subject, start, image, index, n)) / (points + n)
+                points += n
+                value = (image - start) * mean
                 error = abs(float(value.double().sum()) - difference)
-                if error <= TOLERANCE * abs(difference) or 2 * n > most:
-                    break
                 n *= 2
+                if error <= TOLERANCE * abs(difference) or points + n > most:
+                    break
             share = error / abs(difference) if difference else float(error > 0)
             if share > TOLERANCE:
                 notes.append(
-                    f"not converged: after {n} steps the map's sum misses the difference of scores by {share:.0%}"
+                    f"not converged: after {points} points the map's sum misses the difference of scores by {share:.0%}"
                 )
             values.append(value)
-            taken.append(n)
+            taken.append(points)
             missing.append(share)
     settings = {"baseline": baseline, "steps": taken, "incompleteness": missing, "rule": "Gauss-Legendre"}
     return Attribution(torch.stack(values), "sum", signed=True, unit="score", settings=settings, notes=tuple(notes))

@@ -2,36 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from sightline.errors import UsageError, nearest
 from sightline.explanation.subject import Attribution
 
 from .attention import attention, rollout
 from .cam import grad_cam, grad_cam_plus_plus
-from .gradients import input_x_gradient, saliency, smoothgrad
-from .integrated import integrated_gradients
-from .perturbation import occlusion, rise
+from .gradients import SAMPLES, input_x_gradient, saliency, smoothgrad
+from .integrated import STEPS, integrated_gradients
+from .perturbation import MASKS, occlusion, patches, rise
 from .rectifiers import deconvnet, guided_backprop
 
 ALL = "all"
 
 
 @dataclass(frozen=True)
+class Passes:
+    """Images that go forward through the network for one explanation, and those that come back as gradients."""
+
+    forward: int = 0
+    backward: int = 0
+
+    def __add__(self, other: Passes) -> Passes:
+        return Passes(self.forward + other.forward, self.backward + other.backward)
+
+    def __mul__(self, times: int) -> Passes:
+        return Passes(self.forward * times, self.backward * times)
+
+
+BOTH = Passes(1, 1)
+Cost = Callable[[int, int, Mapping[str, Any]], Passes]  # (height, width, settings) → at least so many
+
+
+@dataclass(frozen=True)
 class Method:
-    """title   in a heading
-    explain   (subject, pixels, target, **settings) → Attribution
-    paper     first author and year
-    reading   what a large value means, in a sentence
-    costly    whether it takes hundreds of passes, so that its controls use fewer
+    """title    in a heading
+    explain  (subject, pixels, target, **settings) → Attribution
+    paper    first author and year
+    reading  what a large value means, in a sentence
+    cost     passes of one image
+    quick    settings of the maps that controls compare: fewer passes, on the trained and on the random network alike
+    caution  what the method is known not to show, in a sentence
     """
 
     title: str
     explain: Callable[..., Attribution]
     paper: str
     reading: str
-    costly: bool = False
+    cost: Cost = lambda height, width, settings: BOTH
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    caution: str = ""
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one pass, so that several images share it."""
+        return not self.quick
+
+
+def _each(key: str, default: int, back: bool = True, more: int = 0) -> Cost:
+    """So many passes as the setting `key` says, and `more` forward."""
+
+    def cost(height: int, width: int, settings: Mapping[str, Any]) -> Passes:
+        n = int(settings.get(key, default))
+        return Passes(n + more, n if back else 0)
+
+    return cost
+
+
+def _forward_only(height: int, width: int, settings: Mapping[str, Any]) -> Passes:
+    return Passes(1)
+
+
+def _occlusions(height: int, width: int, settings: Mapping[str, Any]) -> Passes:
+    return Passes(patches(height, width, **{k: v for k, v in settings.items() if k != "fill"}) + 1)
 
 
 METHODS: dict[str, Method] = {
@@ -46,10 +92,12 @@ METHODS: dict[str, Method] = {
     "smoothgrad": Method(
         "SmoothGrad", smoothgrad, "Smilkov et al. 2017, arXiv:1706.03825",
         "The gradient, averaged over noisy copies of the image.",
+        _each("samples", SAMPLES), {"samples": 8},
     ),
     "integrated_gradients": Method(
         "Integrated gradients", integrated_gradients, "Sundararajan et al. 2017, arXiv:1703.01365",
         "This pixel's part in the difference of scores between the image and black; all parts sum to it.",
+        _each("steps", STEPS, more=2), {"steps": 6, "most": 6},
     ),
     "guided_backprop": Method(
         "Guided backprop", guided_backprop, "Springenberg et al. 2014, arXiv:1412.6806",
@@ -69,19 +117,21 @@ METHODS: dict[str, Method] = {
     ),
     "occlusion": Method(
         "Occlusion", occlusion, "Zeiler & Fergus 2013, arXiv:1311.2901",
-        "The score falls when a patch covers this place.", costly=True,
+        "The score falls when a patch covers this place.",
+        _occlusions, {"share": 4, "moves": 1},
     ),
     "rise": Method(
         "RISE", rise, "Petsiuk et al. 2018, arXiv:1806.07421",
-        "The target is more probable when this place is shown than when it is hidden.", costly=True,
+        "The target is more probable when this place is shown than when it is hidden.",
+        _each("masks", MASKS, back=False), {"masks": 200},
     ),
     "attention": Method(
         "Attention", attention, "Dosovitskiy et al. 2020, arXiv:2010.11929",
-        "The last layer reads this patch.",
+        "The last layer reads this patch.", _forward_only,
     ),
     "rollout": Method(
         "Attention rollout", rollout, "Abnar & Zuidema 2020, arXiv:2005.00928",
-        "This patch reaches the output through all layers of attention.",
+        "This patch reaches the output through all layers of attention.", _forward_only,
     ),
 }  # fmt: skip
 DEFAULT = ("gradient", "integrated_gradients", "grad_cam", "occlusion")

@@ -21,8 +21,11 @@ from torch.nn import functional as F
 from sightline.explanation.subject import Attribution, Subject, undisturbed
 from sightline.randomness.keyed import integers, uniform
 
+Sides = int | tuple[int, int]
 CHUNK = 16  # images of one forward pass
-GRID = 7
+GRID = 7  # cells of a mask's raster
+SHARE, MOVES = 5, 2  # patches are a fifth of each side, moved by half of theirs
+MASKS = 1000
 
 
 def occlusion(
@@ -30,22 +33,23 @@ def occlusion(
     pixels: Float[Tensor, "b c h w"],
     target: Int[Tensor, "b"],
     *,
-    window: int | tuple[int, int] | None = None,
-    stride: int | tuple[int, int] | None = None,
+    window: Sides | None = None,
+    stride: Sides | None = None,
     fill: float | None = None,
+    share: int = SHARE,
+    moves: int = MOVES,
 ) -> Attribution:
-    """How far the score falls where a patch of `window` pixels (default: a seventh of each side), moved by `stride` (half of
-    it), is covered with `fill` in 0-255 units (default: the image's mean, channel by channel)."""
-    height, width = pixels.shape[2:]
-    high, wide = _pair(window) if window is not None else (max(1, round(height / GRID)), max(1, round(width / GRID)))
-    down, across = _pair(stride) if stride is not None else (max(1, high // 2), max(1, wide // 2))
+    """How far the score falls where a patch of `window` pixels (default: a `share`-th of each side), moved by `stride` (a
+    `moves`-th of it), is covered with `fill` in 0-255 units (default: the image's mean, channel by channel)."""
+    height, width = int(pixels.shape[2]), int(pixels.shape[3])
+    (high, wide), (down, across) = _window(height, width, window, stride, share, moves)
     corners = [(top, left) for top in _starts(height, high, down) for left in _starts(width, wide, across)]
     values, lowest, whole = [], [], []
     with undisturbed(subject.network), torch.no_grad():
         for image, index in zip(pixels, target, strict=True):
             cover = image.mean((1, 2), keepdim=True) if fill is None else torch.full_like(image[:, :1, :1], fill)
-            clean = subject.score(image[None], index[None])[0]
-            whole.append(float(subject.confidence(image[None], index[None])[0]))
+            (clean,), (certain,) = subject.both(image[None], index[None])
+            whole.append(float(certain))
             total = torch.zeros(height, width, dtype=clean.dtype, device=image.device)
             times = torch.zeros_like(total)
             sure = math.inf
@@ -74,6 +78,28 @@ def occlusion(
     return Attribution(torch.stack(values), "sum", signed=True, unit="score", settings=settings, notes=notes)
 
 
+def patches(
+    height: int,
+    width: int,
+    *,
+    window: Sides | None = None,
+    stride: Sides | None = None,
+    share: int = SHARE,
+    moves: int = MOVES,
+) -> int:
+    """How many patches `occlusion` covers one after the other."""
+    (high, wide), (down, across) = _window(height, width, window, stride, share, moves)
+    return len(_starts(height, high, down)) * len(_starts(width, wide, across))
+
+
+def _window(
+    height: int, width: int, window: Sides | None, stride: Sides | None, share: int, moves: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width of a patch, and its moves down and across."""
+    high, wide = _pair(window) if window is not None else (max(1, round(height / share)), max(1, round(width / share)))
+    return (high, wide), _pair(stride) if stride is not None else (math.ceil(high / moves), math.ceil(wide / moves))
+
+
 def _pair(side: int | tuple[int, int]) -> tuple[int, int]:
     return (side, side) if isinstance(side, int) else side
 
@@ -88,7 +114,7 @@ def rise(
     pixels: Float[Tensor, "b c h w"],
     target: Int[Tensor, "b"],
     *,
-    masks: int = 1000,
+    masks: int = MASKS,
     grid: int = GRID,
     shown: float = 0.5,
     seed: int = 0,

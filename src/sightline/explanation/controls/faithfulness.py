@@ -75,12 +75,15 @@ def curves(
             rank = torch.empty(heat.numel(), dtype=torch.long, device=heat.device)
             rank[heat.flatten().argsort(descending=True, stable=True)] = torch.arange(heat.numel(), device=heat.device)
             cuts = torch.linspace(0, heat.numel(), steps + 1, device=heat.device).round()
-            first = (rank.view_as(heat) < cuts[:, None, None])[:, None]  # (s, 1, h, w): the pixels of the first steps
-            sure = []
+            first = (rank.view_as(heat) < cuts[1:-1, None, None])[
+                :, None
+            ]  # (s, 1, h, w): the pixels of the first steps
+            ends = subject.confidence(torch.stack([image, blank]), index.expand(2)).view(2, 1).cpu()
+            sure = [ends]
             for part in first.split(max(1, min(CHUNK, subject.batch) // 2)):
                 both = torch.cat([torch.where(part, blank, image), torch.where(part, image, blank)])
                 sure.append(subject.confidence(both, index.expand(len(both))).view(2, -1).cpu())
-            rows.append(torch.cat(sure, 1))
+            rows.append(torch.cat([*sure, ends.flip(0)], 1))
     stacked = torch.stack(rows).double().numpy()  # (b, 2, s)
     return Curves(stacked[:, 0], stacked[:, 1])
 

@@ -1,10 +1,10 @@
-"""Does a map depend on what was learned? Its network is forgotten layer by layer, from the head to the input.
+"""Does a map depend on what was learned? Its network is randomised layer by layer, from the head to the input.
 
     cascading randomisation     Adebayo et al. 2018, arXiv:1810.03292, section 3.1
 
-A layer is forgotten by shuffling the entries of each of its tensors: the sizes of the weights stay, so that activations
-neither explode nor die, and only what was learned is gone. Shuffles are keyed. The weights come back afterwards, bit for bit,
-also after an error.
+Matrices and kernels are drawn anew from a normal distribution with mean 0 and the old root mean square, so that activations
+neither explode nor die; scales and biases are permuted. Draws are keyed. The weights come back afterwards, bit for bit, also
+after an error.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sightline.randomness.keyed import permutation
+from sightline.randomness.keyed import permutation, torch_seeded
 
 STAGES = 5
-RESEMBLES = 0.5  # |Spearman| above which a map is called the same
 
 
 def layers_from_the_head(network: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -30,7 +29,7 @@ def layers_from_the_head(network: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def stages(network: nn.Module, most: int = STAGES) -> list[tuple[str, tuple[nn.Module, ...]]]:
-    """(name, modules that are forgotten) of each stage: the head alone, then growing shares, at last the whole network."""
+    """(name, modules that are randomised) of each stage: the head alone, then growing shares, at last the whole network."""
     layers = layers_from_the_head(network)
     if not layers:
         return []
@@ -59,17 +58,25 @@ def _head_size(layers: list[tuple[str, nn.Module]]) -> int:
 
 
 @contextmanager
-def forgotten(modules: tuple[nn.Module, ...], seed: int = 0) -> Iterator[None]:
-    """The modules' own weights are shuffled inside the block."""
-    kept: list[tuple[nn.Parameter, torch.Tensor]] = []
+def randomised(modules: tuple[nn.Module, ...], seed: int = 0) -> Iterator[None]:
+    """The modules' own weights are random inside the block."""
+    kept: list[tuple[nn.Parameter, Tensor]] = []
     try:
         for number, module in enumerate(modules):
             for place, parameter in enumerate(module.parameters(recurse=False)):
                 weights = parameter.data
                 kept.append((parameter, weights))
-                order = permutation(weights.numel(), seed, "forgotten", number, place).to(weights.device)
-                parameter.data = weights.flatten()[order].view_as(weights)
+                parameter.data = _random_like(weights, seed, number, place)
         yield
     finally:
         for parameter, weights in kept:
             parameter.data = weights
+
+
+def _random_like(weights: Tensor, seed: int, number: int, place: int) -> Tensor:
+    if weights.ndim < 2:
+        order = permutation(weights.numel(), seed, "randomised", number, place).to(weights.device)
+        return weights[order] if weights.ndim else weights.clone()
+    with torch_seeded(seed, "randomised", number, place):
+        drawn = torch.randn(weights.shape).to(weights)
+    return drawn * weights.square().mean().sqrt()

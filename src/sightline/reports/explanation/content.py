@@ -12,8 +12,9 @@ from sightline.drawing.heat import Heat, heat, in_original
 from sightline.drawing.overlay import framed, outlined
 from sightline.drawing.png import Picture, enlarged, fitted
 from sightline.explanation.attribution.methods import METHODS
-from sightline.explanation.explaining import Controls, Explained
+from sightline.explanation.controls.sanity import Sanity
 from sightline.explanation.question import Question
+from sightline.explanation.results import Controls, Explanation
 from sightline.structures.frames import move_boxes
 
 LONGEST = 360  # pixels of a picture's longer side
@@ -22,7 +23,7 @@ CONTROL_TITLES = {"edges": "Edges (Sobel)", "random": "Random map"}
 
 
 @dataclass(frozen=True)
-class Shown:
+class Entry:
     """One image with its explanations.
 
     name      of its file
@@ -34,7 +35,7 @@ class Shown:
     picture: Picture
     frame: Float[np.ndarray, "3 3"]
     question: Question
-    explained: Sequence[Explained]
+    explanations: Sequence[Explanation]
     controls: Controls | None
 
     @property
@@ -71,33 +72,38 @@ def scale_words(one: Heat, *, signed: bool, unit: str) -> str:
     return f"{low} to {one.scale:.3g} {unit}{beyond}"
 
 
-def evidence_sentence(one: Explained, score: str) -> str:
+def evidence_sentence(one: Explanation, score: str) -> str:
     """For a map without any positive value."""
     return f"No positive evidence: nothing in the image raises {score} by this method." if one.without_evidence else ""
 
 
-def sanity_sentence(one: Explained) -> str:
-    """What shuffling the weights does to the map, in words."""
+def likeness_sentence(one: Explanation) -> str:
+    """How far this image's map resembles those of randomised networks, in words; the verdict is that of all images."""
     if not one.stages:
-        return ""
-    title, head, whole = METHODS[one.method].title, one.stages[0], one.stages[-1]
-    if not one.map.any():  # type: ignore[union-attr]
-        return ""
-    if one.ignores_the_head:
+        return "With random weights throughout."
+    head, whole = one.stages[0], one.stages[-1]
+    words = f"With random weights throughout. Rank correlation with the map above: {whole.mean:.2f}"
+    return f"{words}; with a random head alone {head.mean:.2f}." if len(one.stages) > 1 else f"{words}."
+
+
+def sanity_sentence(method: str, found: Sanity) -> str:
+    """What all images together say of a method."""
+    title = METHODS[method].title
+    images = "1 image" if found.images == 1 else f"{found.images} images"
+    figure = f"rank correlation {found.spearman:.2f}, mean of {images}"
+    if found.caught:
+        return f"{title} stays the same when the head is random ({figure}): do not read it as a reason for the answer."
+    if found.verdict == "too few images":
         return (
-            f"{title} hardly depends on what the head learned: with a shuffled head the map is almost the same (rank "
-            f"correlation {head.spearman:.2f}). It shows the image more than the reason for the answer."
+            f"{title}: too few images to tell whether the map depends on the head ({figure}, up to {found.high:.2f})."
         )
-    return (
-        f"{title} depends on the weights: its rank correlation with the map falls to {head.spearman:.2f} with a shuffled head "
-        f"and to {whole.spearman:.2f} with all weights shuffled."
-    )
+    return f"{title} changes when the head is random ({figure})."
 
 
-def area_rows(shown: Shown) -> list[tuple[str, Mapping[str, Mapping[str, float]]]]:
+def area_rows(entry: Entry) -> list[tuple[str, Mapping[str, Mapping[str, float]]]]:
     """(title, areas) of each method and each control."""
-    rows = [(METHODS[e.method].title, e.areas) for e in shown.explained if e.areas]
-    if shown.controls is not None:
+    rows = [(METHODS[e.method].title, e.areas) for e in entry.explanations if e.areas]
+    if entry.controls is not None:
         names = {**CONTROL_TITLES, "centre": "Centre (Gaussian)"}
-        rows += [(names[name], areas) for name, areas in shown.controls.areas.items()]
+        rows += [(names[name], areas) for name, areas in entry.controls.areas.items()]
     return rows
