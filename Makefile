@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts attacks results reference stream
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts compare label-errors attacks results reference stream
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -70,6 +70,12 @@ intervals:      ## coverage of the intervals, beside the plain bootstrap: 2 minu
 
 verdicts:       ## eight trainings that are ill on purpose, and their verdicts: 1 minute; figures go to results/
 	$(PY) benchmarks/verdicts.py
+
+compare:        ## equal networks and networks 2 points apart: what `compare` says of them: 3 minutes; figures go to results/
+	$(PY) benchmarks/compare.py
+
+label-errors:   ## planted label errors of MNIST and CIFAR-10: how many are found: about 15 minutes; figures go to results/
+	$(PY) benchmarks/label_errors.py
 
 attacks:        ## attacks on a ResNet-20 of CIFAR-10, adversarial training: an hour with the training; figures go to results/
 	$(PY) benchmarks/attacks.py

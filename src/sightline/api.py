@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sightline.verbs.explain import explain
     from sightline.verbs.export import export
     from sightline.verbs.hub import pull, push
+    from sightline.verbs.judging.compare import compare
     from sightline.verbs.judging.label_errors import label_errors
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
@@ -36,6 +37,7 @@ __all__ = [
     "attack",
     "audit",
     "build_book",
+    "compare",
     "convert",
     "create_model",
     "describe",
@@ -63,6 +65,7 @@ _HOMES = {
     "attack": "verbs.attack",
     "audit": "verbs.data",
     "build_book": "lab.book",
+    "compare": "verbs.judging.compare",
     "convert": "verbs.convert",
     "create_model": "models.create",
     "describe": "verbs.models",

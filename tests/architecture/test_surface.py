@@ -19,14 +19,15 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "attack", "audit", "build_book", "convert", "create_model", "describe", "doctor", "evaluate", "explain",
-    "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
+    "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "describe", "doctor", "evaluate",
+    "explain", "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
     "run_experiment", "serve", "train", "verify",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
     "evaluate": "run data split model tta device allow_network json verbose quiet",
     "attack": "run data method eps steps norm target n split seed out model device allow_network json verbose quiet",
+    "compare": "runs data split ensemble out device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object layer data split n out no_controls all_controls model device "
     "allow_network json verbose quiet",

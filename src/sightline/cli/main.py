@@ -24,6 +24,7 @@ from .auditing import DATA_EXAMPLES, data
 from .checking import DOCTOR_EXAMPLES, VERIFY_EXAMPLES, doctor, verify
 from .converting import CONVERT_EXAMPLES, convert
 from .examining.attacking import ATTACK_EXAMPLES, attack
+from .examining.comparing import COMPARE_EXAMPLES, compare
 from .examining.explaining import EXPLAIN_EXAMPLES, explain
 from .examining.label_errors import LABEL_ERRORS_EXAMPLES, label_errors
 from .exporting import EXPORT_EXAMPLES, export
@@ -165,6 +166,7 @@ app.command(epilog=f"{_examples(*PREDICT_EXAMPLES)}\n\n{PREDICT_EXITS}")(predict
 app.add_typer(hub, name="hub")
 app.command(epilog=_examples(*EXPLAIN_EXAMPLES))(explain)
 app.command(epilog=_examples(*ATTACK_EXAMPLES))(attack)
+app.command(epilog=_examples(*COMPARE_EXAMPLES))(compare)
 app.command("label-errors", epilog=_examples(*LABEL_ERRORS_EXAMPLES))(label_errors)
 app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
 app.command(epilog=_examples(*CONVERT_EXAMPLES))(convert)

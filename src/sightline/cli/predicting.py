@@ -38,7 +38,8 @@ def predict(  # noqa: PLR0913 - options are what a command line is for
         list[str],
         Argument(
             metavar="PATH...",
-            help="Images, folders, archives, patterns in quotes, .txt lists of paths, addresses, videos, or camera:0.",
+            help="Images, folders, archives, patterns in quotes, .txt lists of paths, addresses, videos, or "
+            "camera:0. With more run folders, their predictions are averaged.",
         ),
     ],
     out: Annotated[

@@ -24,6 +24,7 @@ from sightline.preprocessing.saved import Preprocessing
 from sightline.runs.run import Run
 from sightline.runtime.model import Model, Source, open_model
 from sightline.structures.batch import Batch
+from sightline.tasks.ensemble import Ensemble
 from sightline.tasks.task import Task
 
 from .operating import operating_score
@@ -83,8 +84,9 @@ def answers_of(run: Run, task: Task, sources: Iterable[Source], keep: Keep, devi
         return None if i in reader.errors else keep(i, mask)
 
     computed = predictions(task, batches, name)
+    speaker = task.first if isinstance(task, Ensemble) else task
     for batch, prediction in within(lambda: _settings(threads, name), computed):
-        rows = answers.of(task, batch, prediction, classes, unless_failed)
+        rows = answers.of(speaker, batch, prediction, classes, unless_failed)
         for i, row in zip(batch.id.tolist(), rows, strict=True):
             yield {"error": reader.errors.pop(i)} if i in reader.errors else row
 

@@ -170,6 +170,7 @@ CLASSIFICATION = Kind(
         cells=_cells,
         batch=64,
         draw=paint_classes,
+        averaged=True,
         choose=choose_label,
     ),
     drawings=Drawings(label=_label, columns=8),

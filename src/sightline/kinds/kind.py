@@ -119,6 +119,7 @@ class Answers:
     draw       image, row, mask, classes → the image with its prediction on it, as `--draw` writes it
     choose     row, choice → the row that `--conf` and `--classes` leave; None where they mean nothing
     confident  whether `--conf` applies
+    averaged   whether the predictions of several networks have a mean, as probabilities and numbers do and boxes do not
     scored     whether predictions below the score of best F1 are left out by default
     """
 
@@ -134,6 +135,7 @@ class Answers:
     choose: Callable[[Mapping[str, Any], Choice], dict[str, Any]] | None = None
     confident: bool = True
     scored: bool = False
+    averaged: bool = False
 
 
 def plain(batch: Batch, row: int) -> Picture:

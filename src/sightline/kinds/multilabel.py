@@ -158,6 +158,7 @@ MULTILABEL = Kind(
         lines=_lines,
         batch=64,
         draw=paint_tags,
+        averaged=True,
         choose=choose_labels,
     ),
     drawings=Drawings(label=_label, columns=8),

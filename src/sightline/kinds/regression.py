@@ -170,6 +170,7 @@ REGRESSION = Kind(
         lines=_lines,
         batch=64,
         draw=paint_values,
+        averaged=True,
         choose=choose_values,
         confident=False,
     ),

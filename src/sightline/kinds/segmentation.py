@@ -153,6 +153,7 @@ SEGMENTATION = Kind(
         cells=_cells,
         folder=True,
         draw=paint_pixels,
+        averaged=True,
         choose=choose_shares,
         confident=False,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from sightline.models.own import Builder
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.runtime.folder import is_exported
+
+from .judging.ensemble import ensemble_task
 
 Row = dict[str, Any]
 Each = Callable[[Row], None]
@@ -53,7 +56,7 @@ class Predictions:
 
 
 def predict(
-    run: Run | str | Path,
+    run: Run | str | Path | Sequence[Run | str | Path],
     paths: str | Path | Sequence[str | Path],
     *,
     out: str | Path | None = None,
@@ -71,7 +74,8 @@ def predict(
     lists with one path per line, addresses, videos, or `camera:0`. In a folder, files without an image suffix are skipped and
     reported.
 
-    run      a run, its folder, a folder that `export` wrote, whose runtime then predicts, or a network with published weights
+    run      a run, its folder, a folder that `export` wrote, whose runtime then predicts, a network with published weights,
+             or several runs, whose predictions are averaged. Run folders among `paths` count among them
     out      a .csv or .jsonl file; for segmentation a .jsonl file, or a folder, which also gets a PNG for each image whose
              pixel values are class indexes
     draw     a folder that gets each image with its prediction on it
@@ -89,12 +93,13 @@ def predict(
     console = console or Console()
     if every < 1:
         raise UsageError(f"--every {every} is below 1", "use 1 for every frame")
-    inputs = Inputs([paths] if isinstance(paths, str | Path) else list(paths), every, allow_network)
+    members, images = _members(run, [paths] if isinstance(paths, str | Path) else list(paths))
+    inputs = Inputs(images, every, allow_network)
     for option, folder in (("--draw", draw), ("--out", out)):
         if folder is not None and not Path(folder).suffix:
             require_elsewhere(Path(folder), inputs.roots, option)
     items = inputs.first()
-    answering = open_answering(run, device=device, model=model)
+    answering = _opened(members, device, model)
     answers = answering.answers
     choice = choice_of(answering, conf, classes)
     if conf is None and answering.score is not None:
@@ -123,6 +128,25 @@ def predict(
     result = Predictions(answering.folder, answers, tuple(rows), tally.n, tally.failed, tally.first)
     _report(console, result, inputs.skipped, out, draw)
     return result
+
+
+def _members(
+    run: Run | str | Path | Sequence[Run | str | Path], paths: list[str | Path]
+) -> tuple[list[Run | str | Path], list[str | Path]]:
+    """The runs, and the images: a folder with a run.json is a run."""
+    named = [run] if isinstance(run, Run | str | Path) else list(run)
+    runs = [path for path in paths if os.path.isfile(Path(path) / "run.json")]
+    return [*named, *runs], [path for path in paths if path not in runs]
+
+
+def _opened(members: Sequence[Run | str | Path], device: str, model: str | nn.Module | Builder | None) -> Answering:
+    if len(members) == 1:
+        return open_answering(members[0], device=device, model=model)
+    for one in members:
+        if not isinstance(one, Run) and is_exported(one):
+            raise UsageError(f"{one} is an export, and only runs can be averaged", "name the runs that were exported")
+    runs = [one if isinstance(one, Run) else open_run_or_model(one, model) for one in members]
+    return answering_run(runs[0], device, ensemble_task(runs))
 
 
 def open_answering(
