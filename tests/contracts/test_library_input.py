@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from sightline.decoding.suppression import nms
-from sightline.engine import updates
 from sightline.errors import UsageError
+from sightline.lab import updates
 from sightline.layers.activations import activation
 from sightline.layers.attention.positions import Layout, position_embedding
 from sightline.layers.convolution.convolution import correlate
@@ -59,7 +59,7 @@ def test_a_name_from_elsewhere_gets_the_name_used_here(call, hint: str) -> None:
 
 OUTSIDE = """
 import numpy as np, torch
-from sightline.engine import updates
+from sightline.lab import updates
 from sightline.errors import UsageError
 from sightline.layers.convolution.convolution import convolve, correlate, zero_pad
 from sightline.layers.activations import activation

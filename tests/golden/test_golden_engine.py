@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.engine import schedules, updates
+from sightline.engine import schedules
 from sightline.engine.ema import coefficients, horizon
 from sightline.engine.optimizers import make_optimizer
 from sightline.engine.stopping import best_index, should_stop
+from sightline.lab import updates
 from sightline.losses.classification import cross_entropy
 from sightline.structures.targets import Labels
 from tests.golden.rows import Golden

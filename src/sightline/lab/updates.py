@@ -1,12 +1,13 @@
 """Update rules as equations, for reading and for drawing trajectories. Training uses torch's optimisers (`optimizers`).
 
 Each takes the weights w, their gradient g, its memory (initially {}) and its rates, and returns the new weights and
-memory. Sources: Polyak 1964; Nesterov 1983; Duchi et al. 2011; Tieleman & Hinton 2012; Kingma & Ba, arXiv:1412.6980.
+memory; only Nesterov's asks for the gradient at a place of its own. Sources: Polyak 1964; Nesterov 1983; Sutskever et al.
+2013; Duchi et al. 2011; Tieleman & Hinton 2012; Zeiler, arXiv:1212.5701; Kingma & Ba, arXiv:1412.6980.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -56,6 +57,20 @@ def momentum(
     return w - lr * (g + beta * v if form == "nesterov" else v), {"v": v}
 
 
+def nesterov(
+    w: Tensor, gradient: Callable[[Tensor], Tensor], memory: Memory, *, lr: float, beta: float = 0.9
+) -> tuple[Tensor, Memory]:
+    """Nesterov's momentum as published: the gradient is that of the place to which the velocity alone would lead.
+
+    v ← βv - lr ∇L(w + βv),   w ← w + v        (Sutskever et al. 2013)
+
+    `momentum(form="nesterov")` walks the places w + βv of this path: torch's form, which needs no second place.
+    """
+    v = memory.get("v", torch.zeros_like(w))
+    v = beta * v - lr * gradient(w + beta * v)
+    return w + v, {"v": v}
+
+
 def adagrad(w: Tensor, g: Tensor, memory: Memory, *, lr: float, eps: float = 1e-7) -> tuple[Tensor, Memory]:
     """Divide the step by the root of the sum of all squared gradients so far."""
     cache = memory.get("cache", torch.zeros_like(w)) + g**2
@@ -68,6 +83,17 @@ def rmsprop(
     """AdaGrad with an exponential average in place of the sum."""
     cache = beta * memory.get("cache", torch.zeros_like(w)) + (1.0 - beta) * g**2
     return w - lr * g / (cache.sqrt() + eps), {"cache": cache}
+
+
+def adadelta(
+    w: Tensor, g: Tensor, memory: Memory, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6
+) -> tuple[Tensor, Memory]:
+    """The step is the root of the averaged squared steps over that of the averaged squared gradients: it has the units of
+    the weights, so that no learning rate is needed (lr = 1)."""
+    square = rho * memory.get("square", torch.zeros_like(w)) + (1.0 - rho) * g**2
+    moved = memory.get("moved", torch.zeros_like(w))
+    step = (moved + eps).sqrt() / (square + eps).sqrt() * g
+    return w - lr * step, {"square": square, "moved": rho * moved + (1.0 - rho) * step**2}
 
 
 def adam(

@@ -1,0 +1,1 @@
+"""Figures that are no charts: graphs of nodes, and pictures that move."""
