@@ -21,9 +21,9 @@ from sightline.version import __version__
 
 from .answering import Answer, answer, failed
 from .auditing import DATA_EXAMPLES, data
-from .checking import DOCTOR_EXAMPLES, VERIFY_EXAMPLES, doctor, verify
 from .converting import CONVERT_EXAMPLES, convert
 from .examining.attacking import ATTACK_EXAMPLES, attack
+from .examining.checking import DOCTOR_EXAMPLES, VERIFY_EXAMPLES, doctor, verify
 from .examining.comparing import COMPARE_EXAMPLES, compare
 from .examining.explaining import EXPLAIN_EXAMPLES, explain
 from .examining.label_errors import LABEL_ERRORS_EXAMPLES, label_errors

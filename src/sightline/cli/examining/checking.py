@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from sightline import api
+from sightline.cli.answering import Answer, answer
+from sightline.cli.options import Json, Quiet, RunFolder, Verbose
+from sightline.cli.start import doing
+from sightline.cli.wording import checks_text
 from sightline.runs.console import Console
-
-from .answering import Answer, answer
-from .options import Json, Quiet, RunFolder, Verbose
-from .start import doing
-from .wording import checks_text
 
 VERIFY_EXAMPLES = ("verify runs/photos", "verify runs/photos --json")
 DOCTOR_EXAMPLES = ("doctor", "doctor --json")
