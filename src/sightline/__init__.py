@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         serve,
         train,
         verify,
+        write_playground,
     )
 
 from sightline.version import __version__ as __version__
@@ -74,6 +75,7 @@ __all__ = [
     "serve",
     "train",
     "verify",
+    "write_playground",
 ]
 _PACKAGES = ("layers", "losses", "metrics", "models")
 

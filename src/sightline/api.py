@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightline.lab.book import build_book, run_experiment
     from sightline.lab.catalogue import list_experiments
+    from sightline.lab.playground import write_playground
     from sightline.models.create import create_model, list_models
     from sightline.recipes.recipe import Recipe
     from sightline.verbs.attack import attack
@@ -57,6 +58,7 @@ __all__ = [
     "serve",
     "train",
     "verify",
+    "write_playground",
 ]
 
 _HOMES = {
@@ -85,6 +87,7 @@ _HOMES = {
     "serve": "verbs.serve",
     "train": "verbs.train",
     "verify": "verbs.verify",
+    "write_playground": "lab.playground",
 }
 
 

@@ -21,7 +21,7 @@ PACKAGE = Path(sightline.__file__).parent
 NAMES = [
     "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "describe", "doctor", "evaluate",
     "explain", "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
-    "run_experiment", "serve", "train", "verify",
+    "run_experiment", "serve", "train", "verify", "write_playground",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",

@@ -18,12 +18,14 @@ from .answering import Answer, answer
 from .options import Json, Quiet, Verbose
 from .start import doing
 
-LAB_EXAMPLES = ("lab", "lab decision-boundary", "lab decision-boundary data=spirals hidden=64", "lab all --out book")
+LAB_EXAMPLES = (
+    "lab", "lab decision-boundary", "lab decision-boundary data=spirals hidden=64", "lab all --out book", "lab playground",
+)  # fmt: skip
 
 
 def lab(
     name: Annotated[
-        str | None, Argument(metavar="[NAME]", help="An experiment, or all; left out, they are listed.")
+        str | None, Argument(metavar="[NAME]", help="An experiment, all, or playground; left out, they are listed.")
     ] = None,
     overrides: Annotated[
         list[str] | None, Argument(metavar="[KEY=VALUE]...", help="Other values for the experiment's parameters.")
@@ -39,6 +41,10 @@ def lab(
     def work(console: Console) -> Answer:
         if name is None:
             return Answer({"experiments": api.list_experiments()}, _list_text)
+        if name == "playground":
+            if overrides:
+                raise UsageError("lab playground takes no parameters", "choose them on the page")
+            return Answer({"page": api.write_playground(out=out)}, lambda result: printable(result["page"]))
         numbers = _seeds(seeds)
         if name != "all":
             find(name)  # a mistyped name is known before torch is imported
@@ -70,7 +76,13 @@ def _list_text(result: Mapping[str, Any]) -> str:
     lines = []
     for topic, rows in groupby(result["experiments"], key=lambda row: row["topic"]):
         lines += ["", topic, *(f"  {row['name']:<28} {row['title']}" for row in rows)]
-    return "\n".join([*lines[1:], "", "Run one: sightline lab NAME; all as a book: sightline lab all"])
+    return "\n".join(
+        [
+            *lines[1:],
+            "",
+            "Run one: sightline lab NAME; all as a book: sightline lab all; a page to play with: sightline lab playground",
+        ]
+    )
 
 
 def _text(result: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from sightline.storage.files import make_folder, replace_file
 
 from .catalogue import Entry, entries, find, load
 from .page import experiment_page, index_page
+from .playground import NAME, SENTENCE, TITLE, playground_page
 from .running import SEEDS, Listener, run
 
 
@@ -42,7 +43,7 @@ def build_book(
     console: Listener | None = None,
     processes: int | None = None,
 ) -> dict[str, Any]:
-    """Run all experiments, a process for each core, and write `out/index.html` with a page for each.
+    """Run all experiments, a process for each core, and write `out/index.html` with a page for each and the playground.
 
     Returns {holds, experiments, page, seconds of each}; `holds` is False where one claim fails for one seed."""
     found: dict[str, dict[str, Any]] = {}
@@ -67,7 +68,8 @@ def build_book(
         for e, row in zip(chosen, ordered, strict=True)
     ]  # fmt: skip
     page = Path(out) / "index.html"
-    replace_file(page, index_page(rows).encode("utf-8"))
+    replace_file(Path(out) / NAME, playground_page(index=True).encode("utf-8"))
+    replace_file(page, index_page(rows, extras=[(NAME, TITLE, SENTENCE)]).encode("utf-8"))
     return {"holds": all(r["holds"] for r in ordered), "experiments": ordered, "page": str(page)}
 
 
