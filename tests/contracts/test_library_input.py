@@ -13,11 +13,11 @@ import torch
 from sightline.decoding.suppression import nms
 from sightline.errors import UsageError
 from sightline.lab import updates
+from sightline.lab.seeing.kernels import image_kernel
 from sightline.layers.activations import activation
 from sightline.layers.attention.positions import Layout, position_embedding
 from sightline.layers.convolution.convolution import correlate
 from sightline.layers.initialise import initialiser
-from sightline.layers.kernels import image_kernel
 from sightline.metrics import calibration, counts, ranking
 from sightline.metrics.classification import classification_metrics
 from sightline.models import MODELS

@@ -246,6 +246,16 @@ def test_spreading_is_the_transposed_convolution(stride: int, padding: int, extr
         spread(x[:, :2], kernel)
 
 
+@pytest.mark.parametrize(("dilation", "groups"), [(2, 1), (1, 3), (3, 3)])
+def test_spreading_with_dilation_and_groups(dilation: int, groups: int) -> None:
+    g = torch.Generator().manual_seed(2)
+    x, kernel = torch.randn(2, 6, 4, 5, generator=g).double(), torch.randn(6, 2, 3, 4, generator=g).double()
+    options = {"stride": 2, "padding": 1, "dilation": dilation, "groups": groups}
+    assert torch.allclose(spread(x, kernel, **options), F.conv_transpose2d(x, kernel, **options), atol=1e-12)
+    with pytest.raises(UsageError, match="6 channels do not divide into 4 groups"):
+        spread(x, kernel, groups=4)
+
+
 def test_dilation_in_the_size() -> None:
     layer = nn.ConvTranspose2d(1, 1, 3, stride=2, padding=2, dilation=3, output_padding=1)
     want = layer(torch.zeros(1, 1, 5, 5)).shape[2]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.lab.seeing.kernels import image_kernel
 from sightline.layers.activations import ACTIVATIONS, Maxout, ScaledTanh, softmax_steps
 from sightline.layers.arithmetic import (
     Window,
@@ -31,7 +32,6 @@ from sightline.layers.convolution.convolution import (
 from sightline.layers.convolution.pooling import TrainableSubsample, average_pool, max_pool
 from sightline.layers.dropout import inverted_dropout
 from sightline.layers.initialise import activation_statistics, he, initialise, lecun, sparse, xavier
-from sightline.layers.kernels import image_kernel
 from sightline.layers.normalisation import (
     STATISTICS_OVER,
     LocalResponseNorm,

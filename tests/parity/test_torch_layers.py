@@ -148,6 +148,13 @@ def test_pooling(kernel: int, stride: int, padding: int) -> None:
         assert same(average_pool(x, kernel, **options, count_padding=count), expected)
 
 
+@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation"), [(2, 1, 0, 2), (3, 2, 1, 2), (2, 2, 1, 3)])
+def test_dilated_max_pool(kernel: int, stride: int, padding: int, dilation: int) -> None:
+    x = drawn(2, 3, 9, 8) - 5
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    assert same(max_pool(x, kernel, **options), F.max_pool2d(x, kernel, **options))
+
+
 def test_max_pool_hands_the_gradient_to_the_largest() -> None:
     x = drawn(1, 2, 6, 6).requires_grad_()
     own = torch.autograd.grad(max_pool(x, 2, stride=2).square().sum(), x)

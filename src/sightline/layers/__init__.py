@@ -82,7 +82,6 @@ from .initialise import (
     xavier,
     zeros,
 )
-from .kernels import KERNELS, image_kernel
 from .linear import bias_trick
 from .normalisation import (
     BatchNormStep,
@@ -161,7 +160,6 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "hardmax",
     "he",
     "he_out",
-    "image_kernel",
     "initialise",
     "initialiser",
     "inverted_dropout",
@@ -206,6 +204,5 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "zeros",
     "ACTIVATIONS",
     "INITIALISERS",
-    "KERNELS",
     "POSITIONS",
 ]

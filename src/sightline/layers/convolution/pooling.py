@@ -32,10 +32,13 @@ class TrainableSubsample(nn.Module):
         return torch.sigmoid(self.alpha[:, None, None] * mean - self.beta[:, None, None])
 
 
-def max_pool(x: Float[Tensor, "b c h w"], kernel: int, *, stride: int, padding: int = 0) -> Float[Tensor, "b c i j"]:
-    """The maximum of each window, channel by channel. Padding is -inf, so it is never the maximum."""
+def max_pool(
+    x: Float[Tensor, "b c h w"], kernel: int, *, stride: int, padding: int = 0, dilation: int = 1
+) -> Float[Tensor, "b c i j"]:
+    """The maximum of each window, channel by channel; the window's pixels are `dilation` apart. Padding is -inf, so it is
+    never the maximum."""
     real = zero_pad(torch.ones_like(x), padding) > 0
-    return _windows(zero_pad(x, padding).where(real, -torch.inf), kernel, stride).amax((-2, -1))
+    return _windows(zero_pad(x, padding).where(real, -torch.inf), kernel, stride, dilation).amax((-2, -1))
 
 
 def average_pool(
@@ -48,11 +51,16 @@ def average_pool(
     return total / _windows(zero_pad(torch.ones_like(x), padding), kernel, stride).sum((-2, -1))
 
 
-def _windows(x: Float[Tensor, "b c h w"], kernel: int, stride: int) -> Float[Tensor, "b c i j f f"]:
+def _windows(x: Float[Tensor, "b c h w"], kernel: int, stride: int, dilation: int = 1) -> Float[Tensor, "b c i j f f"]:
     """All windows (b, c, rows, columns, kernel, kernel), by loops over positions."""
-    rows = range(output_size(x.shape[2], kernel, stride=stride))
-    columns = range(output_size(x.shape[3], kernel, stride=stride))
+    rows = range(output_size(x.shape[2], kernel, stride=stride, dilation=dilation))
+    columns = range(output_size(x.shape[3], kernel, stride=stride, dilation=dilation))
+    reach = dilation * (kernel - 1) + 1
     lines = [
-        [x[:, :, i * stride : i * stride + kernel, j * stride : j * stride + kernel] for j in columns] for i in rows
+        [
+            x[:, :, i * stride : i * stride + reach : dilation, j * stride : j * stride + reach : dilation]
+            for j in columns
+        ]
+        for i in rows
     ]
     return torch.stack([torch.stack(line, 2) for line in lines], 2)  # (b, c, rows, columns, kernel, kernel)

@@ -64,22 +64,32 @@ def spread(
     stride: int = 1,
     padding: int = 0,
     output_padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
 ) -> Float[Tensor, "b k i j"]:
-    """Transposed convolution by loops over input pixels; the kernel is (in, out, p, q).
+    """Transposed convolution by loops over input pixels; the kernel is (in, out / groups, p, q).
 
-    Scaled copies of the kernel, `stride` apart, are added where they overlap; then `padding` pixels are cropped on every
-    side and `output_padding` rows and columns kept at the end. Along one axis, kernel (1, 2, 1), stride 2:
+    Scaled copies of the kernel, `stride` apart and their own elements `dilation` apart, are added where they overlap; then
+    `padding` pixels are cropped on every side and `output_padding` rows and columns kept at the end. Channels spread within
+    their group only. Along one axis, kernel (1, 2, 1), stride 2:
 
         (a, b) → (a, 2a, a + b, 2b, b)
     """
     (b, c, h, w), (depth, k, p, q) = x.shape, kernel.shape
     if c != depth:
         raise UsageError(f"a transposed kernel of depth {depth} cannot spread {c} channels", f"use depth {c}")
-    canvas = x.new_zeros(b, k, (h - 1) * stride + p + output_padding, (w - 1) * stride + q + output_padding)
+    if c % groups:
+        raise UsageError(f"{c} channels do not divide into {groups} groups", f"use a divisor of {c}")
+    reach_p, reach_q = dilation * (p - 1) + 1, dilation * (q - 1) + 1
+    canvas = x.new_zeros(
+        b, k * groups, (h - 1) * stride + reach_p + output_padding, (w - 1) * stride + reach_q + output_padding
+    )
+    grouped = kernel.unflatten(0, (groups, -1))  # (groups, c / groups, k, p, q)
     for i in range(h):
         for j in range(w):
-            stamp = torch.einsum("bc,ckpq->bkpq", x[:, :, i, j], kernel)
-            canvas[:, :, i * stride : i * stride + p, j * stride : j * stride + q] += stamp
+            stamp = torch.einsum("bgc,gckpq->bgkpq", x[:, :, i, j].unflatten(1, (groups, -1)), grouped).flatten(1, 2)
+            down = slice(i * stride, i * stride + reach_p, dilation)
+            canvas[:, :, down, slice(j * stride, j * stride + reach_q, dilation)] += stamp
     rows, columns = canvas.shape[2] - padding, canvas.shape[3] - padding
     return canvas[:, :, padding:rows, padding:columns]
 
