@@ -66,7 +66,7 @@ def spread(
     output_padding: int = 0,
     dilation: int = 1,
     groups: int = 1,
-) -> Float[Tensor, "b k i j"]:
+) -> Float[Tensor, "b o i j"]:
     """Transposed convolution by loops over input pixels; the kernel is (in, out / groups, p, q).
 
     Scaled copies of the kernel, `stride` apart and their own elements `dilation` apart, are added where they overlap; then
