@@ -26,7 +26,8 @@ NAMES = [
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
     "evaluate": "run data split model tta device allow_network json verbose quiet",
-    "attack": "run data method eps steps norm target n split seed out model device allow_network json verbose quiet",
+    "attack": "run data method eps steps norm target region object n split seed out model device allow_network json "
+    "verbose quiet",
     "compare": "runs data split ensemble out device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object layer data split n out no_controls all_controls model device "

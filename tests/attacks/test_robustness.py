@@ -29,11 +29,11 @@ def attacked(method: str = "pgd", scores: Scores = plain, **options) -> Robustne
 def test_the_curve_falls_from_the_clean_accuracy_of_the_same_rows(method: str) -> None:
     x, y, _ = held_out(80)
     found = attacked(method)
-    accuracies = [point.accuracy for point in found.points]
-    assert found.points[0].right == int((plain(x).argmax(1) == y).sum())
+    accuracies = [point.saved.accuracy for point in found.points]
+    assert found.points[0].saved.right == int((plain(x).argmax(1) == y).sum())
     assert accuracies == sorted(accuracies, reverse=True) and accuracies[-1] < accuracies[0]
     for point in found.points:
-        assert point.interval == wilson(point.accuracy, 80, 1.959963984540054)
+        assert point.saved.interval == wilson(point.saved.accuracy, 80, 1.959963984540054)
 
 
 def test_budgets_hold_on_what_was_saved() -> None:
@@ -51,15 +51,15 @@ def test_images_that_were_wrong_are_neither_attacked_nor_counted() -> None:
     wrong = plain(x).argmax(1) != y
     assert wrong.any()
     assert torch.equal(found.attacked[wrong].float(), x[wrong])
-    assert found.open == int((~wrong).sum()) and found.broken + found.points[-1].right == found.open
+    assert found.open == int((~wrong).sum()) and found.broken + found.points[-1].saved.right == found.open
 
 
 def test_what_a_reader_finds_in_the_file_decides() -> None:
     """A file that loses the change leaves the image right, although the pixels in memory were wrong."""
     x, _, _ = held_out(80)
     found = attacked(keep=lambda row, image: x[row].to(torch.uint8))
-    assert [point.right for point in found.points] == [found.points[0].right] * 4
-    assert found.points[-1].unrounded < found.points[-1].right
+    assert [point.saved.right for point in found.points] == [found.points[0].saved.right] * 4
+    assert found.points[-1].unrounded.right < found.points[-1].saved.right
 
 
 def test_a_target_counts_only_where_it_is_reached() -> None:
@@ -81,7 +81,7 @@ def test_a_network_that_has_nothing_right_is_not_attacked() -> None:
     x, _, ids = held_out(6)
     wrong = (plain(x).argmax(1) + 1) % 10
     found = robustness(plain, x.to(torch.uint8), wrong, ids, METHODS["pgd"], Plan(8.0, 2), budgets=(4.0, 8.0))
-    assert [point.right for point in found.points] == [0, 0, 0] and found.backwards == 0
+    assert [point.saved.right for point in found.points] == [0, 0, 0] and found.backwards == 0
     assert verdict(found, None).startswith("No image was attacked")
 
 

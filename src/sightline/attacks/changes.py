@@ -31,12 +31,14 @@ GREY = 0.5
 
 @dataclass(frozen=True)
 class Change:
-    """`apply(x, strength, draws)` on values from 0 to 1; `strengths` from none on; `unit` of the axis."""
+    """`apply(x, strength, draws)` on values from 0 to 1; `strengths` from none on; `unit` of the axis; `moves`: what is seen
+    changes its place, so that masks and boxes would have to move as well."""
 
     name: str
     unit: str
     strengths: tuple[float, ...]
     apply: Callable[[Picture, float, np.random.Generator], Picture]
+    moves: bool = False
 
 
 def _moved(x: Picture, back: Float[np.ndarray, "3 3"]) -> Picture:
@@ -88,12 +90,12 @@ def _viewpoint(x: Picture, degrees: float, draws: np.random.Generator) -> Pictur
 CHANGES = {
     change.name: change
     for change in (
-        Change("rotation", "degrees", (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0), _rotation),
-        Change("scale", "factor of the size", (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0), _scale),
+        Change("rotation", "degrees", (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0), _rotation, moves=True),
+        Change("scale", "factor of the size", (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0), _scale, moves=True),
         Change("brightness", "levels added", (-100.0, -60.0, -30.0, 0.0, 30.0, 60.0, 100.0), _brightness),
         Change("occlusion", "side of the square, share of the image's", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), _occlusion),
         Change("jpeg", "quality, 100: none", (100.0, 80.0, 60.0, 40.0, 20.0, 10.0), _jpeg),
-        Change("viewpoint", "degrees", (0.0, 10.0, 20.0, 30.0, 45.0, 60.0), _viewpoint),
+        Change("viewpoint", "degrees", (0.0, 10.0, 20.0, 30.0, 45.0, 60.0), _viewpoint, moves=True),
     )
 }
 

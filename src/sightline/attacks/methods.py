@@ -15,7 +15,7 @@ from .draws import Ids
 from .gradient.apgd import apgd
 from .gradient.fgsm import fgsm
 from .gradient.pgd import pgd
-from .scores import Labels, Pixels, Scores
+from .scores import Labels, Objective, Pixels, Scores
 from .search.one_pixel import POPULATION, one_pixel
 from .search.square import square
 
@@ -25,13 +25,15 @@ LENGTHS = (32.0, 64.0, 128.0)  # Euclidean, in levels
 
 @dataclass(frozen=True)
 class Plan:
-    """What an attack is asked for. `eps` in levels; `target` the classes (b,) to reach, None: any other."""
+    """What an attack is asked for. `eps` in levels; `target` the classes (b,) to reach, None: any other; `value` what is to
+    be increased of the function's answers, None: the cross-entropy."""
 
     eps: float
     steps: int
     norm: str = "linf"
     seed: int = 0
     target: Labels | None = None
+    value: Objective | None = None
 
 
 Attack = Callable[[Scores, Pixels, Labels, Ids, Plan], Tensor]
@@ -39,7 +41,8 @@ Attack = Callable[[Scores, Pixels, Labels, Ids, Plan], Tensor]
 
 @dataclass(frozen=True)
 class Method:
-    """`steps` by default, and what they count; `budgets`: whether there is an eps; `gradients`: whether it needs them."""
+    """`steps` by default, and what they count; `budgets`: whether there is an eps; `gradients`: whether it needs them, and
+    so increases whatever a gradient can be asked of, also where an image has no single class."""
 
     name: str
     title: str
@@ -57,20 +60,22 @@ def _start(x: Pixels, ids: Ids, plan: Plan) -> Pixels:
 
 
 def _fgsm(scores: Scores, x: Pixels, y: Labels, ids: Ids, plan: Plan) -> Tensor:
-    return fgsm(scores, x, y, eps=plan.eps, target=plan.target)
+    return fgsm(scores, x, y, eps=plan.eps, target=plan.target, value=plan.value)
 
 
 def _pgd(scores: Scores, x: Pixels, y: Labels, ids: Ids, plan: Plan) -> Tensor:
     start = _start(x, ids, plan)
     return pgd(
-        scores, x, y, eps=plan.eps, steps=plan.steps, norm=plan.norm, start=start, target=plan.target
+        scores, x, y, eps=plan.eps, steps=plan.steps, norm=plan.norm, start=start, target=plan.target,
+        value=plan.value,
     )  # fmt: skip
 
 
 def _apgd(scores: Scores, x: Pixels, y: Labels, ids: Ids, plan: Plan) -> Tensor:
     start = _start(x, ids, plan)
     return apgd(
-        scores, x, y, eps=plan.eps, steps=plan.steps, norm=plan.norm, start=start, target=plan.target
+        scores, x, y, eps=plan.eps, steps=plan.steps, norm=plan.norm, start=start, target=plan.target,
+        value=plan.value,
     )  # fmt: skip
 
 

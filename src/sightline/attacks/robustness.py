@@ -15,42 +15,26 @@ import torch
 from jaxtyping import Float, Int, Num, UInt8
 from torch import Tensor
 
-from sightline.metrics.proportions import wilson
-
 from .balls import ball_named
 from .methods import Method, Plan
 from .scores import Counted, Scores
+from .share import Share
 
-Z = 1.959963984540054
 Whole = UInt8[Tensor, "b c h w"]
 Keep = Callable[[int, UInt8[Tensor, "c h w"]], UInt8[Tensor, "c h w"]]  # row, image → the image as it was read back
 
 
 @dataclass(frozen=True)
 class Point:
-    """Of n images `right` remain right with a budget of `eps` levels (None: the budget is one pixel), `unrounded` before the
-    image was rounded to whole levels."""
+    """The images that remain right with a budget of `eps` levels (None: the budget is one pixel), and those that did before
+    they were rounded to whole levels."""
 
     eps: float | None
-    n: int
-    right: int
-    unrounded: int
-
-    @property
-    def accuracy(self) -> float:
-        return self.right / self.n
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson(self.accuracy, self.n, Z)
+    saved: Share
+    unrounded: Share
 
     def to_json(self) -> dict[str, Any]:
-        low, high = self.interval
-        before = self.unrounded / self.n
-        return {
-            "eps": self.eps, "n": self.n, "right": self.right, "accuracy": self.accuracy, "interval": [low, high],
-            "accuracy_before_rounding": before,
-        }  # fmt: skip
+        return {"eps": self.eps, **self.saved.to_json(), "accuracy_before_rounding": self.unrounded.accuracy}
 
 
 @dataclass(frozen=True)
@@ -94,28 +78,24 @@ class Robustness:
         return int((self.broken_at > 0).sum())
 
     def to_json(self) -> dict[str, Any]:
-        share = self.broken / self.open if self.open else 0.0
+        success = Share(self.broken, self.open)
         return {
             "method": self.method.name,
             "source": self.method.source,
             "norm": self.plan.norm if self.method.budgets else "one pixel",
             "steps": self.plan.steps,
             "seed": self.plan.seed,
-            "n": self.points[0].n,
+            "n": self.points[0].saved.n,
             "curve": [point.to_json() for point in self.points],
             "success": {
-                "n": self.open,
-                "broken": self.broken,
-                "share": share,
-                "interval": list(_span(share, self.open)),
+                "n": success.n,
+                "broken": success.right,
+                "share": success.accuracy,
+                "interval": list(success.interval),
             },
             "forwards": self.forwards,
             "backwards": self.backwards,
         }
-
-
-def _span(share: float, n: int) -> tuple[float, float]:
-    return wilson(share, n, Z)
 
 
 def robustness(
@@ -145,8 +125,8 @@ def robustness(
     broken_at = torch.where(open_, -1, 0)
     loose = torch.zeros_like(right)  # broken before rounding
     attacked = images.clone()
-    total = int(right.sum())
-    points = [Point(0.0, len(images), total, total)]
+    total = Share(int(right.sum()), len(images))
+    points = [Point(0.0, total, total)]
     for number, eps in enumerate(budgets if method.budgets else [0.0], 1):
         rows = (broken_at < 0).nonzero()[:, 0]
         for part in progress(iter(rows.split(batch) if len(rows) else ()), len(rows)):
@@ -159,8 +139,8 @@ def robustness(
             loose[part] |= _succeeds(Answers.of(counted, moved, batch).index, labels[part], target)
             done = _succeeds(Answers.of(counted, saved, batch).index, labels[part], target)
             broken_at[part[done]] = number
-        left = int((right & (broken_at <= 0)).sum())
-        points.append(Point(eps if method.budgets else None, len(images), left, int((right & ~loose).sum())))
+        left, unrounded = (Share(int((right & rows).sum()), len(images)) for rows in (broken_at <= 0, ~loose))
+        points.append(Point(eps if method.budgets else None, left, unrounded))
     forwards, backwards = counted.forwards, counted.backwards
     final = Answers.of(scores, attacked, batch)
     whole_plan = replace(plan, eps=max(budgets) if method.budgets else 0.0)

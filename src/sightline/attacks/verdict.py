@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .diagnosis import REASONS, Diagnosis
-from .robustness import Point, Robustness
+from .robustness import Robustness
+from .share import Share
 
 
 def budget_text(eps: float | None, norm: str) -> str:
@@ -15,12 +16,12 @@ def budget_text(eps: float | None, norm: str) -> str:
 
 def verdict(outcome: Robustness, diagnosis: Diagnosis | None, target: str | None = None) -> str:
     """The conclusion. Where gradients are hidden it gives no accuracy under attack as evidence of anything."""
-    clean, last = outcome.points[0], outcome.points[-1]
+    clean, last = outcome.points[0].saved, outcome.points[-1].saved
     if not outcome.open:
         return "No image was attacked: the network has none of them right."
     if diagnosis is not None and not diagnosis.believable:
         return _doubt(diagnosis)
-    where = budget_text(last.eps, outcome.plan.norm)
+    where = budget_text(outcome.points[-1].eps, outcome.plan.norm)
     if target is not None:
         share = outcome.broken / outcome.open
         return f"{_percent(share)} of {outcome.open:,} images become {target} with {where}."
@@ -32,7 +33,7 @@ def verdict(outcome: Robustness, diagnosis: Diagnosis | None, target: str | None
     return found + _advice(clean, last)
 
 
-def _advice(clean: Point, last: Point) -> str:
+def _advice(clean: Share, last: Share) -> str:
     if last.right <= 0.1 * clean.right:
         return " The network does not withstand it; task.adversarial=pgd trains against it."
     return " That is an upper bound: a stronger attack may break more."

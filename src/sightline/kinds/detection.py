@@ -18,11 +18,13 @@ from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import choose_boxes
 from sightline.structures.detection_rows import DetectionRows
 from sightline.tasks.detection import Detection
+from sightline.tasks.regions import boxes_of
 
 from . import regions
 from .annotated import annotated_target
 from .diagnosed.image_scores import of_objects
-from .kind import Answers, Drawings, Kind, Networks, Scoring, Sensitivity, Setting
+from .kind import Answers, Drawings, Exposure, Kind, Networks, Scoring, Sensitivity, Setting
+from .questions.exposure import count_objects, focus_objects, harm_objects
 from .questions.scores import ask_object
 
 NAME = "detection"
@@ -97,5 +99,7 @@ DETECTION = Kind(
     drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
     chapter=BOXES,
     export=regions.REGION_EXPORT,
-    sensitivity=Sensitivity(ask_object),
+    sensitivity=Sensitivity(
+        ask_object, Exposure(focus_objects, harm_objects, count_objects, "objects", hides=boxes_of)
+    ),
 )

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from torch import nn
+from torch import Tensor, nn
 
+from sightline.attacks.aim import Aim
 from sightline.data.dataset import Dataset, Needs
 from sightline.data.loaders import Images
 from sightline.data.orders import Order
@@ -33,7 +34,7 @@ from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import Choice
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction
-from sightline.structures.targets import Target
+from sightline.structures.targets import Boxes, Target
 from sightline.tasks.task import Task
 
 Networks = Mapping[str, nn.Module]
@@ -164,14 +165,35 @@ class Drawings:
 
 
 @dataclass(frozen=True)
+class Exposure:
+    """How an answer that has places is attacked, and what the attack is judged by.
+
+    focus   task, batch, aim → the batch whose target holds only what is attacked and counted
+    harm    task, that batch, aim → a function from pixels (b, c, h, w), levels of 0-255, to what an attack increases (b,)
+    count   rows, aim, score threshold → for each image how many pixels or objects are right (with a target: have become it),
+            and how many there are
+    unit    "pixels" or "objects"
+    hides   batch → the objects that a patch can lie on; None where there are none
+    """
+
+    focus: Callable[[Task, Batch, Aim], Batch]
+    harm: Callable[[Task, Batch, Aim], Callable[[Tensor], Tensor]]
+    count: Callable[[Any, Aim, float], tuple[np.ndarray, np.ndarray]]
+    unit: str
+    hides: Callable[[Batch], Boxes] | None = None
+
+
+@dataclass(frozen=True)
 class Sensitivity:
     """How the answer depends on the pixels: what `explain` explains, and what `attack` changes.
 
-    ask     task, batch of one image, choice, class names → the score of that image as a function of pixels. Where it is the
-            score of a class (`Subject.classes`), the same function holds for every image
+    ask       task, batch of one image, choice, class names → the score of that image as a function of pixels. Where it is
+              the score of a class (`Subject.classes`), the same function holds for every image
+    exposure  how an answer with places is attacked; None for other answers
     """
 
     ask: Ask
+    exposure: Exposure | None = None
 
 
 def _no_check(recipe: Recipe) -> None:

@@ -35,7 +35,8 @@ from sightline.tasks.task import Task
 
 from .annotated import annotated_target
 from .diagnosed.image_scores import of_segments
-from .kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Sensitivity, Setting, plain
+from .kind import Answers, Drawings, Exposure, Keep, Kind, Networks, Picture, Scoring, Sensitivity, Setting, plain
+from .questions.exposure import count_pixels, focus_pixels, harm_pixels
 from .questions.scores import ask_region
 from .weights import ClassWeight
 
@@ -167,5 +168,5 @@ SEGMENTATION = Kind(
         difference=pixel_difference,
         figure="max_share_of_differing_pixels",
     ),
-    sensitivity=Sensitivity(ask_region),
+    sensitivity=Sensitivity(ask_region, Exposure(focus_pixels, harm_pixels, count_pixels, "pixels")),
 )

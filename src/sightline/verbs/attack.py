@@ -14,12 +14,14 @@ from torch import nn
 from sightline.attacks.scores import Scores
 from sightline.attacks.subject import Subject
 from sightline.data.dataset import Dataset
-from sightline.data.loaders import in_order
+from sightline.data.loaders import Images, in_order
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.errors import UsageError
 from sightline.explanation.question import Choice
-from sightline.kinds.attack_families.catalogue import family_of
-from sightline.kinds.attack_families.wish import Wish
+from sightline.inference.operating import operating_score
+from sightline.kinds.attack_families.catalogue import OF_CLASSES, family_of, known
+from sightline.kinds.attack_families.measured import Measured
+from sightline.kinds.attack_families.wish import Family, Wish, unused
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
 from sightline.kinds.pretrained import STATUS, open_run_or_model
@@ -35,6 +37,8 @@ from sightline.tasks.task import Task
 from .evaluate import select
 
 BATCH = 64  # images of one forward pass
+FEW_AT_ONCE = 4  # where the answer is larger than a class
+MANY, FEW = 200, 20  # images by default
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ def attack(  # noqa: PLR0913 - the options of the command line
     steps: int | None = None,
     norm: str | None = None,
     target: str | None = None,
-    n: int = 200,
+    region: str | None = None,
+    object: int | None = None,
+    n: int | None = None,
     split: str | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -76,24 +82,27 @@ def attack(  # noqa: PLR0913 - the options of the command line
     steps     of the method: gradient steps, queries or generations
     norm      "linf" or "l2"
     target    the class to reach; any other class by default
-    n         images at most, the same ones for every method; seed keys every random draw of an image
+    region    of segmenters and detectors: only the pixels or objects of this class are attacked
+    object    of detectors: only the detection with this number is attacked, 0 the surest of each image
+    n         images at most, the same ones for every method: 200, or 20 where answers are no classes of images; seed keys
+              every random draw of an image
     out       the folder; RUN/attacks by default, attacks/<name> for a network with published weights
 
     allow_network  fetch data that are an address
 
-    UsageError for an unknown method, class or budget, and for a kind of task without class scores.
+    UsageError for an unknown method, class or budget, and for a method that does not work on this kind of task.
     """
     run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
-    family = family_of(method)
-    wish = Wish.of(method, eps, steps, norm, target, seed, run.classes)
+    known(method)
+    wish = Wish.of(method, eps, steps, norm, target, seed, run.classes, region, object)
     folder = Path(out) if out is not None else _place(run)
-    if n < 1:
+    if n is not None and n < 1:
         raise UsageError(f"--n is {n}", "use at least 1 image")
     chosen_device = choose_device(device)
     with compute_threads(run.recipe.fit.threads), repeatable(chosen_device):
         task = load_task(run).to(chosen_device)
         found, split, ids = select(run, data, split, console, verb="attack", allow_network=allow_network)
-        subject = _subject(run, task, found, ids, n)
+        subject, family = _subject(run, task, found, ids, n, wish)
         make_folder(folder / method)
         with console.working(f"attacking {len(subject)} images with {method}") as phase:
             outcome = family(subject, wish, folder / method, phase.over)
@@ -115,32 +124,45 @@ def _place(run: Run) -> Path:
     return run.folder / "attacks"
 
 
-def _subject(run: Run, task: Task, found: Dataset, ids: np.ndarray, n: int) -> Subject:
-    """At most n images, chosen by hash, in the network's frame."""
+def _subject(
+    run: Run, task: Task, found: Dataset, ids: np.ndarray, n: int | None, wish: Wish
+) -> tuple[Subject | Measured, Family]:
+    """The images, chosen by hash, in the network's frame, and what attacks them."""
+    kind, device = kind_of(run), next(task.parameters()).device
+    one = next(in_order(_images(run, found, ids[:1]), 1)).to(device)
+    scores = _class_scores(run, task, one)
+    if scores is None:
+        family = family_of(wish.method, kind)
+        ids = choose(ids, FEW if n is None else n)
+        batches = tuple(batch.to(device) for batch in in_order(_images(run, found, ids), FEW_AT_ONCE))
+        by_id = {int(i): found.records[int(i)].name for i in ids}
+        score = operating_score(run, kind)
+        return Measured(kind, task, batches, run.classes, by_id, 0.5 if score is None else score[0]), family
+    unused(wish, eps="", steps="", norm="", target="")
     labelled = ids[found.index[ids] >= 0]
-    ids = choose(labelled if len(labelled) else ids, n)
-    kind = kind_of(run)
-    images = kind.load(found, ids, run.preprocessing, run.recipe, truths=kind.truths, judging=True)
-    batches = list(in_order(images, BATCH))
-    pixels = torch.cat([batch.image for batch in batches]).contiguous()
+    ids = choose(labelled if len(labelled) else ids, MANY if n is None else n)
+    pixels = torch.cat([batch.image for batch in in_order(_images(run, found, ids), BATCH)]).contiguous()
     labels, keys = (torch.from_numpy(x.astype(np.int64)) for x in (found.index[ids], ids))
     names = tuple(found.records[int(i)].name for i in ids)
-    device = next(task.parameters()).device
-    scores = _class_scores(run, task, next(in_order(images, 1)).to(device))
     subject = Subject(scores, pixels.to(device), labels.to(device), keys.to(device), names, run.classes, BATCH)
-    return subject if len(labelled) else subject.as_predicted()
+    return subject if len(labelled) else subject.as_predicted(), OF_CLASSES[wish.method]
 
 
-def _class_scores(run: Run, task: Task, one: Batch) -> Scores:
-    """Pixels → class scores (b, k). UsageError where an image has no single class."""
+def _images(run: Run, found: Dataset, ids: np.ndarray) -> Images:
     kind = kind_of(run)
-    asked = kind.sensitivity and kind.sensitivity.ask(task, one, Choice(), run.classes).subject
-    if not asked or not asked.classes:
-        raise UsageError(f"{run.folder} cannot be attacked: {kind.name} has no class scores", "attack a classifier")
-    return asked.scores
+    return kind.load(found, ids, run.preprocessing, run.recipe, truths=kind.truths, judging=True)
 
 
-def _command(run: Run, data: Any, wish: Wish, n: int, split: str) -> str:
+def _class_scores(run: Run, task: Task, one: Batch) -> Scores | None:
+    """Pixels → class scores (b, k), by the score of one image; None where an image has no single class."""
+    sensitivity = kind_of(run).sensitivity
+    if sensitivity is None or sensitivity.exposure is not None:
+        return None
+    asked = sensitivity.ask(task, one, Choice(), run.classes).subject
+    return asked.scores if asked.classes else None
+
+
+def _command(run: Run, data: Any, wish: Wish, n: int | None, split: str) -> str:
     words = [
         "sightline attack",
         run.folder.name,
@@ -148,5 +170,8 @@ def _command(run: Run, data: Any, wish: Wish, n: int, split: str) -> str:
         f"--method {wish.method}",
     ]
     words += wish.words()
-    words += [f"--n {n}"] + ([f"--split {split}"] if split != "all" else [])
+    for name, index in (("target", wish.target if wish.method != "patch" else None), ("region", wish.region)):
+        words += [] if index is None else [f"--{name} {run.classes[index]}"]
+    words += [] if n is None else [f"--n {n}"]
+    words += [f"--split {split}"] if split != "all" else []
     return " ".join(words)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sightline.attacks.balls import Ball, ball_named
-from sightline.attacks.scores import Labels, Pixels, Scores, ascent, objective
+from sightline.attacks.scores import Labels, Objective, Pixels, Scores, ascent, objective
 
 MOMENTUM = 0.75
 RISING = 0.75  # share of the steps between two checkpoints that must increase the loss
@@ -71,9 +71,10 @@ def apgd(
     norm: str = "linf",
     start: Pixels | None = None,
     target: Labels | None = None,
+    value: Objective | None = None,
 ) -> Pixels:
     """The image (b, c, h, w) of the highest loss on the way, within `eps` levels of `x`; the start is `x` if it is None."""
-    ball, value = ball_named(norm), objective(y, target)
+    ball, value = ball_named(norm), value or objective(y, target)
     here = before = x if start is None else start
     loss, gradient = ascent(scores, here, value)
     search = _Search(ball, x, eps, torch.full((len(x), 1, 1, 1), 2.0 * eps).to(x), here, gradient, loss)

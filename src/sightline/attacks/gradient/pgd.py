@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightline.attacks.balls import ball_named
-from sightline.attacks.scores import Labels, Pixels, Scores, ascent, objective
+from sightline.attacks.scores import Labels, Objective, Pixels, Scores, ascent, objective
 from sightline.losses.adversarial import REACH
 
 
@@ -18,13 +18,15 @@ def pgd(
     norm: str = "linf",
     start: Pixels | None = None,
     target: Labels | None = None,
+    value: Objective | None = None,
 ) -> Pixels:
     """x ← project(x + α · direction(∇ₓ J)), `steps` times from `start` (None: from `x`).
 
     step    α in levels; None: 2.5 · eps / steps
     target  the classes (b,) to reach; None: any but y
+    value   what is to be increased of the scores in place of J
     """
-    ball, value = ball_named(norm), objective(y, target)
+    ball, value = ball_named(norm), value or objective(y, target)
     size = REACH * eps / steps if step is None else step
     moved = x if start is None else start
     for _ in range(steps):

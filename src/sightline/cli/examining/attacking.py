@@ -35,7 +35,13 @@ def attack(  # noqa: PLR0913 - options are what a command line is for
     steps: Annotated[int | None, Option(help="Gradient steps, queries or generations.")] = None,
     norm: Annotated[str | None, Option(help="linf or l2.")] = None,
     target: Annotated[str | None, Option(metavar="CLASS", help="The class to reach; default: any other.")] = None,
-    n: Annotated[int, Option(help="Images at most.")] = 200,
+    region: Annotated[
+        str | None, Option(metavar="CLASS", help="Attack only the pixels or objects of this class.")
+    ] = None,
+    object: Annotated[
+        int | None, Option("--object", metavar="N", help="Attack only this detection of each image, 0 the surest.")
+    ] = None,
+    n: Annotated[int | None, Option(help="Images at most; default 200, of segmenters and detectors 20.")] = None,
     split: Annotated[str | None, Option(help="train, val or test.")] = None,
     seed: Annotated[int, Option(help="The seed of all random numbers.")] = 0,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/attacks.")] = None,
@@ -46,14 +52,14 @@ def attack(  # noqa: PLR0913 - options are what a command line is for
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Attack a classifier: how accurate is it on images that were changed to fool it, or that were corrupted?"""
+    """How right is a network on images that were changed to fool it, or that were corrupted?"""
 
     def work(console: Console) -> Answer:
         budgets = _budgets(eps)
         with doing(console, f"attacking {run} with {method}"):
             result = api.attack(
-                run, data, method=method, eps=budgets, steps=steps, norm=norm, target=target, n=n, split=split, seed=seed,
-                out=out, device=device, model=model, allow_network=allow_network,
+                run, data, method=method, eps=budgets, steps=steps, norm=norm, target=target, region=region,
+                object=object, n=n, split=split, seed=seed, out=out, device=device, model=model, allow_network=allow_network,
                 console=console,
             )  # fmt: skip
         return Answer(result.to_json(), _text)
@@ -75,8 +81,11 @@ def _text(result: Mapping[str, Any]) -> str:
     """The verdict, and a line for each point of the curve."""
     lines = [str(result["verdict"])]
     for point in result.get("curve", ()):
-        low, high = point["interval"]
+        low, high = point["interval"] or (float("nan"),) * 2
         at = "one pixel" if point["eps"] is None else f"eps {point['eps']:g}"
+        if "accuracy" not in point:
+            lines.append(f"  {at:>9}  {point['name']} {point['value']:.4f} ({low:.4f} to {high:.4f})")
+            continue
         before = point["accuracy_before_rounding"]
         lines.append(
             f"  {at:>9}  accuracy {point['accuracy']:.4f} ({low:.4f} to {high:.4f}), before rounding {before:.4f}"

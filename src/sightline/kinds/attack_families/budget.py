@@ -28,7 +28,7 @@ MOST_LEVELS = 255.0
 
 def within_budget(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
     """The attacks with a budget, and the one with a single pixel."""
-    method, plan, budgets = _planned(wish)
+    method, plan, budgets = planned(wish)
     keep = _keeper(subject, folder)
     found = robustness(
         subject.scores, subject.images, subject.labels, subject.ids, method, plan,
@@ -55,9 +55,9 @@ def within_budget(subject: Subject, wish: Wish, folder: Path, over: Over) -> Out
                 name=name,
                 chips=_chips(subject, found),
                 verdict=words,
-                number=percent(last.accuracy, last.n),
-                under=f"of {last.n:,} images are right with {budget_text(last.eps, plan.norm)}; "
-                f"95 % interval {percent_range(*last.interval, last.n)}",
+                number=percent(last.saved.accuracy, last.saved.n),
+                under=f"of {last.saved.n:,} images are right with {budget_text(last.eps, plan.norm)}; "
+                f"95 % interval {percent_range(*last.saved.interval, last.saved.n)}",
                 command=command,
                 charts=[chart for chart in [budget_chart([facts], str(facts["norm"]))] if chart is not None],
                 examples=views(pairs),
@@ -69,7 +69,7 @@ def within_budget(subject: Subject, wish: Wish, folder: Path, over: Over) -> Out
     return Outcome(facts, page, sheet(pairs) if pairs else None)
 
 
-def _planned(wish: Wish) -> tuple[Any, Plan, tuple[float, ...]]:
+def planned(wish: Wish) -> tuple[Any, Plan, tuple[float, ...]]:
     """The method, its plan, and the budgets."""
     method = method_named(wish.method)
     norm = wish.norm or "linf"
@@ -146,10 +146,11 @@ def _budget_table(found: Robustness) -> PageTable:
     rows = [
         (
             "none" if not point.eps and number == 0 else budget_text(point.eps, found.plan.norm),
-            f"{point.right:,} of {point.n:,}", percent(point.accuracy, point.n), percent_range(*point.interval, point.n),
-            percent(point.unrounded / point.n, point.n),
+            f"{share.right:,} of {share.n:,}", percent(share.accuracy, share.n), percent_range(*share.interval, share.n),
+            percent(point.unrounded.accuracy, share.n),
         )
         for number, point in enumerate(found.points)
+        for share in [point.saved]
     ]  # fmt: skip
     note = (
         "Accuracy is measured on the files that were saved and read back; the last column is the accuracy before pixels were "

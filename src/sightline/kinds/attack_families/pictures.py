@@ -12,8 +12,9 @@ from torch import Tensor
 
 from sightline.attacks.pictures.fooling import fool, noise
 from sightline.attacks.pictures.patch import EXACT, noise_patch, pasted, placements, train_patch
-from sightline.attacks.robustness import Answers, Z
+from sightline.attacks.robustness import Answers
 from sightline.attacks.scores import Counted
+from sightline.attacks.share import Z
 from sightline.attacks.subject import Subject
 from sightline.drawing.png import grid, png_bytes
 from sightline.errors import DataError, UsageError

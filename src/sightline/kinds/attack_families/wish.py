@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.attacks.subject import Subject
+from sightline.attacks.aim import Aim
 from sightline.errors import UsageError, nearest
 
 Over = Callable[..., Iterable[Any]]
@@ -23,6 +23,8 @@ class Wish:
     norm: str | None
     target: int | None
     seed: int
+    region: int | None = None
+    object: int | None = None
 
     @classmethod
     def of(
@@ -34,10 +36,17 @@ class Wish:
         target: str | None,
         seed: int,
         classes: Sequence[str],
+        region: str | None = None,
+        object: int | None = None,
     ) -> Wish:
         """UsageError for values that no attack has."""
-        if target is not None and target not in classes:
-            raise UsageError(f"the run has no class {target!r}", nearest(target, classes))
+        for name in (target, region):
+            if name is not None and name not in classes:
+                raise UsageError(f"the run has no class {name!r}", nearest(name, classes))
+        if object is not None and object < 0:
+            raise UsageError(f"--object is {object}", "use 0 for the surest detection, 1 for the next")
+        if region is not None and object is not None:
+            raise UsageError("--region and --object both say what is attacked", "leave one of them out")
         if steps is not None and steps < 1:
             raise UsageError(f"--steps is {steps}", "use at least 1")
         budgets = (
@@ -45,8 +54,12 @@ class Wish:
         )
         if budgets is not None and (not budgets or budgets[0] <= 0):
             raise UsageError("--eps has a budget that is not above 0", "use levels of 255, such as --eps 8")
-        place = None if target is None else list(classes).index(target)
-        return cls(method, budgets, steps, norm, place, seed)
+        place, only = (None if name is None else list(classes).index(name) for name in (target, region))
+        return cls(method, budgets, steps, norm, place, seed, only, object)
+
+    @property
+    def aim(self) -> Aim:
+        return Aim(self.target, self.region, self.object)
 
     def words(self) -> list[str]:
         """The options that repeat it."""
@@ -55,6 +68,7 @@ class Wish:
             "steps": self.steps,
             "norm": self.norm,
             "seed": self.seed or None,
+            "object": self.object,
         }
         return [f"--{name} {value}" for name, value in pairs.items() if value is not None]
 
@@ -68,12 +82,15 @@ class Outcome:
     sheet: bytes | None
 
 
-Family = Callable[[Subject, Wish, Path, Over], Outcome]
+Family = Callable[[Any, Wish, Path, Over], Outcome]  # of a Subject, or of images that are Measured
 
 
 def unused(wish: Wish, **known: str) -> None:
     """UsageError for an option that has no effect on this method; `known` are those with one, by name."""
-    given = {"eps": wish.eps, "steps": wish.steps, "norm": wish.norm, "target": wish.target}
+    given = {
+        "eps": wish.eps, "steps": wish.steps, "norm": wish.norm, "target": wish.target, "region": wish.region,
+        "object": wish.object,
+    }  # fmt: skip
     for name, value in given.items():
         if value is not None and name not in known:
             raise UsageError(f"--{name} has no effect on {wish.method}", "leave it out")

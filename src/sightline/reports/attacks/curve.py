@@ -18,7 +18,7 @@ DOT = 0.25  # of the largest
 
 @dataclass(frozen=True)
 class Place:
-    """A point of a curve: `x` on its axis, the accuracy with its interval, of n images."""
+    """A point of a curve: `x` on its axis, the accuracy or another metric with its interval, of n images."""
 
     x: float
     accuracy: float
@@ -37,7 +37,7 @@ def places(facts: Mapping[str, Any], key: str = "curve", axis: str = "eps") -> l
     found = []
     for raw in map(as_mapping, as_sequence(facts.get(key))):
         ends = [as_number(end) for end in as_sequence(raw.get("interval"))]
-        x, accuracy = as_number(raw.get(axis)), as_number(raw.get("accuracy"))
+        x, accuracy = as_number(raw.get(axis)), as_number(raw.get("accuracy", raw.get("value")))
         if x is None or accuracy is None or len(ends) != 2 or ends[0] is None or ends[1] is None:
             continue
         before = as_number(raw.get("accuracy_before_rounding"))
@@ -52,14 +52,17 @@ def line(name: str, points: Sequence[Place], tone: str) -> list[Line]:
     return [Line(name, x, y, tone), dots]
 
 
-def curve_chart(named: Sequence[tuple[str, Sequence[Place]]], title: str, x_label: str, caption: str) -> Chart | None:
-    """Accuracy from 0 to 1 over a common axis, a line for each name."""
+def curve_chart(
+    named: Sequence[tuple[str, Sequence[Place]]], title: str, x_label: str, caption: str, metric: str = "accuracy"
+) -> Chart | None:
+    """The metric over a common axis, from 0 to 1 or down to its lowest value, a line for each name."""
     drawn = [(name, points) for name, points in named if len(points) > 1]
     if not drawn:
         return None
     lines = [part for (name, points), tone in zip(drawn, TONES, strict=False) for part in line(name, points, tone)]
     reach = [p.x for _, points in drawn for p in points]
-    frame = Frame(title, caption, x_label, "accuracy", (min(reach), max(reach)), (0.0, 1.0))
+    low = min(0.0, *(p.low for _, points in drawn for p in points))
+    frame = Frame(title, caption, x_label, metric, (min(reach), max(reach)), (low, 1.0))
     return Chart(line_chart(lines, frame), caption)
 
 
@@ -68,6 +71,10 @@ def budget_chart(all_facts: Sequence[Mapping[str, Any]], norm: str = "linf") -> 
     own = [f for f in all_facts if as_text(f.get("norm")) == norm and f.get("target") is None]
     named = [(as_text(facts.get("method")).upper(), places(facts)) for facts in own]
     unit = "budget in levels of 255 (maximum norm)" if norm == "linf" else "budget in levels (Euclidean norm)"
+    metric = next((name for facts in own if (name := as_text(facts.get("metric")))), "accuracy")
+    if metric != "accuracy":
+        caption = f"{metric.capitalize()}, with 95 % intervals over images; a budget of 0 is without an attack."
+        return curve_chart(named, f"{metric.capitalize()} under attack", unit, caption, metric)
     caption = (
         "Share of the images that are still right, with 95 % Wilson intervals; a budget of 0 is the clean accuracy."
     )

@@ -19,13 +19,21 @@ Picture = UInt8[np.ndarray, "h w c"]
 
 @dataclass(frozen=True)
 class Pair:
-    """An image (h, w, c) before and after, what the network says of both, and the name of its file."""
+    """An image (h, w, c) before and after, what the network says of both, and the name of its file; where the answer has
+    places, both images with the answer drawn on them."""
 
     clean: Picture
     changed: Picture
     before: str
     after: str
     name: str
+    clean_answer: Picture | None = None
+    changed_answer: Picture | None = None
+
+    @property
+    def shown(self) -> tuple[Picture, Picture]:
+        clean, changed = self.clean_answer, self.changed_answer
+        return self.clean if clean is None else clean, self.changed if changed is None else changed
 
 
 def difference(pair: Pair) -> tuple[Picture, int]:
@@ -38,7 +46,7 @@ def difference(pair: Pair) -> tuple[Picture, int]:
 def triple(pair: Pair, least: int = 96, most: int = 380) -> Picture:
     """The three side by side: (h, 3·w + gaps, 3)."""
     shown, _ = difference(pair)
-    return grid([pair.clean, pair.changed, shown], columns=3, gap=GAP, least=least, most=most)
+    return grid([*pair.shown, shown], columns=3, gap=GAP, least=least, most=most)
 
 
 def views(pairs: list[Pair]) -> list[ExampleView]:
@@ -56,7 +64,7 @@ def sheet(pairs: list[Pair]) -> bytes:
     pictures, captions = [], []
     for pair in pairs:
         shown, factor = difference(pair)
-        pictures += [pair.clean, pair.changed, shown]
+        pictures += [*pair.shown, shown]
         captions += [pair.before, pair.after, f"difference x {factor}"]
     return png_bytes(grid([fitted(p, least=144, most=256) for p in pictures], columns=6 if len(pairs) > 1 else 3,
                           gap=8, least=144, captions=captions))  # fmt: skip
