@@ -48,8 +48,9 @@ def measured(run: Path | str, **options: Any) -> dict[str, Any]:
     """The facts of an attack, in short, with its seconds."""
     began, busy = time.perf_counter(), time.process_time()
     facts = sightline.attack(run, console=QUIET, **options).facts
-    kept = ("method", "norm", "steps", "n", "curve", "success", "patches", "forwards", "backwards", "mean_accuracy", "clean",
-            "reached", "metric", "mean", "region", "object", "diagnosis", "verdict", "target", "trained_on", "corruptions")  # fmt: skip
+    kept = ("method", "norm", "steps", "n", "metric", "curve", "success", "patches", "forwards", "backwards", "mean_accuracy",
+            "mean", "clean", "reached", "region", "object", "diagnosis", "verdict", "target", "trained_on",
+            "corruptions")  # fmt: skip
     took = {"seconds": round(time.perf_counter() - began, 1), "processor_seconds": round(time.process_time() - busy, 1)}
     return {key: facts[key] for key in kept if key in facts} | took
 
