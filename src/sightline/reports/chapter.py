@@ -17,7 +17,7 @@ from sightline.evaluation.skill import Skill
 from .content import RunContent
 from .finding import ClassFact, Finding, ObjectFacts, PixelFacts, VerdictFacts
 from .headline import Headline
-from .rules import data
+from .rules import data, failing, layers
 from .rules.course import course
 from .split_evaluation import SplitEvaluation
 from .thresholds import Thresholds
@@ -65,10 +65,15 @@ class PageSection:
 
 _LIMITS = Thresholds()
 RULES: tuple[Rule, ...] = (
+    layers.dead_units,
+    layers.slow,
+    layers.lagging_norms,
+    failing.small_data,
     course,
     data.labels,
     data.weak_classes,
     data.imbalance,
+    failing.slices,
     data.test_size,
     data.untested,
     data.calibration,

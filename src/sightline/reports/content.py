@@ -18,6 +18,7 @@ import pyarrow.parquet
 from sightline.runs.run import Run
 
 from .attacks.stored import read_attacks
+from .diagnosed.health import Health, read_health
 from .diagnosed.stored import Diagnosis, read_diagnosis
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
 from .samples import BatchSheet, Examples, read_batch, read_examples
@@ -123,6 +124,7 @@ class RunContent:
     problems: tuple[str, ...]
     attacks: tuple[Mapping[str, Any], ...] = ()
     diagnosis: Diagnosis | None = None
+    health: Health | None = None
 
 
 def read_content(
@@ -148,6 +150,7 @@ def read_content(
         examples=read_examples(folder),
         attacks=read_attacks(folder),
         diagnosis=read_diagnosis(folder),
+        health=read_health(folder),
         problems=tuple(folder.problems),
     )
 

@@ -54,6 +54,8 @@ def facts_of(content: RunContent, chapter: Chapter) -> VerdictFacts:
         separation=rows.separation,
         pixels=rows.pixels,
         objects=rows.objects,
+        diagnosis=content.diagnosis,
+        health=content.health,
     )
 
 

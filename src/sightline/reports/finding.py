@@ -10,10 +10,12 @@ from typing import Any, Literal
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.skill import Skill
 
+from .diagnosed.health import Health
+from .diagnosed.stored import Diagnosis
 from .headline import ACCURACY, Headline
 
 Severity = Literal["serious", "warning", "good", "note"]
-Topic = Literal["run", "result", "bias", "variance", "data", "noise", "time", "confidence"]
+Topic = Literal["run", "result", "bias", "variance", "data", "noise", "time", "confidence", "layers"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Try:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a person should know: a title, a sentence, the figures behind it, what to try."""
+    """One thing that a person should know: a title, a sentence, the figures behind it, what to try. `limit` completes "Limited
+    by …" where the topic alone would say too little."""
 
     severity: Severity
     kind: Topic
@@ -34,6 +37,7 @@ class Finding:
     sentence: str
     evidence: str = ""
     try_next: tuple[Try, ...] = ()
+    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ class VerdictFacts:
     headline: Headline = ACCURACY
     pixels: PixelFacts | None = None
     objects: ObjectFacts | None = None
+    diagnosis: Diagnosis | None = None
+    health: Health | None = None
 
     @property
     def value(self) -> float | None:

@@ -18,6 +18,7 @@ from sightline.reports.wording import NOTHING, duration, plural, quantity, quote
 
 from .attacks.section import attack_section
 from .chapter import Chapter, ImageLookup, Scene
+from .diagnosed.layers import health_section
 from .diagnosed.section import diagnosis_section
 from .parts.dense_tables import amounts
 from .parts.figures import headline_chart, learning_curves, split_chart
@@ -42,7 +43,7 @@ def page_values(
     under_attack = attack_section(content.attacks)
     own_sections = chapter.sections(Scene(content, facts, limits, load_image))
     slices = diagnosis_section(content.diagnosis, content.evaluation, load_image)
-    sections = [*filter(None, [slices, under_attack]), *own_sections]
+    sections = [*filter(None, [slices, under_attack]), *own_sections, *filter(None, [health_section(content.health)])]
     values: dict[str, Any] = {
         "content": content,
         "verdict": verdict,

@@ -38,6 +38,11 @@ class Thresholds:
     interval: float = 0.10  # an accuracy interval wider than this supports no decision
     ece: float = 0.05  # expected calibration error above this: calibrate probabilities before use
     near_perfect: float = 0.995  # from this accuracy on, the test may be too easy
+    dead: float = 0.5  # share of dead units in a layer above this: they limit what it can learn
+    slow: float = 1e-4  # median update-to-weight ratio below this: the learning rate is too low
+    slice: float = 0.05  # a slice counts if its score is below that of the rest by more …
+    slice_share: float = 0.02  # … and limits the whole if it has at least this share of the images
+    small: float = 50  # training images a class below which overfitting is a matter of too few images
     z: float = 1.96  # the normal quantile of every 95 % statement here
 
 
@@ -64,6 +69,11 @@ MEANING = {
     "interval": "width of the accuracy interval above this: too few images",
     "ece": "expected calibration error above this: not calibrated",
     "near_perfect": "accuracy from which the test may be too easy",
+    "dead": "share of dead units in a layer above this limits what it can learn",
+    "slow": "update-to-weight ratio below this: the learning rate is too low",
+    "slice": "score of a slice below that of the rest by more: it fails there …",
+    "slice_share": "… and the slice limits the whole from this share of the images on",
+    "small": "training images a class below which overfitting means too few images",
     "z": "normal quantile of the 95 % statements",
 }
 
@@ -102,6 +112,7 @@ _FOR_CLASSES_ONLY = (
     "skill",
     "blind",
     "blind_mistakes",
+    "small",
 )  # need class probabilities
 
 

@@ -26,16 +26,23 @@ _LIMITING = {
     "data": "the data",
     "noise": "noise",
     "time": "training time",
+    "layers": "how its layers train",
 }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`headline` says how good the model is, `limit` what limits it ("" if nothing stands out)."""
+    """`headline` says how good the model is, `limit` what limits it, `advice` what to try next ("" if nothing stands out)."""
 
     headline: str
     limit: str
     findings: tuple[Finding, ...]
+    advice: str = ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict in at most three."""
+        return tuple(filter(None, (self.headline, self.limit, self.advice)))
 
 
 def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
@@ -56,7 +63,7 @@ def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
         first += [result] if result is not None else []
     rest.sort(key=lambda f: _RANK[f.severity])  # stable: rules keep their order within a rank
     findings = (*first, *rest)
-    return Verdict(_headline(facts, limits), _limit(findings), findings)
+    return Verdict(_headline(facts, limits), _limit(findings), findings, _advice(findings))
 
 
 def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
@@ -105,11 +112,30 @@ def _headline(facts: VerdictFacts, limits: Thresholds) -> str:
     )
 
 
+def _limiting(findings: tuple[Finding, ...]) -> Finding | None:
+    """The first finding that calls for action, and says what limits the model."""
+    causes = [f for f in findings if f.severity in ("serious", "warning") and (f.kind in _LIMITING or f.limit)]
+    return causes[0] if causes else None
+
+
 def _limit(findings: tuple[Finding, ...]) -> str:
-    """The limiting factor: the cause behind the first finding that calls for action."""
-    causes = [f for f in findings if f.severity in ("serious", "warning") and f.kind in _LIMITING]
-    if not causes:
+    """The limiting factor in one sentence."""
+    cause = _limiting(findings)
+    if cause is None:
         return ""
-    kind, title = _LIMITING[causes[0].kind], causes[0].title
+    if cause.limit:
+        return f"Limited by {cause.limit}."
+    kind, title = _LIMITING[cause.kind], cause.title
     why = "" if ":" in kind else f": {title[0].lower()}{title[1:]}"
     return f"Limited by {kind}{why}."
+
+
+def _advice(findings: tuple[Finding, ...]) -> str:
+    """What to try first against it: of the finding behind the limit, else of the first one that knows something."""
+    cause = _limiting(findings)
+    urgent = [f for f in findings if f.severity == "serious" and f.try_next]
+    source = cause if cause is not None and cause.try_next else (urgent[0] if urgent else None)
+    if source is None:
+        return ""
+    first = source.try_next[0].what
+    return f"Try next: {first[0].lower()}{first[1:].rstrip('.')}."

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from sightline.data.loaders import in_order
+from sightline.engine.health.norms import batch_norms, training_norms, with_batch_statistics
 from sightline.evaluation.diagnosis.stored import FOLDER, table_file, write_table
+from sightline.evaluation.splits import rows_of
 from sightline.inference.diagnosing.diagnosis import diagnose
 from sightline.kinds.kind import Scoring
+from sightline.recipes.loading import choose
 from sightline.reports.split_evaluation import SplitEvaluation
+from sightline.storage.files import make_folder
 
 from .progress import Training
+
+NORM_IMAGES = 512  # training images that batch norm's gap is measured on
+NORMS = f"{FOLDER}/norms.json"
 
 
 def write_tables(training: Training) -> None:
     """diagnosis/<split>.parquet of every split that was measured."""
-    (training.run.folder / FOLDER).mkdir(exist_ok=True)
+    make_folder(training.run.folder / FOLDER)
     for split, table in training.measured.items():
         write_table(training.run.folder / table_file(split), table)
 
@@ -26,3 +34,23 @@ def write_diagnosis(training: Training, scoring: Scoring, evaluation: SplitEvalu
     if split in tables:
         found = diagnose(scoring, evaluation.rows, evaluation.judgement, tables[split], val=val, tables=tables)
         training.run.write_json(f"{FOLDER}/{split}.json", {"format": 1, "split": split, **found})
+
+
+def write_norms(training: Training, scoring: Scoring) -> None:
+    """diagnosis/norms.json: the headline on training images with running and with batch statistics; nothing where no network
+    has batch norms."""
+    task, recipe = training.task, training.recipe
+    norms = batch_norms(task)
+    if not norms or not len(training.images["train"]):
+        return
+    ids = choose(training.images["train"].id.numpy(), NORM_IMAGES)
+    kind = training.kind
+    images = kind.load(training.data, ids, training.preprocessing, recipe, truths=kind.truths, judging=True)
+    batch = min(recipe.fit.batch, len(ids))
+    values = {}
+    with training.console.working("comparing the statistics of batch norm"):
+        running = rows_of(task, in_order(images, batch), training.device)
+        with with_batch_statistics(norms):
+            own = rows_of(task, training_norms(in_order(images, batch), norms), training.device)
+        values = {name: task.metrics(rows)[scoring.headline] for name, rows in (("running", running), ("batch", own))}
+    training.run.write_json(NORMS, {"format": 1, "metric": scoring.headline, "n": len(ids), "of": batch, **values})

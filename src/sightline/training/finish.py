@@ -18,7 +18,7 @@ from sightline.runs.run import FACTS, changed
 from sightline.runs.seal import seal
 from sightline.storage.tensors import not_finite
 
-from .diagnosis import write_diagnosis, write_tables
+from .diagnosis import write_diagnosis, write_norms, write_tables
 from .pictures import write_examples
 from .progress import Training
 from .reporting import write_report
@@ -64,6 +64,7 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
     (run.folder / "predictions").mkdir(exist_ok=True)
     every = {split: _rows(training, scoring, split, some) for split, some in images.items()}
     write_tables(training)
+    write_norms(training, scoring)
     if scoring.settle is not None and "val" in every:
         facts = facts_of(run) | scoring.settle(every["val"])
         run.write_json(FACTS, facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from sightline.data.loaders import Memory
 from sightline.data.stream import Stream
@@ -39,7 +39,8 @@ def _train(training: Training) -> State:
     folder = run.folder / "checkpoints"
     folder.mkdir(exist_ok=True)
     keeper = Checkpoints(
-        folder, task, optimizers, ema=training.ema, logs={"metrics.jsonl": training.metrics_log}, say=console.warn,
+        folder, task, optimizers, ema=training.ema, say=console.warn,
+        logs={"metrics.jsonl": training.metrics_log, training.health.name: training.health.log},
         about={**run.identity(), "fingerprint": fingerprint(fabric, recipe.fit.precision, compiled=recipe.fit.compile)},
     )  # fmt: skip
     state = _state_of(keeper, training)
@@ -55,17 +56,20 @@ def _train(training: Training) -> State:
     augment = build_augment(recipe)
     first = augment(stream.batch(0))
     write_batch(run, training.kind, first, training.data)
-    every = [(LOG_EVERY, training.log), (training.per_epoch, training.validate)]
+    health = training.health
+    every = [(LOG_EVERY, training.log), (health.every, health.record), (training.per_epoch, training.validate)]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
     with (
         catch_signals() as request,
         console.progress("training", training.steps, state.step, training.line) as bar,
+        closing(health),
     ):
         training.stop_requested = request
         training.clock.start(training.images_seen(state))
 
         def watch(step: int) -> None:
             training.pace.stepped()
+            health.prepare(step)
             bar.at(step)
 
         def rescue(state: State) -> None:
@@ -77,6 +81,7 @@ def _train(training: Training) -> State:
             training.validate(state)
         if not request.signal:
             training.pace.start()
+            health.prepare(state.step)
             fit(
                 fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
                 every=every, watch=watch, stop=request, rescue=rescue,
@@ -103,6 +108,7 @@ def _state_of(keeper: Checkpoints, training: Training) -> State:
             training.console.warn(f"{training.run.folder} has no checkpoint: training starts from the beginning")
         state = State()
         training.metrics_log.restart()
+        training.health.log.restart()
     else:
         _require_of_plan(state, training)
         training.console.say(f"resumed at step {state.step} of {training.steps}")

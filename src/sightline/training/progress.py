@@ -32,6 +32,7 @@ from sightline.storage.text import csv_text, json_text
 from sightline.tasks.task import Task
 from sightline.tracking.tracker import RATE, RATE_BEFORE, Picture, Tracker
 
+from .health import HealthLog
 from .pace import Pace, figure, span
 
 LOG_EVERY = 10  # steps between lines of metrics.jsonl
@@ -65,12 +66,14 @@ class Training:
         default_factory=dict
     )  # the images of splits, measured while they were predicted
     metrics_log: Log = field(init=False)
+    health: HealthLog = field(init=False)
     clock: Clock = field(init=False)
     pace: Pace = field(init=False)
     _means: dict[str, float] = field(init=False, default_factory=dict)  # of the last line of metrics.jsonl
 
     def __post_init__(self) -> None:
         self.metrics_log = Log(self.run.folder / "metrics.jsonl")
+        self.health = HealthLog(self.run.folder, self.networks, self.steps, compiled=self.recipe.fit.compile)
         self.clock = Clock(self.run.folder)
         scoring, images = self.kind.scoring, {split: len(some) for split, some in self.images.items()}
         val = images.get("val", 0) if scoring is not None else 0

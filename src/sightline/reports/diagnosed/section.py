@@ -140,6 +140,8 @@ def _temperature(fact: TemperatureFact) -> str:
     )
     if fact.nll_change[1] < 0:
         return f"{text} It is {side}: divide its scores by T before you set a threshold on its probabilities."
+    if fact.nll_change[0] > 0:
+        return f"{text} The log loss rises: these images are unlike those that it was chosen on, so do not use it here."
     return f"{text} That is no gain beyond chance: its probabilities can be used as they are."
 
 

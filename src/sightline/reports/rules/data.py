@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from sightline.reports.finding import ClassFact, Finding, Severity, Try, VerdictFacts
+from sightline.reports.finding import ClassFact, Finding, Severity, Try, VerdictFacts, chance
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal, join_words, percent, plural, points, quote
 
@@ -34,7 +35,8 @@ def leaks(facts: VerdictFacts, _: Thresholds) -> Finding | None:
         "too good."
     )
     tries = (Try("Remove the copies from training.", facts.command_with("data.leaks=drop")),)
-    return Finding("serious", "data", "It was evaluated on images that it was trained on", text, try_next=tries)
+    title = "It was evaluated on images that it was trained on"
+    return Finding("serious", "data", title, text, try_next=tries, limit="a leak: test images that it was trained on")
 
 
 def completion(facts: VerdictFacts, _: Thresholds) -> Finding | None:
@@ -77,7 +79,9 @@ def labels(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     evidence = (
         f"Confidence tells right from wrong answers with an AUC of {blind:.2f}; 0.5 is not at all." if blind else ""
     )
-    return Finding(severity, "noise", "Some labels may be wrong", sentence, evidence, try_next=tries)
+    return Finding(
+        severity, "noise", "Some labels may be wrong", sentence, evidence, try_next=tries, limit="label noise"
+    )
 
 
 def _blind(facts: VerdictFacts, limits: Thresholds) -> float | None:
@@ -136,6 +140,7 @@ def imbalance(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         return None
     balanced, plain = facts.metric(facts.split, "balanced_accuracy"), facts.metric(facts.split, "accuracy")
     hurts = balanced is not None and plain is not None and plain - balanced > limits.gap
+    hurts = hurts or _rare_are_worse(facts, present, limits)
     sentence = (
         f"There are {ratio:.0f} times as many training images of {quote(common)} ({present[common]:,}) as of "
         f"{quote(rare)} ({present[rare]:,})."
@@ -151,7 +156,23 @@ def imbalance(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
             *tries,
         )
     title = "Rare classes do worse" if hurts else "Classes are imbalanced, so far without harm"
-    return Finding("warning" if hurts else "note", "data", title, sentence, evidence, tries if hurts else ())
+    limit = f"class imbalance: {quote(rare)} has {present[rare]:,} training images" if hurts else ""
+    return Finding("warning" if hurts else "note", "data", title, sentence, evidence, tries if hurts else (), limit)
+
+
+def _rare_are_worse(facts: VerdictFacts, present: Mapping[str, int], limits: Thresholds) -> bool:
+    """Whether classes with a fifth of the most common one's training images or fewer have a lower recall than the others, by
+    more than chance: in a balanced test split, accuracy and balanced accuracy say nothing of it."""
+    most = max(present.values())
+    groups: dict[bool, list[ClassFact]] = {True: [], False: []}
+    for c in facts.classes:
+        if c.name in present:
+            groups[present[c.name] * limits.imbalance <= most].append(c)
+    sizes = {rare: sum(c.n for c in group) for rare, group in groups.items()}
+    if not all(sizes.values()):
+        return False
+    rare, common = (sum(c.value * c.n for c in groups[key]) / sizes[key] for key in (True, False))
+    return common - rare > max(limits.gap, chance(common, sizes[False], rare, sizes[True], limits.z))
 
 
 def test_size(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
@@ -206,7 +227,12 @@ def untested(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     figures = [facts.headline.figure(val, facts.sizes.get("val")), facts.headline.figure(test, facts.n)]
     evidence = f"{facts.headline.title}: validation {figures[0]}, test {figures[1]}."
     tries = (Try("Check whether the test images have a different origin: another camera, day, person or site."),)
-    return Finding("warning", "data", "The test images are harder", text, evidence, tries)
+    limit = "a shift between training and test images"
+    if facts.diagnosis is not None and facts.diagnosis.split == "test" and facts.diagnosis.shifts:
+        shift = facts.diagnosis.shifts[0]
+        evidence += f" Median {shift.column}: training {decimal(shift.train)}, test {decimal(shift.value)}."
+        limit += f" in {shift.column}"
+    return Finding("warning", "data", "The test images are harder", text, evidence, tries, limit)
 
 
 def calibration(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
@@ -224,6 +250,11 @@ def calibration(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     text = f"{side}: do not set thresholds on its probabilities without calibrating them."
     soften = "over" in side and not facts.number("task.label_smoothing") and facts.setting("task.loss") != "hinge"
     tries = (Try("Smooth the labels.", facts.command_with("task.label_smoothing=0.1")),) if soften else ()
+    scaled = facts.diagnosis.temperature if facts.diagnosis is not None else None
+    if scaled is not None and scaled.ece_change[1] < 0 and scaled.nll_change[1] < 0:
+        evidence += (
+            f" Dividing its scores by {decimal(scaled.temperature)} would lower the error to {decimal(scaled.ece[1])}."
+        )
     return Finding("warning", "confidence", "Probabilities are not calibrated", text, evidence, tries)
 
 
