@@ -61,7 +61,8 @@ def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
     if not facts.smoke:
         rest += [] if lost else _learned(facts, chapter)
         first += [result] if result is not None else []
-    rest.sort(key=lambda f: _RANK[f.severity])  # stable: rules keep their order within a rank
+    # A cause with a name of its own says more than bias or variance. Stable: rules keep their order otherwise.
+    rest.sort(key=lambda f: (_RANK[f.severity], not f.limit))
     findings = (*first, *rest)
     return Verdict(_headline(facts, limits), _limit(findings), findings, _advice(findings))
 
@@ -85,6 +86,9 @@ def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
             f for f in fits if f.title != learning_rules.UNDERFITTING
         ]  # wrong labels cannot be fitted, nor should be
         vain.add(learning_rules.LARGER)
+    if course_rules.RISING in named and any(f.title == learning_rules.OVERFITTING for f in fits):
+        # The kept weights are of an early validation: it went on to fit the training images, and that was no help.
+        fits = [f for f in fits if f.title != learning_rules.UNDERFITTING]
     fits = [replace(f, try_next=tuple(t for t in f.try_next if t.what not in vain)) for f in fits]
     return fits + findings
 

@@ -15,6 +15,7 @@ from .steps import LONGER
 Row = Mapping[str, float | None]
 PLATEAU = "It had reached a plateau"
 IMPROVING = "It was still improving at the end"
+RISING = "It overfits with time"
 
 
 def course(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
@@ -105,7 +106,7 @@ def _rising(facts: VerdictFacts, rows: Sequence[Row], best: int, text: str, evid
     tries = [Try("Stop near the best validation.", facts.command_with(shorter))] if shorter else []
     slower = scale_setting(facts, "optim.lr", 1 / 3)
     tries += [Try("Or lower the learning rate.", facts.command_with(slower))] if slower else []
-    return Finding("warning", "variance", "It overfits with time", text, evidence, tuple(tries))
+    return Finding("warning", "variance", RISING, text, evidence, tuple(tries))
 
 
 def _finite(value: float | None) -> float | None:

@@ -13,6 +13,7 @@ SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 LARGER = "Use a larger network; this command lists them."
 UNDERFITTING = "Underfitting"
+OVERFITTING = "Overfitting"
 TINY_RATE = 1e-4  # below this rate, a model that learned nothing needs larger steps, not smaller ones
 
 
@@ -152,7 +153,7 @@ def _over_fit(facts: VerdictFacts, gap: float, evidence: str) -> Finding:
         f"It does {points(gap)} better on training images than on unseen images: it has learned details that do not "
         "generalise."
     )
-    return Finding("serious" if gap > 0.1 else "warning", "variance", "Overfitting", sentence, evidence, tuple(tries))
+    return Finding("serious" if gap > 0.1 else "warning", "variance", OVERFITTING, sentence, evidence, tuple(tries))
 
 
 def _under_fit(facts: VerdictFacts, train: float, limits: Thresholds, evidence: str) -> Finding:
