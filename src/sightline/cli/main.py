@@ -135,6 +135,9 @@ def evaluate(
     split: Annotated[str | None, Option(help="train, val or test; default test, or val without a test split.")] = None,
     model: OwnModel = None,
     tta: Annotated[bool, Option("--tta", help="Average with the mirrored image (classification only).")] = False,
+    learning_curve: Annotated[
+        bool, Option("--learning-curve", help="Train on parts of the data: what would twice the images give?")
+    ] = False,
     device: Device = "auto",
     allow_network: AllowNetwork = False,
     json: Json = False,
@@ -150,6 +153,7 @@ def evaluate(
                 data,
                 split=split,
                 tta=tta,
+                learning_curve=learning_curve,
                 device=device,
                 allow_network=allow_network,
                 model=model,

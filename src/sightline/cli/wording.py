@@ -63,8 +63,18 @@ def evaluation_text(result: Mapping[str, Any]) -> str:
     classes: list[tuple[str, ...]] = [("class", *columns)]
     classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in result["per_class"].items()]
     head = f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}"
-    slices = slice_lines(result.get("slices") or {})
+    slices = [*slice_lines(result.get("slices") or {}), *_curve_lines(result.get("learning_curve"))]
     return "\n".join([head, table(rows), "", table(classes), *_undefined(result["per_class"]), *slices])
+
+
+def _curve_lines(curve: Mapping[str, Any] | None) -> list[str]:
+    """The points of a learning curve, and the forecast for twice the images."""
+    if not curve:
+        return []
+    ahead, name = curve["twice"], _in_words(curve["metric"])
+    lines = [f"{point['n']:,} training images: {name} {_figure(point['value'])}" for point in curve["points"]]
+    span = " to ".join(_figure(end) for end in ahead["interval"])
+    return ["", *lines, f"{ahead['n']:,} would give about {_figure(ahead['value'])} ({span})"]
 
 
 def slice_lines(slices: Mapping[str, Any]) -> list[str]:

@@ -69,3 +69,21 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
     ranks: np.ndarray = rankdata(values, axis=0)
     return ranks
+
+
+def label_scatter(target: Int[np.ndarray, "n"], probability: Float[np.ndarray, "n k"]) -> tuple[float, int] | None:
+    """Where the label stands among the classes that were not predicted, from 0 (the second choice) to 1 (the last), on
+    average over the confident mistakes, and their number; None for fewer than four classes or without such mistakes.
+
+    Confident: the predicted class has at least the median probability of all answers. An honest mistake takes one class for a
+    similar one, so the label comes soon after: 0.1 to 0.3. A label that was drawn at random stands anywhere: 0.5 on average.
+    """
+    k = probability.shape[1]
+    if k < 4 or not len(target):
+        return None
+    confidence, wrong = probability.max(1), probability.argmax(1) != target
+    which = wrong & (confidence >= np.median(confidence))
+    if not which.any():
+        return None
+    rank = (probability[which] > probability[which, target[which]][:, None]).sum(1)  # of the label, from 1
+    return float(((rank - 1) / (k - 2)).mean()), int(which.sum())

@@ -96,3 +96,12 @@ def choose(ids: Int[np.ndarray, "n"], limit: int) -> Int[np.ndarray, "m"]:
         return ids
     order = keys(0, "subset", torch.from_numpy(ids.astype(np.int64))).numpy().argsort(kind="stable")
     return np.sort(ids[order[:limit]])
+
+
+def share_of(ids: Int[np.ndarray, "n"], index: Int[np.ndarray, "n"], share: float | None) -> Int[np.ndarray, "m"]:
+    """That share of the ids in ascending order, of every class the same, at least one; chosen by hash, so that a smaller
+    share is part of a larger one."""
+    if share is None:
+        return ids
+    parts = [ids[index == c] for c in np.unique(index)]
+    return np.sort(np.concatenate([choose(part, max(1, round(share * len(part)))) for part in parts]))

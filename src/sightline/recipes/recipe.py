@@ -64,6 +64,9 @@ class DataSection(Section):
     fold: Annotated[str, Field(pattern=r"^[1-9][0-9]?/[1-9][0-9]?$")] | None = Field(
         None, description="2/5: the second of five folds is the test split, the others train; splits are not kept"
     )
+    share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="share of every class that is trained on"
+    )
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
     balance: Literal["none", "sample"] = Field("none", description="sample: draw every class equally often")
@@ -259,7 +262,7 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 
 # Keys that came later: absent from the identity of a run that leaves them open, as in those of runs made before.
 ADDED = {
-    "data": {"fold"},
+    "data": {"fold", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
     "optim": {"pretrained_rate"},
     "task": {"adversarial", "eps", "steps"},

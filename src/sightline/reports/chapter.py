@@ -40,6 +40,7 @@ class RowFacts:
     skill: Skill | None = None
     only_answer: str = ""
     separation: tuple[float, float] | None = None
+    scatter: tuple[float, int] | None = None
     pixels: PixelFacts | None = None
     objects: ObjectFacts | None = None
 

@@ -52,6 +52,7 @@ def facts_of(content: RunContent, chapter: Chapter) -> VerdictFacts:
         skill=rows.skill,
         only_answer=rows.only_answer,
         separation=rows.separation,
+        scatter=rows.scatter,
         pixels=rows.pixels,
         objects=rows.objects,
         diagnosis=content.diagnosis,

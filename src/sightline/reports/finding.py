@@ -125,6 +125,9 @@ class VerdictFacts:
     separation: tuple[float, float] | None = (
         None  # AUC of confidence for right against wrong answers, its standard error
     )
+    scatter: tuple[float, int] | None = (
+        None  # where labels of confident mistakes stand, and how many mistakes these are
+    )
     headline: Headline = ACCURACY
     pixels: PixelFacts | None = None
     objects: ObjectFacts | None = None

@@ -30,6 +30,7 @@ class Thresholds:
     skill: float = 0.05  # a permutation test below this: it has learned something, whatever its accuracy
     blind: float = 0.60  # confidence separates right from wrong answers with an AUC below this: check the labels …
     blind_mistakes: int = 20  # … with at least so many mistakes
+    scattered: float = 0.40  # labels of confident mistakes stand this far down the other classes: drawn at random
     validations: int = 5  # with fewer validations, there are no findings about the course of training
     confident: float = 0.95  # a mistake with at least this probability is a confident one
     confident_mistakes: int = 3  # at least this many of them …
@@ -61,6 +62,7 @@ MEANING = {
     "skill": "p of the permutation test below this: it has learned something",
     "blind": "AUC of confidence for right against wrong answers below this: check the labels …",
     "blind_mistakes": "… with at least this many mistakes",
+    "scattered": "mean place of the label among the other classes, in confident mistakes, above this: check the labels",
     "validations": "validations needed for findings about the course of training",
     "confident": "probability from which a mistake is called confident",
     "confident_mistakes": "confident mistakes that cast doubt on labels …",
@@ -112,6 +114,7 @@ _FOR_CLASSES_ONLY = (
     "skill",
     "blind",
     "blind_mistakes",
+    "scattered",
     "small",
 )  # need class probabilities
 

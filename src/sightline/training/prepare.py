@@ -29,7 +29,7 @@ from sightline.recipes.assembly import (
     steps_of,
 )
 from sightline.recipes.fine_tuning import FineTuning, fine_tuning
-from sightline.recipes.loading import choose
+from sightline.recipes.loading import choose, share_of
 from sightline.recipes.recipe import Draft, Recipe, completed
 from sightline.runs.console import Console
 from sightline.runs.run import FACTS, Run
@@ -113,6 +113,7 @@ def prepare(
 ) -> Training:
     """Load the images, measure the training split, build the task, and write what describes them."""
     ids = {split: data.ids(split) for split in ("train", "val", "test") if len(data.ids(split))}
+    ids["train"] = share_of(ids["train"], data.index[ids["train"]], recipe.data.share)
     if smoke:
         ids = {split: choose(some, SMOKE_IMAGES) for split, some in ids.items()}
         recipe = _with_small_inputs(recipe, kind, console)

@@ -30,6 +30,8 @@ from sightline.recipes.recipe import Recipe
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 
+from .judging.learning_curve import learning_curve as measure_learning_curve
+
 SPLITS = ("train", "val", "test")
 
 
@@ -55,6 +57,7 @@ def evaluate(
     device: str = "auto",
     allow_network: bool = False,
     model: str | nn.Module | Builder | None = None,
+    learning_curve: bool = False,
     console: Console | None = None,
 ) -> Evaluation:
     """Evaluate a run's kept weights on one of its splits (test, else val), or on other data with the same classes (a
@@ -63,7 +66,8 @@ def evaluate(
     If these are the data that it was trained on, possibly grown since, its test split is evaluated: no image leaves
     the split that it had in the run. `tta` averages each prediction with that of the mirrored image. `model` is the
     network where it is code of your own, as it was given to `train`; `allow_network`: fetch data at an address that are not
-    in the cache.
+    in the cache. `learning_curve` trains three more networks, on parts of the run's data, to forecast what twice as many images
+    would give; it takes about three times as long as the run did.
 
     UsageError for a split that does not exist; DataError for unknown classes, or if there are no labels.
     """
@@ -90,6 +94,8 @@ def evaluate(
         )
     val = None if split == "val" and data is None else _val_rows(run, scoring)
     diagnosis = diagnose(scoring, rows, judgement, noting.table(), val=val, tables=_tables(run))
+    if learning_curve:
+        diagnosis["learning_curve"] = measure_learning_curve(run, console)
     return Evaluation(run, split, judgement, diagnosis)
 
 

@@ -8,15 +8,17 @@ from typing import Any
 from markupsafe import Markup
 
 from sightline.drawing.bars import interval_strip
+from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.drawing.png import fitted, png_bytes
 from sightline.reports.chapter import ImageLookup, PageSection
+from sightline.reports.parts.figures import Chart
 from sightline.reports.parts.picture import KILOBYTE, page_picture
 from sightline.reports.rules.learning import split_word
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.template import section
 from sightline.reports.wording import decimal, percent, percent_range, plural
 
-from .stored import Diagnosis, ShiftFact, SliceFact, TemperatureFact
+from .stored import CurveFact, Diagnosis, ShiftFact, SliceFact, TemperatureFact
 
 PICTURES = 6  # of each slice
 LARGEST, LIMIT = 320, 40 * KILOBYTE  # pixels and bytes of one
@@ -54,6 +56,7 @@ def diagnosis_section(
         "intro": _intro(diagnosis),
         "slices": [_view(diagnosis, one, evaluation, load_image) for one in diagnosis.slices],
         "temperature": _temperature(diagnosis.temperature) if diagnosis.temperature is not None else "",
+        "curve": _curve_chart(diagnosis.curve) if diagnosis.curve is not None else None,
         "shifts": [shift_words(shift, diagnosis.split) for shift in diagnosis.shifts],
     }
     return PageSection("slices", "Where it fails", section("slices_section", values))
@@ -147,3 +150,18 @@ def _temperature(fact: TemperatureFact) -> str:
 
 def _change(ends: tuple[float, float]) -> str:
     return f"95 % interval of the change {decimal(ends[0])} to {decimal(ends[1])}"
+
+
+def _curve_chart(fact: CurveFact) -> Chart:
+    """The headline over the number of training images, and the forecast as a dot with its interval."""
+    x = [float(n) for n, _ in fact.points]
+    measured = Line("measured", x, [v for _, v in fact.points], "one")
+    ahead = Line("", [float(fact.n)], [fact.value], "two", sizes=[0.3], intervals=[(fact.low, fact.high)])
+    last = fact.points[-1]
+    caption = (
+        f"Trained with as many steps on parts of the data: {decimal(last[1])} with {last[0]:,} training images; "
+        f"{fact.n:,} would give "
+        f"about {decimal(fact.value)} (95 % interval {decimal(fact.low)} to {decimal(fact.high)})."
+    )
+    frame = Frame("What more data would give", caption, "training images", "headline")
+    return Chart(line_chart([measured, ahead], frame), caption)

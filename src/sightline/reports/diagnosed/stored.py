@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sightline.reports.reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
@@ -51,6 +51,17 @@ class ShiftFact:
 
 
 @dataclass(frozen=True)
+class CurveFact:
+    """`points`: training images and the headline that they gave; `n` images would give `value`, between `low` and `high`."""
+
+    points: tuple[tuple[int, float], ...]
+    n: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """`score` is what slices compare, a share of images if `share`; `tried` conditions on `n` images; `reason` why none was
     searched."""
@@ -64,6 +75,7 @@ class Diagnosis:
     slices: tuple[SliceFact, ...] = ()
     temperature: TemperatureFact | None = None
     shifts: tuple[ShiftFact, ...] = field(default_factory=tuple)
+    curve: CurveFact | None = None
 
 
 def read_diagnosis(folder: RunFiles) -> Diagnosis | None:
@@ -71,7 +83,8 @@ def read_diagnosis(folder: RunFiles) -> Diagnosis | None:
     for split in ("test", "val"):
         raw = as_mapping(folder.json(f"{FOLDER}/{split}.json"))
         if raw:
-            return _diagnosis(split, raw)
+            curve = _curve(as_mapping(folder.json(f"{FOLDER}/learning_curve.json")))
+            return replace(_diagnosis(split, raw), curve=curve)
     return None
 
 
@@ -106,6 +119,18 @@ def _shift(raw: Mapping[str, Any]) -> ShiftFact | None:
     numbers = [as_number(raw.get(key)) for key in ("value", "train", "distance")]
     known = [x for x in numbers if x is not None]
     return ShiftFact(as_text(raw.get("column")), *known) if len(known) == len(numbers) else None
+
+
+def _curve(raw: Mapping[str, Any]) -> CurveFact | None:
+    ahead = as_mapping(raw.get("twice"))
+    value, ends = as_number(ahead.get("value")), _numbers(ahead.get("interval"), 2)
+    points = [
+        (as_integer(p.get("n")), as_number(p.get("value"))) for p in map(as_mapping, as_sequence(raw.get("points")))
+    ]
+    known = tuple((n, v) for n, v in points if v is not None and n > 0)
+    if value is None or ends is None or len(known) < 2:
+        return None
+    return CurveFact(known, as_integer(ahead.get("n")), value, ends[0], ends[1])
 
 
 def _temperature(raw: Mapping[str, Any]) -> TemperatureFact | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sightline.evaluation.intervals import ece_by_chance, wilson
 from sightline.evaluation.judgement import Judgement
-from sightline.evaluation.skill import confidence_separates, skill_of
+from sightline.evaluation.skill import confidence_separates, label_scatter, skill_of
 from sightline.reports.chapter import RowFacts
 from sightline.reports.finding import ClassFact
 from sightline.reports.headline import Headline
@@ -31,6 +31,7 @@ def row_facts(evaluation: SplitEvaluation, headline: Headline, limits: Threshold
         skill=skill_of(rows.target, rows.probability, mcc=mcc, auc=auc),
         only_answer=judgement.classes[int(answers[0])] if len(answers) == 1 else "",
         separation=confidence_separates(top, predicted == rows.target),
+        scatter=label_scatter(rows.target, rows.probability),
     )
 
 

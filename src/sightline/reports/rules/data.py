@@ -68,6 +68,9 @@ def labels(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     blind = _blind(facts, limits)
     if blind:
         signs.append("its mistakes are made with as much confidence as its right answers")
+    scattered = _scattered(facts, limits)
+    if scattered is not None:
+        signs.append("the labels of its confident mistakes are not those of similar classes, but any")
     if not signs:
         return None
     text = (
@@ -75,10 +78,14 @@ def labels(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     )
     sentence = text[0].upper() + text[1:]
     tries = (Try("Check the worst mistakes below one by one; correct the labels in the data, then train again."),)
-    severity: Severity = "warning" if facts.conflicts or blind else "note"
+    severity: Severity = "warning" if facts.conflicts or blind or scattered is not None else "note"
     evidence = (
         f"Confidence tells right from wrong answers with an AUC of {blind:.2f}; 0.5 is not at all." if blind else ""
     )
+    if scattered is not None:
+        evidence += (
+            f"{' ' if evidence else ''}Place of the label among the other classes: {scattered:.2f}; 0.5 is random."
+        )
     return Finding(
         severity, "noise", "Some labels may be wrong", sentence, evidence, try_next=tries, limit="label noise"
     )
@@ -92,6 +99,17 @@ def _blind(facts: VerdictFacts, limits: Thresholds) -> float | None:
         return None
     auc, error = facts.separation
     return auc if auc < limits.blind and abs(auc - 0.5) < 2 * limits.z * error else None
+
+
+def _scattered(facts: VerdictFacts, limits: Thresholds) -> float | None:
+    """The mean place of the label among the classes that confident mistakes did not predict, if it is that of random labels.
+    Not where the test images are unlike the validation images: there its answers may be the random ones."""
+    if facts.scatter is None or not above_majority(facts, limits) or untested(facts, limits) is not None:
+        return None
+    place, n = facts.scatter
+    error = math.sqrt(1 / 12 / max(n, 1))  # of a mean of uniform numbers
+    near = 0.5 - place < limits.z * error + 0.05
+    return place if n >= limits.blind_mistakes and place >= limits.scattered and near else None
 
 
 def weak_classes(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
