@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts compare label-errors attacks results reference stream
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -76,6 +76,15 @@ compare:        ## equal networks and networks 2 points apart: what `compare` sa
 
 label-errors:   ## planted label errors of MNIST and CIFAR-10: how many are found: about 15 minutes; figures go to results/
 	$(PY) benchmarks/label_errors.py
+
+illnesses:      ## eight planted illnesses on MNIST and CIFAR-10, three seeds each: about ten minutes; figures go to results/
+	$(PY) benchmarks/illnesses.py
+
+slices:         ## planted slices and permuted scores; speed of the diagnosis: 2 minutes; figures go to results/
+	$(PY) benchmarks/slices.py
+
+more-data:      ## the forecast for twice the data beside the truth: five minutes; figures go to results/
+	$(PY) benchmarks/more_data.py
 
 attacks:        ## attacks on a ResNet-20 of CIFAR-10, adversarial training: an hour with the training; figures go to results/
 	$(PY) benchmarks/attacks.py

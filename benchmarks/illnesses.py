@@ -101,7 +101,7 @@ def _flipped(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.n
 def shift(rng: np.random.Generator) -> dict[str, Part]:
     """The test images are of another camera: darker, with less contrast, noisy."""
     images, labels = some(mnist("test"), 1_500, rng)
-    other = images * 0.35 + 20 + rng.normal(0, 25, images.shape)
+    other = images * 0.35 + 20 + rng.normal(0, 45, images.shape)
     return {"train": some(mnist("train"), 4_000, rng), "test": (other.clip(0, 255).astype(np.uint8), labels)}
 
 
@@ -134,7 +134,7 @@ ILLNESSES = {
     "over-fit": Illness(over_fit, ("variance",), model="mlp", epochs=25, settings={"optim.weight_decay": 0}),
     "label noise": Illness(label_noise, ("label noise",), epochs=6),
     "shift": Illness(shift, ("shift",), epochs=5),
-    "too little data": Illness(too_little, ("too few training images",), epochs=60),
+    "too little data": Illness(too_little, ("too few training images",), epochs=200),
     "leak": Illness(leak, ("leak",), epochs=5),
     "imbalance": Illness(imbalance, ("imbalance",), epochs=6),
     "diverging rate": Illness(healthy, ("diverged",), epochs=2, lr=300.0),

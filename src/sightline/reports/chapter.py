@@ -74,9 +74,9 @@ RULES: tuple[Rule, ...] = (
     data.labels,
     data.weak_classes,
     data.imbalance,
-    failing.slices,
     data.test_size,
     data.untested,
+    failing.slices,
     data.calibration,
     data.near_perfect,
 )

@@ -14,7 +14,8 @@ MOST = 12  # slices
 
 @dataclass(frozen=True)
 class SliceFact:
-    """A slice in words, its `n` images, and its mean score with interval against the rest on `confirmed` of them."""
+    """A slice in words, its `n` images, and its mean score with interval against the rest on `confirmed` of them; `columns` are
+    those of its conditions."""
 
     words: str
     n: int
@@ -25,6 +26,7 @@ class SliceFact:
     rest: float
     p: float
     ids: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def _slice(raw: Mapping[str, Any]) -> SliceFact | None:
         return None
     ids = tuple(as_integer(i) for i in as_sequence(raw.get("ids")))
     words, n, confirmed = as_text(raw.get("words")), as_integer(raw.get("n")), as_integer(raw.get("confirmed"))
-    return SliceFact(words, n, confirmed, value, ends[0], ends[1], rest, p, ids)
+    columns = tuple(as_text(as_mapping(c).get("column")) for c in as_sequence(raw.get("conditions")))
+    return SliceFact(words, n, confirmed, value, ends[0], ends[1], rest, p, ids, columns)
 
 
 def _shift(raw: Mapping[str, Any]) -> ShiftFact | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sightline.evaluation.diagnosis.conditions import CLASS, CLUSTER
 from sightline.reports.finding import Finding, Severity, Try, VerdictFacts, chance
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal, join_words, percent, plural, points
@@ -18,7 +19,8 @@ def slices(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     if diagnosis is None or only_guesses(facts, limits):
         return None
     gap = limits.slice if diagnosis.share else 0.0
-    worst = [s for s in diagnosis.slices if s.rest - s.value > gap]
+    # Classes have a finding of their own, and a group of similar images names no cause.
+    worst = [s for s in diagnosis.slices if s.rest - s.value > gap and not {*s.columns} <= {CLASS, CLUSTER}]
     if not worst:
         return None
     first = worst[0]
