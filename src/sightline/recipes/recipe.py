@@ -64,9 +64,7 @@ class DataSection(Section):
     fold: Annotated[str, Field(pattern=r"^[1-9][0-9]?/[1-9][0-9]?$")] | None = Field(
         None, description="2/5: the second of five folds is the test split, the others train; splits are not kept"
     )
-    share: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="share of every class that is trained on"
-    )
+    share: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="share of each class to train on")
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
     balance: Literal["none", "sample"] = Field("none", description="sample: draw every class equally often")
