@@ -1,12 +1,15 @@
 """Do the heat maps say what they promise? Planted cue, sanity, faithfulness and speed, for results/explanation.json.
 
     python benchmarks/explanation.py [cue] [sanity] [faithful] [speed]        needs $SIGHTLINE_DATA with mnist/ and cifar10/
+    python benchmarks/explanation.py pointing RUN                 a run that detects objects
 
 cue        two classes that differ in a mark of 4x4 pixels alone: each method's mass inside it, over its share of the area, on
-           the trained network and on the same one with shuffled weights
-sanity     the rank correlation of each map with that of the network whose head, then whose every weight is shuffled
+           the trained network and on the same one with random weights. A loud mark is black and white, a quiet one has the
+           mean and the deviation of its image, so that a map of contrast alone finds nothing
+sanity     the rank correlation of each map with that of the network whose head, then whose every weight is random
 faithful   deletion and insertion on 100 images, 32 steps, two fills, against three controls: paired bootstrap
 speed      integrated gradients (50 points) and occlusion on ResNet-50 at 224 pixels, beside Captum's batched run
+pointing   how often the largest value of a map lies inside the box of the object that it explains, with Wilson's interval
 """
 
 from __future__ import annotations
@@ -30,12 +33,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.errors import DataError
 from sightline.explanation.attribution.integrated import integrated_gradients
 from sightline.explanation.attribution.methods import METHODS
 from sightline.explanation.attribution.perturbation import occlusion
 from sightline.explanation.controls import baselines
 from sightline.explanation.controls.faithfulness import FILLS, curves, gain, scores_of
-from sightline.explanation.controls.randomisation import forgotten, stages
+from sightline.explanation.controls.randomisation import randomised, stages
+from sightline.explanation.controls.sanity import judged
 from sightline.explanation.controls.similarity import spearman, ssim
 from sightline.explanation.subject import Refused, Subject
 from sightline.models.create import create_model
@@ -43,8 +48,11 @@ from sightline.preprocessing.normalise import Normalise, Normalised
 
 HERE = Path(__file__).parents[1] / "results" / "explanation.json"
 DATA = Path(os.environ.get("SIGHTLINE_DATA", "data"))
-MARK = 4
-MARKS = torch.tensor([[[255.0, 0, 255, 0]] * 4, [[255.0] * 4, [0.0] * 4] * 2])  # columns, rows
+MARK, BATCH = 4, 64
+MARKS = torch.tensor([[[1.0, -1, 1, -1]] * 4, [[1.0] * 4, [-1.0] * 4] * 2])  # columns, rows
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS} | {
+    f"{name}, baseline mean": (name, {"baseline": "mean"}) for name in ("input_x_gradient", "integrated_gradients")
+}
 SETTINGS: dict[str, dict[str, Any]] = {"rise": {"masks": 500}, "occlusion": {"window": 4, "stride": 2}}
 
 
@@ -65,7 +73,7 @@ def cifar(n: int, part: str = "train") -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), torch.tensor(labels)
 
 
-def marked(pixels: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def marked(pixels: Tensor, seed: int, loud: bool) -> tuple[Tensor, Tensor, Tensor]:
     """(images with a mark each, its kind 0 or 1, (n, h, w) true inside the mark); the place is drawn."""
     generator = torch.Generator().manual_seed(seed)
     n, _, height, width = pixels.shape
@@ -74,25 +82,20 @@ def marked(pixels: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     lefts = torch.randint(width - MARK + 1, (n,), generator=generator).tolist()
     images, inside = pixels.clone(), torch.zeros(n, height, width, dtype=torch.bool)
     for i, (top, left) in enumerate(zip(tops, lefts, strict=True)):
-        images[i, :, top : top + MARK, left : left + MARK] = MARKS[kind[i]]
+        mean, deviation = (127.5, 127.5) if loud else (pixels[i].mean(), pixels[i].std())
+        images[i, :, top : top + MARK, left : left + MARK] = (mean + deviation * MARKS[kind[i]]).clamp(0, 255)
         inside[i, top : top + MARK, left : left + MARK] = True
     return images, kind, inside
 
 
-def trained(
-    pixels: Tensor, labels: Tensor, classes: int, *, steps: int, seed: int = 0, flip: bool = False
-) -> nn.Module:
-    """A ResNet-8 after some steps of Adam, normalisation included."""
-    torch.manual_seed(seed)
+def trained(body: nn.Module, pixels: Tensor, labels: Tensor, *, steps: int, flip: bool = False) -> nn.Module:
+    """The network after some steps of Adam, normalisation included."""
     channels = pixels.shape[1]
-    network = Normalised(
-        Normalise([120.0] * channels, [65.0] * channels),
-        create_model("resnet8", num_classes=classes, in_channels=channels),
-    ).train()
+    network = Normalised(Normalise([120.0] * channels, [65.0] * channels), body).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
     for _ in range(steps):
-        rows = torch.randint(len(pixels), (128,))
+        rows = torch.randint(len(pixels), (BATCH,))
         images = pixels[rows].flip(3) if flip and torch.rand(()) < 0.5 else pixels[rows]
         loss = F.cross_entropy(network(images), labels[rows])
         optimizer.zero_grad()
@@ -116,69 +119,100 @@ def concentration(heat: Tensor, inside: Tensor) -> float:
     return float((share / area)[total > 0].mean()) if bool((total > 0).any()) else 0.0
 
 
-def cue(images: int = 20) -> dict[str, Any]:
-    found = {}
-    for name, (pixels, steps) in {"mnist": (mnist(6000)[0], 400), "cifar10": (cifar(6000)[0], 400)}.items():
-        train, kind, _ = marked(pixels[:5000], seed=1)
-        network = trained(train, kind, 2, steps=steps)
-        test, labels, inside = marked(pixels[5000:], seed=2)
-        subject, rows = Subject(network, network), slice(0, images)
-        everything = stages(network)[-1][1]
-        table: dict[str, Any] = {}
-        for method in METHODS:
-            try:
-                trained_map = METHODS[method].explain(subject, test[rows], labels[rows], **SETTINGS.get(method, {})).map
-            except Refused as error:
-                table[method] = {"refused": error.message}
-                continue
-            shuffled = []
-            for seed in range(3):
-                with forgotten(everything, seed):
-                    found_map = METHODS[method].explain(subject, test[:10], labels[:10], **SETTINGS.get(method, {})).map
-                shuffled.append(concentration(found_map, inside[:10]))
-            table[method] = {
-                "trained": round(concentration(trained_map, inside[rows]), 2),
-                "shuffled": round(float(np.mean(shuffled)), 2),
-                "shuffled_range": [round(min(shuffled), 2), round(max(shuffled), 2)],
-            }
-            print(name, method, table[method], file=sys.stderr, flush=True)
-        found[name] = {
-            "accuracy": accuracy(network, test, labels),
-            "edges": round(concentration(baselines.edges(test[rows]), inside[rows]), 2),
-            "images": images,
-            "methods": table,
-        }
+def small_field(channels: int, classes: int) -> nn.Module:
+    """Units of its last map see 9 x 9 pixels: about twice the side of the mark."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 24, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(24, 32, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(32, classes),
+    )  # fmt: skip
+
+
+BODIES: dict[str, Any] = {
+    "small field": small_field,
+    "resnet8": lambda channels, classes: create_model("resnet8", num_classes=classes, in_channels=channels),
+}
+
+
+def cue(images: int = 30) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for data, load in (("mnist", mnist), ("cifar10", cifar)):
+        pixels = load(6000)[0]
+        for body, loud in (("small field", True), ("small field", False)):
+            name = f"{data}, {body}, {'loud' if loud else 'quiet'} mark"
+            found[name] = planted(pixels, BODIES[body], loud, images, name)
     return found
+
+
+def planted(pixels: Tensor, body: Any, loud: bool, images: int, name: str) -> dict[str, Any]:
+    train, kind, _ = marked(pixels[:5000], 1, loud)
+    torch.manual_seed(0)
+    network = trained(body(pixels.shape[1], 2), train, kind, steps=400)
+    test, labels, inside = marked(pixels[5000:], 2, loud)
+    right = accuracy(network, test, labels)
+    print(name, "accuracy", right, file=sys.stderr, flush=True)
+    test, labels, inside = test[:images], labels[:images], inside[:images]
+    subject, everything = Subject(network, network), stages(network)[-1][1]
+    table: dict[str, Any] = {}
+    for variant, (method, own) in VARIANTS.items():
+        settings = {**SETTINGS.get(method, {}), **own}
+        try:
+            sharp = concentration(METHODS[method].explain(subject, test, labels, **settings).map, inside)
+        except Refused as error:
+            table[variant] = {"refused": error.message}
+            continue
+        blind = []
+        for seed in range(5):
+            with randomised(everything, seed):
+                few = METHODS[method].explain(subject, test[:10], labels[:10], **settings).map
+            blind.append(concentration(few, inside[:10]))
+        table[variant] = {
+            "trained": round(sharp, 2), "random": round(float(np.mean(blind)), 2),
+            "random_range": [round(min(blind), 2), round(max(blind), 2)],
+            "passes": sharp >= 5 and float(np.mean(blind)) <= 1.5,
+        }  # fmt: skip
+        print(name, variant, table[variant], file=sys.stderr, flush=True)
+    return {
+        "accuracy": right, "images": images, "seeds": 5, "edges": round(concentration(baselines.edges(test), inside), 2),
+        "methods": table,
+    }  # fmt: skip
 
 
 def _classifier() -> tuple[nn.Module, Tensor, Tensor, float]:
     pixels, labels = cifar(10_000)
-    network = trained(pixels, labels, 10, steps=700, flip=True)
+    torch.manual_seed(0)
+    network = trained(create_model("resnet8", num_classes=10), pixels, labels, steps=300, flip=True)
     test, truth = cifar(1000, "test")
     return network, test, truth, accuracy(network, test, truth)
 
 
-def sanity(model: tuple[nn.Module, Tensor, Tensor, float], images: int = 30) -> dict[str, Any]:
+def sanity(model: tuple[nn.Module, Tensor, Tensor, float], images: int = 30, draws: int = 3) -> dict[str, Any]:
     network, test, _, right = model
     subject, pixels = Subject(network, network), test[:images]
     with torch.no_grad():
         target = network(pixels).argmax(1)
     table = {}
-    for method in ("gradient", "input_x_gradient", "smoothgrad", "integrated_gradients", "guided_backprop", "deconvnet",
-                   "grad_cam", "grad_cam_plus_plus"):  # fmt: skip
-        original = METHODS[method].explain(subject, pixels, target).map.numpy()
-        rows = []
+    for method in METHODS:
+        if method in ("attention", "rollout"):
+            continue
+        settings = METHODS[method].quick
+        original = METHODS[method].explain(subject, pixels, target, **settings).map.numpy()
+        rows, verdict = [], None
         for name, modules in stages(network):
-            with forgotten(modules):
-                other = METHODS[method].explain(subject, pixels, target).map.numpy()
-            ranks = [abs(spearman(a, b)) for a, b in zip(original, other, strict=True)]
+            maps = []
+            for draw in range(draws):
+                with randomised(modules, draw):
+                    maps.append(METHODS[method].explain(subject, pixels, target, **settings).map.numpy())
+            ranks = np.array([[spearman(a, b) for a, b in zip(original, other, strict=True)] for other in maps])
+            alike = np.mean([[ssim(a, b) for a, b in zip(original, other, strict=True)] for other in maps])
+            verdict = verdict or judged([tuple(row) for row in ranks.T])
             rows.append({
-                "stage": name, "spearman": round(float(np.mean(ranks)), 3),
-                "ssim": round(float(np.mean([ssim(a, b) for a, b in zip(original, other, strict=True)])), 3),
+                "stage": name, "spearman": round(float(ranks.mean()), 3), "absolute": round(float(np.abs(ranks).mean()), 3),
+                "ssim": round(float(alike), 3),
             })  # fmt: skip
-        table[method] = {"stages": rows, "caught": rows[0]["spearman"] > 0.5}
+        assert verdict is not None
+        table[method] = {"stages": rows, "verdict": verdict.verdict}
         print(method, table[method], file=sys.stderr, flush=True)
-    return {"network": "resnet8", "accuracy": right, "images": images, "methods": table}
+    return {"network": "resnet8", "accuracy": right, "images": images, "draws": draws, "methods": table}
 
 
 def faithful(model: tuple[nn.Module, Tensor, Tensor, float], images: int = 100) -> dict[str, Any]:
@@ -262,10 +296,55 @@ def one(name: str) -> None:
     print(json.dumps({k: round(v, 3) for k, v in figures.items()}))
 
 
+def pointing(path: Path, images: int = 72) -> dict[str, Any]:
+    """The surest object of each test image: does the largest value of its map lie in its box?"""
+    from sightline.explanation.explain import explain_images
+    from sightline.explanation.question import Choice
+    from sightline.inference.explainer import query
+    from sightline.kinds.networks import load_task
+    from sightline.metrics.proportions import wilson
+    from sightline.runs.run import Run
+
+    run = Run(path)
+    task = load_task(run)
+    hits: dict[str, list[float]] = {}
+    names = pq.read_table(run.folder / "predictions" / "test.parquet")["name"].to_pylist()
+    for file in (Path(run.recipe.data.path) / name for name in names[:images]):
+        try:
+            one = query(run, task, file, Choice(), "cpu")
+        except DataError:
+            continue
+        box, pixels = one.question.box, one.batch.image.float()
+        ((explanations, controls),) = explain_images(
+            one.question.subject, pixels, torch.tensor([one.question.target]), ["gradient", "grad_cam", "occlusion"]
+        )
+        maps = {e.method: e.map for e in explanations} | dict(controls.maps if controls else {})
+        for name, heat in maps.items():
+            y, x = np.unravel_index(int(np.argmax(heat)), heat.shape)
+            hits.setdefault(name, []).append(box[0] <= x < box[2] and box[1] <= y < box[3])
+        share = (box[2] - box[0]) * (box[3] - box[1]) / heat.size
+        hits.setdefault("share of the area", []).append(share)
+    n = len(hits["gradient"])
+    found = {"network": str(run.recipe.model.name), "images": n}
+    for name, row in hits.items():
+        mean = float(np.mean(row))
+        found[name] = (
+            round(mean, 3) if name == "share of the area" else [round(x, 3) for x in (mean, *wilson(mean, n, 1.96))]
+        )
+    return found
+
+
 def main() -> None:
     if sys.argv[1:2] == ["one"]:
         one(sys.argv[2])
         return
+    if sys.argv[1:2] == ["pointing"]:
+        found = json.loads(HERE.read_text()) if HERE.is_file() else {}
+        run = Path(sys.argv[2])
+        found.setdefault("pointing", {})[run.name] = pointing(run)
+        HERE.write_text(json.dumps(found, indent=1) + "\n")
+        return
+    torch.set_num_threads(1)
     wanted = sys.argv[1:] or ["cue", "sanity", "faithful", "speed"]
     found = json.loads(HERE.read_text()) if HERE.is_file() else {}
     if "cue" in wanted:

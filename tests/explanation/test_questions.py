@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sightline.errors import DataError, UsageError
+from sightline.explanation.controls.randomisation import layers_of, stages
 from sightline.explanation.explain import explain_images
 from sightline.explanation.question import Choice
 from sightline.kinds import KINDS
@@ -59,6 +60,18 @@ def test_maps_of_regions_and_objects(name: str) -> None:
     assert explained[0].map.any() and explained[2].map.any()
     rows, columns = explained[1].attribution.settings["grid"]
     assert rows * columns <= 64  # of the features, not of the answers
+
+
+def test_a_detectors_head_is_that_of_its_scores() -> None:
+    task, batch = _case("instances")
+    question = KINDS["instances"].sensitivity.ask(task, batch, Choice(), CLASSES)
+    within = layers_of(question.subject, batch.image.float(), torch.tensor([question.target]))
+    names = dict(question.subject.network.named_modules())
+    assert any(m in within for n, m in names.items() if n.endswith("cls_score"))
+    assert not any(m in within for n, m in names.items() if "mask" in n or n.endswith("bbox_pred"))
+    assert stages(question.subject.network, 2, within)[0][1][-1] is next(
+        m for n, m in names.items() if n.endswith("cls_score")
+    )
 
 
 def test_a_region_is_the_sum_of_its_scores() -> None:

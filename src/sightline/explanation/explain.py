@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .attribution.methods import METHODS, Passes
 from .controls import baselines
 from .controls.faithfulness import FILLS, curves, scores_of
-from .controls.randomisation import randomised, stages
+from .controls.randomisation import layers_of, randomised, stages
 from .controls.similarity import spearman, ssim
 from .results import Areas, Controls, Explanation, Map, Stage
 from .subject import Attribution, Refused, Subject
@@ -125,7 +125,10 @@ def _randomise(
     }  # fmt: skip
     found: dict[str, list[list[Stage]]] = {name: [[] for _ in pixels] for name in names}
     last: dict[str, list[Map]] = {}
-    for number, (title, modules) in enumerate(stages(subject.network, effort.stages)):
+    within = (
+        layers_of(subject, pixels, targets) if subject.dense else None
+    )  # a detector's last layer is not the score's
+    for number, (title, modules) in enumerate(stages(subject.network, effort.stages, within)):
         draws: dict[str, list[list[Map]]] = {name: [] for name in names}
         for draw in range(effort.draws if number == 0 else 1):
             with randomised(modules, seed + draw):

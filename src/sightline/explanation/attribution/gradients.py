@@ -10,6 +10,8 @@ the class with evidence against the others.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -17,6 +19,7 @@ from torch import Tensor
 from sightline.explanation.subject import Attribution, Subject, gradient, undisturbed
 from sightline.randomness.keyed import torch_seeded
 
+Baseline = float | Literal["mean"]  # a value in 0-255 units, or the mean of each channel of the image
 SLOPE = "score per 0-255 unit of a pixel"
 SAMPLES = 50
 CHUNK = 8  # images of one backward pass: more save little time and cost memory in proportion
@@ -29,11 +32,21 @@ def saliency(subject: Subject, pixels: Float[Tensor, "b c h w"], target: Int[Ten
     return Attribution(slope, "largest", signed=False, unit=SLOPE)
 
 
-def input_x_gradient(subject: Subject, pixels: Float[Tensor, "b c h w"], target: Int[Tensor, "b"]) -> Attribution:
-    """The part of each pixel in the score, were the network linear: its distance from black times the slope."""
+def input_x_gradient(
+    subject: Subject, pixels: Float[Tensor, "b c h w"], target: Int[Tensor, "b"], *, baseline: Baseline = 0.0
+) -> Attribution:
+    """The part of each pixel in the score, were the network linear: its distance from the baseline (black) times the slope."""
     with undisturbed(subject.network):
         slope = gradient(subject, pixels, target)
-    return Attribution(pixels * slope, "sum", signed=True, unit="score", settings={"baseline": 0.0})
+    values = (pixels - baseline_of(pixels, baseline)) * slope
+    return Attribution(values, "sum", signed=True, unit="score", settings={"baseline": baseline})
+
+
+def baseline_of(pixels: Float[Tensor, "b c h w"], baseline: Baseline) -> Float[Tensor, "b c h w"]:
+    """An image with nothing on it: one value in 0-255 units, or each channel's mean."""
+    if baseline == "mean":
+        return pixels.mean((2, 3), keepdim=True).expand_as(pixels)
+    return torch.full_like(pixels, baseline)
 
 
 def smoothgrad(

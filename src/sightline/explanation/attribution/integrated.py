@@ -16,6 +16,8 @@ from torch import Tensor
 
 from sightline.explanation.subject import Attribution, Subject, gradient, undisturbed
 
+from .gradients import Baseline, baseline_of
+
 STEPS = 50
 CHUNK = 10  # points of the path in one backward pass
 TOLERANCE = 0.01  # of the difference of scores
@@ -29,14 +31,14 @@ def integrated_gradients(
     *,
     steps: int = STEPS,
     most: int = MOST,
-    baseline: float = 0.0,
+    baseline: Baseline = 0.0,
 ) -> Attribution:
-    """The part of each pixel in the difference of scores between the image and a baseline of one value, in 0-255 units (0 is
-    black). `steps` points of the path at first, at most `most` in all."""
+    """The part of each pixel in the difference of scores between the image and a baseline: one value in 0-255 units (0 is
+    black), or the mean of each channel. `steps` points of the path at first, at most `most` in all."""
     values, taken, missing, notes = [], [], [], []
     with undisturbed(subject.network):
         for image, index in zip(pixels, target, strict=True):
-            start = torch.full_like(image, baseline)
+            start = baseline_of(image[None], baseline)[0]
             with torch.no_grad():
                 ends = subject.score(torch.stack([image, start]), index.expand(2)).double()
             difference, n, points = float(ends[0] - ends[1]), steps, 0

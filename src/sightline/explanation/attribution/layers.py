@@ -2,8 +2,8 @@
 
 Classifiers: the output of the last module that still is a map, before pooling and the head; pooling and dropout behind it
 are skipped. Networks that answer for places (segmenters, detectors): the last of the coarsest maps, the features with the
-widest view. Transformers: the last tokens whose patches the score still reads: with a class token that is the input of the
-last attention, because behind it no patch token reaches the head.
+widest view, in which anything raises the score. Transformers: the last tokens whose patches the score still reads: with a
+class token that is the input of the last attention, because behind it no patch token reaches the head.
 
 A map is (b, c, h, w), or (b, h, w, c), with the image's proportions and more than one place; tokens are (b, n, d) with one
 token for each place of the patch convolution's map, and perhaps others ahead of them.
@@ -27,6 +27,8 @@ _SKIPPED = (
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.FractionalMaxPool2d,
     nn.Identity, nn.Dropout, nn.Dropout2d,
 )  # fmt: skip
+
+FINER = 8  # times, of the maps of a dense network that are read instead of the coarsest
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,25 @@ def read_layer(subject: Subject, pixels: Float[Tensor, "b c h w"], target: Int[T
                 "in its first layer",
                 "use gradient, integrated_gradients or occlusion",
             )
-        best = None
+        best, read = (found[-1], torch.zeros_like(found[-1].output)), False
         for place in reversed(found):
             slope = _slope(score, place.output)
-            best = best or (place, torch.zeros_like(place.output))
-            if slope is not None and bool(place.as_map(slope).any()):
-                best = place, slope
+            if slope is None or not bool(place.as_map(slope).any()):
+                continue
+            positive = not subject.dense or _has_evidence(place, slope)
+            if positive or not read:
+                best, read = (place, slope), True
+            if positive:
                 break
-    place, slope = best  # type: ignore[misc]
+    place, slope = best
     return Reading(place.name, place.as_map(place.output.detach()).float(), place.as_map(slope).float())
+
+
+def _has_evidence(place: Place, slope: Tensor) -> bool:
+    """Whether the map, weighted by its mean gradients, is positive anywhere: that of a small object may not be in the coarsest
+    map, because finer ones hold it."""
+    weight = place.as_map(slope).mean((2, 3), keepdim=True)
+    return bool(((weight * place.as_map(place.output.detach())).sum(1) > 0).any())
 
 
 def _slope(score: Tensor, output: Tensor) -> Tensor | None:
@@ -90,9 +102,10 @@ def _candidates(places: list[Place], dense: bool) -> list[Place]:
     """The places in question, the most likely last."""
     if any(place.layout == "tokens" for place in places):
         return [place for place in places if place.layout == "tokens"]
-    if dense and places:
-        coarsest = min(place.grid[0] * place.grid[1] for place in places)
-        return [place for place in places if place.grid[0] * place.grid[1] == coarsest]
+    if dense:  # the coarsest last; those finer than an eighth of the coarsest's stride are no features of whole objects
+        areas = [place.grid[0] * place.grid[1] for place in places]
+        coarse = [place for place, area in zip(places, areas, strict=True) if area <= FINER**2 * min(areas)]
+        return sorted(coarse, key=lambda place: -place.grid[0] * place.grid[1])
     return places[-1:]
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from sightline.explanation.subject import Subject
 from sightline.randomness.keyed import permutation, torch_seeded
 
 STAGES = 5
@@ -28,9 +29,30 @@ def layers_from_the_head(network: nn.Module) -> list[tuple[str, nn.Module]]:
     return own[::-1]
 
 
-def stages(network: nn.Module, most: int = STAGES) -> list[tuple[str, tuple[nn.Module, ...]]]:
-    """(name, modules that are randomised) of each stage: the head alone, then growing shares, at last the whole network."""
-    layers = layers_from_the_head(network)
+def layers_of(subject: Subject, pixels: Tensor, target: Tensor) -> set[nn.Module]:
+    """Modules on whose own weights the score of an image depends: of a detector, not the head of the boxes' shapes."""
+    learning = {p: p.requires_grad for p in subject.network.parameters()}
+    for parameter in learning:
+        parameter.requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            score = subject.score(pixels[:1], target[:1]).sum()
+            if not score.requires_grad:
+                return set()
+            slopes = torch.autograd.grad(score, list(learning), allow_unused=True)
+    finally:
+        for parameter, was in learning.items():
+            parameter.requires_grad_(was)
+    moving = {id(p) for p, slope in zip(learning, slopes, strict=True) if slope is not None and bool(slope.any())}
+    return {m for _, m in layers_from_the_head(subject.network) if any(id(p) in moving for p in m.parameters(False))}
+
+
+def stages(
+    network: nn.Module, most: int = STAGES, within: set[nn.Module] | None = None
+) -> list[tuple[str, tuple[nn.Module, ...]]]:
+    """(name, modules that are randomised) of each stage: the head alone, then growing shares, at last the whole network; only
+    modules in `within`, where given."""
+    layers = [row for row in layers_from_the_head(network) if within is None or row[1] in within]
     if not layers:
         return []
     head = _head_size(layers)
