@@ -60,6 +60,7 @@ networks:       ## sizes, latencies, the small study and experiments of docs/net
 
 explanation:    ## every explainer on every family; planted cue, sanity, faithfulness and speed: about 20 minutes; figures go to results/
 	$(PY) -m pytest -m slow tests/explanation
+	$(PY) benchmarks/explanation_families.py
 	$(PY) benchmarks/explanation.py
 
 lab:            ## every experiment of the laboratory with three seeds, as a book in build/lab: half an hour; claims and seconds go to results/

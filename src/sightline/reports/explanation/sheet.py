@@ -1,4 +1,4 @@
-"""The contact sheet: one PNG, a row an image, a column a method; under each map its scale and the map of shuffled weights."""
+"""The contact sheet: one PNG, a row an image, a column a method; under each map its scale and the map of random weights."""
 
 from __future__ import annotations
 
