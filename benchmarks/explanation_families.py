@@ -1,5 +1,5 @@
-"""Every registered family of classifiers with every method of `explain`, no layer named: the map's layer or settings, or the
-reason why there is none. For results/explanation-families.json; the smallest member of each family, random weights, ten classes.
+"""Every registered family of classifiers with every method of `explain`, no layer named: the layer of a map, or the reason why
+there is none. For results/explanation-families.json; the smallest member of each family, random weights, ten classes.
 
     python benchmarks/explanation_families.py
 """
