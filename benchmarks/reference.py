@@ -25,7 +25,8 @@ def reference() -> str:
     """The whole page."""
     head = (
         "# Reference\n\nThe public names of four rooms, as `from sightline.layers import …` finds them. "
-        "`help(name)` has shapes, units, errors and sources. Written by `make reference` from the docstrings.\n"
+        "`help(name)` has shapes, units, errors and sources; `make docs` makes pages of them. "
+        "Written by `make reference` from the docstrings.\n"
     )
     return head + "".join(_section(room, about) for room, about in ROOMS.items())
 
