@@ -57,6 +57,24 @@ def test_parts_are_counted(heard: tuple[Console, Heard]) -> None:
         assert lines[-1] == "evaluating: 3 of 3"
 
 
+def test_lines_that_stay_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file each line of a phase comes after twice the silence, up to a limit; a phase of its own begins anew."""
+    monkeypatch.setattr(pulse, "SILENCE", 0.001)
+    monkeypatch.setattr(pulse, "LONGEST", 0.006)
+    lines = Heard()
+    beat = pulse.Pulse(lines, lasting=lambda: True)
+    with beat.beating(lambda: "outer"):
+        lines.wait(4)
+        assert beat._silence == 0.006
+        with beat.beating(lambda: "inner"):
+            assert beat._silence <= 0.002
+            lines.wait(1)
+    replaced = pulse.Pulse(Heard())
+    with replaced.beating(lambda: "line"):
+        replaced.say.wait(3)  # type: ignore[attr-defined]
+        assert replaced._silence == 0.001
+
+
 def test_nothing_is_printed_where_little_is_wanted(capfd: pytest.CaptureFixture[str]) -> None:
     console = Console(level=-1)
     with console.working("evaluating"):

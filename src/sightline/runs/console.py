@@ -27,7 +27,7 @@ class Console:
     _pulse: Pulse = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._pulse = Pulse(self._murmur)
+        self._pulse = Pulse(self._murmur, lasting=lambda: not STDERR.isatty())
 
     def say(self, text: str, level: int = 0) -> None:
         line = "\n".join(printable(part) for part in text.split("\n"))

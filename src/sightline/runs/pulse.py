@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SILENCE = 1.5  # seconds without a line; with the thread's own delays a line comes within two
+LONGEST = 12.0  # where lines stay (a file, a pipe), silence doubles up to this: a log of ten minutes is not five hundred lines
 
 Line = Callable[[], str]
 
@@ -45,23 +46,28 @@ class Phase:
 @dataclass
 class Pulse:
     """Prints the line of the innermost phase after every `SILENCE` without another line. One thread, and none when no phase
-    is open."""
+    is open.
+
+    lasting    whether lines stay, as they do in a file: then each line of a phase comes after twice the silence
+    """
 
     say: Callable[[str], None]
+    lasting: Callable[[], bool] = lambda: False
     _lines: list[Line] = field(default_factory=list)
     _last: float = 0.0
+    _silence: float = 0.0
     _end: threading.Event = field(default_factory=threading.Event)
 
     def heard(self) -> None:
         """Something else was printed."""
-        self._last = time.monotonic()
+        self._last, self._silence = time.monotonic(), SILENCE
 
     @contextmanager
     def beating(self, line: Line) -> Iterator[None]:
         """Within the context, `line()` is what is printed."""
         self._lines.append(line)
+        self.heard()
         if len(self._lines) == 1:
-            self.heard()
             self._end = threading.Event()
             threading.Thread(target=self._beat, args=(self._end,), name="pulse", daemon=True).start()
         try:
@@ -72,10 +78,12 @@ class Pulse:
                 self._end.set()
 
     def _beat(self, end: threading.Event) -> None:
-        while not end.wait(max(SILENCE - (time.monotonic() - self._last), 0.01)):
-            if time.monotonic() - self._last < SILENCE:
+        while not end.wait(max(self._silence - (time.monotonic() - self._last), 0.01)):
+            if time.monotonic() - self._last < self._silence:
                 continue
-            self.heard()
+            self._last = time.monotonic()
+            if self.lasting():
+                self._silence = min(2 * self._silence, LONGEST)
             lines = self._lines[-1:]  # a copy: the other thread may be closing the phase
             if lines and not end.is_set():
                 self.say(lines[0]())
