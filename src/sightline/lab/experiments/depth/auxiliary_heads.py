@@ -35,7 +35,9 @@ def gradients(model: nn.Module, x: Tensor, y: Tensor, weight: float) -> dict[str
     loss = F.cross_entropy(out.scores, y) + weight * (F.cross_entropy(out.aux1, y) + F.cross_entropy(out.aux2, y))
     loss.backward()  # type: ignore[no-untyped-call]
     return {
-        name: torch.cat([p.grad.flatten() for p in model.get_submodule(name).parameters() if p.grad is not None]).norm().item()
+        name: torch.cat([p.grad.flatten() for p in model.get_submodule(name).parameters() if p.grad is not None])
+        .norm()
+        .item()
         for name in _PARTS
     }
 
@@ -48,7 +50,10 @@ def run(parameters: Parameters, seed: int) -> Result:
     ratio = {name: with_heads[name] / without[name] for name in _PARTS}
     early, late = ratio["inception3a"], ratio["inception5b"]
     index = list(range(1, len(_PARTS) + 1))
-    lines = [Line("main head", index, list(without.values()), "two"), Line("with both", index, list(with_heads.values()), "one")]
+    lines = [
+        Line("main head", index, list(without.values()), "two"),
+        Line("with both", index, list(with_heads.values()), "one"),
+    ]
     return Result(
         claims=[
             Claim("Below the auxiliary heads the gradient becomes larger.", early > 1.05, f"{early:.2f} times as large in 3a"),

@@ -35,7 +35,9 @@ def network(kind: str, blocks: int, seed: int) -> nn.Sequential:
     block = {"2015": lambda: PaddedBlock(8, 8, 1), "2016": lambda: CifarBlock(8, 8, 1)}[kind]
     end = [nn.BatchNorm2d(8), nn.ReLU()] if kind == "2016" else []
     stem = nn.Conv2d(1, 8, 3, padding=1)
-    model = nn.Sequential(stem, *(block() for _ in range(blocks)), *end, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10))
+    model = nn.Sequential(
+        stem, *(block() for _ in range(blocks)), *end, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10)
+    )
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             he_out(layer.weight)
@@ -64,7 +66,10 @@ def run(parameters: Parameters, seed: int) -> Result:
     ends = {kind: statistics.fmean(v[-10:]) for kind, v in losses.items()}
     grows = all(b >= a for a, b in zip(means["2015"], means["2015"][1:], strict=False))
     names = {"2015": "after", "2016": "before"}
-    lines = [Line(names[k], list(range(1, len(v) + 1)), v, t) for (k, v), t in zip(losses.items(), ("two", "one"), strict=True)]
+    lines = [
+        Line(names[k], list(range(1, len(v) + 1)), v, t)
+        for (k, v), t in zip(losses.items(), ("two", "one"), strict=True)
+    ]
     return Result(
         claims=[
             Claim("With the ReLU on the shortcut the signal can only grow from block to block.", grows,
@@ -85,10 +90,18 @@ EXPERIMENT = Experiment(
     run=run,
     parameters=Parameters(),
     notice=(
-        "With nothing on the shortcut, x of any block is x of any earlier block plus a sum: signal and gradient pass unchanged.",
+        "With nothing on the shortcut, x of any block is x of any earlier block plus a sum: signal and gradient pass "
+        "unchanged.",
         "The paper needs a thousand layers to show a large difference in error (7.61 against 4.92 % on CIFAR-10).",
     ),
-    formulas=(Formula("x_L = x_l + Σ F(x_i)   ⇒   ∂L/∂x_l = ∂L/∂x_L (1 + ∂/∂x_l Σ F)", "He et al. 2016, arXiv:1603.05027, equations 4 and 5"),),
+    formulas=(
+        Formula(
+            "x_L = x_l + Σ F(x_i)   ⇒   ∂L/∂x_l = ∂L/∂x_L (1 + ∂/∂x_l Σ F)",
+            "He et al. 2016, arXiv:1603.05027, equations 4 and 5",
+        ),
+    ),
     code=(network, CifarBlock, PaddedBlock),
-    variations=(Variation("blocks=90 steps=100", "Deeper and longer: the difference becomes plain, in a few minutes."),),
+    variations=(
+        Variation("blocks=90 steps=100", "Deeper and longer: the difference becomes plain, in a few minutes."),
+    ),
 )

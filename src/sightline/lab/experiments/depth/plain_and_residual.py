@@ -32,7 +32,9 @@ def network(blocks: int, *, residual: bool, seed: int) -> nn.Sequential:
     """A stem and `blocks` of ResNet's blocks of two 3x3 convolutions with 8 channels; 2 · blocks + 2 layers."""
     torch.manual_seed(seed)
     body = [PaddedBlock(8, 8, 1, residual) for _ in range(blocks)]
-    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), *body, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10))
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), *body, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10)
+    )
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             he_out(layer.weight)

@@ -1,6 +1,7 @@
 """Gradients vanish or explode layer by layer.
 
-How large is the gradient in each of twenty layers before the first step, with sigmoid, with ReLU, with ReLU and residual connections, and from a start that is too large?
+How large is the gradient in each of twenty layers before the first step, with sigmoid, with ReLU, with ReLU and
+residual connections, and from a start that is too large?
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Parameters:
 class Tower(nn.Module):
     """Equal dense layers; with `residual` each adds to its input."""
 
-    def __init__(self, layers: int, units: int, *, kind: str, start: str, gain: float = 1.0, residual: bool = False) -> None:
+    def __init__(
+        self, layers: int, units: int, *, kind: str, start: str, gain: float = 1.0, residual: bool = False
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.Linear(units, units) for _ in range(layers))
         self.entry, self.head = nn.Linear(64, units), nn.Linear(units, 10)
@@ -71,7 +74,9 @@ def run(parameters: Parameters, seed: int) -> Result:
         found[name] = norms(Tower(parameters.layers, parameters.units, **options), data)  # type: ignore[arg-type]
     ratio = {name: values[0] / values[-1] for name, values in found.items()}
     depth = list(range(1, parameters.layers + 1))
-    lines = [Line(n, depth, v, tone) for (n, v), tone in zip(found.items(), ("one", "two", "three", "four"), strict=True)]
+    lines = [
+        Line(n, depth, v, tone) for (n, v), tone in zip(found.items(), ("one", "two", "three", "four"), strict=True)
+    ]
     scale = found["doubled"][0] / found["ReLU"][0]
     return Result(
         claims=[
@@ -88,7 +93,8 @@ def run(parameters: Parameters, seed: int) -> Result:
             Picture(line_chart(lines, Frame("Gradient norms", "By layer", "layer", "norm", log_y=True)),
                     "Norm of the loss's gradient in each layer before the first step, logarithmic.")
         ],
-        tables=[Table(("layer", *found), [(str(i + 1), *(v[i] for v in found.values())) for i in range(0, parameters.layers, 4)])],
+        tables=[Table(("layer", *found),
+        [(str(i + 1), *(v[i] for v in found.values())) for i in range(0, parameters.layers, 4)])],
     )  # fmt: skip
 
 

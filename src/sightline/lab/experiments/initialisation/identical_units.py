@@ -58,7 +58,8 @@ def run(parameters: Parameters, seed: int) -> Result:
         claims=[
             Claim("All zero: nothing but the last bias learns, so accuracy stays near chance.", zero[3] < 0.2,
                   f"accuracy {zero[3]:.2f}"),
-            Claim("One constant: however many units, they remain one.", constant[2] == 1, f"{constant[2]} of {parameters.units}"),
+            Claim("One constant: however many units, they remain one.", constant[2] == 1,
+                  f"{constant[2]} of {parameters.units}"),
             Claim("Random weights break the symmetry: every unit becomes its own.",
                   he[2] == parameters.units and he[3] > 0.9, f"{he[2]} distinct, accuracy {he[3]:.2f}"),
             Claim("A sparse start has the set number of connections a unit and learns too.",
@@ -74,7 +75,8 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "Two units with the same weights receive the same gradient, so no step can part them: only their start can.",
-        "With all weights at zero the hidden layer's gradient is zero as well; with a constant it is not, but it is the same for "
+        "With all weights at zero the hidden layer's gradient is zero as well; with a constant it is not, but it is "
+        "the same for "
         "all units.",
     ),
     formulas=(

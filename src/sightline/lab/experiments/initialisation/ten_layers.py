@@ -1,6 +1,7 @@
 """Where weights start decides whether a signal survives ten layers.
 
-How large are the activations of ten dense layers for small random weights, for Xavier's start and for He's, with tanh and with ReLU?
+How large are the activations of ten dense layers for small random weights, for Xavier's start and for He's, with tanh
+and with ReLU?
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def run(parameters: Parameters, seed: int) -> Result:
     }  # fmt: skip
     small, tanh, relu, he_relu = spreads.values()
     depth = list(range(1, parameters.layers + 1))
-    lines = [Line(t, depth, s, tone) for (t, s), tone in zip(spreads.items(), ("one", "two", "three", "four"), strict=True)]
+    lines = [
+        Line(t, depth, s, tone) for (t, s), tone in zip(spreads.items(), ("one", "two", "three", "four"), strict=True)
+    ]
     return Result(
         claims=[
             Claim("Small weights: the signal vanishes within ten layers.", small[-1] < 1e-4 * small[0],

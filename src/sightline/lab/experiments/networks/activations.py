@@ -40,7 +40,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     slopes = {name: slope(activation(name), z) for name in NAMES}
     far = {name: slope(activation(name), torch.tensor([10.0], dtype=torch.float64)).item() for name in NAMES}
     cube = z + 0.044715 * z**3
-    printed_gelu = 0.5 * z * (1 + torch.tanh(torch.tensor(2 / torch.pi).sqrt() * cube))
+    printed_gelu = 0.5 * z * (1 + torch.tanh((2 / torch.pi) ** 0.5 * cube))
     maxout = Maxout(1, 1).double()
     with torch.no_grad():
         maxout.linear.weight.copy_(torch.tensor([[1.0], [0.0]]))

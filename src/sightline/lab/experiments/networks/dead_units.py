@@ -1,6 +1,7 @@
 """A large step can kill ReLU units for good.
 
-How many hidden units are zero for every image after training with a small and with a large learning rate, and does a leaky ReLU avoid it?
+How many hidden units are zero for every image after training with a small and with a large learning rate, and does a
+leaky ReLU avoid it?
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         share[name] = history[-1] if history else float("nan")
         lines.append(Line(name, list(range(1, len(history) + 1)), history, tone))
         rows.append((name, rate, share[name], accuracy(model, test)))
-    small, large, leaky = (row[0] for row in settings)
+    small, large = settings[0][0], settings[1][0]
     return Result(
         claims=[
             Claim(
@@ -81,12 +82,12 @@ EXPERIMENT = Experiment(
         "The units die in the first steps, when losses and so gradients are largest: one step pushes a bias far below zero.",
         "A dead ReLU unit has gradient 0 for every image, so no later step brings it back by itself.",
     ),
-    formulas=(
-        Formula("∂L/∂w = δ · 1[w·x + b > 0] · x", "Maas, Hannun and Ng 2013, ICML workshop (leaky ReLU)"),
-    ),
+    formulas=(Formula("∂L/∂w = δ · 1[w·x + b > 0] · x", "Maas, Hannun and Ng 2013, ICML workshop (leaky ReLU)"),),
     code=(dead, descend),
     variations=(
         Variation("large=0.1", "A moderate rate kills few units."),
-        Variation("large=2", "A rate that is much too large kills whole layers: the network answers the same for all images."),
+        Variation(
+            "large=2", "A rate that is much too large kills whole layers: the network answers the same for all images."
+        ),
     ),
 )

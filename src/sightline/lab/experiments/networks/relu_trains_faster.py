@@ -93,7 +93,8 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "Krizhevsky, Sutskever and Hinton report a factor of six on CIFAR-10 with a four-layer network, without regularisation "
-        "and with the best rate for each. Here both have the same rate and images of 8 × 8: the direction is the same, the factor "
+        "and with the best rate for each. Here both have the same rate and images of 8 × 8: the direction is the "
+        "same, the factor "
         "is not.",
     ),
     formulas=(Formula("ReLU(z) = max(0, z) against tanh(z)", "Krizhevsky, Sutskever and Hinton 2012, figure 1"),),

@@ -6,6 +6,7 @@ How does the error of the best fit to a curve fall as a single layer of sigmoid 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -54,7 +55,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     shown = [widths[1], widths[-1]]
     lines = [Line("target", x.tolist(), y.tolist(), "quiet")]
     lines += [Line(f"{m} units", x.tolist(), fits[m].tolist(), t) for m, t in zip(shown, ("two", "one"), strict=True)]
-    falls = sum(errors[b] <= errors[a] * 1.02 for a, b in zip(widths, widths[1:], strict=False))
+    falls = sum(errors[b] <= errors[a] * 1.02 for a, b in pairwise(widths))
     return Result(
         claims=[
             Claim(
@@ -89,9 +90,7 @@ EXPERIMENT = Experiment(
         "are found by least squares, so nothing but the width limits the fit.",
         "A jump, which is not continuous, is approached but never met: the error stays near the edge.",
     ),
-    formulas=(
-        Formula("f(x) ≈ Σⱼ vⱼ σ(wⱼ x + bⱼ) + c", "Cybenko 1989; Hornik, Stinchcombe and White 1989"),
-    ),
+    formulas=(Formula("f(x) ≈ Σⱼ vⱼ σ(wⱼ x + bⱼ) + c", "Cybenko 1989; Hornik, Stinchcombe and White 1989"),),
     code=(hidden, fitted),
     variations=(
         Variation("curve=steps", "The error falls more slowly where the curve jumps."),

@@ -68,8 +68,10 @@ def run(parameters: Parameters, seed: int) -> Result:
     plain, dropped = found["without"], found["with"]
     return Result(
         claims=[
-            Claim("With dropout fewer units answer each image.", dropped[2] < plain[2], f"{dropped[2]:.2f} against {plain[2]:.2f} active"),
-            Claim("The price is a worse reconstruction.", dropped[1] > plain[1], f"squared error {dropped[1]:.3f} against {plain[1]:.3f}"),
+            Claim("With dropout fewer units answer each image.", dropped[2] < plain[2],
+                  f"{dropped[2]:.2f} against {plain[2]:.2f} active"),
+            Claim("The price is a worse reconstruction.", dropped[1] > plain[1],
+                  f"squared error {dropped[1]:.3f} against {plain[1]:.3f}"),
         ],
         numbers={
             "share on the five strongest pixels, without": plain[0], "share on the five strongest pixels, with": dropped[0],
@@ -99,7 +101,8 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "Units that cannot count on the others look for parts that are useful by themselves.",
-        "Srivastava et al. 2014, figure 7, show the same on MNIST, where strokes become visible; digits of 8 × 8 leave less room.",
+        "Srivastava et al. 2014, figure 7, show the same on MNIST, where strokes become visible; digits of 8 × 8 "
+        "leave less room.",
     ),
     formulas=(Formula("min ‖x − V (m ∘ ReLU(Wx + b))/p − c‖²", "Srivastava et al. 2014, JMLR 15, section 7.1"),),
     code=(autoencoder, fit, concentration),

@@ -59,9 +59,11 @@ def run(parameters: Parameters, seed: int) -> Result:
             Claim("With dropout the gap between training and test accuracy is not larger.", gaps[1] <= gaps[0] + 0.005,
                   f"{gaps[0]:.3f} without, {gaps[1]:.3f} with"),
         ],
-        numbers={"gap without": gaps[0], "gap with": gaps[1], "test accuracy without": rows[0][2], "test accuracy with": rows[1][2]},
+        numbers={"gap without": gaps[0], "gap with": gaps[1], "test accuracy without": rows[0][2],
+                 "test accuracy with": rows[1][2]},
         pictures=[Picture(line_chart(lines, Frame("Test error", "Over the steps", "step", "error")),
-                          f"Error on 500 test digits of a network of {parameters.units} units a layer, trained on {parameters.images}.")],
+                          f"Error on 500 test digits of a network of {parameters.units} units a layer, trained on "
+                          f"{parameters.images}.")],
         tables=[Table(("dropout", "training accuracy", "test accuracy"), rows)],
     )  # fmt: skip
 

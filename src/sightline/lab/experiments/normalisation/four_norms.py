@@ -32,7 +32,11 @@ def run(parameters: Parameters, seed: int) -> Result:
     channels = parameters.channels - parameters.channels % parameters.groups or parameters.groups
     x = torch.randn(parameters.batch, channels, 5, 5) * 3 + 2
     ours = {name: standardise(x, over).value for name, over in STATISTICS_OVER.items()}
-    torchs = {"batch": nn.BatchNorm2d(channels), "layer": nn.GroupNorm(1, channels), "instance": nn.InstanceNorm2d(channels)}
+    torchs = {
+        "batch": nn.BatchNorm2d(channels),
+        "layer": nn.GroupNorm(1, channels),
+        "instance": nn.InstanceNorm2d(channels),
+    }
     equal = max(_difference(ours[name], module(x)) for name, module in torchs.items())
     one, each = nn.GroupNorm(1, channels)(x), nn.GroupNorm(channels, channels)(x)
     other = torch.cat([x[:1], torch.randn_like(x[1:]) * 50])  # the first example in other company
@@ -46,12 +50,15 @@ def run(parameters: Parameters, seed: int) -> Result:
     folded = _difference(fold_pair(convolution, norm)(x), norm.eval()(convolution(x)))
     return Result(
         claims=[
-            Claim("They are one formula over different axes, and equal torch's layers.", equal < 1e-5, f"largest difference {equal:.0e}"),
+            Claim("They are one formula over different axes, and equal torch's layers.", equal < 1e-5,
+                  f"largest difference {equal:.0e}"),
             Claim("One group is layer norm; a group a channel is instance norm.",
                   _difference(one, ours["layer"]) < 1e-5 and _difference(each, ours["instance"]) < 1e-5, "differences < 1e-5"),
             Claim("Only batch norm depends on the other images of the batch.",
-                  moved["batch"] > 0.1 and moved["layer"] == 0 == moved["instance"], f"the first image's output moves by {moved['batch']:.2f}"),
-            Claim("γ = √(σ² + ε) and β = μ undo batch norm.", _difference(undone, x) < 1e-4, f"largest difference {_difference(undone, x):.0e}"),
+                  moved["batch"] > 0.1 and moved["layer"] == 0 == moved["instance"],
+                  f"the first image's output moves by {moved['batch']:.2f}"),
+            Claim("γ = √(σ² + ε) and β = μ undo batch norm.", _difference(undone, x) < 1e-4,
+                  f"largest difference {_difference(undone, x):.0e}"),
             Claim("At test time batch norm is affine and folds into the convolution before it.", folded < 1e-4,
                   f"largest difference {folded:.0e}"),
         ],
@@ -69,7 +76,9 @@ def _diagram(name: str) -> np.ndarray:
     for c in range(channels):
         for b in range(images):
             shared = {"batch": c == 0, "layer": b == 0, "instance": b == 0 and c == 0}[name]
-            picture[c * side + 1 : (c + 1) * side, b * side + 1 : (b + 1) * side] = (29, 95, 168) if shared else (225, 222, 214)
+            picture[c * side + 1 : (c + 1) * side, b * side + 1 : (b + 1) * side] = (
+                (29, 95, 168) if shared else (225, 222, 214)
+            )
     return picture
 
 
@@ -78,12 +87,16 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "In the pictures images run across and channels down: batch norm shares along a row, layer norm along a column.",
-        "Because an image's output under batch norm depends on its company, it uses running averages at test time; the others need none.",
+        "Because an image's output under batch norm depends on its company, it uses running averages at test time; "
+        "the others need none.",
         "The mean removes any bias of the layer before: a convolution in front of batch norm needs none.",
     ),
     formulas=(
         Formula("x̂ = (x − μ) / √(σ² + ε)", "Ioffe and Szegedy 2015, arXiv:1502.03167"),
-        Formula("layer, instance, group", "Ba et al. 2016, arXiv:1607.06450; Ulyanov et al. 2016, arXiv:1607.08022; Wu and He 2018, arXiv:1803.08494"),
+        Formula(
+            "layer, instance, group",
+            "Ba et al. 2016, arXiv:1607.06450; Ulyanov et al. 2016, arXiv:1607.08022; Wu and He 2018, arXiv:1803.08494",
+        ),
     ),
     code=(standardise, batch_norm_step, fold_pair),
     variations=(Variation("batch=2", "A batch of two: batch norm's means become very noisy."),),

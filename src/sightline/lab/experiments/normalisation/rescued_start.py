@@ -1,6 +1,7 @@
 """Batch normalisation forgives a bad start and a high learning rate.
 
-Does a network of ten layers learn from weights that are far too small, and at which learning rates, with and without batch normalisation?
+Does a network of ten layers learn from weights that are far too small, and at which learning rates, with and without
+batch normalisation?
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def run(parameters: Parameters, seed: int) -> Result:
                 "Mean loss of the last twenty steps from He's start; 10 stands for anything larger.",
             )
         ],
-        tables=[Table(("learning rate", "without", "with"), [(str(r), a, b) for r, a, b in zip(_RATES, *rates.values(), strict=True)])],
+        tables=[Table(("learning rate", "without", "with"),
+        [(str(r), a, b) for r, a, b in zip(_RATES, *rates.values(), strict=True)])],
     )  # fmt: skip
 
 
@@ -73,7 +75,9 @@ EXPERIMENT = Experiment(
         "Scaling the weights of a normalised layer changes nothing but the size of its steps: BN(aWx) = BN(Wx).",
         "The same property explains the high rates: as the weights grow, the steps become relatively smaller by themselves.",
     ),
-    formulas=(Formula("BN((aW)x) = BN(Wx),   ∂BN((aW)x)/∂(aW) = (1/a) ∂BN(Wx)/∂W", "Ioffe and Szegedy 2015, section 3.3"),),
+    formulas=(
+        Formula("BN((aW)x) = BN(Wx),   ∂BN((aW)x)/∂(aW) = (1/a) ∂BN(Wx)/∂W", "Ioffe and Szegedy 2015, section 3.3"),
+    ),
     code=(last_loss, network),
     variations=(Variation("layers=3", "Three layers learn from small weights even without it, later."),),
 )
