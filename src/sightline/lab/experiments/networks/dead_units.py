@@ -24,7 +24,7 @@ from sightline.models.create import create_model
 class Parameters:
     units: Annotated[int, Field(ge=8, le=512)] = 100
     small: Annotated[float, Field(gt=0, le=10)] = 0.02
-    large: Annotated[float, Field(gt=0, le=10)] = 0.6
+    large: Annotated[float, Field(gt=0, le=10)] = 0.15
     steps: Annotated[int, Field(ge=10, le=2_000)] = 200
 
 
@@ -59,7 +59,7 @@ def run(parameters: Parameters, seed: int) -> Result:
             ),
             Claim(
                 "A unit that is never positive still learns with a leaky ReLU: its slope is 0.1 there, not 0.",
-                rows[2][3] > rows[1][3] or rows[2][3] > 0.9, f"test accuracy {rows[2][3]:.2f} against {rows[1][3]:.2f}",
+                rows[2][3] > rows[1][3], f"test accuracy {rows[2][3]:.2f} against {rows[1][3]:.2f}",
             ),
         ],
         numbers={f"never positive: {name}": value for name, value in share.items()},
@@ -85,7 +85,7 @@ EXPERIMENT = Experiment(
     formulas=(Formula("∂L/∂w = δ · 1[w·x + b > 0] · x", "Maas, Hannun and Ng 2013, ICML workshop (leaky ReLU)"),),
     code=(dead, descend),
     variations=(
-        Variation("large=0.1", "A moderate rate kills few units."),
+        Variation("large=0.05", "A moderate rate kills few units."),
         Variation(
             "large=2", "A rate that is much too large kills whole layers: the network answers the same for all images."
         ),

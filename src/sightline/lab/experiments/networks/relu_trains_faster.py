@@ -25,7 +25,7 @@ from sightline.layers.initialise import initialise
 class Parameters:
     layers: Annotated[int, Field(ge=1, le=8)] = 4
     steps: Annotated[int, Field(ge=20, le=3_000)] = 300
-    lr: Annotated[float, Field(gt=0, le=1)] = 0.003
+    lr: Annotated[float, Field(gt=0, le=1)] = 0.001
     error: Annotated[float, Field(gt=0, lt=0.9)] = 0.25
 
 
@@ -101,6 +101,6 @@ EXPERIMENT = Experiment(
     code=(network, error_curve, steps_to),
     variations=(
         Variation("layers=1", "With one layer the difference is smaller: saturation multiplies with depth."),
-        Variation("lr=0.03", "At a higher rate tanh catches up."),
+        Variation("lr=0.01", "At a higher rate tanh catches up."),
     ),
 )
