@@ -287,6 +287,7 @@ def test_presets() -> None:
     assert {name: [o.name for o in preset(name, flip=True, size=32).operations] for name in PRESETS} == {
         "none": [],
         "light": ["shift", "flip"],
+        "elastic": ["affine", "elastic"],
         "standard": ["shift", "flip", "affine", "colour", "erasing"],
     }
     assert all(o.name != "flip" for name in PRESETS for o in preset(name, flip=False, size=32).operations)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sightline.errors import UsageError, nearest
 
 from .affine import Affine
+from .elastic import Elastic
 from .moves import Flip, Shift
 from .operation import Operation
 from .pipeline import Pipeline
@@ -16,8 +17,18 @@ from .values import Colour, Erasing
 PRESETS: dict[str, Callable[[int], tuple[Operation, ...]]] = {
     "none": lambda side: (),
     "light": lambda side: (Shift(-(-side // 10)), Flip()),
+    "elastic": lambda side: (Affine(rotate=12.0, scale=0.15, shear=8.0, translate=0.07), _elastic(side)),
     "standard": lambda side: (Shift(-(-side // 10)), Flip(), Affine(), Colour(), Erasing()),
 }
+
+
+def _elastic(side: int) -> Elastic:
+    """Simard's distortion, in proportion to the side. Its cost grows with the cube of the side, so only for small images."""
+    if side > 128:
+        raise UsageError(
+            f"augment.preset=elastic is for images of up to 128 pixels, not {side}", "use augment.preset=standard"
+        )
+    return Elastic(sigma=side / 7, deviation=side / 20)
 
 
 def preset(name: str, *, flip: bool, size: int) -> Pipeline:

@@ -105,7 +105,7 @@ class DraftInput(Section):
 
 
 class DraftAugment(Section):
-    preset: Literal["none", "light", "standard"] | None = None
+    preset: Literal["none", "light", "standard", "elastic"] | None = None
     flip: bool | None = Field(None, description="mirror left and right; turn it off for text")
 
 
@@ -225,7 +225,7 @@ class InputSection(DraftInput):
 
 
 class AugmentSection(DraftAugment):
-    preset: Literal["none", "light", "standard"]
+    preset: Literal["none", "light", "standard", "elastic"]
 
 
 class OptimSection(DraftOptim):
