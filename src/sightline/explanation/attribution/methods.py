@@ -15,6 +15,7 @@ from .gradients import SAMPLES, input_x_gradient, saliency, smoothgrad
 from .integrated import STEPS, integrated_gradients
 from .perturbation import MASKS, occlusion, patches, rise
 from .rectifiers import deconvnet, guided_backprop
+from .segmentation import segmentation
 
 ALL = "all"
 
@@ -132,6 +133,10 @@ METHODS: dict[str, Method] = {
     "rollout": Method(
         "Attention rollout", rollout, "Abnar & Zuidema 2020, arXiv:2005.00928",
         "This patch reaches the output through all layers of attention.", _forward_only,
+    ),
+    "segmentation": Method(
+        "Segmentation", segmentation, "Simonyan et al. 2013, arXiv:1312.6034",
+        "This pixel belongs to the object, by its colour and by the gradient's largest values.",
     ),
 }  # fmt: skip
 DEFAULT = ("gradient", "integrated_gradients", "grad_cam", "occlusion")

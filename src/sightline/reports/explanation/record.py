@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.explanation.attribution.segmentation import overlap
 from sightline.explanation.controls.sanity import Sanity
 from sightline.explanation.results import Explanation
 from sightline.storage.files import replace_file
@@ -50,7 +51,9 @@ def row_of(name: str, entry: Entry, arrays: Mapping[str, str]) -> dict[str, Any]
         "path": name,
         "explained": entry.question.score,
         "answer": entry.question.answer,
-        "methods": {one.method: _facts(one, arrays.get(one.method)) for one in entry.explanations},
+        "methods": {
+            one.method: _facts(one, arrays.get(one.method)) | _agreement(entry, one) for one in entry.explanations
+        },
         "controls": {} if controls is None else {name: dict(areas) for name, areas in controls.areas.items()},
     }
 
@@ -67,6 +70,22 @@ def _facts(one: Explanation, array: str | None) -> dict[str, Any]:
         "randomisation": [{"stage": s.name, "spearman": list(s.spearman), "ssim": s.ssim} for s in one.stages],
         "areas": {fill: dict(areas) for fill, areas in one.areas.items()},
     }
+
+
+def _agreement(entry: Entry, one: Explanation) -> dict[str, float]:
+    """The IoU of a segmentation with the region or the box in question, where there is one."""
+    question = entry.question
+    if one.method != "segmentation" or one.attribution is None:
+        return {}
+    mask = one.attribution.map[0].cpu().numpy() > 0
+    if question.region is not None:
+        return {"iou_with_region": overlap(mask, question.region)}
+    if question.box is None:
+        return {}
+    left, top, right, bottom = (round(edge) for edge in question.box)
+    inside = np.zeros(mask.shape, dtype=bool)
+    inside[max(0, top) : bottom, max(0, left) : right] = True
+    return {"iou_with_box": overlap(mask, inside)}
 
 
 def sanity_facts(found: Mapping[str, Sanity]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sightline.engine.devices import choose_device, compute_threads, repeatable
-from sightline.errors import UsageError
+from sightline.errors import DataError, UsageError
 from sightline.explanation.features.methods import FEATURES, features_named
 from sightline.explanation.subject import Refused
 from sightline.inference.naming import safe_stem
@@ -126,7 +126,7 @@ def _gathered(
         return replace(gathered, no_images="no images were read")
     try:
         data, split, ids = select(run, wish.data, wish.split, console, verb="explain", allow_network=allow_network)
-    except UsageError as error:
+    except (UsageError, DataError) as error:
         if wish.data is not None or wish.split is not None:
             raise
         return replace(gathered, no_images=error.message)
