@@ -67,7 +67,7 @@ FEATURES: dict[str, FeatureMethod] = {
     "attention": FeatureMethod(
         "Attention maps", "Dosovitskiy et al. 2020, arXiv:2010.11929; Abnar & Zuidema 2020, arXiv:2005.00928",
         "What the class token reads from each patch of one image (the mean over all tokens where there is no class "
-        "token). Attention says what was read, not what for.",
+        "token). Attention says what was read, not what for. Red is more than the mean over all patches, blue less.",
     ),
 }  # fmt: skip
 DEFAULT = tuple(name for name in FEATURES if name != "dream")

@@ -30,6 +30,8 @@ def attention_topic(
     tile = enlarged(image_tile(image), least=SIDE, most=2 * SIDE)
 
     def over(values: Float[np.ndarray, "h w"]) -> np.ndarray:
+        """Red where more is read than on average, blue where less."""
+        values = values - values.mean()
         factor = tile.shape[0] // image.shape[1]
         return fitted(
             heat(tile, values.astype(float).repeat(factor, 0).repeat(factor, 1)).picture, least=1, most=2 * SIDE

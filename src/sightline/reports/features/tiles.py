@@ -14,6 +14,7 @@ from sightline.drawing.png import CAPTION, Picture, grid
 from sightline.drawing.text import BLACK, cut, height_of, writable, write
 
 MIDDLE = 128  # the grey of 0
+PALE = (218, 218, 218)  # an edge around maps, which may be white
 EMPTY = 225  # the grey of what lies outside of the image
 
 

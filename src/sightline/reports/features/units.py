@@ -13,12 +13,13 @@ from sightline.explanation.features.layers import Layer
 from sightline.explanation.features.methods import FEATURES
 from sightline.explanation.features.patches import UnitPatches
 
-from .tiles import beside, cropped, image_tile, map_tile, sheet_of, signed_tile
+from .tiles import PALE, beside, cropped, edged, image_tile, map_tile, sheet_of, signed_tile
 from .topic import Figure, Topic
 
 Image = UInt8[np.ndarray, "c h w"]
 MAPS = 16  # of a layer
-SIDE = 72  # pixels of a patch
+SIDE = 72  # pixels of a map
+PATCH = 56  # pixels of a patch
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ def activations_topic(image: Image, name: str, label: str, layers: Sequence[Laye
         order = np.argsort(-energy, kind="stable")[:MAPS]
         scale = float(np.quantile(np.abs(one.maps[order]), 0.995)) or float(np.abs(one.maps).max()) or 1.0
         tiles = [map_tile(one.maps[i].astype(float), scale, least=SIDE) for i in order]
-        if max(tiles[0].shape) > 2 * SIDE:
-            tiles = [fitted(tile, least=1, most=112) for tile in tiles]
+        tiles = [edged(fitted(tile, least=1, most=112), PALE, 1) for tile in tiles]
         active = float((energy > 0).mean())
         rest = "" if active == 1 else f"; {active:.0%} of the units respond"
         words = [
@@ -95,15 +95,14 @@ def _unit_figure(
     high = max(box[3] - box[1] for box in (p.box for p in one.patches))
     wide = max(box[2] - box[0] for box in (p.box for p in one.patches))
     tiles = [cropped(image_tile(images[p.image]), p.box, (high, wide)) for p in one.patches]
-    side = min(112, max(SIDE, 1))
-    parts = [sheet_of(tiles, columns=3, side=side)]
+    parts = [sheet_of(tiles, columns=3, side=PATCH)]
     if projected is not None:
         maps = []
         for patch, values in zip(one.patches, projected, strict=True):
             left, top, right, bottom = patch.box
             tile = signed_tile(values, float(np.abs(values[:, top:bottom, left:right]).max()) or 1.0)
             maps.append(cropped(tile, patch.box, (high, wide)))
-        parts.append(sheet_of(maps, columns=3, side=side))
+        parts.append(sheet_of(maps, columns=3, side=PATCH))
     first, last = one.patches[0].value, one.patches[-1].value
     field = "whole image" if one.layer.view is None or one.refuted else _field(one.layer)
     words = [f"{first:.3g} to {last:.3g}; field {field}"]

@@ -9,7 +9,7 @@ from sightline.explanation.features.filters import Filters
 from sightline.explanation.features.methods import FEATURES
 from sightline.explanation.features.positions import Positions
 
-from .tiles import map_tile, sheet_of, signed_tile
+from .tiles import PALE, edged, map_tile, sheet_of, signed_tile
 from .topic import Figure, Topic
 
 MOST = 96  # filters in a grid
@@ -53,7 +53,11 @@ def positions_topic(positions: Positions) -> Topic:
     similarity = positions.similarity.numpy()
     rows, columns = similarity.shape[:2]
     side = max(columns, rows, min(64, 640 // max(rows, columns)))
-    tiles = [map_tile(similarity[y, x].astype(float), 1.0, least=side) for y in range(rows) for x in range(columns)]
+    tiles = [
+        edged(map_tile(similarity[y, x].astype(float), 1.0, least=side), PALE, 1)
+        for y in range(rows)
+        for x in range(columns)
+    ]
     sheet = grid(tiles, columns=columns, gap=3, least=1, most=4096)
     near, far = _near_and_far(similarity)
     ahead = {0: "", 1: " One token ahead of the patches has no place."}.get(

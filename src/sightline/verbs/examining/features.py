@@ -129,6 +129,7 @@ def _gathered(
     except (UsageError, DataError) as error:
         if wish.data is not None or wish.split is not None:
             raise
+        console.warn(f"without images: {error.message} (name some with --data)")
         return replace(gathered, no_images=error.message)
     return replace(gathered, data=data, split=split, ids=ids)
 
