@@ -39,7 +39,7 @@ def explain(  # noqa: PLR0913 - options are what a command line is for
         str | None,
         Option(
             help="gradient, input_x_gradient, smoothgrad, integrated_gradients, guided_backprop, deconvnet, grad_cam, "
-            "grad_cam_plus_plus, occlusion, rise, attention, rollout or segmentation. Without an image: filters, "
+            "grad_cam_plus_plus, occlusion, rise, attention, rollout or graph_cut. Without an image: filters, "
             "activations, patches, "
             "class_images, dream, neighbours, map, positions or attention. Several with commas; or all.",
             show_default=False,

@@ -134,8 +134,8 @@ METHODS: dict[str, Method] = {
         "Attention rollout", rollout, "Abnar & Zuidema 2020, arXiv:2005.00928",
         "This patch reaches the output through all layers of attention.", _forward_only,
     ),
-    "segmentation": Method(
-        "Segmentation", segmentation, "Simonyan et al. 2013, arXiv:1312.6034",
+    "graph_cut": Method(
+        "Graph cut", segmentation, "Simonyan et al. 2013, arXiv:1312.6034",
         "This pixel belongs to the object, by its colour and by the gradient's largest values.",
     ),
 }  # fmt: skip

@@ -75,7 +75,7 @@ def _facts(one: Explanation, array: str | None) -> dict[str, Any]:
 def _agreement(entry: Entry, one: Explanation) -> dict[str, float]:
     """The IoU of a segmentation with the region or the box in question, where there is one."""
     question = entry.question
-    if one.method != "segmentation" or one.attribution is None:
+    if one.method != "graph_cut" or one.attribution is None:
         return {}
     mask = one.attribution.map[0].cpu().numpy() > 0
     if question.region is not None:
