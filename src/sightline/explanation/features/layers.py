@@ -133,7 +133,10 @@ def _layout(output: Tensor, pixels: Float[Tensor, "b c h w"]) -> str | None:
     if output.ndim == 4:
         if tuple(output.shape[2:]) == (1, 1):
             return "map"
-        return layout_of(output, (pixels.shape[2], pixels.shape[3]))
+        height, width = pixels.shape[2:]
+        down, across = output.shape[2] / height, output.shape[3] / width
+        padded = max(down, across) <= 1 and max(down, across) < 1.2 * min(down, across)  # inside the network
+        return layout_of(output, (height, width)) or ("map" if padded else None)
     return {2: "vector", 3: "tokens"}.get(output.ndim)
 
 
