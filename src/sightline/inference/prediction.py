@@ -18,7 +18,7 @@ from sightline.runtime.choosing import LEFT_OUT
 from sightline.runtime.model import Source
 
 from .answering import Answering
-from .drawn import original
+from .drawer import original
 
 
 @dataclass(frozen=True, eq=False)
