@@ -192,7 +192,7 @@ def sanity(model: tuple[nn.Module, Tensor, Tensor, float], images: int = 30, dra
         target = network(pixels).argmax(1)
     table = {}
     for method in METHODS:
-        if method in ("attention", "rollout"):
+        if method in ("attention", "rollout", "rise"):  # without attention; too many passes
             continue
         settings = METHODS[method].quick
         original = METHODS[method].explain(subject, pixels, target, **settings).map.numpy()
