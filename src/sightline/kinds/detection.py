@@ -11,6 +11,7 @@ import numpy as np
 from sightline.data.dataset import Dataset
 from sightline.drawing.predictions import paint_objects
 from sightline.evaluation.detections import best_score, judge_detections, worst_images
+from sightline.evaluation.label_errors.boxes import find_in_boxes
 from sightline.evaluation.stored_rows import read_detection_rows, write_detection_rows
 from sightline.recipes.loading import Truths
 from sightline.reports.parts.boxes import BOXES
@@ -23,7 +24,7 @@ from sightline.tasks.regions import boxes_of
 from . import regions
 from .annotated import annotated_target
 from .diagnosed.image_scores import of_objects
-from .kind import Answers, Drawings, Exposure, Kind, Networks, Scoring, Sensitivity, Setting
+from .kind import Answers, Drawings, Exposure, Kind, LabelCheck, Networks, Scoring, Sensitivity, Setting
 from .questions.exposure import count_objects, focus_objects, harm_objects
 from .questions.scores import ask_object
 
@@ -99,6 +100,7 @@ DETECTION = Kind(
     drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
     chapter=BOXES,
     export=regions.REGION_EXPORT,
+    labels=LabelCheck(find_in_boxes),
     sensitivity=Sensitivity(
         ask_object, Exposure(focus_objects, harm_objects, count_objects, "objects", hides=boxes_of)
     ),

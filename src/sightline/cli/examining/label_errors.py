@@ -35,7 +35,7 @@ def label_errors(
         int | None, Option(help="Trainings, each on all folds but one; default 5.", show_default=False)
     ] = None,
     model: Annotated[str | None, Option("-m", "--model", help="Their network; default: by the data.")] = None,
-    epochs: Annotated[float | None, Option(help="Their epochs; default: two thirds of those of a training.")] = None,
+    epochs: Annotated[float | None, Option(help="Their epochs; default: as a training, or two thirds.")] = None,
     seed: Annotated[int | None, Option(help="Their seed; default 0.")] = None,
     device: Annotated[str | None, Option(help="auto, cpu, cuda, mps, or a GPU by its number: 0, cuda:1.")] = None,
     out: Annotated[

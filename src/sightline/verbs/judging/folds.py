@@ -31,7 +31,7 @@ from sightline.training.prepare import resolve
 from sightline.verbs.train import train_on
 
 LIGHTER = {"resnet20": "resnet8"}  # the default network of small colour pictures → one of a third of its work
-SHARE = 2 / 3  # of the default epochs: k trainings are to rank labels, not to be used
+SHARE = 2 / 3  # of the default epochs, where the network is not lighter: k trainings are to rank labels, not to be used
 LEAST_EPOCHS = 3
 
 
@@ -46,13 +46,13 @@ class Folds:
 
 def train_folds(given: Draft, k: int, folder: Path, console: Console) -> Folds:
     """Train a draft on each of k folds. What it leaves open is chosen for a quick training: a lighter network where there is
-    one, and two thirds of the default epochs. UsageError if the folder holds folds of something else."""
+    one, else two thirds of the default epochs. UsageError if the folder holds folds of something else."""
     require_known_network(given)
     given = with_run_settings(_fold(given, 1, k), folder / "1")
     data = open_dataset(given, console)
     kind = choose_kind(given, data.audit.source)
     if kind.labels is None:
-        raise UsageError(f"{kind.name} has no labels that could be checked", "use data with classes, boxes or masks")
+        raise UsageError(f"{kind.name} has no labels that could be checked", "use data with classes or boxes")
     given = _quick(given, kind, data)
     make_folder(folder)
     runs = []
@@ -111,20 +111,14 @@ def _fold(given: Draft, i: int, k: int) -> Draft:
 
 
 def _quick(given: Draft, kind: Kind, data: Dataset) -> Draft:
-    """The draft with a lighter network and fewer epochs where it leaves them open."""
+    """The draft with a lighter network, or else fewer epochs, where it leaves them open."""
+    usual = complete(given, kind, traits_of(data))
+    if given.model.name is None and usual.model.name in LIGHTER:
+        return given.model_copy(update={"model": given.model.model_copy(update={"name": LIGHTER[usual.model.name]})})
     if given.fit.epochs is not None:
-        return _lighter(given, kind, data)
-    light = _lighter(given, kind, data)
-    usual = complete(light, kind, traits_of(data)).fit.epochs
-    epochs = float(max(math.ceil(usual * SHARE), LEAST_EPOCHS))
-    return light.model_copy(update={"fit": light.fit.model_copy(update={"epochs": epochs})})
-
-
-def _lighter(given: Draft, kind: Kind, data: Dataset) -> Draft:
-    usual = complete(given, kind, traits_of(data)).model.name
-    if given.model.name is not None or usual not in LIGHTER:
         return given
-    return given.model_copy(update={"model": given.model.model_copy(update={"name": LIGHTER[usual]})})
+    epochs = float(max(math.ceil(usual.fit.epochs * SHARE), LEAST_EPOCHS))
+    return given.model_copy(update={"fit": given.fit.model_copy(update={"epochs": epochs})})
 
 
 def _require_same(run: Run, draft: Draft, kind: Kind, data: Dataset) -> None:
