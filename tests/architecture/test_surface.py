@@ -25,7 +25,7 @@ NAMES = [
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
-    "evaluate": "run data split model tta device allow_network json verbose quiet",
+    "evaluate": "run data split model tta learning_curve device allow_network json verbose quiet",
     "attack": "run data method eps steps norm target region object n split seed out model device allow_network json "
     "verbose quiet",
     "compare": "runs data split ensemble out device allow_network json verbose quiet",
