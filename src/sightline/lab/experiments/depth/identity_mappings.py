@@ -1,6 +1,6 @@
-"""A clear path for the identity lets a hundred residual layers train.
+"""A clear shortcut makes a deep residual network a plain sum.
 
-Does it matter at great depth whether the ReLU stands on the shortcut (2015) or before the weights (2016)?
+What changes in a hundred layers when the ReLU moves from the shortcut (2015) to the front of the weights (2016)?
 """
 
 from __future__ import annotations
@@ -44,24 +44,42 @@ def network(kind: str, blocks: int, seed: int) -> nn.Sequential:
     return model
 
 
-def signal(model: nn.Sequential, x: torch.Tensor) -> list[float]:
-    """Mean of each block's output: blocks with a ReLU on the shortcut can only add to it."""
-    means = []
-    with torch.no_grad():
-        for part in model:
-            x = part(x)
-            if isinstance(part, PaddedBlock | CifarBlock):
-                means.append(x.mean().item())
-    return means
+@torch.no_grad()
+def outputs(model: nn.Sequential, x: torch.Tensor) -> list[torch.Tensor]:
+    """What goes into the first block and what comes out of each, (b, 8, 8, 8)."""
+    found: list[torch.Tensor] = []
+    for part in model:
+        before, x = x, part(x)
+        if isinstance(part, PaddedBlock | CifarBlock):
+            found += [x] if found else [before, x]
+    return found
+
+
+def branch_sum(model: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+    """The first block's input plus everything that the blocks' weights add to it."""
+    states = outputs(model, x)
+    blocks = [part for part in model if isinstance(part, PaddedBlock | CifarBlock)]
+    total = states[0]
+    for block, state in zip(blocks, states[:-1], strict=True):
+        last = block.bn2 if isinstance(block, PaddedBlock) else block.conv2
+        added: list[torch.Tensor] = []
+        handle = last.register_forward_hook(lambda _, __, output, kept=added: kept.append(output.clone()))
+        with torch.no_grad():
+            block(state)
+        handle.remove()
+        total = total + added[0]
+    return total
 
 
 def run(parameters: Parameters, seed: int) -> Result:
     train, _ = digits()
     data = Labelled(train.x[:320], train.y[:320])
-    losses, means = {}, {}
+    losses, means, gap = {}, {}, {}
     for kind in ("2015", "2016"):
         model = network(kind, parameters.blocks, seed)
-        means[kind] = signal(model, data.x[:64])
+        states = outputs(model, data.x[:64])
+        means[kind] = [state.mean().item() for state in states[1:]]
+        gap[kind] = ((branch_sum(model, data.x[:64]) - states[-1]).abs().max() / states[-1].abs().max()).item()
         losses[kind] = descend(model, data, steps=parameters.steps, lr=parameters.lr, batch=32, seed=seed)
     ends = {kind: statistics.fmean(v[-10:]) for kind, v in losses.items()}
     grows = all(b >= a for a, b in zip(means["2015"], means["2015"][1:], strict=False))
@@ -74,8 +92,10 @@ def run(parameters: Parameters, seed: int) -> Result:
         claims=[
             Claim("With the ReLU on the shortcut the signal can only grow from block to block.", grows,
                   f"mean {means['2015'][0]:.2f} → {means['2015'][-1]:.2f}"),
-            Claim("With a clear shortcut the deep network learns at least as fast.", ends["2016"] <= ends["2015"] + 0.05,
-                  f"last loss {ends['2016']:.2f} against {ends['2015']:.2f}"),
+            Claim("With a clear shortcut the last state is the first plus what every block adds; otherwise it is not.",
+                  gap["2016"] < 1e-4 < 0.1 < gap["2015"], f"relative difference {gap['2016']:.0e} and {gap['2015']:.2f}"),
+            Claim("At this depth both still learn.", max(ends.values()) < 2.0,
+                  f"last loss {ends['2015']:.2f} and {ends['2016']:.2f}"),
         ],
         numbers={"last loss, ReLU on the shortcut": ends["2015"], "last loss, clear shortcut": ends["2016"]},
         pictures=[Picture(line_chart(lines, Frame("Training loss", "Two orders", "step", "cross-entropy")),
@@ -92,7 +112,8 @@ EXPERIMENT = Experiment(
     notice=(
         "With nothing on the shortcut, x of any block is x of any earlier block plus a sum: signal and gradient pass "
         "unchanged.",
-        "The paper needs a thousand layers to show a large difference in error (7.61 against 4.92 % on CIFAR-10).",
+        "At a hundred layers and this few steps neither order wins for every seed. The paper needs a thousand layers to show a "
+        "large difference in error (7.61 against 4.92 % on CIFAR-10).",
     ),
     formulas=(
         Formula(
@@ -100,8 +121,6 @@ EXPERIMENT = Experiment(
             "He et al. 2016, arXiv:1603.05027, equations 4 and 5",
         ),
     ),
-    code=(network, CifarBlock, PaddedBlock),
-    variations=(
-        Variation("blocks=90 steps=100", "Deeper and longer: the difference becomes plain, in a few minutes."),
-    ),
+    code=(network, branch_sum, CifarBlock),
+    variations=(Variation("blocks=90 steps=100", "Deeper and longer, in a few minutes."),),
 )

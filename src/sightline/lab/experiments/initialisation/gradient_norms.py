@@ -7,7 +7,7 @@ start that is too large or too small, and with residual connections?
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -34,7 +34,7 @@ class Tower(nn.Module):
         self, layers: int, units: int, *, kind: str, start: str, gain: float = 1.0, residual: bool = False
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(units, units) for _ in range(layers))
+        self.layers: Any = nn.ModuleList(nn.Linear(units, units) for _ in range(layers))
         self.entry, self.head = nn.Linear(64, units), nn.Linear(units, 10)
         self.activation, self.residual = activation(kind), residual
         for layer in (self.entry, *self.layers, self.head):
@@ -56,7 +56,7 @@ class Tower(nn.Module):
 def norms(tower: Tower, data: Labelled) -> list[float]:
     """The gradient's norm with respect to the weights of each layer, first to last."""
     F.cross_entropy(tower(data.x), data.y).backward()  # type: ignore[no-untyped-call]
-    return [layer.weight.grad.norm().item() for layer in tower.layers]  # type: ignore[union-attr]
+    return [layer.weight.grad.norm().item() for layer in tower.layers]
 
 
 def run(parameters: Parameters, seed: int) -> Result:

@@ -6,7 +6,7 @@ What does a network learn whose weights all start at zero, at one constant, or w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -40,7 +40,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     train, test = digits()
     rows = []
     for name in ("zeros", "constant", "sparse", "he"):
-        model = create_model("mlp", hidden=(parameters.units,), image_size=(8, 8), seed=seed)
+        model: Any = create_model("mlp", hidden=(parameters.units,), image_size=(8, 8), seed=seed)
         first = model.hidden[0][0]
         with torch.no_grad():
             if name == "zeros":

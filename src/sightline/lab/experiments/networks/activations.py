@@ -65,7 +65,7 @@ def run(parameters: Parameters, seed: int) -> Result:
             ),
             Claim(
                 "Below zero a leaky ReLU passes a tenth, ELU less and less.",
-                abs(slopes["leaky_relu"][0].item() - 0.1) < 1e-12 and slopes["elu"][0] < slopes["elu"][150],
+                abs(slopes["leaky_relu"][0].item() - 0.1) < 1e-12 and bool(slopes["elu"][0] < slopes["elu"][150]),
                 f"at z = {z[0]:.0f}: {slopes['leaky_relu'][0]:.2f} and {slopes['elu'][0]:.4f}",
             ),
             Claim(

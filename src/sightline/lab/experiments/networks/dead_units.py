@@ -7,7 +7,8 @@ leaky ReLU avoid it?
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -34,18 +35,22 @@ def dead(layer: nn.Module, x: Tensor) -> float:
     return (layer(x.flatten(1)).amax(0) <= 0).float().mean().item()
 
 
+def _append(history: list[float], layer: nn.Module, x: Tensor, _: int) -> None:
+    history.append(dead(layer, x))
+
+
 def run(parameters: Parameters, seed: int) -> Result:
     train, test = digits()
     rows, lines, share = [], [], {}
     settings = (("ReLU, small rate", "relu", parameters.small), ("ReLU, large rate", "relu", parameters.large),
                 ("leaky ReLU, large rate", "leaky_relu", parameters.large))  # fmt: skip
     for (name, kind, rate), tone in zip(settings, ("one", "two", "three"), strict=True):
-        model = create_model("mlp", hidden=(parameters.units,) * 2, activation=kind, image_size=(8, 8), seed=seed)
+        model: Any = create_model("mlp", hidden=(parameters.units,) * 2, activation=kind, image_size=(8, 8), seed=seed)
         second = nn.Sequential(model.hidden[0], model.hidden[1][0])  # up to the second layer's ReLU
         history: list[float] = []
         descend(
             model, train, steps=parameters.steps, lr=rate, seed=seed,
-            after=lambda _, m=second, h=history: h.append(dead(m, train.x)),
+            after=partial(_append, history, second, train.x),
         )  # fmt: skip
         share[name] = history[-1] if history else float("nan")
         lines.append(Line(name, list(range(1, len(history) + 1)), history, tone))

@@ -6,7 +6,7 @@ Which shapes do the weights of a multilayer perceptron have, how many parameters
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch.nn import functional as F
@@ -29,7 +29,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     tiny = create_model("mlp", in_channels=1, image_size=(1, 3), hidden=(4,), num_classes=1)
     count = sum(p.numel() for p in tiny.parameters())
     train, test = digits()
-    model = create_model("mlp", image_size=(8, 8), hidden=(parameters.units,), seed=seed)
+    model: Any = create_model("mlp", image_size=(8, 8), hidden=(parameters.units,), seed=seed)
     losses = descend(model, train, steps=parameters.steps, lr=0.05, seed=seed)
     right = accuracy(model, test)
     first, last = model.hidden[0][0], model.fc

@@ -6,7 +6,7 @@ What do the 256 hidden units of an autoencoder of digits look for, with and with
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     train, test = digits()
     found = {}
     pictures = []
+    model: Any
     for name, rate in (("without", 0.0), ("with", parameters.rate)):
         torch.manual_seed(seed)
         model = autoencoder(parameters.units, rate)

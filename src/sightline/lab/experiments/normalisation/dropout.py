@@ -6,10 +6,12 @@ What does a dropout mask do to activations and gradients, and does it help a net
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.lab.datasets import Labelled, digits
@@ -25,6 +27,11 @@ class Parameters:
     units: Annotated[int, Field(ge=16, le=1_000)] = 300
     images: Annotated[int, Field(ge=20, le=1_297)] = 100
     steps: Annotated[int, Field(ge=10, le=5_000)] = 500
+
+
+def _append(curve: list[tuple[int, float]], model: nn.Module, data: Labelled, step: int) -> None:
+    if step % 20 == 0:
+        curve.append((step, 1 - accuracy(model, data)))
 
 
 def run(parameters: Parameters, seed: int) -> Result:
@@ -46,7 +53,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         torch.manual_seed(seed)
         descend(
             model, part, steps=parameters.steps, lr=0.02, seed=seed,
-            after=lambda s, m=model, c=curve: c.append((s, 1 - accuracy(m, test))) if s % 20 == 0 else None,
+            after=partial(_append, curve, model, test),
         )  # fmt: skip
         rows.append((name, accuracy(model, part), accuracy(model, test)))
         lines.append(Line(name, [s for s, _ in curve], [e for _, e in curve], tone))
