@@ -36,7 +36,8 @@ class Tower(nn.Module):
         super().__init__()
         self.layers: Any = nn.ModuleList(nn.Linear(units, units) for _ in range(layers))
         self.entry, self.head = nn.Linear(64, units), nn.Linear(units, 10)
-        self.activation, self.residual = activation(kind), residual
+        self.residual = residual
+        self.activation: Any = activation(kind)
         for layer in (self.entry, *self.layers, self.head):
             initialiser(start)(layer.weight)
             nn.init.zeros_(layer.bias)
