@@ -42,8 +42,8 @@ class Tower(nn.Module):
             initialiser(start)(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            for layer in self.layers:
-                layer.weight.mul_(gain)
+            for hidden in self.layers:
+                hidden.weight.mul_(gain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, 1, 8, 8) → (b, 10)."""
