@@ -35,15 +35,16 @@ class Tower(nn.Module):
     ) -> None:
         super().__init__()
         self.layers: Any = nn.ModuleList(nn.Linear(units, units) for _ in range(layers))
-        self.entry, self.head = nn.Linear(64, units), nn.Linear(units, 10)
+        self.entry = nn.Linear(64, units)
+        self.head = nn.Linear(units, 10)
         self.residual = residual
         self.activation: Any = activation(kind)
         for layer in (self.entry, *self.layers, self.head):
             initialiser(start)(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            for hidden in self.layers:
-                hidden.weight.mul_(gain)
+            for parameter in self.layers.parameters():  # the biases are 0
+                parameter.mul_(gain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, 1, 8, 8) → (b, 10)."""
