@@ -11,6 +11,7 @@ from torch import Tensor
 from sightline.losses.classification import binary_cross_entropy, cross_entropy, multiclass_hinge
 from sightline.losses.information import cross_entropy_between, entropy, information
 from sightline.losses.penalties import l1_penalty, l2_penalty, weight_decay_term
+from sightline.losses.regression import cycle_error
 from sightline.models.create import create_model
 from sightline.structures.targets import Labels
 from tests.golden.rows import Golden
@@ -170,3 +171,17 @@ def _(inputs: Inputs):
     values = information(double(inputs["p"])).tolist()
     assert values == sorted(values)
     return values
+
+
+# --------------------------------------------------------------------------------------------------------- round trips
+@golden("cyclegan-cycle-loss")
+def _(inputs: Inputs):
+    x, y = double(inputs["x"]), double(inputs["y"])
+
+    def there(v: Tensor) -> Tensor:
+        return 2 * v + 1
+
+    def back(v: Tensor) -> Tensor:
+        return (v - 1) / 2 + 0.1
+
+    return cycle_error(x, back(there(x)), y, there(back(y)))[0].item()

@@ -27,3 +27,11 @@ def l2_penalty(weights: Iterable[Tensor]) -> Float[Tensor, ""]:
 def weight_decay_term(weights: Iterable[Tensor], *, strength: float, samples: int) -> Float[Tensor, ""]:
     """λ / (2m) Σ ‖W‖²."""
     return strength / (2 * samples) * l2_penalty(weights)
+
+
+def soft_threshold(w: Float[Tensor, "*shape"], amount: float) -> Float[Tensor, "*shape"]:
+    """Each weight moved towards 0 by `amount`, and exactly 0 where it would cross: the step of an absolute penalty.
+
+    A gradient step on the loss followed by this with `amount` = learning rate · λ minimises loss + λ Σ |w| (Daubechies et
+    al. 2004). The subgradient alone leaves weights small and never 0."""
+    return w.sign() * (w.abs() - amount).clamp(min=0.0)
