@@ -55,3 +55,12 @@ def spirals(n: int, seed: int, noise: float = 0.05) -> Labelled:
     angle = 3 * torch.pi * t + torch.pi * y
     x = torch.stack([t * angle.cos(), t * angle.sin()], 1) * 1.5
     return Labelled(x + noise * torch.randn(n, 2, generator=draw), y)
+
+
+def blobs(n: int, seed: int, classes: int = 3, noise: float = 0.35) -> Labelled:
+    """Gaussian clouds around points of the unit circle, a class each: lines separate them."""
+    draw = torch.Generator().manual_seed(seed)
+    y = torch.randint(0, classes, (n,), generator=draw)
+    angle = 2 * torch.pi * y / classes + 0.5
+    x = torch.stack([angle.cos(), angle.sin()], 1) * 1.3 + noise * torch.randn(n, 2, generator=draw)
+    return Labelled(x, y)

@@ -62,7 +62,8 @@ LANDSCAPES: Mapping[str, Landscape] = {
 
 def walked(landscape: Landscape, rule: Rule, steps: int) -> Tensor:
     """(steps + 1, 2) places in float64, from the start; the gradient is torch's."""
-    w, memory = torch.tensor(landscape.start, dtype=torch.float64), {}
+    w = torch.tensor(landscape.start, dtype=torch.float64)
+    memory: updates.Memory = {}
     places = [w]
     for _ in range(steps):
         w, memory = rule(w, slope(landscape.height, w), memory)

@@ -55,10 +55,14 @@ def _palette() -> Image.Image:
     """Sixteen greys, and each tone in four strengths for smooth edges."""
     colours = [(255 - 17 * i,) * 3 for i in range(16)]
     for r, g, b in _COLOURS.values():
-        colours += [tuple(round(255 - s * (255 - v)) for v in (r, g, b)) for s in (1.0, 0.75, 0.5, 0.25)]
+        colours += [(_faded(r, s), _faded(g, s), _faded(b, s)) for s in (1.0, 0.75, 0.5, 0.25)]
     image = Image.new("P", (1, 1))
     image.putpalette([v for colour in colours for v in colour])
     return image
+
+
+def _faded(value: int, strength: float) -> int:
+    return round(255 - strength * (255 - value))
 
 
 def _background(surface: Surface) -> Image.Image:

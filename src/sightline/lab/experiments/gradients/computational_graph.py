@@ -59,7 +59,8 @@ def run(parameters: Parameters, seed: int) -> Result:
             ),
         ],
         numbers={"f": found[0], "df/da": found[1], "df/db": found[2], "df/dc": found[3]},
-        pictures=[Picture(picture, "Above each node its value on the way forward, below it df/d(node) on the way back.")],
+        pictures=[Picture(picture,
+            "Above each node its value on the way forward, below it df/d(node) on the way back.")],
         tables=[Table(("step", "node", "value", "gradient"), rows, "The order of the forward pass; back goes up.")],
     )  # fmt: skip
 
@@ -69,7 +70,8 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "The last node starts with the gradient 1: df/df.",
-        "The sum hands its gradient on unchanged. The product multiplies it by the other factor, which it remembers from the "
+        "The sum hands its gradient on unchanged. The product multiplies it by the other factor, which it remembers "
+        "from the "
         "way forward: its cache.",
         "One pass forward and one pass back give all three derivatives, however many leaves there are.",
     ),

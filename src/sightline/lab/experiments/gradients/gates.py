@@ -58,7 +58,8 @@ def run(parameters: Parameters, seed: int) -> Result:
     by_hand = {"w0": -slope, "x0": 2 * slope, "w1": -2 * slope, "x1": -3 * slope, "w2": slope}
     apart = max(abs(float(parts[n].gradient) - by_hand[n]) for n in parts)
     places = {"1/x": (ops.reciprocal, 1.37, -(1.37**-2)), "x + c": (lambda x: ops.shifted(x, 1.0), 0.37, 1.0),
-              "eˣ": (ops.exp, -1.0, math.exp(-1)), "ax, a = −1": (lambda x: ops.scaled(x, -1.0), 1.0, -1.0)}  # fmt: skip
+              "eˣ": (ops.exp, -1.0, math.exp(-1)),
+                  "ax, a = −1": (lambda x: ops.scaled(x, -1.0), 1.0, -1.0)}  # fmt: skip
     rows: list[list[str | float]] = []
     for name, (gate, at, formula) in places.items():
         leaf = Node(at)
@@ -67,22 +68,27 @@ def run(parameters: Parameters, seed: int) -> Result:
     return Result(
         claims=[
             Claim(
-                "The sum gives both inputs 2; the product gives each the other times 2; the maximum gives all to the larger.",
+                "The sum gives both inputs 2; the product gives each the other times 2; the maximum gives all to "
+                "the larger.",
                 bool(np.allclose(found, expected, atol=1e-12)), ", ".join(f"{v:g}" for v in found),
             ),
             Claim(
                 "Four small gates have together the slope σ(1 − σ) of one sigmoid gate.",
                 apart < 1e-12 and abs(float(whole.gradient) - slope) < 1e-12, f"σ = {output:.4f}, slope {slope:.4f}",
             ),
-            Claim("The local derivatives are their formulas.", all(abs(float(r[2]) - float(r[3])) < 1e-12 for r in rows),
-                  ", ".join(f"{r[0]}: {float(r[2]):.4f}" for r in rows)),
+            Claim("The local derivatives are their formulas.",
+                all(abs(float(r[2]) - float(r[3])) < 1e-12 for r in rows),
+                ", ".join(f"{r[0]}: {float(r[2]):.4f}" for r in rows)),
         ],
         numbers={"df/dx": found[0], "df/dy": found[1], "df/dz": found[2], "df/dw": found[3]},
         pictures=[
-            Picture(graph_picture(f, title="2(xy + max(z, w))", description="Four leaves"), "f = 2(xy + max(z, w)). Below each node its gradient."),
-            Picture(graph_picture(single, title="A neuron", description="Five leaves and seven gates", digits=2), "A neuron with a sigmoid, down to the smallest gates.", wide=True),
+            Picture(graph_picture(f, title="2(xy + max(z, w))", description="Four leaves"),
+                "f = 2(xy + max(z, w)). Below each node its gradient."),
+            Picture(graph_picture(single, title="A neuron", description="Five leaves and seven gates", digits=2),
+                "A neuron with a sigmoid, down to the smallest gates.", wide=True),
         ],
-        tables=[Table(("gate", "at x", "slope by the graph", "slope by formula"), rows, "Local derivatives along the neuron's exit.")],
+        tables=[Table(("gate", "at x", "slope by the graph", "slope by formula"), rows,
+            "Local derivatives along the neuron's exit.")],
     )  # fmt: skip
 
 
@@ -91,7 +97,8 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "A sum is a distributor: both inputs receive the same gradient, whatever their values.",
-        "A product is a switcher: the large input gives the small one a large gradient. So a bad scale of inputs makes a bad "
+        "A product is a switcher: the large input gives the small one a large gradient. So a bad scale of inputs "
+        "makes a bad "
         "scale of the gradients of weights.",
         "A maximum is a router: the input that lost learns nothing.",
     ),

@@ -61,21 +61,24 @@ def run(parameters: Parameters, seed: int) -> Result:
     vector, matrix = Node(a[:, :1].numpy()), Node(weight.numpy())
     row_per_output = jacobian(matrix @ vector, vector)  # (k, d)
     shapes = [[name, " × ".join(map(str, t.shape)), formula] for name, t, formula in zip(
-        ("dz", "dW", "db", "da"), mine, ("dL/da ∘ g′(z)", "dz aᵀ", "Σ over samples of dz", "Wᵀ dz"), strict=True)]  # fmt: skip
+        ("dz", "dW", "db", "da"), mine, ("dL/da ∘ g′(z)", "dz aᵀ", "Σ over samples of dz", "Wᵀ dz"),
+            strict=True)]  # fmt: skip
     batch, width = 64, 4096
     return Result(
         claims=[
             Claim("The four formulas are what autograd finds.", apart < 1e-12, f"largest difference {apart:.1e}"),
             Claim("Our own graph finds the same.", graph_apart < 1e-12, f"{graph_apart:.1e}"),
             Claim("Each gradient has the shape of what it belongs to.",
-                  all(p.shape == q.shape for p, q in zip(mine, (z, weight, bias, a), strict=True)), ", ".join(r[1] for r in shapes)),
+                all(p.shape == q.shape for p, q in zip(mine, (z, weight, bias, a), strict=True)),
+                ", ".join(r[1] for r in shapes)),
             Claim("The Jacobian of a ReLU layer is diagonal, and its product with the upstream gradient is dz.",
-                  off == 0 and (by_jacobian - mine.z).abs().max().item() < 1e-12, f"off the diagonal {off:g}"),
+                off == 0 and (by_jacobian - mine.z).abs().max().item() < 1e-12, f"off the diagonal {off:g}"),
             Claim("The Jacobian of Wa has a row for each output (torch); the other convention is its transpose.",
-                  row_per_output.shape == (k, d) and bool((torch.from_numpy(row_per_output) == weight).all()),
-                  f"{k} × {d} and {d} × {k}"),
+                row_per_output.shape == (k, d) and bool((torch.from_numpy(row_per_output) == weight).all()),
+                f"{k} × {d} and {d} × {k}"),
         ],
-        numbers={"entries of the ReLU layer's Jacobian": full.numel(), "entries that are not 0": int((full != 0).sum())},
+        numbers={"entries of the ReLU layer's Jacobian": full.numel(),
+            "entries that are not 0": int((full != 0).sum())},
         tables=[
             Table(("gradient", "shape", "formula"), shapes, f"{k} units, {d} inputs, {m} samples as columns."),
             Table(("derivative of", "by", "shape"), [
@@ -96,10 +99,13 @@ EXPERIMENT = Experiment(
     notice=(
         "Shapes decide the formulas: only one product of dz and a has the shape of W.",
         "b was added to every sample, so its gradient is a sum over samples: the rule of every broadcast.",
-        "The upstream gradient is multiplied with a Jacobian that is known to be diagonal: an element-wise product does it.",
+        "The upstream gradient is multiplied with a Jacobian that is known to be diagonal: an element-wise product "
+        "does it.",
     ),
     formulas=(
-        Formula("dz = da′ ∘ g′(z)\ndW = dz aᵀ\ndb = Σ dz\nda = Wᵀ dz", "Rumelhart, Hinton and Williams 1986, Nature 323"),
+        Formula(
+            "dz = da′ ∘ g′(z)\ndW = dz aᵀ\ndb = Σ dz\nda = Wᵀ dz", "Rumelhart, Hinton and Williams 1986, Nature 323"
+        ),
         Formula("dL/dx = Jᵀ dL/dy,    Jᵢⱼ = ∂yᵢ/∂xⱼ", "Baydin et al. 2018, JMLR 18, arXiv:1502.05767"),
     ),
     code=(layer_backward, gates.unbroadcast, jacobian),

@@ -37,7 +37,8 @@ def loss_of(w: Tensor, x: Tensor, y: Tensor, p: Parameters) -> Tensor:
 
 
 def analytical(w: Tensor, x: Tensor, y: Tensor, p: Parameters) -> Tensor:
-    """The gradient by hand: each wrong class whose margin is not kept adds x to its row, and takes x from the true class's."""
+    """The gradient by hand: each wrong class whose margin is not kept adds x to its row, and takes x from the true "
+    "class's."""
     scores = x @ w.T  # (n, k)
     rows = torch.arange(len(y))
     broken = (scores - scores[rows, y][:, None] + p.margin > 0).to(w.dtype)  # (n, k)
@@ -62,25 +63,40 @@ def run(parameters: Parameters, seed: int) -> Result:
     exponents = sorted({e for _, e in errors})
     drop = {s: errors[s, -2] / errors[s, -3] for s in ("forward", "central")}
     least = {s: min(errors[s, e] for e in exponents) for s in ("forward", "central")}
-    worked = {name: numerical_gradient(lambda v, after=after: after if v > 0 else 1.2345, np.asarray(0.0), h=1e-4, scheme="forward").item()
-              for name, after in (("coordinate 0: 1.2345 → 1.2331", 1.2331), ("coordinate 1: 1.2345 → 1.2345", 1.2345))}  # fmt: skip
-    lines = [Line(s, exponents, [errors[s, e] for e in exponents], tone) for s, tone in (("forward", "two"), ("central", "one"))]  # fmt: skip
+    worked = {
+        f"coordinate {i}: 1.2345 → {after}": one_coordinate(1.2345, after) for i, after in enumerate((1.2331, 1.2345))
+    }
+    lines = [Line(s, exponents, [errors[s, e] for e in exponents], tone) for s,
+        tone in (("forward", "two"), ("central", "one"))]  # fmt: skip
     frame = Frame("Error of differences", "Error over the step", "log₁₀ h", "largest error", log_y=True)
     return Result(
         claims=[
             Claim("Formula and central difference agree to 1e-6.", checked <= 1e-6, f"relative error {checked:.1e}"),
             Claim("Formula and autograd agree to 1e-12.", relative_error(autograd.numpy(), formula) <= 1e-12,
-                  f"{relative_error(autograd.numpy(), formula):.1e}"),
+                f"{relative_error(autograd.numpy(), formula):.1e}"),
             Claim("A formula that halves the penalty is caught.", wrong >= 1e-2, f"relative error {wrong:.2f}"),
             Claim("A tenth of the step: a tenth of the forward error, a hundredth of the central one.",
-                  7 < drop["forward"] < 14 and 70 < drop["central"] < 140, f"{drop['forward']:.1f} and {drop['central']:.0f} times"),
+                7 < drop["forward"] < 14 and 70 < drop["central"] < 140,
+                f"{drop['forward']:.1f} and {drop['central']:.0f} times"),
             Claim("The best central difference is 30 times as exact as the best forward one, or more.",
-                  least["forward"] >= 30 * least["central"], f"{least['central']:.1e} against {least['forward']:.1e}"),
+                least["forward"] >= 30 * least["central"], f"{least['central']:.1e} against {least['forward']:.1e}"),
         ],
-        numbers={"relative error of the formula": checked, "least error, forward": least["forward"], "least error, central": least["central"]},
-        pictures=[Picture(line_chart(lines, frame), "Softmax and cross-entropy: large steps miss the curvature, tiny steps lose digits.")],
-        tables=[Table(("one coordinate, h = 0.0001", "(L(w + h) − L(w)) / h"), list(worked.items()), "Only that coordinate moves.")],
+        numbers={"relative error of the formula": checked, "least error, forward": least["forward"],
+            "least error, central": least["central"]},
+        pictures=[Picture(line_chart(lines, frame),
+            "Softmax and cross-entropy: large steps miss the curvature, tiny steps lose digits.")],
+        tables=[Table(("one coordinate, h = 0.0001", "(L(w + h) − L(w)) / h"), list(worked.items()),
+            "Only that coordinate moves.")],
     )  # fmt: skip
+
+
+def one_coordinate(here: float, there: float, h: float = 1e-4) -> float:
+    """The forward difference of a loss that is `here` at a weight and `there` a step away."""
+
+    def loss(v: np.ndarray) -> float:
+        return there if v > 0 else here
+
+    return numerical_gradient(loss, np.asarray(0.0), h=h, scheme="forward").item()
 
 
 def smooth_errors(w: Tensor, x: Tensor, y: Tensor) -> dict[tuple[str, int], float]:
@@ -108,9 +124,12 @@ EXPERIMENT = Experiment(
     run=run,
     parameters=Parameters(),
     notice=(
-        "A numerical gradient needs one or two evaluations of the loss for each weight: right for a check, hopeless for a million weights.",
-        "The error falls with the step until rounding takes over: near 1e-8 for forward differences, near 1e-5 for central ones.",
-        "The hinge has kinks. A step across one gives a difference between its two slopes, which is no fault of the formula.",
+        "A numerical gradient needs one or two evaluations of the loss for each weight: right for a check, hopeless "
+        "for a million weights.",
+        "The error falls with the step until rounding takes over: near 1e-8 for forward differences, near 1e-5 for "
+        "central ones.",
+        "The hinge has kinks. A step across one gives a difference between its two slopes, which is no fault of the "
+        "formula.",
     ),
     formulas=(
         Formula("dL/dwⱼ = 1/n Σᵢ [sⱼ − s_y + m > 0] xᵢ + λwⱼ        (j ≠ y)\n"

@@ -55,7 +55,7 @@ def torch_step(network: MLP, x: Tensor, y: Tensor, lr: float) -> float:
     with torch.no_grad():
         for p in network.parameters():
             assert p.grad is not None
-            p -= lr * p.grad
+            p.sub_(lr * p.grad)
             p.grad = None
     return loss.item()
 
@@ -85,11 +85,12 @@ def run(parameters: Parameters, seed: int) -> Result:
         claims=[
             Claim("After training all weights agree to 1e-9.", apart <= 1e-9, f"largest difference {apart:.1e}"),
             Claim("Random expressions have the same value and gradients to 1e-10.", difference <= 1e-10,
-                  f"{parameters.expressions} expressions: {difference:.1e}"),
+                f"{parameters.expressions} expressions: {difference:.1e}"),
             Claim("The network reads digits: at least 90 % of 500.", right >= 0.9, f"{right:.1%}"),
         ],
         numbers={"largest difference of weights": apart, "accuracy on the test digits": right},
-        pictures=[Picture(line_chart(lines, frame), "The loss of every step by both engines: one curve hides the other.")],
+        pictures=[Picture(line_chart(lines, frame),
+            "The loss of every step by both engines: one curve hides the other.")],
     )  # fmt: skip
 
 
@@ -97,8 +98,10 @@ EXPERIMENT = Experiment(
     run=run,
     parameters=Parameters(),
     notice=(
-        "Both start from the same weights, read the same batches and take the same steps; nothing else would agree so far.",
-        "What torch adds is not another idea: kernels, devices, types, and a graph that it records while the network runs.",
+        "Both start from the same weights, read the same batches and take the same steps; nothing else would agree "
+        "so far.",
+        "What torch adds is not another idea: kernels, devices, types, and a graph that it records while the "
+        "network runs.",
         "The difference is rounding: sums are added in another order.",
     ),
     formulas=(

@@ -35,7 +35,8 @@ class Parameters:
 
 def effective(rule: Rule, gradients: Tensor) -> Tensor:
     """(t, 2) the step in each direction over its gradient, for gradients (t, 2) that do not depend on where one is."""
-    w, memory = torch.zeros(2, dtype=torch.float64), {}
+    w = torch.zeros(2, dtype=torch.float64)
+    memory: updates.Memory = {}
     rates = []
     for g in gradients:
         moved, memory = rule(w, g, memory)
@@ -74,7 +75,8 @@ def run(parameters: Parameters, seed: int) -> Result:
     sizes = torch.tensor([1.0, p.steepness], dtype=torch.float64)  # gradients along the floor and across it
     gradients = sizes * (1 + 0.3 * torch.rand(p.steps, 2, dtype=torch.float64))
     rules: dict[str, Callable[..., tuple[Tensor, updates.Memory]]] = {
-        "AdaGrad": partial(updates.adagrad, lr=p.lr), "RMSProp": partial(updates.rmsprop, lr=p.lr), "Adam": partial(updates.adam, lr=p.lr),
+        "AdaGrad": partial(updates.adagrad, lr=p.lr), "RMSProp": partial(updates.rmsprop, lr=p.lr),
+            "Adam": partial(updates.adam, lr=p.lr),
     }  # fmt: skip
     rates = {name: effective(rule, gradients) for name, rule in rules.items()}
     ratio = {name: (r[-1, 0] / r[-1, 1]).item() for name, r in rates.items()}
@@ -84,22 +86,33 @@ def run(parameters: Parameters, seed: int) -> Result:
     sgd = {u: fallen(partial(updates.sgd, lr=0.03), u, p.steepness, p.steps) for u in (1.0, 10.0)}
     trained = on_digits(seed)
     steps = list(range(1, p.steps + 1))
-    lines = [Line(f"{n}, floor", steps, r[:, 0].tolist(), t) for (n, r), t in zip(rates.items(), ("one", "two", "three"), strict=True)]
+    lines = [
+        Line(f"{n}, floor", steps, r[:, 0].tolist(), t)
+        for (n, r), t in zip(rates.items(), ("one", "two", "three"), strict=True)
+    ]
     lines += [Line("AdaGrad, wall", steps, rates["AdaGrad"][:, 1].tolist(), "quiet")]
     frame = Frame("Effective rates", "Step over gradient", "step", "step / gradient", log_y=True)
     return Result(
         claims=[
             Claim("Every rule's rate along the floor exceeds that across by the ratio of the gradients, within 30 %.",
-                  all(abs(v / p.steepness - 1) < 0.3 for n, v in ratio.items()), ", ".join(f"{n} {v:.1f}" for n, v in ratio.items())),
-            Claim("AdaGrad's rate halves when the number of steps is four times as large.", abs(shrunk["AdaGrad"] - 0.5) < 0.05, f"{shrunk['AdaGrad']:.3f}"),
+                all(abs(v / p.steepness - 1) < 0.3 for n, v in ratio.items()),
+                ", ".join(f"{n} {v:.1f}" for n, v in ratio.items())),
+            Claim("AdaGrad's rate halves when the number of steps is four times as large.",
+                abs(shrunk["AdaGrad"] - 0.5) < 0.05, f"{shrunk['AdaGrad']:.3f}"),
             Claim("RMSProp's settles: it forgets.", shrunk["RMSProp"] > 0.7, f"{shrunk['RMSProp']:.3f}"),
-            Claim("Adadelta, without a rate, trains a network on digits to 85 % or more.", trained >= 0.85, f"{trained:.1%} of 500"),
-            Claim("With lengths in another unit SGD's rate is wrong by the square of the unit.", sgd[10.0] > 100 * sgd[1.0], f"{sgd[1.0]:.1e} and {sgd[10.0]:.2f} left"),
+            Claim("Adadelta, without a rate, trains a network on digits to 85 % or more.", trained >= 0.85,
+                f"{trained:.1%} of 500"),
+            Claim("With lengths in another unit SGD's rate is wrong by the square of the unit.",
+                sgd[10.0] > 100 * sgd[1.0], f"{sgd[1.0]:.1e} and {sgd[10.0]:.2f} left"),
         ],
-        numbers={f"rate along the floor over that across, {n}": v for n, v in ratio.items()} | {"accuracy on digits, Adadelta": trained},
-        pictures=[Picture(line_chart(lines, frame), "Gradients along the floor are small, those across the wall are large.")],
-        tables=[Table(("rule", "floor", "wall", "ratio", "last / quarter"), [[n, r[-1, 0].item(), r[-1, 1].item(), ratio[n], shrunk[n]] for n, r in rates.items()]),
-                Table(("unit of length", "SGD, η = 0.03", "Adadelta"), [[u, sgd[u], free[u]] for u in (1.0, 10.0)], f"Share of the height that is left after {p.steps} steps.")],
+        numbers={f"rate along the floor over that across, {n}": v for n,
+            v in ratio.items()} | {"accuracy on digits, Adadelta": trained},
+        pictures=[Picture(line_chart(lines, frame),
+            "Gradients along the floor are small, those across the wall are large.")],
+        tables=[Table(("rule", "floor", "wall", "ratio", "last / quarter"),
+            [[n, r[-1, 0].item(), r[-1, 1].item(), ratio[n], shrunk[n]] for n, r in rates.items()]),
+                Table(("unit of length", "SGD, η = 0.03", "Adadelta"), [[u, sgd[u], free[u]] for u in (1.0, 10.0)],
+                    f"Share of the height that is left after {p.steps} steps.")],
     )  # fmt: skip
 
 
@@ -108,8 +121,10 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "The rate is for each weight its own: the rule divides by the root of what its gradients were.",
-        "AdaGrad remembers everything, so its rate falls like 1/√t and never recovers. RMSProp and Adam remember about 1/(1 − β) steps.",
-        "SGD's rate has the units of weight²/loss: scale the weights by 10, and it must grow by 100. Adadelta's step has the units of the weights; "
+        "AdaGrad remembers everything, so its rate falls like 1/√t and never recovers. RMSProp and Adam remember "
+        "about 1/(1 − β) steps.",
+        "SGD's rate has the units of weight²/loss: scale the weights by 10, and it must grow by 100. Adadelta's "
+        "step has the units of the weights; "
         "its ε has not, so the first steps still depend on them.",
     ),
     formulas=(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -35,7 +36,8 @@ def gradient(network: nn.Module, data: Labelled) -> Tensor:
 
 
 def epochs(network: nn.Module, data: Labelled, batch: int, p: Parameters, seed: int) -> tuple[list[float], float]:
-    """Stochastic gradient descent; the loss over all samples at the start and after every pass, and the seconds of the steps."""
+    """Stochastic gradient descent; the loss over all samples at the start and after every pass, and the seconds of "
+    "the steps."""
     draw = torch.Generator().manual_seed(seed)
     losses, seconds = [_loss(network, data)], 0.0
     for _ in range(p.epochs):
@@ -51,7 +53,9 @@ def epochs(network: nn.Module, data: Labelled, batch: int, p: Parameters, seed: 
 def step(network: nn.Module, data: Labelled, lr: float) -> None:
     slope = gradient(network, data)
     with torch.no_grad():
-        nn.utils.vector_to_parameters(nn.utils.parameters_to_vector(network.parameters()) - lr * slope, network.parameters())
+        nn.utils.vector_to_parameters(
+            nn.utils.parameters_to_vector(network.parameters()) - lr * slope, network.parameters()
+        )
 
 
 @torch.no_grad()
@@ -73,7 +77,8 @@ def noise(network: nn.Module, data: Labelled, batch: int, seed: int, draws: int 
 def run(parameters: Parameters, seed: int) -> Result:
     train, _ = digits()
     sizes = {"single": 1, "mini-batch": parameters.small, "batch": len(train.y)}
-    rows, lines, final, history = [], [], {}, {}
+    rows: list[list[str | float]] = []
+    lines, final, history = [], {}, {}
     start = LinearClassifier(in_channels=1, image_size=(8, 8))
     for (name, batch), tone in zip(sizes.items(), ("two", "one", "three"), strict=True):
         network = LinearClassifier(in_channels=1, image_size=(8, 8))
@@ -91,15 +96,23 @@ def run(parameters: Parameters, seed: int) -> Result:
     full = history["batch"]
     return Result(
         claims=[
-            Claim("The gradient of a batch is the mean of its samples' gradients.", apart < 1e-5, f"relative difference {apart:.1e}"),
-            Claim("Its error falls like 1/√B, to a fifth.", abs(fall / parameters.small**0.5 - 1) < 0.2, f"B = {parameters.small}: {fall:.2f} times less than one sample"),
-            Claim("Gradient descent over all samples goes down with every step.", all(b < a for a, b in zip(full, full[1:], strict=False)), f"{full[0]:.3f} to {full[-1]:.3f}"),
-            Claim("After the same number of passes mini-batches are lower.", final["mini-batch"] < final["batch"], f"{final['mini-batch']:.3f} and {final['batch']:.3f}"),
+            Claim("The gradient of a batch is the mean of its samples' gradients.", apart < 1e-5,
+                f"relative difference {apart:.1e}"),
+            Claim("Its error falls like 1/√B, to a fifth.", abs(fall / parameters.small**0.5 - 1) < 0.2,
+                f"B = {parameters.small}: {fall:.2f} times less than one sample"),
+            Claim("Gradient descent over all samples goes down with every step.",
+                all(b < a for a, b in pairwise(full)), f"{full[0]:.3f} to {full[-1]:.3f}"),
+            Claim("After the same number of passes mini-batches are lower.", final["mini-batch"] < final["batch"],
+                f"{final['mini-batch']:.3f} and {final['batch']:.3f}"),
         ],
         numbers={f"loss after {parameters.epochs} passes, {name}": value for name, value in final.items()},
-        pictures=[Picture(line_chart(lines, Frame("Loss over passes", "One line a batch size", "passes over the data", "loss over all samples", log_y=True)), "One pass reads every sample once, whatever the batch.")],
-        tables=[Table(("", "batch", "steps", "samples read", "seconds", "loss"), rows, "Seconds are of this machine and this run; one thread."),
-                Table(("batch", "error of the gradient", "of one sample's"), [[b, e, e / spread[1]] for b, e in spread.items()], "Root mean square over 150 batches.")],
+        pictures=[Picture(line_chart(lines,
+            Frame("Loss over passes", "One line a batch size", "passes over the data", "loss over all samples",
+                log_y=True)), "One pass reads every sample once, whatever the batch.")],
+        tables=[Table(("", "batch", "steps", "samples read", "seconds", "loss"), rows,
+            "Seconds are of this machine and this run; one thread."),
+                Table(("batch", "error of the gradient", "of one sample's"),
+                    [[b, e, e / spread[1]] for b, e in spread.items()], "Root mean square over 150 batches.")],
     )  # fmt: skip
 
 
@@ -107,13 +120,16 @@ EXPERIMENT = Experiment(
     run=run,
     parameters=Parameters(),
     notice=(
-        "Every row of the table reads as many samples. What differs is how many steps they pay for, and how well the hardware is used: "
+        "Every row of the table reads as many samples. What differs is how many steps they pay for, and how well "
+        "the hardware is used: "
         "a thousand steps of one sample take far longer than twenty of 64.",
         "Four times the samples halve the error of the gradient: the last samples of a large batch add little.",
-        "With one sample the loss falls fastest at first, and then trembles: the noise of a step does not shrink, only a smaller rate helps.",
+        "With one sample the loss falls fastest at first, and then trembles: the noise of a step does not shrink, "
+        "only a smaller rate helps.",
     ),
     formulas=(
-        Formula("∇L = 1/n Σᵢ ∇Lᵢ ≈ 1/B Σ_{i in batch} ∇Lᵢ,    error ∝ 1/√B", "Robbins and Monro 1951; Bottou, Curtis and Nocedal 2018, arXiv:1606.04838"),
+        Formula("∇L = 1/n Σᵢ ∇Lᵢ ≈ 1/B Σ_{i in batch} ∇Lᵢ,    error ∝ 1/√B",
+            "Robbins and Monro 1951; Bottou, Curtis and Nocedal 2018, arXiv:1606.04838"),
     ),
     code=(epochs, step, noise),
     variations=(

@@ -29,7 +29,8 @@ class Parameters:
 
 def published(p: Parameters) -> tuple[list[float], list[float]]:
     """θ after each step on θ², and the place θ + μv to which its velocity leads from there."""
-    theta, memory = torch.tensor(p.start, dtype=torch.float64), {}
+    theta = torch.tensor(p.start, dtype=torch.float64)
+    memory: updates.Memory = {}
     places, ahead = [], []
     for _ in range(p.steps):
         theta, memory = updates.nesterov(theta, lambda t: 2 * t, memory, lr=p.lr, beta=p.mu)
@@ -41,7 +42,8 @@ def published(p: Parameters) -> tuple[list[float], list[float]]:
 def by_rule(p: Parameters, rule: updates.Form) -> list[float]:
     """θ after each step of a rule that takes the gradient at θ itself."""
     step = partial(updates.momentum, lr=p.lr, beta=p.mu, form=rule)
-    theta, memory = torch.tensor(p.start, dtype=torch.float64), {}
+    theta = torch.tensor(p.start, dtype=torch.float64)
+    memory: updates.Memory = {}
     places = []
     for _ in range(p.steps):
         theta, memory = step(theta, 2 * theta, memory)
@@ -76,21 +78,27 @@ def run(parameters: Parameters, seed: int) -> Result:
     half = p.steps // 2
     swing = {"Nesterov": max(map(abs, places[half:])), "momentum": max(map(abs, momentum[half:]))}
     steps = list(range(p.steps + 1))
-    lines = [Line("momentum", steps, [p.start, *momentum], "quiet"), Line("published", steps, [p.start, *places], "one"),
+    lines = [Line("momentum", steps, [p.start, *momentum], "quiet"),
+        Line("published", steps, [p.start, *places], "one"),
              Line("torch", steps, [p.start, *torchs], "two")]  # fmt: skip
     return Result(
         claims=[
-            Claim("The first three places are those by hand.", max(abs(a - b) for a, b in zip(places, by_hand, strict=False)) < 1e-12,
-                  ", ".join(f"{value:.4g}" for value in places[:3])),
-            Claim("torch is at θ + μv of the published rule after every step.", apart < 1e-12, f"largest distance {apart:.1e}"),
-            Claim("torch is not at the published place itself.", abs(torchs[0] - places[0]) > 1e-3, ", ".join(f"{value:.4g}" for value in torchs[:3])),
+            Claim("The first three places are those by hand.",
+                max(abs(a - b) for a, b in zip(places, by_hand, strict=False)) < 1e-12,
+                ", ".join(f"{value:.4g}" for value in places[:3])),
+            Claim("torch is at θ + μv of the published rule after every step.", apart < 1e-12,
+                f"largest distance {apart:.1e}"),
+            Claim("torch is not at the published place itself.", abs(torchs[0] - places[0]) > 1e-3,
+                ", ".join(f"{value:.4g}" for value in torchs[:3])),
             Claim("In the second half Nesterov swings less than momentum.", swing["Nesterov"] < swing["momentum"],
-                  f"{swing['Nesterov']:.3g} and {swing['momentum']:.3g}"),
+                f"{swing['Nesterov']:.3g} and {swing['momentum']:.3g}"),
         ],
         numbers={"swing, Nesterov": swing["Nesterov"], "swing, momentum": swing["momentum"]},
-        pictures=[Picture(line_chart(lines, Frame("Three rules on θ²", "θ over steps", "step", "θ")), "θ on the parabola θ².")],
+        pictures=[Picture(line_chart(lines, Frame("Three rules on θ²", "θ over steps", "step", "θ")),
+            "θ on the parabola θ².")],
         tables=[Table(("step", "published θ", "θ + μv", "torch", "momentum"),
-                      [[i + 1, places[i], ahead[i], torchs[i], momentum[i]] for i in range(3)], f"From θ = {p.start:g}, η = {p.lr:g}, μ = {p.mu:g}.")],
+                      [[i + 1, places[i], ahead[i], torchs[i], momentum[i]] for i in range(3)],
+                          f"From θ = {p.start:g}, η = {p.lr:g}, μ = {p.mu:g}.")],
     )  # fmt: skip
 
 
@@ -99,13 +107,15 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "The published rule needs the gradient at a second place, which no loop over `backward` has.",
-        "Renaming θ + μv to θ makes that place the current one: the update is then g + μv. The weights that torch keeps, tests and saves "
+        "Renaming θ + μv to θ makes that place the current one: the update is then g + μv. The weights that torch "
+        "keeps, tests and saves "
         "are the places ahead; near the end v is almost 0 and both agree.",
         "The look ahead sees the slope rise behind the bottom and brakes before momentum does.",
     ),
     formulas=(
         Formula("v ← μv − η∇L(θ + μv)\nθ ← θ + v", "Nesterov 1983; Sutskever, Martens, Dahl and Hinton 2013, ICML"),
-        Formula("v ← μv + g\nθ ← θ − η(g + μv)", "Bengio, Boulanger-Lewandowski and Pascanu 2013, arXiv:1212.0901; torch.optim.SGD"),
+        Formula("v ← μv + g\nθ ← θ − η(g + μv)",
+            "Bengio, Boulanger-Lewandowski and Pascanu 2013, arXiv:1212.0901; torch.optim.SGD"),
     ),
     code=(updates.nesterov, published, by_torch),
     variations=(

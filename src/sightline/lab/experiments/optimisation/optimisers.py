@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -67,30 +66,37 @@ def run(parameters: Parameters, seed: int) -> Result:
     surface = landscape.drawn()
     charts = [
         Picture(
-            plane_chart(landscape.window, title=" and ".join(group), description="Paths from one start", surface=surface,
+            plane_chart(landscape.window, title=" and ".join(group), description="Paths from one start",
+                surface=surface,
                         paths=[d for d in drawn if d.name in group]),
             caption,
         )
         for group, caption in zip(_GROUPS, ("One rate for all directions.", "A rate for each direction."), strict=True)
     ]  # fmt: skip
-    lines = [Line(n, list(range(len(h))), (h - least).clamp(min=1e-9).tolist(), t) for (n, h), t in zip(heights.items(), TONES, strict=True)]  # fmt: skip
-    frame = Frame("Height over steps", "One line a rule", "step", "height above the least", log_y=True, y_range=(1e-6, 2 * start))
+    lines = [Line(n, list(range(len(h))), (h - least).clamp(min=1e-9).tolist(), t) for (n, h),
+        t in zip(heights.items(), TONES, strict=True)]  # fmt: skip
+    frame = Frame(
+        "Height over steps", "One line a rule", "step", "height above the least", log_y=True, y_range=(1e-6, 2 * start)
+    )
     film = moving_paths(landscape.window, surface, drawn)
     return Result(
         claims=[
             Claim("SGD near the largest rate that the walls allow crosses the floor ten times or more.",
-                  crossings["SGD"] >= 10, f"{crossings['SGD']} times"),
+                crossings["SGD"] >= 10, f"{crossings['SGD']} times"),
             Claim("Momentum ends at a tenth of SGD's height or lower.",
-                  left["momentum"] <= left["SGD"] / 10, f"{left['momentum']:.3g} and {left['SGD']:.3g}"),
+                left["momentum"] <= left["SGD"] / 10, f"{left['momentum']:.3g} and {left['SGD']:.3g}"),
             Claim("Over the second half of the steps Nesterov is lower than momentum on average.",
-                  late["Nesterov"] < late["momentum"], f"{late['Nesterov']:.3g} and {late['momentum']:.3g}"),
+                late["Nesterov"] < late["momentum"], f"{late['Nesterov']:.3g} and {late['momentum']:.3g}"),
             Claim("AdaGrad, RMSProp and Adam end below a fiftieth of the start.",
-                  max(left[n] for n in _GROUPS[1][:3]) < start / 50, f"start {start:.3g}; " + ", ".join(f"{left[n]:.3g}" for n in _GROUPS[1][:3])),
+                max(left[n] for n in _GROUPS[1][:3]) < start / 50,
+                f"start {start:.3g}; " + ", ".join(f"{left[n]:.3g}" for n in _GROUPS[1][:3])),
             Claim("Adadelta, which begins with steps of √ε, is the last after a quarter of the steps.",
-                  max(heights, key=lambda n: heights[n][mid].item()) == "Adadelta", f"height {heights['Adadelta'][mid].item():.3g} of {start:.3g}"),
+                max(heights, key=lambda n: heights[n][mid].item()) == "Adadelta",
+                f"height {heights['Adadelta'][mid].item():.3g} of {start:.3g}"),
         ],
         numbers={f"height left, {name}": value for name, value in left.items()},
-        pictures=[Picture(film, "All rules from one start, step by step."), *charts, Picture(line_chart(lines, frame), "The height above the least value.")],
+        pictures=[Picture(film, "All rules from one start, step by step."), *charts,
+            Picture(line_chart(lines, frame), "The height above the least value.")],
         tables=[Table(("rule", "height left", "crossings of the floor"), [[n, left[n], crossings[n]] for n in paths])],
     )  # fmt: skip
 
@@ -99,23 +105,29 @@ EXPERIMENT = Experiment(
     run=run,
     parameters=Parameters(),
     notice=(
-        "The gradient of a ravine points across it. SGD spends its steps between the walls, although the way leads along the floor.",
+        "The gradient of a ravine points across it. SGD spends its steps between the walls, although the way leads "
+        "along the floor.",
         "Momentum adds what repeats, along the floor, and cancels what alternates, across it; then it overshoots.",
-        "AdaGrad, RMSProp and Adam divide each direction by the size of its own gradients: on this surface, whose axes are the "
+        "AdaGrad, RMSProp and Adam divide each direction by the size of its own gradients: on this surface, whose "
+        "axes are the "
         "directions, AdaGrad goes straight; Adam's average of gradients still swings.",
         "Adadelta sets its own rate, and starts with steps of about √ε: it takes many steps to get going.",
     ),
     formulas=(
         Formula("momentum: v ← βv + g,  w ← w − ηv", "Polyak 1964"),
         Formula("Nesterov: v ← βv − η∇L(w + βv),  w ← w + v", "Nesterov 1983; Sutskever et al. 2013, ICML"),
-        Formula("AdaGrad: w ← w − ηg/√Σg²    RMSProp: an average for the sum", "Duchi et al. 2011; Tieleman and Hinton 2012"),
-        Formula("Adam: w ← w − ηm̂/(√v̂ + ε)    Adadelta: w ← w − g √E[Δw²]/√E[g²]", "Kingma and Ba, arXiv:1412.6980; Zeiler, arXiv:1212.5701"),
+        Formula("AdaGrad: w ← w − ηg/√Σg²    RMSProp: an average for the sum",
+            "Duchi et al. 2011; Tieleman and Hinton 2012"),
+        Formula("Adam: w ← w − ηm̂/(√v̂ + ε)    Adadelta: w ← w − g √E[Δw²]/√E[g²]",
+            "Kingma and Ba, arXiv:1412.6980; Zeiler, arXiv:1212.5701"),
     ),
     code=(updates.momentum, updates.nesterov, updates.adagrad, updates.rmsprop, updates.adam, updates.adadelta),
     variations=(
-        Variation("surface=saddle sgd_lr=0.05 lr=0.01 steps=150", "A saddle: the gradient along the way out is almost 0, and adaptive rules leave it first."),
+        Variation("surface=saddle sgd_lr=0.05 lr=0.01 steps=150",
+            "A saddle: the gradient along the way out is almost 0, and adaptive rules leave it first."),
         Variation("sgd_lr=0.0203", "Above 2/100, two over the steepest curvature, SGD climbs the wall."),
-        Variation("surface=banana sgd_lr=0.005 lr=0.003 steps=300", "A valley that bends: momentum overshoots in the curve."),
+        Variation("surface=banana sgd_lr=0.005 lr=0.003 steps=300",
+            "A valley that bends: momentum overshoots in the curve."),
     ),
     random=False,
 )  # fmt: skip

@@ -86,17 +86,29 @@ def run(parameters: Parameters, seed: int) -> Result:
     floor = p.rate / (2 - p.rate)
     return Result(
         claims=[
-            Claim("Step, exponential and cosine are torch's schedulers.", max(apart.values()) < 1e-9, ", ".join(f"{n} {v:.0e}" for n, v in apart.items())),
-            Claim("The step schedule halves the rate after every quarter.", factors["step"][every] == 0.5 and factors["step"][every - 1] == 1, f"step {every - 1}: {factors['step'][every - 1]:g}, step {every}: {factors['step'][every]:g}"),
-            Claim("The cosine never rises, and ends near 0.", all(b <= a for a, b in pairwise(cosine)) and cosine[-1] < 0.01, f"last factor {cosine[-1]:.1e}"),
-            Claim("One cycle rises for three tenths of the steps and falls after.", abs(factors["one cycle"].index(max(factors["one cycle"])) / p.steps - 0.3) < 0.02, f"its peak is step {factors['one cycle'].index(max(factors['one cycle']))}"),
-            Claim("A plateau of three values divides the rate by ten.", plateau == [1, 1, 1, 1, 0.1, 0.1, 0.1], ", ".join(f"{v:g}" for v in plateau)),
-            Claim("On noisy gradients a constant rate keeps the error η/(2 − η); a cosine ends at a tenth of that or less.",
-                  abs(tail["constant"] / floor - 1) < 0.15 and tail["cosine"] < 0.1 * floor, f"{tail['constant']:.3f} (predicted {floor:.3f}) and {tail['cosine']:.4f}"),
+            Claim("Step, exponential and cosine are torch's schedulers.", max(apart.values()) < 1e-9,
+                ", ".join(f"{n} {v:.0e}" for n, v in apart.items())),
+            Claim("The step schedule halves the rate after every quarter.",
+                factors["step"][every] == 0.5 and factors["step"][every - 1] == 1,
+                f"step {every - 1}: {factors['step'][every - 1]:g}, step {every}: {factors['step'][every]:g}"),
+            Claim("The cosine never rises, and ends near 0.",
+                all(b <= a for a, b in pairwise(cosine)) and cosine[-1] < 0.01, f"last factor {cosine[-1]:.1e}"),
+            Claim("One cycle rises for three tenths of the steps and falls after.",
+                abs(factors["one cycle"].index(max(factors["one cycle"])) / p.steps - 0.3) < 0.02,
+                f"its peak is step {factors['one cycle'].index(max(factors['one cycle']))}"),
+            Claim("A plateau of three values divides the rate by ten.", plateau == [1, 1, 1, 1, 0.1, 0.1, 0.1],
+                ", ".join(f"{v:g}" for v in plateau)),
+            Claim("On noisy gradients a constant rate keeps the error η/(2 − η); a cosine ends at a tenth of that "
+                "or less.",
+                abs(tail["constant"] / floor - 1) < 0.15 and tail["cosine"] < 0.1 * floor,
+                f"{tail['constant']:.3f} (predicted {floor:.3f}) and {tail['cosine']:.4f}"),
         ],
         numbers={f"mean square at the end, {name}": value for name, value in tail.items()},
-        pictures=[Picture(line_chart(drawn, Frame("Schedules", "Factors over steps", "step", "factor of the rate")), "The factor of the initial rate."),
-                  Picture(line_chart(effect, Frame("Noisy descent", "Mean squares over steps", "step", "mean of x²", log_y=True)), "½x² with noisy gradients: the floor is that of the rate.")],
+        pictures=[Picture(line_chart(drawn, Frame("Schedules", "Factors over steps", "step", "factor of the rate")),
+            "The factor of the initial rate."),
+                  Picture(line_chart(effect,
+                      Frame("Noisy descent", "Mean squares over steps", "step", "mean of x²", log_y=True)),
+                          "½x² with noisy gradients: the floor is that of the rate.")],
         tables=[Table(("validation loss", "factor"), list(zip(losses, plateau, strict=True)), "Plateau, patience 2.")],
     )  # fmt: skip
 
@@ -105,16 +117,20 @@ EXPERIMENT = Experiment(
     run=run,
     parameters=Parameters(),
     notice=(
-        "A rate that stays large arrives fast and then trembles around the bottom; a small one trembles less and arrives late. A schedule has both.",
-        "Every schedule is a function of the step, so that a training that was interrupted goes on exactly; the plateau's is one of the losses so far.",
+        "A rate that stays large arrives fast and then trembles around the bottom; a small one trembles less and "
+        "arrives late. A schedule has both.",
+        "Every schedule is a function of the step, so that a training that was interrupted goes on exactly; the "
+        "plateau's is one of the losses so far.",
         "A warm-up keeps the first steps small while averages and normalisations have seen little.",
     ),
     formulas=(
-        Formula("step: γ^⌊t/k⌋    exponential: e^(−kt)    1/(1 + kt)", "the classical forms; Robbins and Monro 1951 for 1/t"),
+        Formula("step: γ^⌊t/k⌋    exponential: e^(−kt)    1/(1 + kt)",
+            "the classical forms; Robbins and Monro 1951 for 1/t"),
         Formula("cosine: ½(1 + cos πt/T)", "Loshchilov and Hutter 2016, arXiv:1608.03983"),
         Formula("one cycle: up, then down to almost 0", "Smith and Topin 2017, arXiv:1708.07120"),
     ),
-    code=(schedules.step_decay, schedules.exponential, schedules.inverse_time, schedules.cosine, schedules.one_cycle, schedules.plateau),
+    code=(schedules.step_decay, schedules.exponential, schedules.inverse_time, schedules.cosine, schedules.one_cycle,
+        schedules.plateau),
     variations=(
         Variation("rate=0.05", "With a small rate the floor is low from the beginning, and the way there is long."),
         Variation("warmup=200", "A warm-up over half of the training."),

@@ -81,17 +81,24 @@ def run(parameters: Parameters, seed: int) -> Result:
     of_middle = accuracy(tried[len(tried) // 2][2], final)  # to show what choosing gained; nothing is chosen by it
     opened = sealed.opened
     rates = sorted((math.log10(row[1]["lr"]), row[0]) for row in tried)
-    frame = Frame("Candidates", "Validation accuracy over the learning rate", "log₁₀ of the learning rate", "validation accuracy")
+    frame = Frame(
+        "Candidates", "Validation accuracy over the learning rate", "log₁₀ of the learning rate", "validation accuracy"
+    )
     dots = Line("candidates", [r for r, _ in rates], [a for _, a in rates], "one", sizes=[0.25] * len(rates))
     rows = [[c["lr"], c["width"], c["depth"], c["activation"], a] for a, c, _ in tried]
     return Result(
         claims=[
-            Claim("The search never opened the test data; they were opened once, behind the choice.", during == 0 and opened == 1, f"{during} times, then {opened}"),
-            Claim("The chosen network beats the median candidate on the test data by two points or more.", found >= of_middle + 0.02, f"{found:.1%} and {of_middle:.1%}"),
-            Claim("The winner scores higher on the data that it was chosen by than on the test data.", best > found, f"validation {best:.1%}, test {found:.1%}"),
+            Claim("The search never opened the test data; they were opened once, behind the choice.",
+                during == 0 and opened == 1, f"{during} times, then {opened}"),
+            Claim("The chosen network beats the median candidate on the test data by two points or more.",
+                found >= of_middle + 0.02, f"{found:.1%} and {of_middle:.1%}"),
+            Claim("The winner scores higher on the data that it was chosen by than on the test data.", best > found,
+                f"validation {best:.1%}, test {found:.1%}"),
         ],
-        numbers={"validation accuracy of the best": best, "its test accuracy": found, "test accuracy of the median": of_middle, "its learning rate": choice["lr"]},
-        pictures=[Picture(line_chart([dots], frame), "Every candidate. Width, depth and activation differ from dot to dot.")],
+        numbers={"validation accuracy of the best": best, "its test accuracy": found,
+            "test accuracy of the median": of_middle, "its learning rate": choice["lr"]},
+        pictures=[Picture(line_chart([dots], frame),
+            "Every candidate. Width, depth and activation differ from dot to dot.")],
         tables=[Table(("learning rate", "width", "depth", "activation", "validation"), rows[:8], "The best eight.")],
     )  # fmt: skip
 
@@ -101,9 +108,11 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "The learning rate decides almost everything: below 0.01 no width or activation helps within so few steps.",
-        "The best of many is lucky too: its validation score is higher than its score on data that nothing was chosen by. (Here the 500 "
+        "The best of many is lucky too: its validation score is higher than its score on data that nothing was "
+        "chosen by. (Here the 500 "
         "test digits are also by other writers, which adds to the gap.)",
-        "A random search tries a new value of every hyper-parameter in each trial; a grid of sixteen tries only four rates.",
+        "A random search tries a new value of every hyper-parameter in each trial; a grid of sixteen tries only "
+        "four rates.",
     ),
     formulas=(Formula("lr = 10^u,  u uniform", "Bergstra and Bengio 2012, JMLR 13"),),
     code=(search, candidate, trained),
