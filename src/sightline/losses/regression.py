@@ -2,7 +2,7 @@
 
     squared_error   (x - y)²
     smooth_l1       Huber 1964, in the form of Girshick 2015 (arXiv:1504.08083): a parabola inside β, a line outside
-    absolute_error  |x - y|, as for reconstructions; `cycle_error` is that of two round trips (Zhu et al. 2017, arXiv:1703.10593)
+    absolute_error  |x - y|, as for reconstructions; `cycle_error`: two round trips (Zhu et al. 2017, arXiv:1703.10593)
     age_error       a parabola mixed with a bell's complement, which forgives outliers (Ranjan et al. 2017, arXiv:1611.00851)
 
 The smooth one is 0.5 d² / β inside and |d| - 0.5 β outside, so value and slope are continuous at |d| = β.

@@ -60,7 +60,9 @@ def run(parameters: Parameters, seed: int) -> Result:
     first = {form: (path[1] - path[0]).norm().item() for form, path in paths.items()}
     steps = list(range(p.steps + 1))
     drawn = [Path(paths[f].numpy(), f, t) for f, t in zip(paths, ("three", "one", "two"), strict=True)]
-    after = [Line(f, steps, surface.height(dropped[f]).tolist(), t) for f, t in (("sum", "one"), ("alexnet", "two"))]
+    after = [
+        Line(f, steps, surface.height(dropped[f]).tolist(), t) for f, t in zip(FORMS[1:], ("one", "two"), strict=True)
+    ]
     return Result(
         claims=[
             Claim("Sum and AlexNet's form walk the same path at a constant rate.",
