@@ -13,6 +13,7 @@ from PIL import Image
 from sightline.drawing.figures.animation import SIDE, moving_paths
 from sightline.drawing.plane import Path
 from sightline.lab import updates
+from sightline.lab.errata import Erratum, agree, judged, text
 from sightline.lab.perceptron import learn
 from sightline.lab.surfaces import LANDSCAPES, ravine, walked
 from sightline.losses.penalties import soft_threshold
@@ -72,3 +73,14 @@ def test_the_step_of_an_absolute_penalty_is_its_proximal_map() -> None:
     best = u[(0.5 * (u - w[:, None]) ** 2 + 0.5 * u.abs()).argmin(1)]
     assert soft_threshold(w, 0.5).tolist() == pytest.approx(best.tolist(), abs=1e-3)
     assert (soft_threshold(w, 0.5) == 0).sum() == 3
+
+
+def test_an_erratum_fails_where_the_product_is_wrong_or_repeats_what_is_printed() -> None:
+    right = Erratum("a", 2.0, 3.0, lambda: 3.0, "?")
+    repeats = Erratum("b", "x", "y", lambda: "x", "?")
+    assert [c.holds for c in judged([right], "").claims] == [True, True]
+    assert [c.holds for c in judged([right, repeats], "").claims] == [False, False]
+    assert agree((1, float("nan")), (1.0, float("nan")), 0)
+    assert not agree((1, 2), (1,), 0)
+    assert not agree(1.0, "1", 0)
+    assert text((22051.0051, -0.5)) == "22,051.0051, −0.5"
