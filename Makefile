@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream docs
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream docs tutorials
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -65,6 +65,9 @@ explanation:    ## every explainer on every family; planted cue, sanity, faithfu
 
 lab:            ## every experiment of the laboratory with three seeds, as a book in build/lab: half an hour; claims and seconds go to results/
 	$(PY) benchmarks/laboratory.py
+
+tutorials:      ## every tutorial of docs/tutorials from top to bottom, the commands of the pages, the site: 5 minutes
+	$(PY) -m pytest -m slow tests/tutorials tests/architecture/test_site.py tests/lab/test_playground.py
 
 docs:           ## the documentation as static pages in build/site, with the book of `make lab` where it was built: a minute; needs the extra docs
 	$(PY) benchmarks/docs_site.py

@@ -27,7 +27,10 @@ CHAPTERS = {
         "command-line", "data-files", "defaults", "fine-tuning", "python", "explain", "diagnosis", "label-errors", "compare",
         "attack", "export", "serving", "app", "tracking", "hub",
     ],
-    "Learn it": ["lab", "errata"],
+    "Learn it": [
+        "tutorials/softmax-classifier", "tutorials/convolutional-network", "tutorials/segmentation", "tutorials/evaluation",
+        "tutorials/reading-papers", "tutorials/ethics", "lab", "errata",
+    ],
     "Look it up": ["networks", "benchmarks", "reference", "architecture"],
 }  # fmt: skip
 ROOMS = {
