@@ -11,11 +11,12 @@ Each generation of an image is one forward pass of the whole population.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from sightline.attacks.draws import Ids, flat, normal
 from sightline.attacks.scores import Labels, Pixels, Scores
+from sightline.engine.devices import BF16_WORTH, choose_precision
 from sightline.losses.adversarial import LEVELS
 
 POPULATION, GENERATIONS = 400, 100
@@ -120,10 +121,20 @@ def _painted(x: Float[Tensor, "1 c h w"], candidates: Candidates) -> Pixels:
 def _fitness(
     scores: Scores, x: Float[Tensor, "1 c h w"], candidates: Candidates, y: Labels, target: Labels | None
 ) -> tuple[Float[Tensor, "p"], Tensor]:
-    """What is to be decreased, and whether the candidate succeeds."""
+    """What is to be decreased, and whether the candidate succeeds.
+
+    The population is compared in bfloat16 where the processor is faster with it: a ResNet-20's takes a fifth of the time. A
+    success counts only if it is one in float32 as well."""
     painted = _painted(x, candidates)
-    answer = torch.cat([scores(part) for part in painted.split(max(1, _CHUNK // (64 * x.numel())))]).float()
-    probability, best = answer.softmax(1), answer.argmax(1)
-    if target is None:
-        return probability[:, int(y)], best != y
-    return -probability[:, int(target)], best == target
+    reduced = choose_precision("auto", x.device.type, BF16_WORTH) == "bf16"
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=reduced):
+        answer = torch.cat([scores(part) for part in painted.split(max(1, _CHUNK // (64 * x.numel())))]).float()
+    probability, reached = answer.softmax(1), _reached(answer, y, target)
+    if reduced and reached.any():
+        reached[reached.clone()] = _reached(scores(painted[reached]).float(), y, target)
+    return probability[:, int(y)] if target is None else -probability[:, int(target)], reached
+
+
+def _reached(answer: Float[Tensor, "p k"], y: Labels, target: Labels | None) -> Bool[Tensor, "p"]:
+    best = answer.argmax(1)
+    return best != y if target is None else best == target

@@ -75,7 +75,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     for name, options in settings.items():
         torch.manual_seed(seed)
         found[name] = norms(Tower(parameters.layers, parameters.units, **options), data)  # type: ignore[arg-type]
-    ratio = {name: values[0] / values[-1] for name, values in found.items()}
+    ratio = {name: found[name][0] / found[name][-1] for name in ("sigmoid", "ReLU")}
     depth = list(range(1, parameters.layers + 1))
     lines = [
         Line(n, depth, v, tone)

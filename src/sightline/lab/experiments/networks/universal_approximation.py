@@ -50,23 +50,21 @@ def fitted(x: np.ndarray, y: np.ndarray, units: int, steepness: float, seed: int
 def run(parameters: Parameters, seed: int) -> Result:
     x = np.linspace(0, 1, 500)
     y = _CURVES[parameters.curve](x)
-    widths = [2**k for k in range(1, parameters.widest.bit_length()) if 2**k <= parameters.widest]
+    widths = [2 * 4**k for k in range(10) if 2 * 4**k <= parameters.widest]
     fits = {m: fitted(x, y, m, parameters.steepness, seed) for m in widths}
     errors = {m: float(np.sqrt(np.mean((fit - y) ** 2))) for m, fit in fits.items()}
     shown = [widths[1], widths[-1]]
     lines = [Line("target", x.tolist(), y.tolist(), "quiet")]
     lines += [Line(f"{m} units", x.tolist(), fits[m].tolist(), t) for m, t in zip(shown, ("two", "one"), strict=True)]
-    falls = sum(errors[b] <= 0.9 * errors[a] for a, b in pairwise(widths) if errors[a] > 1e-3)
-    doublings = sum(errors[a] > 1e-3 for a, _ in pairwise(widths))
     return Result(
         claims=[
             Claim(
-                "Every doubling of the width takes at least a tenth off the error, until it is below 0.001.",
-                falls == doublings, f"{falls} of {doublings} doublings",
+                "Wider is closer: each four times as many units have a smaller error.",
+                all(errors[b] < errors[a] for a, b in pairwise(widths)), " → ".join(f"{e:.0e}" for e in errors.values()),
             ),
             Claim(
-                "The widest layer is at least ten times as close as one of four units.",
-                errors[widths[-1]] * 10 <= errors[4], f"{errors[4]:.3f} → {errors[widths[-1]]:.0e}",
+                "The widest layer is at least a hundred times as close as one of eight units.",
+                errors[widths[-1]] * 100 <= errors[8], f"{errors[8]:.3f} → {errors[widths[-1]]:.0e}",
             ),
         ],
         numbers={f"root mean square error, {m} units": e for m, e in errors.items()},
