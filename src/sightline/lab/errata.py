@@ -69,6 +69,5 @@ def judged(errata: Sequence[Erratum], caption: str) -> Result:
                 "; ".join(wrong) or f"{count} of {count}"),
             Claim("What is printed comes out in no row.", not as_printed, "; ".join(as_printed) or f"0 of {count}"),
         ],
-        numbers={"rows": count},
         tables=[Table(("about", "printed", "right", "shown", "what went wrong"), rows, caption)],
     )  # fmt: skip

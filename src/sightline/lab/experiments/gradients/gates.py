@@ -83,7 +83,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         numbers={"df/dx": found[0], "df/dy": found[1], "df/dz": found[2], "df/dw": found[3]},
         pictures=[
             Picture(graph_picture(f, title="2(xy + max(z, w))", description="Four leaves"),
-                "f = 2(xy + max(z, w)). Below each node its gradient."),
+                "f = 2(xy + max(z, w)). Below each node its gradient.", wide=True),
             Picture(graph_picture(single, title="A neuron", description="Five leaves and seven gates", digits=2),
                 "A neuron with a sigmoid, down to the smallest gates.", wide=True),
         ],
