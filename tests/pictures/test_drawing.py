@@ -77,6 +77,8 @@ def test_scale_places_and_clips():
     assert Scale(0.01, 100, 0, 40, log=True)(1) == pytest.approx(20)
     assert finite_range([math.nan, 3.0, 1.0, math.inf]) == (1.0, 3.0)
     assert finite_range([]) == (0.0, 1.0)
+    low, high = finite_range([3.0, 3.0000000000000004], log=True)  # apart by a rounding only
+    assert low < 2 < 4 < high
     low, high = finite_range([5.0, 5.0])
     assert low < 5 < high
 

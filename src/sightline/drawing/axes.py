@@ -40,7 +40,7 @@ def finite_range(values: Iterable[float], *, log: bool = False) -> tuple[float, 
     if not drawable:
         return (0.1, 1.0) if log else (0.0, 1.0)
     low, high = min(drawable), max(drawable)
-    if low == high:
+    if math.isclose(low, high, rel_tol=1e-12):
         return (low / 2, high * 2) if log else (low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1)
     return low, high
 

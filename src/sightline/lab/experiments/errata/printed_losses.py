@@ -71,7 +71,7 @@ ROWS = (
     Erratum("hinge of a score of 10 beside the true 3.2, margin 1", 6.8, 7.8, hinge_term, "the case form lost its + m"),
     Erratum("hinge of 0.05 W, where W has none", 0, 0.855, lambda: hinge([0.005, 0.7, 0.25], 1),
             "αW keeps a margin only for α ≥ 1"),
-    Erratum("Σ|w| of 0.2, 0.8, 0.2, 0.1", 1.4, 1.3, lambda: l1_penalty([double([0.2, 0.8, 0.2, 0.1])]).item(), "a sum"),
+    Erratum("Σ|w| of 0.2, 0.8, 0.2, 0.1", 1.4, 1.3, lambda: l1_penalty([double([0.2, 0.8, 0.2, 0.1])]).item(), "miscalculated"),
     Erratum("scores of (2, 0.1, 0.1, 0.5) by W₁ = (0.2, 0.8, 0.2, 0.1) and W₂ = (1, 0, 0, 0)", (2, 2), (0.55, 2),
             lambda: scores([[0.2, 0.8, 0.2, 0.1], [1, 0, 0, 0]], [0, 0], [2, 0.1, 0.1, 0.5]),
             "they are not equal, so the example does not show what a penalty decides"),
@@ -95,7 +95,7 @@ EXPERIMENT = Experiment(
     parameters=Parameters(),
     notice=(
         "Most slips are one forgotten term. A number that was computed, and not copied, has it.",
-        "A printed value within the rounding of the right one is no erratum; these are farther away.",
+        "One row is a matter of rounding only: terms that were rounded before they were added.",
     ),
     formulas=(
         Formula("Σ_{j≠y} max(0, sⱼ − s_y + m)", "Weston and Watkins 1999, ESANN"),
