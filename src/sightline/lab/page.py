@@ -86,13 +86,14 @@ def _command(outcome: Outcome) -> str:
 
 
 def _claim(claims: Sequence[Any]) -> dict[str, Any]:
-    """One claim over the seeds; a deterministic one says its measurement once."""
+    """One claim over the seeds; seeds that measured the same say it once."""
     held = sum(claim.holds for claim in claims)
+    measured = [claim.measured for claim in claims]
     return {
         "sentence": claims[0].sentence,
         "holds": held == len(claims),
         "share": f"{held} of {len(claims)} seeds" if len(claims) > 1 else "",
-        "measured": [claim.measured for claim in claims],
+        "measured": measured[:1] if len(set(measured)) == 1 else measured,
     }
 
 

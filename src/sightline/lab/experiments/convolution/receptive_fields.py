@@ -104,7 +104,7 @@ def run(parameters: Parameters, seed: int) -> Result:
                   f"{within:.0%} of it on {pixels_in:.0%} of them"),
         ],
         numbers={"field of the deep stack": float(extent(deep)), "deviation of its gradient": deviation},
-        pictures=[Picture(line_chart([line], frame), f"Columns of the field of {field} pixels.", wide=True),
+        pictures=[Picture(line_chart([line], frame), f"Columns of the field of {field} pixels."),
                   Picture(named_grid([("|gradient|", signed(deep[middle, middle]))], 1, 200),
                           "The field of the deep stack, seen from above.")],
         tables=[Table(("stack", "formula", "trace", "gradient"), rows, "Side of the receptive field in pixels")],

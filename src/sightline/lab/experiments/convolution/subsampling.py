@@ -109,7 +109,7 @@ def run(parameters: Parameters, seed: int) -> Result:
                   f"accuracy {right:.3f}, α from {subsample.alpha.min():.2f} to {subsample.alpha.max():.2f}"),
         ],
         numbers={"accuracy with trainable subsampling": right, "largest change of α": moved},
-        pictures=[Picture(line_chart(lines, frame), "How much of a wave three ways of halving keep.", wide=True),
+        pictures=[Picture(line_chart(lines, frame), "How much of a wave three ways of halving keep."),
                   Picture(named_grid(shown, 4, 144),
                           "A fine wave, halved: dropping pixels and maxima alias, the mean does not.", wide=True)],
     )  # fmt: skip

@@ -90,8 +90,8 @@ def run(parameters: Parameters, seed: int) -> Result:
         ],
         numbers={f"accuracy, {name}, moved by 3": curve[3] for name, curve in curves.items()}
         | {f"parameters, {name}": float(n) for name, n in weights.items()},
-        pictures=[Picture(line_chart(lines, frame), "200 test digits on a canvas of 16 × 16, moved in four directions.",
-                          wide=True)],
+        pictures=[Picture(line_chart(lines, frame),
+                          "200 test digits on a canvas of 16 × 16, moved in four directions.")],
         tables=[Table(("image, 3 channels", "dense layer of 64", "64 filters of 3 × 3"), counts, "Weights")],
     )  # fmt: skip
 

@@ -95,7 +95,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         numbers={f"accuracy, {name}": float(m["accuracy"] or 0) for name,
                  m in measured.items()} | {f"recall of eights, {low}": recalls[low]},
         pictures=[Picture(line_chart(lines, frame),
-                          "The rarer the positives, the better the accuracy of doing nothing.", wide=True)],
+                          "The rarer the positives, the better the accuracy of doing nothing.")],
         tables=[Table(("answer", "accuracy", "balanced", "macro F1", "MCC", "AUC", "recall of eights"), rows,
                       f"{positives} eights among {n} test digits")],
     )  # fmt: skip

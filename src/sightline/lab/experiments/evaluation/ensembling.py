@@ -88,7 +88,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         ],
         numbers={"accuracy, ensemble": accuracy(together), "accuracy, mean member": float(np.mean(singles)),
                  "accuracy, best member": max(singles), "correlation of errors": correlation},
-        pictures=[Picture(line_chart(lines, frame), "Most of the gain comes with the first few networks.", wide=True)],
+        pictures=[Picture(line_chart(lines, frame), "Most of the gain comes with the first few networks.")],
         tables=[Table(("", "accuracy", "log loss", "Brier score"),
                       [*((f"network {i + 1}", s, b, c) for i,
                          (s, b, c) in enumerate(zip(singles, losses, briers, strict=True))),

@@ -92,7 +92,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         ],
         numbers={"mean coverage, Wilson": mean, "mean coverage, Wald": float(np.mean(curves["Wald"]))},
         pictures=[Picture(line_chart(lines, frame),
-                          "Coverage jumps because counts are whole; Wilson's stays near 0.95.", wide=True)],
+                          "Coverage jumps because counts are whole; Wilson's stays near 0.95.")],
         tables=[Table(("true accuracy", "Wilson", "Wilson, simulated", "Wald"), rows, f"Coverage, {n} images"),
                 Table(("accuracy", "images for ± 5 points", "for ± 1 point"), sizes,
                       "Test images that an interval needs")],

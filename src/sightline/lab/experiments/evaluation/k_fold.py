@@ -84,8 +84,7 @@ def run(parameters: Parameters, seed: int) -> Result:
                  "on the last 500": elsewhere},
         pictures=[Picture(interval_rows(rows, title="Accuracy of the folds",
                                         description="Accuracy of each fold with its 95 % interval"),
-                                        f"The interval of all {p.samples} is narrower than that of any fold.",
-                                        wide=True)],
+                                        f"The interval of all {p.samples} is narrower than that of any fold.")],
         tables=[Table(("class", *(f"fold {f + 1}" for f in range(p.k))),
                       [(str(c), *map(int, by_class[:, c])) for c in range(10)], "Samples of each class")],
     )  # fmt: skip

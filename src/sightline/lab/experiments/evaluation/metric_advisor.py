@@ -111,7 +111,7 @@ def run(parameters: Parameters, seed: int) -> Result:
                   f"errors {least:.2f}, cost {advise(50, 1, 0.01).threshold:.2f}"),
         ],
         numbers={f"cost saved, {n}": saved[n] for n in unequal},
-        pictures=[Picture(chart, "Cancer screening: the threshold of fewest errors misses the tumours.", wide=True)],
+        pictures=[Picture(chart, "Cancer screening: the threshold of fewest errors misses the tumours.")],
         tables=[Table(("case", "a miss", "a false alarm", "costs", "choose by", "threshold", "recall", "precision",
                        "cost saved"), rows,
                       "Costs are examples, as is a classifier with scores of N(±1, 1). The last row is that of the "

@@ -129,8 +129,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         ],
         numbers={"best of evolution, unseen digits": final["evolution"],
                  "best of random search, unseen digits": final["random"], "mean random child": everybody},
-        pictures=[Picture(line_chart(lines, frame), f"{p.budget} of {size} networks, {p.steps} steps each.",
-                          wide=True)],
+        pictures=[Picture(line_chart(lines, frame), f"{p.budget} of {size} networks, {p.steps} steps each.")],
         tables=[Table(("search", *SPACE, "estimate", "unseen digits"), rows, "The best child of each")],
     )  # fmt: skip
 

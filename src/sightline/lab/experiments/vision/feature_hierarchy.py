@@ -98,7 +98,7 @@ def run(parameters: Parameters, seed: int) -> Result:
         ],
         numbers={f"probe, {s}": v for s, v in zip(STAGES, a, strict=True)},
         pictures=[Picture(line_chart(lines, frame),
-                          "Digits anywhere on 16 × 16 pixels: hopeless for a linear classifier on pixels.", wide=True)],
+                          "Digits anywhere on 16 × 16 pixels: hopeless for a linear classifier on pixels.")],
         tables=[Table(("layer", "probe, trained", "probe, as it began", "between/within, trained", "as it began"),
                       rows)],
     )  # fmt: skip

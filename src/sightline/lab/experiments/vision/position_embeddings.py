@@ -69,7 +69,7 @@ def picture(similarity: Tensor) -> np.ndarray:
     """The grid of maps: one for each place, its similarity to all places."""
     n = len(similarity)
     return named_grid(
-        [("", signed(similarity[r, c] - similarity.mean(), 1)) for r in range(n) for c in range(n)], n, 48
+        [("", signed(similarity[r, c] - similarity.mean(), 1)) for r in range(n) for c in range(n)], n, 80
     )
 
 
