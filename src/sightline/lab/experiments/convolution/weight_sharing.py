@@ -109,5 +109,7 @@ EXPERIMENT = Experiment(
               Formula("dense: H·W·C·K weights      convolution: F²·C·K weights",
                       "Goodfellow, Bengio and Courville 2016, section 9.2")),
     code=(networks, correlate, convolution_parameters),
-    variations=(Variation("filters=4", "Few windows: less accuracy, and still hardly any loss under shift."),),
+    variations=(Variation("filters=4",
+                          "Few windows, less accuracy; and where the border cuts answers off, each missing one costs "
+                          "more."),),
 )  # fmt: skip
