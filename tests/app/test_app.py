@@ -183,8 +183,17 @@ def test_the_page_writes_text_only_and_loads_nothing_from_elsewhere() -> None:
     assert not re.search(r"\son\w+\s*=|style\s*=\s*\"", (PAGE / "index.html").read_text())
 
 
+def test_the_playground_is_open_under_its_own_policy(client: TestClient) -> None:
+    answer = client.get("/playground")
+    assert answer.status_code == 200
+    assert "window.playground" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
+
+
 def test_the_process_has_no_torch(root: Path) -> None:
-    code = "import sys, sightline.app.__main__, sightline.app.routes; print('torch' in sys.modules)"
+    code = "import sys, sightline.app.__main__, sightline.app.routes; from sightline.lab.playground import playground_page; "
+    code += "playground_page(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

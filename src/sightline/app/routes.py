@@ -27,8 +27,8 @@ PAGE = {
     "/app.css": ("app.css", "text/css; charset=utf-8"),
     **{f"/{name}": (name, "text/javascript; charset=utf-8") for name in _MODULES},
 }
-REPORT = "/report"
-OPEN = frozenset({*PAGE, REPORT})  # without a token: the page asks for it; a report needs a ticket
+REPORT, PLAYGROUND = "/report", "/playground"
+OPEN = frozenset({*PAGE, REPORT, PLAYGROUND})  # without a token: the page asks for it; a report needs a ticket
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -66,6 +66,14 @@ def page_routes() -> APIRouter:
     for path, (file, kind) in PAGE.items():
         answer = _constant((folder / file).read_bytes(), kind)
         router.add_api_route(path, answer, methods=["GET"], include_in_schema=False)
+
+    @router.get(PLAYGROUND, include_in_schema=False)
+    def playground() -> Response:
+        from sightline.lab.playground import playground_page, policy
+
+        headers = {"content-security-policy": f"{policy()}; frame-ancestors 'none'"}
+        return Response(playground_page(), media_type="text/html; charset=utf-8", headers=headers)
+
     return router
 
 

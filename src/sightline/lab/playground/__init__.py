@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 import jinja2
@@ -12,8 +14,6 @@ import numpy as np
 from markupsafe import Markup
 
 from sightline.errors import UsageError
-from sightline.reports.build import policy
-from sightline.reports.template import HERE as REPORTS
 from sightline.storage.files import make_folder, replace_file
 from sightline.version import __version__
 
@@ -26,6 +26,7 @@ SCRIPTS = (
     "digits_half.js", "start.js",
 )  # fmt: skip
 _HERE = Path(__file__).parent
+_REPORT_SHEET = resources.files("sightline") / "reports" / "style.css"  # read, not imported: that room needs torch
 
 
 def write_playground(*, out: str | Path = "lab") -> str:
@@ -39,18 +40,14 @@ def write_playground(*, out: str | Path = "lab") -> str:
 
 
 def playground_page(*, index: bool = False) -> str:
-    """The page as HTML text; with `index` it links back to the book's index. Its policy allows this one script, this one style
-    sheet and nothing else."""
-    css = "\n".join(path.read_text(encoding="utf-8") for path in (REPORTS / "style.css", _HERE / "playground.css"))
-    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    """The page as HTML text; with `index` it links back to the book's index. Imports no torch."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("page.html").render(
-        css=Markup(css),
-        script=Markup(script),
-        policy=f"{policy(css)}; script-src 'sha256-{digest}'",
+        css=Markup(_sheet()),
+        script=Markup(_script()),
+        policy=policy(),
         digits=packed_digits(),
         speeds={"points": "medium", "digits": "slow"},
         index=index,
@@ -58,6 +55,28 @@ def playground_page(*, index: bool = False) -> str:
     )
 
 
+def policy() -> str:
+    """The content security policy: this one script, this one style sheet, and nothing else."""
+    script, sheet = (_hash(text) for text in (_script(), _sheet()))
+    return f"default-src 'none'; script-src {script}; style-src {sheet}; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _script() -> str:
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+
+
+@cache
+def _sheet() -> str:
+    own = (_HERE / "playground.css").read_text(encoding="utf-8")
+    return _REPORT_SHEET.read_text(encoding="utf-8") + "\n" + own
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
+
+
+@cache
 def packed_digits() -> str:
     """scikit-learn's digits as base64 of gzip: 65 bytes each, 64 pixels from 0 to 16 and the label."""
     from sklearn.datasets import load_digits
