@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream docs tutorials
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream docs tutorials gallery
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -68,6 +68,9 @@ lab:            ## every experiment of the laboratory with three seeds, as a boo
 
 tutorials:      ## every tutorial of docs/tutorials from top to bottom, the commands of the pages, the site: 5 minutes
 	$(PY) -m pytest -m slow tests/tutorials tests/architecture/test_site.py tests/lab/test_playground.py
+
+gallery:        ## the pictures of docs/gallery.md, taken in a browser: a minute
+	$(PY) benchmarks/gallery.py
 
 docs:           ## the documentation as static pages in build/site, with the book of `make lab` where it was built: a minute; needs the extra docs
 	$(PY) benchmarks/docs_site.py

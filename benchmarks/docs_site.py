@@ -31,7 +31,7 @@ CHAPTERS = {
         "tutorials/softmax-classifier", "tutorials/convolutional-network", "tutorials/segmentation", "tutorials/evaluation",
         "tutorials/reading-papers", "tutorials/ethics", "lab", "errata",
     ],
-    "Look it up": ["networks", "benchmarks", "reference", "architecture"],
+    "Look it up": ["networks", "benchmarks", "gallery", "reference", "architecture"],
 }  # fmt: skip
 ROOMS = {
     "sightline": "The verbs, as the command line has them, and a run.",
