@@ -64,7 +64,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     ten = ten_crop(test.x, CROP)
     views = {
         "centre": ten[:, 4:5],
-        "centre and mirror image": two_flips(ten[:, 4]),
+        "with mirror image": two_flips(ten[:, 4]),
         "five crops": ten[:, :5],
         "ten crops": ten,
     }
@@ -79,7 +79,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     symmetric = torch.equal(ten_crop(test.x.flip(3), CROP)[:, [6, 5, 8, 7, 9, 1, 0, 3, 2, 4]], ten)
     share = {n: float(r.mean()) for n, r in right.items()}
     gains = {n: gain(r, right["centre"], seed) for n, r in right.items() if n != "centre"}
-    five, mirrored = gains["five crops"], gains["centre and mirror image"]
+    five, mirrored = gains["five crops"], gains["with mirror image"]
     rows = [Row(n, s, *wilson(s, len(test.y), 1.96), f"{s:.3f}") for n, s in share.items()]
     flipped = parameters.flips
     return Result(

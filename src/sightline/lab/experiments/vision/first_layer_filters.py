@@ -70,7 +70,7 @@ def run(parameters: Parameters, seed: int) -> Result:
     ]
     favourite = by_class.argmax(0)
     filters = [(f"{i + 1}: most for {int(favourite[i])}", signed(w[0])) for i, w in enumerate(found.weights[:12])]
-    start = [(f"{i + 1}, as it began", signed(w[0])) for i, w in enumerate(began.weights[:6])]
+    start = [(f"{i + 1}, as it began", signed(w[0])) for i, w in enumerate(began.weights[:4])]
     rows: list[list[str | float]] = [[str(c), *by_class[c, :8].tolist()] for c in range(10)]
     return Result(
         claims=[
@@ -88,10 +88,10 @@ def run(parameters: Parameters, seed: int) -> Result:
                   f"{float((by_class > 0.5).sum(0).float().mean()):.1f} classes a filter above half a deviation"),
         ],
         numbers={"orientation selectivity": orientation, "of shuffled weights": noise, "classes from profiles": share},
-        pictures=[Picture(named_grid(filters, 6, 96),
+        pictures=[Picture(named_grid(filters, 4, 112),
                           "The filters of the first layer, red positive and blue negative, with the class that "
                           "excites each most.", wide=True),
-                  Picture(named_grid(start, 6, 96), "Six of them before training.", wide=True),
+                  Picture(named_grid(start[:4], 4, 112), "Four of them before training.", wide=True),
                   Picture(named_grid([("classes down, filters across", grey(by_class))], 1, 240),
                           "Mean answer of each filter to each class, bright: above the filter's average.")],
         tables=[Table(("class", *(f"filter {i + 1}" for i in range(min(8, p.filters)))), rows,

@@ -101,8 +101,6 @@ def run(parameters: Parameters, seed: int) -> Result:
     learned, began = (position_embeddings(m, (WIDE, WIDE)).similarity for m in (wide, fresh))
     fixed = position_similarity(sinusoid((WIDE // 2) ** 2, p.width), (WIDE // 2, WIDE // 2))
     curves = {"trained": by_distance(learned), "as it began": by_distance(began), "sinusoid": by_distance(fixed)}
-    gain = REPORTED["learned, 1-D"] - REPORTED["none"]
-    beats = min(v for k, v in REPORTED.items() if k != "none") > REPORTED["none"]
     near, far = curves["trained"][0], curves["trained"][2]
     return Result(
         claims=[
@@ -118,8 +116,6 @@ def run(parameters: Parameters, seed: int) -> Result:
                   near - far >= 0.1,
                   f"cosine {near:.2f} and {far:.2f}; as it began {curves['as it began'][0]:.2f} and "
                   f"{curves['as it began'][2]:.2f}"),
-            Claim("In the paper all kinds of embedding beat none; 1-D gains 2.8 points.",
-                  beats and round(gain, 5) == 0.02824, f"{gain:.5f}"),
         ],
         numbers={"accuracy with positions": right["learned_1d"], "accuracy without": right["none"],
                  "cosine of neighbours": near, "cosine three steps apart": far},
@@ -139,7 +135,9 @@ def run(parameters: Parameters, seed: int) -> Result:
 EXPERIMENT = Experiment(
     run=run,
     parameters=Parameters(),
-    notice=("Only the task forces an order on the embeddings: places whose patches play like parts come to be alike. "
+    notice=("In the paper every kind of embedding beats none, by 2.6 to 2.8 points, and none of them beats the "
+            "others clearly.",
+            "Only the task forces an order on the embeddings: places whose patches play like parts come to be alike. "
             "Places at the border, all of them empty, resemble each other too.",
             "On ImageNet with a grid of 14 × 14 the pattern is clearer: rows and columns stand out."),
     formulas=(Formula("cos(e_i, e_j) for all pairs of places",
