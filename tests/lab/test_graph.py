@@ -50,7 +50,15 @@ def test_a_node_read_twice_adds_up_and_a_second_pass_starts_anew() -> None:
     assert len({id(n) for n in topological_order(y)}) == len(topological_order(y)) == 3
 
 
-def test_a_thousand_layers_need_no_recursion() -> None:
+def test_equal_inputs_of_a_maximum_share_its_gradient_as_in_torch() -> None:
+    a, b = Node([1.0, 2.0]), Node([1.0, 3.0])
+    backward(ops.total(ops.maximum(a, b)))
+    x, y = (torch.tensor(n.value, requires_grad=True) for n in (a, b))
+    expected = torch.autograd.grad(torch.maximum(x, y).sum(), (x, y))
+    assert [n.gradient.tolist() for n in (a, b)] == [g.tolist() for g in expected] == [[0.5, 0.0], [0.5, 1.0]]
+
+
+def test_five_thousand_nodes_need_no_recursion() -> None:
     x = node = Node(1.0)
     for _ in range(5000):
         node = node + 0.0
