@@ -49,3 +49,15 @@ def test_settings_for_repeating_are_put_back() -> None:
     with repeatable("cpu"):
         assert torch.are_deterministic_algorithms_enabled() == before[0]
     assert (torch.are_deterministic_algorithms_enabled(), torch.backends.cuda.flash_sdp_enabled()) == before
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_loss_may_take_gradients_itself(precision: str) -> None:
+    """As attacks do while training: a gradient by the input, before Fabric's own backward."""
+    fabric = make_fabric("cpu", precision)
+    network = fabric.setup_module(nn.Linear(4, 2))
+    image = torch.ones(3, 4, requires_grad=True)
+    (found,) = torch.autograd.grad(network(image).float().sum(), image)
+    assert found.abs().sum() > 0
+    fabric.backward(network(image + found).float().sum())
+    assert network.weight.grad is not None and network.weight.grad.isfinite().all()

@@ -87,7 +87,13 @@ def _import_fabric() -> Any:
 def _autocast(device: str) -> Any:
     """bf16 by autocast alone. Fabric would also cast the inputs, rounding a detector's true boxes to 8 significant bits."""
 
-    class Autocast(_import_fabric().plugins.MixedPrecision):  # type: ignore[misc]
+    plugins = _import_fabric().plugins
+
+    class Autocast(plugins.MixedPrecision):  # type: ignore[misc]
+        # bf16 needs no gradient scaler, and where `backward` is overridden, Fabric forbids a loss that takes gradients
+        # itself, as attacks while training do.
+        backward = plugins.Precision.backward
+
         def convert_input(self, data: Any) -> Any:
             return data
 
