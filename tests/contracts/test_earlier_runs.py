@@ -47,12 +47,14 @@ def close(found: Any, expected: Any, tolerance: float) -> None:
 
 
 def without_intervals(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """What a version measures; how it computes intervals may improve, and reasons for missing ones came later."""
+    """What a version measures; how it computes intervals may improve, and reasons for missing ones, slices and the
+    temperature came later."""
     rows = {
         name: {key: value for key, value in row.items() if key not in ("intervals", "reasons")}
         for name, row in evaluation["per_class"].items()
     }
-    rest = {key: value for key, value in evaluation.items() if key not in ("intervals", "reasons")}
+    later = ("intervals", "reasons", "slices", "temperature")
+    rest = {key: value for key, value in evaluation.items() if key not in later}
     return {**rest, "per_class": rows}
 
 

@@ -130,7 +130,7 @@ def test_wrong_labels_are_known_by_mistakes_as_sure_as_right_answers() -> None:
         separation=confidence_separates(sure, right),
     )  # fmt: skip
     assert finding(noisy, "labels may be wrong").severity == "warning"
-    assert verdict(noisy).limit == "Limited by noise: some labels may be wrong."
+    assert verdict(noisy).limit == "Limited by label noise."
     assert "Underfitting" not in titles(noisy)
     unsure = np.where(right, sure, sure - draw.uniform(0, 0.3, 400))
     hard = replace(noisy, separation=confidence_separates(unsure, right))

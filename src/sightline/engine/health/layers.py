@@ -71,7 +71,8 @@ class LayerHealth:
         for name, layer in self.layers.items():
             weight, before = _weight(layer).detach(), self._before[name]
             norm = float(before.float().norm())
-            gradient = _weight(layer).grad
+            # a weight that is assembled from other parameters has no gradient of its own
+            gradient = _weight(layer).grad if _weight(layer).is_leaf else None
             layers[name] = {
                 **self._inputs.get(name, {}),
                 "gradient": None if gradient is None else _finite(float(gradient.detach().float().norm())),
