@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from sightline.errors import UsageError
+from sightline.errors import Stopped, UsageError
 from sightline.kinds.networks import load_task
 from sightline.losses.adversarial import Adversary
 from sightline.recipes.recipe import identity
@@ -103,6 +106,28 @@ def test_a_run_trains_with_it_and_twice_the_same(tmp_path: Path) -> None:
     weights = [load_task(run).state_dict() for run in (one, two, other)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert any(not torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within an epoch: the attacks of the steps to come are those that they would have been."""
+    data = write_folder(tmp_path / "data", {"cat": 32, "dog": 32})
+    keys = ["fit.batch=8", "fit.epochs=3", "task.adversarial=pgd", "task.eps=8", "task.steps=2", "fit.threads=1"]
+    whole = train(data, keys, model="lenet5", out=tmp_path / "whole", console=QUIET)
+    attack, steps = Classification._attacked, []
+
+    def stopping(task: Classification, some: Batch, target: Labels) -> torch.Tensor:
+        steps.append(task.training)
+        if sum(steps) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return attack(task, some, target)
+
+    with monkeypatch.context() as stopped, pytest.raises(Stopped):
+        stopped.setattr(Classification, "_attacked", stopping)
+        train(data, keys, model="lenet5", out=tmp_path / "parts", console=QUIET)
+    assert json.loads((tmp_path / "parts" / "run.json").read_text())["step"] == 7
+    parts = train(resume=tmp_path / "parts", console=QUIET)
+    for name in ("model/model.safetensors", "history.csv", "metrics.jsonl", "metrics.json"):
+        assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("key", ["task.eps=4", "task.steps=3"])

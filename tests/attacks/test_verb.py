@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.errors import UsageError
+from sightline.errors import DataError, UsageError
 from sightline.kinds.opening import open_dataset
 from sightline.kinds.reporting import build_report
 from sightline.preprocessing.decoder import decode
@@ -110,6 +111,9 @@ def test_two_attacks_with_one_seed_are_the_same(run: Run, tmp_path: Path) -> Non
         ({"eps": 0.03}, "no whole number of levels", "--eps 8"),
         ({"eps": 300}, "beyond the 255 levels", "--eps 8"),
         ({"eps": -1}, "not above 0", "--eps 8"),
+        ({"eps": math.nan}, "--eps nan is not finite", "--eps 8"),
+        ({"eps": (2, math.inf)}, "--eps inf is not finite", "--eps 8"),
+        ({"method": "patch", "target": "cat", "eps": math.nan}, "--eps nan is not finite", "--eps 8"),
         ({"method": "one-pixel", "eps": 3}, "no effect on one-pixel", "leave it out"),
         ({"method": "square", "norm": "l2"}, "has no norm 'l2'", "linf"),
         ({"target": "cow"}, "no class 'cow'", "cat"),
@@ -125,3 +129,11 @@ def test_what_it_refuses(run: Run, options: dict, message: str, fix: str) -> Non
     with pytest.raises(UsageError) as caught:
         attack(run, console=QUIET, **options)
     assert message in caught.value.message and fix in caught.value.hint
+
+
+def test_a_patch_needs_images_of_other_classes(run: Run, tmp_path: Path) -> None:
+    """Those of its own target prove nothing."""
+    data = write_folder(tmp_path / "data", {"cat": 8, "dog": 1})
+    with pytest.raises(DataError) as caught:
+        attack(run, data, method="patch", target="cat", n=4, steps=1, out=tmp_path / "out", console=QUIET)
+    assert "of its target cat" in caught.value.message and "--target" in caught.value.hint

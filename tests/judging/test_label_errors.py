@@ -154,3 +154,4 @@ def test_what_cannot_be_checked_is_refused(tmp_path: Path, photos: Path) -> None
     assert "there are only 3 folds" in refused(2, "train", str(photos), "data.fold=4/3", "--out", str(tmp_path / "run"))
     assert "no effect with data.fold" in refused(2, "train", str(photos), "data.fold=1/3", "data.val=0.1")
     assert "--folds is 1" in refused(2, "label-errors", str(photos), "--folds", "1")
+    assert "data.fold=1/2 has no effect" in refused(2, "label-errors", str(photos), "data.fold=1/2")

@@ -13,6 +13,7 @@ has the same colours beside it.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,17 @@ def object_mask(colours: Float[np.ndarray, "h w c"], heat: Float[np.ndarray, "h 
 
 def _surprise(colours: Float[np.ndarray, "h w c"], where: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """-log p of each pixel's colour under the mixture of the colours `where`."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     own = colours[where]
     count = max(1, min(GAUSSIANS, len(np.unique(own.round(), axis=0)) // 2, len(own) // 4))
-    mixture = GaussianMixture(count, reg_covar=4.0, random_state=0, max_iter=50).fit(own)  # reg: two levels, squared
+    mixture = GaussianMixture(count, reg_covar=4.0, random_state=0, max_iter=50)  # reg: two levels, squared
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # GrabCut needs no optimum: the mixtures are refitted anyway
+        mixture.fit(own)
     return -mixture.score_samples(colours.reshape(-1, colours.shape[2])).reshape(where.shape)
 
 

@@ -57,6 +57,11 @@ def by_patch(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
     half = len(subject) // 2
     target, steps, counted = wish.target, wish.steps or PATCH_STEPS, Counted(subject.scores)
     held = (subject.labels[half:] != target).nonzero()[:, 0] + half  # images of the class itself prove nothing
+    if not len(held):
+        raise DataError(
+            f"every image to measure the patch on is of its target {subject.classes[target]}",
+            "raise --n, or use another --target",
+        )
     x, ids = subject.images[held].float(), subject.ids[held]
     curve: list[tuple[float, int, int]] = []
     control: list[tuple[float, int, int]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ class Wish:
         budgets = (
             None if eps is None else tuple(sorted(map(float, {eps} if isinstance(eps, int | float) else set(eps))))
         )
+        if budgets is not None and (odd := [e for e in budgets if not isfinite(e)]):
+            raise UsageError(f"--eps {odd[0]:g} is not finite", "use levels of 255, such as --eps 8")
         if budgets is not None and (not budgets or budgets[0] <= 0):
             raise UsageError("--eps has a budget that is not above 0", "use levels of 255, such as --eps 8")
         place, only = (None if name is None else list(classes).index(name) for name in (target, region))

@@ -115,6 +115,11 @@ def label_errors(
     }  # fmt: skip
     where = name_of_data(what)
     given_draft = draft(where, overrides, flags)
+    if given_draft.data.fold is not None:
+        raise UsageError(
+            f"data.fold={given_draft.data.fold} has no effect: every fold is held out in turn",
+            "leave it out, or set data.fold=null",
+        )
     folder = Path(out) if out is not None else Path("runs") / f"{_slug(given_draft)}-label-errors"
     trained = train_folds(given_draft, k, folder / "folds", console)
     rows = evidence_of_folds(trained, device or "auto")
