@@ -97,6 +97,7 @@ more-data:      ## the forecast for twice the data beside the truth: five minute
 	$(PY) benchmarks/more_data.py
 
 attacks:        ## attacks on a ResNet-20 of CIFAR-10, adversarial training: an hour with the training; figures go to results/
+	$(PY) -m pytest -m slow tests/attacks
 	$(PY) benchmarks/attacks.py
 
 results:        ## train the shipped recipes and write their headers: hours

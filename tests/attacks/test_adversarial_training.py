@@ -108,6 +108,7 @@ def test_a_run_trains_with_it_and_twice_the_same(tmp_path: Path) -> None:
     assert any(not torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within an epoch: the attacks of the steps to come are those that they would have been."""
     data = write_folder(tmp_path / "data", {"cat": 32, "dog": 32})
@@ -121,9 +122,10 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkeyp
             os.kill(os.getpid(), signal.SIGTERM)
         return attack(task, some, target)
 
-    with monkeypatch.context() as stopped, pytest.raises(Stopped):
-        stopped.setattr(Classification, "_attacked", stopping)
-        train(data, keys, model="lenet5", out=tmp_path / "parts", console=QUIET)
+    with monkeypatch.context() as patched:
+        patched.setattr(Classification, "_attacked", stopping)
+        with pytest.raises(Stopped):
+            train(data, keys, model="lenet5", out=tmp_path / "parts", console=QUIET)
     assert json.loads((tmp_path / "parts" / "run.json").read_text())["step"] == 7
     parts = train(resume=tmp_path / "parts", console=QUIET)
     for name in ("model/model.safetensors", "history.csv", "metrics.jsonl", "metrics.json"):
