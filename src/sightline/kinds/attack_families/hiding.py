@@ -50,11 +50,13 @@ def by_hiding(subject: Measured, wish: Wish, folder: Path, over: Over) -> Outcom
         raise UsageError(f"a patch hides objects, and {subject.kind.name} has none", "use --method pgd")
     shares, steps, aim, counter = wish.eps or SHARES, wish.steps or STEPS, wish.aim, Counted(lambda pixels: pixels)
     if shares[-1] > 1:
-        raise UsageError(f"--eps {shares[-1]:g} is no share of an object's side", "use for example --eps 0.5")
+        raise UsageError(
+            f"--eps {shares[-1]:g} is more than an object's side", "use a share from 0 to 1, such as --eps 0.5"
+        )
     batches = [subject.exposure.focus(subject.task, batch, aim) for batch in subject.batches]
     half = len(batches) // 2
     if not half:
-        raise DataError("a patch needs images to train on and others to measure", "raise --n")
+        raise DataError("a patch needs some images for training and others for evaluation", "raise --n")
     training, held = batches[:half], batches[half:]
     curves: dict[str, list[tuple[float, Figure]]] = {"patch": [], "noise": []}
     clean = _found(subject, held, [batch.image for batch in held], aim)

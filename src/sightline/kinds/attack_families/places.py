@@ -47,7 +47,9 @@ def within_places(subject: Measured, wish: Wish, folder: Path, over: Over) -> Ou
     method, plan, budgets = planned(wish)
     if not method.gradients:
         able = ", ".join(name for name, one in METHODS.items() if one.gradients)
-        raise UsageError(f"{method.name} needs the scores of classes, which {subject.kind.name} has not", f"use {able}")
+        raise UsageError(
+            f"{method.name} needs the scores of classes, which {subject.kind.name} does not have", f"use {able}"
+        )
     aim, counter = wish.aim, Counted(lambda pixels: pixels)
     courses = [_Course(eps) for eps in (0.0, *budgets)]
     pairs: list[Pair] = []

@@ -94,7 +94,7 @@ def _intro(diagnosis: Diagnosis) -> str:
     if diagnosis.reason:
         return f"No slices were searched: {diagnosis.reason}."
     tried = f"{plural(diagnosis.tried, 'condition')} on {plural(diagnosis.n, split_word(diagnosis.split) + ' image')}"
-    how = "Slices are found on one half of the images and confirmed on the other (false-discovery rate 5 %)"
+    how = "Slices are selected on one half of the images and confirmed on the other (false discovery rate 5 %)"
     if not diagnosis.slices:
         return f"{how}. None of {tried} names a group that does worse than the rest."
     return f"{how}: {len(diagnosis.slices)} of {tried}. The figures are those of the confirming half."
@@ -139,12 +139,12 @@ def _temperature(fact: TemperatureFact) -> str:
         f"Temperature scaling (Guo et al. 2017): dividing the scores by T = {decimal(fact.temperature)}, chosen on "
         f"{plural(fact.chosen_on, 'validation image')}, changes the log loss from {decimal(fact.nll[0])} to "
         f"{decimal(fact.nll[1])} ({_change(fact.nll_change)}) and the expected calibration error from {decimal(fact.ece[0])} "
-        f"to {decimal(fact.ece[1])} ({_change(fact.ece_change)}); no answer changes."
+        f"to {decimal(fact.ece[1])} ({_change(fact.ece_change)}); no prediction changes."
     )
     if fact.nll_change[1] < 0:
         return f"{text} It is {side}: divide its scores by T before you set a threshold on its probabilities."
     if fact.nll_change[0] > 0:
-        return f"{text} The log loss rises: these images are unlike those that it was chosen on, so do not use it here."
+        return f"{text} The log loss rises: these images are unlike the validation images, so do not use it here."
     return f"{text} That is no gain beyond chance: its probabilities can be used as they are."
 
 

@@ -44,7 +44,7 @@ def class_images_topic(
         f"Real images: {sample}. The images are of the network's own size, and each score is that of the rounded pixels.",
         *notes,
     ]
-    warnings = [f"A real image has a larger score than the image found for {', '.join(short)}."] if short else []
+    warnings = [f"A real image has a larger score than the optimised image for {', '.join(short)}."] if short else []
     return Topic("class_images", about.title, about.paper, about.reading, figures, lines, warnings)
 
 

@@ -67,7 +67,7 @@ def positions_topic(positions: Positions) -> Topic:
         f"Patches side by side have a cosine of {near:.2f} on average, patches at least half the image apart {far:.2f}.{ahead}"
     ]
     if near - far < 0.05:
-        notes.append("The embeddings hardly know which patches are neighbours.")
+        notes.append("The embeddings hardly encode which patches are neighbours.")
     figure = Figure(positions.name, sheet, [f"{rows} × {columns} patches; red 1, white 0, blue -1"])
     return Topic("positions", about.title, about.paper, about.reading, [figure], notes)
 

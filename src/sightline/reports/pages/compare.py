@@ -24,7 +24,7 @@ def verdict_of(facts: Mapping[str, Any]) -> str:
     if not differ:
         largest = max(pairs, key=lambda pair: abs(pair["gain"]))
         which = f"{largest['first']} and {largest['second']}" if len(pairs) == 1 else f"the {len(facts['runs'])} runs"
-        return f"No difference between {which} that chance could not make: {_gap(largest, unit)} in {score} on {n:,} images."
+        return f"No significant difference between {which}: {_gap(largest, unit)} in {score} on {n:,} images."
     if len(pairs) == 1:
         pair = differ[0]
         better, worse = (pair["first"], pair["second"]) if pair["gain"] > 0 else (pair["second"], pair["first"])
@@ -39,7 +39,7 @@ def verdict_of(facts: Mapping[str, Any]) -> str:
     best = max(wins, key=lambda name: (wins[name] - losses[name], wins[name]))
     ties = [name for name in wins if name != best and not _beats(differ, best, name)]
     beaten = len(wins) - 1 - len(ties)
-    tied = f"; it cannot be told from {', '.join(ties)}" if ties else ""
+    tied = f"; the difference from {', '.join(ties)} is not significant" if ties else ""
     return f"{best} is better than {beaten} of the other {len(wins) - 1} in {score} on {n:,} images{tied}."
 
 
@@ -55,14 +55,16 @@ def notes_of(facts: Mapping[str, Any]) -> list[str]:
     """What the verdict does not say."""
     notes = []
     if facts["only_the_seed"]:
-        notes.append("The runs are one training with different seeds: what separates them is luck.")
+        notes.append("The runs differ only in their seed: any difference between them is chance.")
     else:
         notes.append(
-            "This compares these trained networks. Other seeds of the same recipes give others: to judge a recipe, train it "
+            "This compares trained networks, not recipes, whose results vary with the seed: to compare recipes, train each "
             "with several seeds."
         )
     if facts["split"] == "val":
-        notes.append("The validation images have chosen the weights, so all figures on them are a little too good.")
+        notes.append(
+            "The weights were selected on the validation images, so all figures on them are slightly optimistic."
+        )
     return notes
 
 

@@ -60,7 +60,7 @@ def headline(found: LabelFindings) -> str:
 
 def _advice(found: LabelFindings) -> str:
     if not found.candidates:
-        return "What the network itself cannot tell apart, it cannot question either: a longer training may see more."
+        return "Errors between classes that the network confuses go unnoticed: longer training may reveal more."
     if found.agreement is not None and found.agreement < WEAK:
         return (
             f"The predictions agree with only {found.agreement:.0%} of the {found.unit}s, so most suspicions are mistakes "

@@ -50,11 +50,11 @@ def small_data(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         return None
     worse = f"{points(train - val)} worse on {split_word(facts.split)} images"
     text = (
-        f"It has {plural(round(per_class), 'training image')} a class on average, fits them, and does {worse}: what "
-        "distinguishes the classes cannot be told from what is particular to these images."
+        f"It has {plural(round(per_class), 'training image')} a class on average, fits them, and does {worse}: "
+        "from so few images it cannot separate what defines a class from incidental details."
     )
     tries = (
-        Try("Label more images: ten times as many are worth more than any setting."),
+        Try("Label more images: ten times as many help more than any setting."),
         Try("Or start from published weights; this command lists them.", "sightline models"),
     )
     return Finding("serious", "variance", SMALL, text, try_next=tries, limit="too few training images")

@@ -36,9 +36,8 @@ def dead_units(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
         Try("Or use a network with batch norm or leaky activations; this command lists networks.", "sightline models")
     )
     text = (
-        f"{percent(share, 100)} of the units that feed {quote(name)} were 0 for all images that were looked at: they pass "
-        f"nothing "
-        "on and learn nothing."
+        f"{percent(share, 100)} of the inputs of {quote(name)} were 0 for all sampled images: such units pass no signal and "
+        "no gradient."
     )
     return Finding("serious", "layers", DEAD, text, try_next=tuple(tries), limit="dead units")
 
@@ -53,9 +52,8 @@ def slow(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     factor = min(100.0, 10.0 ** round(max(1.0, -_log10(health.ratio) - 3)))
     faster = scale_setting(facts, "optim.lr", factor)
     text = (
-        f"A step changed the weights by {decimal(health.ratio, 2)} of their size, where about 0.001 is usual: at this "
-        f"rate it cannot "
-        "get far."
+        f"A step changed the weights by {decimal(health.ratio, 2)} of their size, where about 0.001 is usual: "
+        "training is too slow to fit the data."
     )
     tries = (Try("Raise the learning rate.", facts.command_with(faster)),)
     return Finding("serious", "layers", SLOW, text, try_next=tries, limit="a learning rate that is too low")
@@ -70,8 +68,8 @@ def lagging_norms(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     if difference <= max(limits.gap, chance(gap.batch, gap.n, gap.running, gap.n, limits.z)):
         return None
     text = (
-        f"On {gap.n:,} training images it is {points(difference)} better with the statistics of their batches than with the "
-        "running ones, with which it is used."
+        f"On {gap.n:,} training images it is {points(difference)} better with batch statistics than with the running "
+        "statistics, which are used for prediction."
     )
     figures = [facts.headline.figure(value, gap.n) for value in (gap.running, gap.batch)]
     evidence = f"{facts.headline.title}: {figures[0]} and {figures[1]}."

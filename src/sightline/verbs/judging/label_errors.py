@@ -136,7 +136,7 @@ def _of_run(run: Run, folder: Path, device: str, console: Console) -> LabelError
     """The validation and test images of a finished run."""
     kind = kind_of(run)
     if kind.labels is None or kind.scoring is None:
-        raise UsageError(f"{kind.name} has no labels that could be checked", "use a run on classes or boxes")
+        raise UsageError(f"labels of {kind.name} cannot be checked", "use a run on classes or boxes")
     require_there(run.recipe, "restore them")
     data = open_dataset(run.recipe, console)
     same_data(run, data)

@@ -93,8 +93,8 @@ def computed(
             rows.append(rows_of(task, phase.over(in_order(images, scoring.batch)), chosen))
         if not np.array_equal(rows[-1].id, rows[0].id):
             raise DataError(
-                f"{runs[0].folder} and {run.folder} part {found.data.name} differently",
-                "name data that neither was trained on",
+                f"{runs[0].folder} and {run.folder} split {found.data.name} differently",
+                "name data on which neither was trained",
             )
     assert found is not None
     return SameImages(rows, found.split, found.data.name)
