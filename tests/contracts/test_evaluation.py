@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.cli.wording import evaluation_text
+from sightline.cli.wording import evaluation_text, slice_lines
 from sightline.evaluation import judgement
 from sightline.evaluation.intervals import bootstrap, interval, resample_weights, wilson
 from sightline.evaluation.judgement import judge
@@ -411,3 +411,15 @@ def test_class_names_are_one_each_and_different() -> None:
     for wrong in (["a", "b"], ["a", "b", "a"]):
         with pytest.raises(ValueError, match="different class names"):
             judge(SMALL, wrong)
+
+
+@pytest.mark.parametrize(
+    ("slices", "words"),
+    [
+        ({"found": [], "tried": 34, "reason": ""}, ["", "no slice is worse beyond chance (34 conditions tried)"]),
+        ({"found": [], "tried": 0, "reason": "too few images"}, ["", "slices were not searched: too few images"]),
+        ({}, []),
+    ],
+)
+def test_an_evaluation_without_a_slice_says_so(slices: dict[str, object], words: list[str]) -> None:
+    assert slice_lines(slices) == words

@@ -134,6 +134,10 @@ def test_the_verb(tmp_path: Path) -> None:
     assert code == 5  # one step teaches nothing: the claim fails
     assert not result["holds"]
     assert (tmp_path / "x" / "decision-boundary.html").is_file()
+    words = CliRunner().invoke(
+        app, ["lab", "decision-boundary", "steps=1", "points=20", "--seeds", "0", "--out", str(tmp_path)]
+    )
+    assert "default parameters; here with steps=1 points=20." in words.stdout
     (tmp_path / "file").write_text("")
     assert called("lab", "decision-boundary", "steps=1", "--out", str(tmp_path / "file"))[0] == 2
     assert called("lab", "decision-boundary", "--seeds", "0,0")[0] == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -57,7 +57,7 @@ def lab(
             from sightline.recipes.reading import parse_overrides
 
             result = api.run_experiment(name, parse_overrides(overrides or ()), seeds=numbers, out=out, console=console)
-        return Answer(result, _text, exit=0 if result["holds"] else 5)
+        return Answer(result, lambda result: _text(result, overrides or ()), exit=0 if result["holds"] else 5)
 
     answer(work, json=json, level=verbose - quiet)
 
@@ -85,12 +85,14 @@ def _list_text(result: Mapping[str, Any]) -> str:
     )
 
 
-def _text(result: Mapping[str, Any]) -> str:
+def _text(result: Mapping[str, Any], overrides: Sequence[str] = ()) -> str:
     lines = [result["title"]]
     for claim in result["claims"]:
         held = all(claim["holds"])
         share = "" if held or len(claim["holds"]) < 2 else f" ({sum(claim['holds'])} of {len(claim['holds'])} seeds)"
         lines.append(f"{'holds' if held else 'DOES NOT HOLD'}{share}: {claim['claim']}  {claim['measured'][0]}")
+    if overrides and not result["holds"]:  # not a defect: another question was put
+        lines.append(f"The claims are made for the default parameters; here with {' '.join(overrides)}.")
     return "\n".join(map(printable, [*lines, result["page"]]))
 
 

@@ -78,14 +78,18 @@ def _curve_lines(curve: Mapping[str, Any] | None) -> list[str]:
 
 
 def slice_lines(slices: Mapping[str, Any]) -> list[str]:
-    """The slices on which the model does worse: a line each."""
+    """The slices on which the model does worse: a line each; or that none is confirmed, or why none was searched."""
     lines = [
         f"{printable(one['words'])}: {slices['score']} {_figure(abs(one['value']))} "
         f"({' to '.join(_figure(end) for end in sorted(map(abs, one['interval'])))}) against {_figure(abs(one['rest']))}, "
         f"n = {one['n']:,}"
         for one in slices.get("found", ())
     ]
-    return ["", "worse on:", *lines] if lines else []
+    if lines:
+        return ["", "worse on:", *lines]
+    if slices.get("reason"):
+        return ["", f"slices were not searched: {printable(slices['reason'])}"]
+    return ["", f"no slice is worse beyond chance ({slices['tried']:,} conditions tried)"] if "tried" in slices else []
 
 
 def _undefined(per_class: Mapping[str, Any]) -> list[str]:

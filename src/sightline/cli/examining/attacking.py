@@ -41,7 +41,9 @@ def attack(  # noqa: PLR0913 - options are what a command line is for
     object: Annotated[
         int | None, Option("--object", metavar="N", help="Attack only this detection of each image, 0 the surest.")
     ] = None,
-    n: Annotated[int | None, Option(help="Images at most; default 200, of segmenters and detectors 20.")] = None,
+    n: Annotated[
+        int | None, Option("--n", "-n", help="Images at most; default 200, of segmenters and detectors 20.")
+    ] = None,
     split: Annotated[str | None, Option(help="train, val or test.")] = None,
     seed: Annotated[int, Option(help="The seed of all random numbers.")] = 0,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/attacks.")] = None,

@@ -56,7 +56,7 @@ def explain(  # noqa: PLR0913 - options are what a command line is for
     ] = None,
     data: Annotated[str | None, Option(help="Without an image: other data than the run's own.")] = None,
     split: Annotated[str | None, Option(help="Without an image: train, val or test.")] = None,
-    n: Annotated[int, Option(help="Without an image: images at most.")] = 500,
+    n: Annotated[int, Option("--n", "-n", help="Without an image: images at most.")] = 500,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/explanation.")] = None,
     no_controls: Annotated[
         bool, Option("--no-controls", help="The maps alone: without random networks beside them.")
