@@ -52,7 +52,7 @@ def _(inputs: Inputs) -> Any:
 
 @golden("vit-posemb-table")
 def _(inputs: Inputs) -> Any:
-    """Reported figures: the experiment's table is the lecture's, and every kind beats none."""
+    """The experiment quotes the paper's table, in which every kind of position embedding beats none."""
     assert [REPORTED[name] for name in ("none", "learned, 1-D", "learned, 2-D", "relative")] == [
         inputs[key] for key in ("none", "one_d", "two_d", "rel")
     ]
