@@ -100,8 +100,9 @@ def run(parameters: Parameters, seed: int) -> Result:
                   f"{trained[0]:.3f}"),
             Claim("64 units fit them and the unseen ones almost as well (within 0.05).",
                   trained[1] > 0.97 and gaps[1] < 0.05, f"{trained[1]:.3f}, gap {gaps[1]:.3f}"),
-            Claim("On few digits the same network learns them by heart: no mistake in training, a gap of at least 0.1.",
-                  trained[2] == 1.0 and gaps[2] >= 0.1, f"{trained[2]:.3f}, gap {gaps[2]:.3f}"),
+            Claim("On few digits the same network learns them by heart: no mistake in training, and a gap at least twice as wide.",
+                  trained[2] == 1.0 and gaps[2] >= 2 * gaps[1],
+                  f"{trained[2]:.3f}, gap {gaps[2]:.3f} against {gaps[1]:.3f}"),
             Claim("The over-fitted network has the lowest training loss and not the lowest loss on unseen digits.",
                   ends[2]["train_loss"] == min(e["train_loss"] for e in ends) and ends[2]["val_loss"] > ends[1]["val_loss"],
                   f"training {ends[2]['train_loss']:.4f}, unseen {ends[2]['val_loss']:.2f} against "
