@@ -56,8 +56,8 @@ def train(name: str, where: Path, *keys: str) -> dict[str, Any]:
     }
 
 
-def write_subset(root: Path, source: Path, n: int) -> None:
-    """`n` training images a class, 300 of val and 1,000 of test, drawn by a fixed seed, as enlarged PNG files."""
+def write_subset(root: Path, source: Path, n: int, side: int = SIDE) -> None:
+    """`n` training images a class, 300 of val and 1,000 of test, drawn by a fixed seed, as PNG files of `side` pixels."""
     parts = {"train": ("train", n, 0), "val": ("train", 30, n), "test": ("test", 100, 0)}
     for split, (file, amount, skipped) in parts.items():
         table = pq.read_table(source / f"{file}-00000-of-00001.parquet")
@@ -69,7 +69,7 @@ def write_subset(root: Path, source: Path, n: int) -> None:
             chosen = order[labels[order] == label][skipped : skipped + amount]
             for i in chosen.tolist():
                 image = Image.open(io.BytesIO(table["img"][i].as_py()["bytes"])).convert("RGB")
-                image.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+                image.resize((side, side), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
 
 
 def record(key: str, figures: dict[str, Any]) -> None:
