@@ -30,6 +30,16 @@ from .counts import (
     rate,
 )
 from .detection import coco_results, coco_truth, detection_metrics
+from .distributions import (
+    Coverage,
+    Neighbours,
+    coverage,
+    frechet_distance,
+    kernel_distance,
+    memorised,
+    nearest,
+    precision_recall,
+)
 from .matching import ClassMatches, Match, Matches, box_overlap, mask_overlap, match, match_rows
 from .multilabel import average_precisions_of_labels, best_threshold, binary_log_loss, label_counts, label_metrics
 from .ranking import (
@@ -60,9 +70,11 @@ from .segmentation import (
 __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "ClassMatches",
     "Counts",
+    "Coverage",
     "Match",
     "Matches",
     "Measurement",
+    "Neighbours",
     "OperatingPoint",
     "PrecisionRecall",
     "PreparedRows",
@@ -92,12 +104,15 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "confidence_bin",
     "confusion_matrix",
     "counts_from_sums",
+    "coverage",
     "curve",
     "detection_metrics",
     "dice",
     "errors_of_numbers",
     "expected_calibration_error",
+    "frechet_distance",
     "intersection_over_union",
+    "kernel_distance",
     "label_counts",
     "label_metrics",
     "log_loss",
@@ -108,10 +123,13 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "matthews",
     "mean_defined",
     "measure",
+    "memorised",
+    "nearest",
     "number_metrics",
     "one_vs_rest",
     "one_vs_rest_auc",
     "pixel_confusion",
+    "precision_recall",
     "precision_recall_curve",
     "prepare",
     "ranking_ap",
