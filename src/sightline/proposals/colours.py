@@ -21,7 +21,7 @@ def colour_space(image: UInt8[np.ndarray, "h w c"], name: str) -> Float[np.ndarr
     return SPACES[name](colours / 255.0)
 
 
-def _intensity(rgb: _Image) -> _Image:
+def _intensity(rgb: _Image) -> Float[np.ndarray, "h w 1"]:
     return (rgb @ _GREY)[..., None]
 
 
