@@ -11,11 +11,11 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-_Image = Float[np.ndarray, "h w c"]
+_Image = Float[np.ndarray, "h w 3"]
 _GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
-def colour_space(image: UInt8[np.ndarray, "h w c"], name: str) -> Float[np.ndarray, "h w c"]:
+def colour_space(image: UInt8[np.ndarray, "h w c"], name: str) -> Float[np.ndarray, "h w d"]:
     """The image in the space of that name, one to three channels. An image of one channel is grey in every space."""
     colours = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, axis=2)
     return SPACES[name](colours / 255.0)
@@ -45,7 +45,7 @@ def _normalised_rg(rgb: _Image) -> _Image:
     return np.concatenate([shares[..., :2], _intensity(rgb)], axis=2)
 
 
-SPACES: dict[str, Callable[[_Image], _Image]] = {
+SPACES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "hsv": _hsv,
     "lab": _lab,
     "rgI": _normalised_rg,

@@ -120,8 +120,10 @@ class _Regions:
         parts = [getattr(segments, name) for name in ("colour", "texture") if name in measures]
         n = len(segments.size)
         histogram = np.concatenate([np.zeros((n, 0)), *parts], 1)
-        room = [np.concatenate([x, np.zeros((n - 1, *x.shape[1:]))]) for x in (histogram, segments.size, segments.box)]
-        return cls(*room, segments.pixels, "size" in measures, "fill" in measures)
+        histogram, size, box = (
+            np.concatenate([x, np.zeros((n - 1, *x.shape[1:]))]) for x in (histogram, segments.size, segments.box)
+        )
+        return cls(histogram, size, box, segments.pixels, "size" in measures, "fill" in measures)
 
     def similarity(self, one: np.ndarray, other: np.ndarray | int) -> np.ndarray:
         """Of the regions `one` (p,) to `other` (p,), or to one region."""

@@ -82,7 +82,7 @@ def _ranked(boxes: Float[np.ndarray, "m 4"], rank: np.ndarray, limit: int, small
 def _unlike(boxes: Float[np.ndarray, "m 4"], limit: int) -> list[int]:
     """The first `limit` boxes of which no two have an IoU above `SAME`."""
     size = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    left, kept = np.arange(len(boxes)), []
+    left, kept = np.arange(len(boxes)), list[int]()
     while len(left) and len(kept) < limit:
         best, left = left[0], left[1:]
         kept.append(int(best))
