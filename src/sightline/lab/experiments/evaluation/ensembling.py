@@ -76,8 +76,8 @@ def run(parameters: Parameters, seed: int) -> Result:
         claims=[
             Claim("The ensemble is better than the mean of its members.", accuracy(together) > float(np.mean(singles)),
                   f"{accuracy(together):.3f} against {np.mean(singles):.3f}"),
-            Claim("Its log loss is below that of its best member.", loss < min(losses),
-                  f"{loss:.3f} against {min(losses):.3f}"),
+            Claim("Its log loss is below the mean of its members', as for every convex loss.", loss < float(np.mean(losses)),
+                  f"{loss:.3f} against {np.mean(losses):.3f}; the best member alone: {min(losses):.3f}"),
             Claim("What it gains in squared error is exactly how much its members differ.", identity < 1e-12,
                   f"{np.mean(briers):.4f} = {brier:.4f} + {spread:.4f}"),
             Claim("Members do not fail on the same digits only (correlation of errors below 0.9).", correlation < 0.9,
