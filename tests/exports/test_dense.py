@@ -51,10 +51,11 @@ def test_dense_predictions_survive_the_export(name: str, tmp_path: Path) -> None
     sources = [random.integers(0, 256, (40 + 3 * i, 70 - 2 * i, 3), dtype=np.uint8) for i in range(9)]
     kind = KINDS[name]
     reference = Reference(sources, "noise", preprocessing, _rows(kind, task, preprocessing, sources), CLASSES)
-    assert kind.export is not None
-    request = Request(task, kind.export, (3, 48, 64), reference, {}, "", QUIET)
+    plan = kind.export_of(task)
+    assert plan is not None
+    request = Request(task, plan, (3, 48, 64), reference, {}, "", QUIET)
     with staged(request, build(request, "onnx", "trace"), {}, tmp_path / "export") as opened:
-        figures = measure_parity(opened, kind.export, request.graphs, reference)
+        figures = measure_parity(opened, plan, request.graphs, reference)
     assert figures.reason == ""
     assert figures.images == 9 and 0 < figures.logit_difference < 1e-4
     assert list(tmp_path.iterdir()) == []

@@ -29,4 +29,6 @@ def request_for(run: Run) -> Request:
     sources, origin = verb._images(run, QUIET)
     rows = verb._rows(run, task, sources)
     reference = Reference(sources, origin, run.preprocessing, rows, run.classes)
-    return Request(task, verb._plan(run), verb._shape(run), reference, verb._facts(run, "onnx", "fp32"), "none", QUIET)
+    return Request(
+        task, verb._plan(run, task), verb._shape(run), reference, verb._facts(run, "onnx", "fp32"), "none", QUIET
+    )

@@ -7,47 +7,78 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
+from sightline.attacks.aim import Aim
 from sightline.data.dataset import Dataset
 from sightline.drawing.predictions import paint_objects
+from sightline.errors import UsageError
 from sightline.evaluation.detections import best_score, judge_detections, worst_images
 from sightline.evaluation.label_errors.boxes import find_in_boxes
 from sightline.evaluation.stored_rows import read_detection_rows, write_detection_rows
+from sightline.explanation.question import Choice, Question
+from sightline.exports.plan import Export
+from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.loading import Truths
+from sightline.recipes.recipe import Draft, Recipe
 from sightline.reports.parts.boxes import BOXES
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import choose_boxes
+from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
-from sightline.tasks.detection import Detection
 from sightline.tasks.regions import boxes_of
+from sightline.tasks.task import Task
 
 from . import regions
 from .annotated import annotated_target
+from .detectors import family_named, family_of, family_of_task
 from .diagnosed.image_scores import of_objects
 from .kind import Answers, Drawings, Exposure, Kind, LabelCheck, Networks, Scoring, Sensitivity, Setting
-from .questions.exposure import count_objects, focus_objects, harm_objects
-from .questions.scores import ask_object
+from .questions.exposure import Harm, count_objects, focus_objects
 
 NAME = "detection"
 OUTPUT = "boxes"  # of its networks, as `MODELS` files them
-MODEL = "faster_rcnn_resnet18_fpn"
 COLUMNS = ("label", "score", "x1", "y1", "x2", "y2")
 
 
 class DetectionSection(regions.RegionSection):
     kind: Literal["detection"] = "detection"
-
-
-def _task(networks: Networks, setting: Setting) -> Detection:
-    section = setting.recipe.task
-    assert isinstance(section, DetectionSection)
-    return Detection(
-        setting.normalised(networks["model"]),
-        classes=len(setting.amounts),
-        score_threshold=section.score_threshold,
-        nms_threshold=section.nms_threshold,
-        limit=section.limit,
+    assignment: Literal["simota", "soft"] | None = Field(
+        None, description="YOLOX: which places learn an object; simota as published, soft as RTMDet does"
     )
+
+
+OPTIONS = {"assignment"}  # keys that only some families of networks know
+
+
+def _task(networks: Networks, setting: Setting) -> Task:
+    network = networks["model"]
+    return family_of(network).task(setting.normalised(network), setting)
+
+
+def _defaults(draft: Draft, traits: Traits) -> Filled:
+    return family_named(draft.model.name).defaults(draft, traits)
+
+
+def _check(recipe: Recipe) -> None:
+    regions.check_regions(recipe)
+    known = family_named(recipe.model.name).options
+    for key in sorted(OPTIONS - known):
+        if getattr(recipe.task, key) is not None:
+            raise UsageError(f"task.{key} has no effect with {recipe.model.name}", "leave it out, or use yolox_nano")
+
+
+def _export(task: Task) -> Export:
+    return family_of_task(task).export
+
+
+def _ask(task: Task, batch: Batch, choice: Choice, classes: Sequence[str]) -> Question:
+    return family_of_task(task).ask(task, batch, choice, classes)
+
+
+def _harm(task: Task, batch: Batch, aim: Aim) -> Harm:
+    harm: Harm = family_of_task(task).harm(task, batch, aim)
+    return harm
 
 
 def _settle(rows: DetectionRows) -> dict[str, Any]:
@@ -69,8 +100,8 @@ DETECTION = Kind(
     name=NAME,
     section=DetectionSection,
     accepts=lambda source: source.annotations is not None and source.annotations.knows in ("boxes", "outlines"),
-    defaults=partial(regions.region_defaults, model=MODEL),
-    check=regions.check_regions,
+    defaults=_defaults,
+    check=_check,
     networks=partial(regions.region_networks, output=OUTPUT),
     task=_task,
     output=OUTPUT,
@@ -99,9 +130,7 @@ DETECTION = Kind(
     ),
     drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
     chapter=BOXES,
-    export=regions.REGION_EXPORT,
+    export=_export,
     labels=LabelCheck(find_in_boxes),
-    sensitivity=Sensitivity(
-        ask_object, Exposure(focus_objects, harm_objects, count_objects, "objects", hides=boxes_of)
-    ),
+    sensitivity=Sensitivity(_ask, Exposure(focus_objects, _harm, count_objects, "objects", hides=boxes_of)),
 )

@@ -12,11 +12,14 @@ from sightline.data.dataset import Dataset
 from sightline.recipes.loading import Truths
 from sightline.reports.parts.boxes import MASKS
 from sightline.tasks.instances import InstanceSegmentation
+from sightline.tasks.regions import boxes_of
 
 from . import regions
 from .annotated import annotated_target
 from .detection import DETECTION
-from .kind import Networks, Setting
+from .kind import Exposure, Networks, Sensitivity, Setting
+from .questions.exposure import count_objects, focus_objects, harm_objects
+from .questions.scores import ask_object
 
 NAME = "instances"
 OUTPUT = "boxes and masks"  # of its networks, as `MODELS` files them
@@ -28,15 +31,8 @@ class InstancesSection(regions.RegionSection):
 
 
 def _task(networks: Networks, setting: Setting) -> InstanceSegmentation:
-    section = setting.recipe.task
-    assert isinstance(section, InstancesSection)
-    return InstanceSegmentation(
-        setting.normalised(networks["model"]),
-        classes=len(setting.amounts),
-        score_threshold=section.score_threshold,
-        nms_threshold=section.nms_threshold,
-        limit=section.limit,
-    )
+    model = setting.normalised(networks["model"])
+    return InstanceSegmentation(model, classes=len(setting.amounts), **regions.selection(setting.recipe))
 
 
 def _memory(data: Dataset, ids: np.ndarray, pixels: np.ndarray, natural: np.ndarray) -> np.ndarray:
@@ -60,4 +56,9 @@ INSTANCES = replace(
     answers=replace(DETECTION.answers, unknown=regions.no_outlines),
     drawings=replace(DETECTION.drawings, truth=regions.draw_outlines),
     chapter=MASKS,
+    export=regions.REGION_EXPORT,
+    sensitivity=Sensitivity(
+        ask_object, Exposure(focus_objects, harm_objects, count_objects, "objects", hides=boxes_of)
+    ),
+    check=regions.check_regions,
 )

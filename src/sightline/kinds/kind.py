@@ -227,7 +227,7 @@ class Kind:
     order      recipe, data, training images → the order of samples; None: shuffled, or balanced as the recipe says
     scoring    how answers are measured; None where nothing can be
     answers, drawings, chapter   what `predict` says, what is drawn, what the report says
-    export     its graphs and their decoding; None where it cannot be exported
+    export     its graphs and their decoding, for all tasks or as a function of the task; None where it cannot be exported
     sensitivity  its answer as a function of the pixels, for `explain` and `attack`; None where there is none
     labels     how wrong labels are found; None where they cannot be
     """
@@ -253,6 +253,10 @@ class Kind:
     scoring: Scoring | None = None
     drawings: Drawings = field(default_factory=Drawings)
     chapter: Chapter = field(default_factory=Chapter)
-    export: Export | None = None
+    export: Export | Callable[[Task], Export] | None = None
     sensitivity: Sensitivity | None = None
     labels: LabelCheck | None = None
+
+    def export_of(self, task: Task) -> Export | None:
+        """The graphs of this task and their decoding."""
+        return self.export(task) if callable(self.export) else self.export

@@ -65,6 +65,17 @@ class RegionSection(TaskSection):
     limit: PositiveInt = Field(100, description="most objects per image")
 
 
+def selection(recipe: Recipe) -> dict[str, Any]:
+    """Which detections a task keeps, as its keywords."""
+    section = recipe.task
+    assert isinstance(section, RegionSection)
+    return {
+        "score_threshold": section.score_threshold,
+        "nms_threshold": section.nms_threshold,
+        "limit": section.limit,
+    }
+
+
 def region_defaults(draft: Draft, traits: Traits, *, model: str) -> Filled:
     """By default a light network whose smallest anchors match the small objects of the data."""
     filled = dense_defaults(draft, traits, model=model, pixels=PIXELS_OF_INPUT, batch=4, steps=STEPS, adamw=3e-4)
@@ -264,7 +275,8 @@ def _settings(task: Task, classes: int) -> dict[str, Any]:
     return {**proposals, **detections}
 
 
-def _exported(outputs: Arrays) -> Detections | Instances:
+def exported_detections(outputs: Arrays) -> Detections | Instances:
+    """The outputs of a decoding → the prediction of the task."""
     found = Detections(*(torch.from_numpy(outputs[name]) for name in ("boxes", "label", "score", "sample")))
     return Instances(found, torch.from_numpy(outputs["mask"])) if "mask" in outputs else found
 
@@ -273,7 +285,7 @@ REGION_EXPORT = Export(
     decoding="regions",
     graphs=_graphs,
     settings=_settings,
-    prediction=_exported,
+    prediction=exported_detections,
     difference=box_difference,
     figure="max_1_minus_iou",
     allowed=1.0,

@@ -22,6 +22,7 @@ size; with auxiliary heads a NamedTuple of those in training mode. `input_size` 
 """
 
 from sightline.models.boxes import faster_rcnn
+from sightline.models.boxes.single_shot import yolox
 from sightline.models.early import (
     alexnet,
     convnet,
@@ -97,6 +98,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "unet",
     "vgg",
     "vit",
+    "yolox",
     "zfnet",
     "MODELS",
 ]

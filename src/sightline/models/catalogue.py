@@ -8,8 +8,4 @@ from .own import builder, is_own
 
 # A heading says what a network outputs. A kind of task names the one that it needs; others may be added anywhere.
 CLASS_SCORES, PIXEL_SCORES = "class scores", "pixel scores"
-PROPOSING = (
-    "boxes",
-    "boxes and masks",
-)  # networks that choose by numbers where to look next: shapes alone do not run them
 MODELS = Registry("model", CLASS_SCORES, elsewhere=(is_own, builder))

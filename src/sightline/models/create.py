@@ -69,7 +69,7 @@ def load_into(
     try:
         return read(network, name, weights, options)
     except UsageError:
-        if backbone is None:
+        if not isinstance(backbone, str):
             raise
         with suppress(UsageError):
             report = read(network.trunk, backbone, weights, {})  # type: ignore[arg-type]

@@ -22,7 +22,6 @@ from sightline.errors import UsageError
 from sightline.layers.attention.multi_head import MultiHeadAttention
 from sightline.layers.receptive import ReceptiveFields, View
 
-from .catalogue import MODELS, PROPOSING
 from .create import create_model, default_input, outline
 from .options import model_options
 
@@ -95,10 +94,10 @@ def _network_for(name: str, size: tuple[int, ...], num_classes: int | None, opti
     if "image_size" in model_options(name):
         options = {"image_size": size[1:]} | options
     options = {"in_channels": size[0], "num_classes": num_classes} | options
-    # region networks choose where to look by the values of their scores: on the meta device there are none
-    if MODELS.heading(name) in PROPOSING:
-        return create_model(name, **options)
     network = outline(name, **options)
+    # a network that chooses by the values of its scores where to look: on the meta device there are none
+    if getattr(network, "proposes", False):
+        return create_model(name, **options)
     # The meta device takes its shapes from Python, which imports torch's compiler: computing a small network is faster.
     work = sum(p.numel() for p in network.parameters()) * math.prod(size[1:])  # at most as many multiply-adds
     return create_model(name, **options) if work <= _SMALL_WORK else network

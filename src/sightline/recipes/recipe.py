@@ -263,7 +263,7 @@ ADDED = {
     "data": {"fold", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
     "optim": {"pretrained_rate"},
-    "task": {"adversarial", "eps", "steps"},
+    "task": {"adversarial", "eps", "steps", "assignment"},
 }
 
 # Keys that may differ between two starts of a run without changing its result.

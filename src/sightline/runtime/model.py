@@ -23,6 +23,7 @@ from .folder import Exported, read_exported
 from .onnx_session import OnnxGraph
 from .openvino_session import OpenVinoGraph
 from .pixels import PixelScores
+from .places import Places
 from .regions import Regions
 
 Source = bytes | Path | np.ndarray  # an encoded file, its path, or pixels (h, w), (h, w, 1), (h, w, 3), (h, w, 4)
@@ -31,6 +32,7 @@ DECODINGS: dict[str, type[Decoding]] = {
     "label scores": LabelScores,
     "numbers": NumberValues,
     "pixel scores": PixelScores,
+    "places": Places,
     "regions": Regions,
 }
 BATCH = 8  # images of one pass through the graphs

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from sightline.decoding.run_lengths import run_lengths
-from sightline.structures.frames import inverse, move_boxes
 
+from .boxes import box_rows, kept_detections, wide_boxes
 from .choosing import choose_boxes
 from .decodings import Arrays, Decoding, Frames, Graph, Keep, sigmoid, softmax
 from .suppression import suppress
@@ -42,7 +42,7 @@ class Regions(Decoding):
         proposals = np.concatenate(parts)
         sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         refined = _in_portions(graphs["classify"], found["table"], proposals=proposals, sample=sample)
-        kept = self._detections(refined["boxes"], softmax(refined["logits"])[:, 1:], sample)
+        kept = kept_detections(refined["boxes"], softmax(refined["logits"])[:, 1:], sample, self.settings)
         if "mask" in graphs:
             chosen = {"proposals": kept["boxes"], "sample": kept["sample"], "label": kept["label"]}
             kept["mask"] = sigmoid(_in_portions(graphs["mask"], found["table"], **chosen)["mask"])
@@ -52,38 +52,17 @@ class Regions(Decoding):
         self, logit: Float[np.ndarray, "m"], boxes: Float[np.ndarray, "m 4"], level: Int[np.ndarray, "m"]
     ) -> Float[np.ndarray, "r 4"]:
         """The proposals of one image, best first."""
-        wide = _wide(boxes, self.settings["smallest_proposal"])
+        wide = wide_boxes(boxes, self.settings["smallest_proposal"])
         boxes, probability, level = boxes[wide], sigmoid(logit[wide]), level[wide]
         best = suppress(boxes, probability, level, self.settings["proposal_overlap"])
         return boxes[best[: self.settings["proposals"]]]
 
-    def _detections(
-        self, boxes: Float[np.ndarray, "r k 4"], score: Float[np.ndarray, "r k"], sample: Int[np.ndarray, "r"]
-    ) -> Arrays:
-        """Those above the threshold, suppressed class by class; image by image, best first."""
-        region, label = np.nonzero(score > np.float32(self.settings["score"]))
-        boxes, score, sample = boxes[region, label], score[region, label], sample[region]
-        wide = _wide(boxes, self.settings["smallest_box"])
-        boxes, score, sample, label = boxes[wide], score[wide], sample[wide], label[wide]
-        kept = [np.zeros(0, np.int64)]
-        for image in np.unique(sample):
-            here = np.flatnonzero(sample == image)
-            best = suppress(boxes[here], score[here], label[here], self.settings["overlap"])
-            kept.append(here[best[: self.settings["limit"]]])
-        index = np.concatenate(kept)
-        return {"boxes": boxes[index], "label": label[index], "score": score[index], "sample": sample[index]}
-
     def rows(self, outputs: Arrays, frames: Frames, classes: Sequence[str], keep: Keep) -> list[dict[str, Any]]:
-        boxes = _original(outputs["boxes"], outputs["sample"], frames)
-        rows: list[dict[str, Any]] = [{"boxes": []} for _ in frames.natural]
-        for i, image in enumerate(outputs["sample"].tolist()):
-            label, score = int(outputs["label"][i]), float(outputs["score"][i])
-            box: dict[str, Any] = {"label": classes[label], "score": score, "xyxy": boxes[i].tolist()}
-            if "mask" in outputs:
-                natural = frames.natural[image]
-                mask = paste_mask(outputs["mask"][i], boxes[i].astype(np.float32), natural)
-                box["rle"] = {"size": list(natural), "counts": run_lengths(mask[None])[0].decode("ascii")}
-            rows[image]["boxes"].append(box)
+        rows, boxes = box_rows(outputs, frames, classes)
+        for i, (image, box, corners) in enumerate(boxes if "mask" in outputs else ()):
+            natural = frames.natural[image]
+            mask = paste_mask(outputs["mask"][i], corners.astype(np.float32), natural)
+            box["rle"] = {"size": list(natural), "counts": run_lengths(mask[None])[0].decode("ascii")}
         return rows
 
 
@@ -93,22 +72,6 @@ def _in_portions(graph: Graph, table: np.ndarray, **regions: np.ndarray) -> Arra
     starts = range(0, count, PORTION) if count else range(1)
     parts = [graph(table=table, **{k: v[i : i + PORTION] for k, v in regions.items()}) for i in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _wide(boxes: Float[np.ndarray, "n 4"], smallest: float) -> Bool[np.ndarray, "n"]:
-    return ((boxes[:, 2:] - boxes[:, :2]) >= np.float32(smallest)).all(1)
-
-
-def _original(
-    boxes: Float[np.ndarray, "n 4"], sample: Int[np.ndarray, "n"], frames: Frames
-) -> Float[np.ndarray, "n 4"]:
-    """Boxes of the network's frame in the original images', cut at their edges; float64."""
-    there = boxes.astype(np.float64)
-    for image, (frame, (height, width)) in enumerate(zip(frames.frame, frames.natural, strict=True)):
-        mine = sample == image
-        back = move_boxes(there[mine], inverse(frame.astype(np.float64)))
-        there[mine] = back.clip(0, (width, height, width, height))
-    return there
 
 
 def paste_mask(

@@ -67,13 +67,13 @@ def export(
     _require(to, TARGETS, "--to")
     _require(precision, PRECISIONS, "--precision")
     folder = _place(run, out, f"{to}-{precision}")
-    plan = _plan(run)
+    task = load_task(run)
+    plan = _plan(run, task)
     if to == "html" and not plan.page:
         raise UsageError(f"{run.folder} cannot be shown on a page yet: {run.recipe.task.kind}", "use --to onnx")
     web = find_web_runtime(web_runtime, allow_network=allow_network) if to == "html" else None
     if precision != "fp32":
         require_possible(to, precision)
-    task = load_task(run)
     sources, origin = _images(run, console)
     reference = Reference(sources, origin, run.preprocessing, _rows(run, task, sources), run.classes)
     request = Request(task, plan, _shape(run), reference, _facts(run, to, precision), _licence(run), console, web)
@@ -103,11 +103,12 @@ def _place(run: Run, out: str | Path | None, name: str) -> Path:
     return folder
 
 
-def _plan(run: Run) -> Export:
+def _plan(run: Run, task: Task) -> Export:
     kind = kind_of(run)
-    if kind.export is None:
+    plan = kind.export_of(task)
+    if plan is None:
         raise UsageError(f"{run.folder} cannot be exported: {kind.name} has no graph for it", "use `sightline predict`")
-    return kind.export
+    return plan
 
 
 def _shape(run: Run) -> Shape:

@@ -93,7 +93,6 @@ def focus_objects(task: Task, batch: Batch, aim: Aim) -> Batch:
 
 def _detected(task: Task, batch: Batch, number: int) -> Boxes:
     """The detection with this number in each image, 0 the surest; none in images with fewer."""
-    assert isinstance(task, Detection | InstanceSegmentation)
     with torch.no_grad():
         prediction = task.predict(batch)
     there = prediction.detections if isinstance(prediction, Instances) else prediction

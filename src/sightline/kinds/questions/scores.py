@@ -105,7 +105,7 @@ def ask_object(task: Task, batch: Batch, choice: Choice, classes: Sequence[str])
         prediction = task.predict(batch)
     there = prediction.detections if isinstance(prediction, Instances) else prediction
     assert isinstance(there, Detections)
-    row = _row_of(there, choice, classes)
+    row = row_of(there, choice, classes)
     box, label = there.boxes[row], int(there.label[row])
     size = batch.size
 
@@ -132,7 +132,8 @@ def ask_object(task: Task, batch: Batch, choice: Choice, classes: Sequence[str])
     )
 
 
-def _row_of(there: Detections, choice: Choice, classes: Sequence[str]) -> int:
+def row_of(there: Detections, choice: Choice, classes: Sequence[str]) -> int:
+    """The chosen detection's row. DataError where nothing is detected, UsageError for an object that is not there."""
     if not len(there.score):
         raise DataError("no object is detected in this image", "choose another image")
     order = there.score.argsort(descending=True, stable=True).tolist()

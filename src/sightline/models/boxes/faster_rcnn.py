@@ -46,6 +46,8 @@ class RegionNetwork(nn.Module):
     masks                  add a mask head
     """
 
+    proposes = True  # numbers decide where it looks next: shapes alone do not run it
+
     def __init__(
         self,
         block: type[BasicBlock] | type[Bottleneck],

@@ -1,0 +1,92 @@
+"""The families of networks that the kind `detection` knows: for each class of networks its task, defaults, graphs, and how
+its answer is explained and attacked. A further family is one more entry; nothing else asks which network it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from sightline.explanation.question import Ask
+from sightline.exports.plan import Export
+from sightline.models.boxes.faster_rcnn import RegionNetwork
+from sightline.models.boxes.single_shot.yolox import YOLOX
+from sightline.models.create import outline
+from sightline.models.own import is_own
+from sightline.preprocessing.normalise import Normalised
+from sightline.recipes.defaults import Filled, Traits
+from sightline.recipes.recipe import Draft
+from sightline.tasks.detection import Detection
+from sightline.tasks.task import Task
+
+from . import regions, single_shot
+from .kind import Setting
+from .questions.exposure import harm_objects
+from .questions.places import ask_place, harm_places
+from .questions.scores import ask_object
+
+MODEL = "faster_rcnn_resnet18_fpn"
+
+
+@dataclass(frozen=True)
+class Family:
+    """network     the class of its networks
+    task        the network with its normalisation, setting → the task over it
+    options     keys of `task.` that only some families know, of those that this one does
+    defaults    draft with the network's name, traits of the data → what the draft leaves open
+    export      its graphs
+    ask, harm   the score that is explained, and what an attack increases
+    """
+
+    network: type[nn.Module]
+    task: Callable[[Normalised, Setting], Task]
+    defaults: Callable[[Draft, Traits], Filled]
+    export: Export
+    ask: Ask
+    harm: Callable[..., Any]
+    options: frozenset[str] = frozenset()
+
+
+def _regions(model: Normalised, setting: Setting) -> Detection:
+    return Detection(model, classes=len(setting.amounts), **regions.selection(setting.recipe))
+
+
+FAMILIES = (
+    Family(
+        RegionNetwork,
+        task=_regions,
+        defaults=partial(regions.region_defaults, model=MODEL),
+        export=regions.REGION_EXPORT,
+        ask=ask_object,
+        harm=harm_objects,
+    ),
+    Family(
+        YOLOX,
+        task=single_shot.task,
+        defaults=single_shot.defaults,
+        export=single_shot.EXPORT,
+        ask=ask_place,
+        harm=harm_places,
+        options=frozenset({"assignment"}),
+    ),
+)
+
+
+def family_of(network: nn.Module) -> Family:
+    """The family of a network; those of region networks, whose contract is the oldest, for a network of the user's own."""
+    return next((family for family in FAMILIES if isinstance(network, family.network)), FAMILIES[0])
+
+
+def family_named(name: str | None) -> Family:
+    """The family of a registered network; of the default one without a name."""
+    return FAMILIES[0] if name is not None and is_own(name) else family_of(outline(name or MODEL))
+
+
+def family_of_task(task: Task) -> Family:
+    """The family of the network in a task."""
+    model = task.model
+    return family_of(model.network if isinstance(model, Normalised) else model)  # type: ignore[arg-type]

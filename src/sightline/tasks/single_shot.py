@@ -1,0 +1,136 @@
+"""Objects as boxes with a class and a score, by a network that answers at every place at once (Ge et al. 2021,
+arXiv:2107.08430)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from sightline.decoding.detections import detections
+from sightline.layers.boxes.dynamic_assignment import Assignment, Objects, Predicted, simota, soft_assignment
+from sightline.layers.boxes.places import encode_places
+from sightline.losses.means import mean_over
+from sightline.losses.single_shot import box_overlap_loss, place_class, place_objectness, shift_distance
+from sightline.metrics.detection import detection_metrics
+from sightline.structures.batch import Batch
+from sightline.structures.boxes import clip
+from sightline.structures.detection_rows import DetectionRows
+from sightline.structures.place_outputs import PlaceOutputs
+from sightline.structures.predictions import Detections, Prediction
+from sightline.structures.regions import SelectionRule
+from sightline.structures.targets import Boxes
+
+from .regions import boxes_of, detection_rows
+from .task import Loss, Task
+
+BOX_WEIGHT = 5.0
+ASSIGNMENTS: dict[str, Callable[..., Assignment]] = {"simota": simota, "soft": soft_assignment}
+
+
+class SingleShot(Task):
+    """`model` is a single-shot network: (images in 0-255 units, sizes) → PlaceOutputs.
+
+    assignment   "simota" as published, or "soft" (Lyu et al. 2022, arXiv:2212.07784)
+    shift        weight of the L1 loss of shifts; 0 leaves it out, which Megvii's code does until mosaics end
+
+    A prediction keeps boxes by the rule of `Detection`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        classes: int,
+        assignment: Literal["simota", "soft"] = "simota",
+        shift: float = 0.0,
+        score_threshold: float = 0.01,
+        nms_threshold: float = 0.5,
+        limit: int = 100,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.classes = classes
+        self.assign = ASSIGNMENTS[assignment]
+        self.shift = shift
+        self.selection_rule = SelectionRule(score_threshold, nms_threshold, limit)
+
+    def loss(self, batch: Batch, turn: str = "model") -> Loss:
+        outputs: PlaceOutputs = self.model(batch.image, batch.size)
+        true = boxes_of(batch)
+        learned = assigned(outputs, true, self.assign)
+        image, place, truth = learned.image, learned.place, learned.truth
+        boxes = true.boxes[truth].float()
+        parts = {
+            "boxes": BOX_WEIGHT * box_overlap_loss(outputs.boxes[image, place], boxes),
+            "objectness": place_objectness(outputs.objectness, learned.positive, learned.ignored),
+            "class": place_class(outputs.classes[image, place], true.label[truth], learned.iou),
+        }
+        if self.shift:
+            expected = encode_places(boxes, outputs.cell[place], outputs.stride[place])
+            parts["shift"] = self.shift * shift_distance(outputs.shift[image, place], expected)
+        total, weight = mean_over(torch.stack(list(parts.values())).sum(), learned.weight)
+        reported = {name: mean_over(part.detach(), weight)[0] for name, part in parts.items()}
+        return Loss(total, weight, {"loss": total.detach(), **reported})
+
+    def predict(self, batch: Batch) -> Detections:
+        outputs: PlaceOutputs = self.model(batch.image, batch.size)
+        n = outputs.objectness.shape[1]
+        size = batch.size.repeat_interleave(n, 0)  # (b·n, 2)
+        boxes = clip(outputs.boxes.flatten(0, 1), size)  # (b·n, 4)
+        score = outputs.score.flatten(0, 1)  # (b·n, k)
+        sample = torch.arange(len(batch), device=boxes.device).repeat_interleave(n)
+        each = boxes[:, None].expand(-1, score.shape[1], 4)  # one box for all classes
+        return Detections(*detections(each, score, sample, self.selection_rule))
+
+    def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
+        assert isinstance(prediction, Detections)
+        return detection_rows(batch, prediction)
+
+    def metrics(self, rows: Any) -> dict[str, float | None]:
+        return detection_metrics(rows, self.classes)
+
+
+class Learned(NamedTuple):
+    """What the places of a batch learn. The p places with an object: `image`, `place`, `truth` (row of the true boxes), `iou`;
+    of all b · n, `positive` and `ignored`. `weight` is the number that the loss is divided by."""
+
+    image: Int[Tensor, "p"]
+    place: Int[Tensor, "p"]
+    truth: Int[Tensor, "p"]
+    iou: Float[Tensor, "p"]
+    positive: Bool[Tensor, "b n"]
+    ignored: Bool[Tensor, "b n"]
+    weight: Float[Tensor, ""]
+
+
+@torch.no_grad()
+def assigned(outputs: PlaceOutputs, true: Boxes, assign: Callable[..., Assignment]) -> Learned:
+    """The assignment of every image. Places whose centre lies in an ignored region (a crowd), and which learn no object,
+    are ignored. An image without objects counts as one place, so that its background is learned in any batch."""
+    score, centre = outputs.score.detach(), outputs.centre
+    positive = torch.zeros_like(outputs.objectness, dtype=torch.bool)
+    ignored = torch.zeros_like(positive)
+    images, places, truths, ious, weight = [], [], [], [], 0
+    for image in range(len(positive)):
+        mine = true.sample == image
+        rows = (mine & ~true.ignore).nonzero()[:, 0]
+        predicted = Predicted(outputs.boxes[image].detach(), score[image])
+        found = assign(predicted, Objects(true.boxes[rows].float(), true.label[rows]), centre, outputs.stride)
+        positive[image, found.place] = True
+        ignored[image] = _inside_any(centre, true.boxes[mine & true.ignore]) & ~positive[image]
+        images.append(torch.full_like(found.place, image))
+        places.append(found.place)
+        truths.append(rows[found.truth])
+        ious.append(found.iou)
+        weight += max(len(found.place), 1)
+    joined = torch.cat(images), torch.cat(places), torch.cat(truths), torch.cat(ious)
+    return Learned(*joined, positive, ignored, score.new_tensor(float(weight)))
+
+
+def _inside_any(centre: Float[Tensor, "n 2"], regions: Float[Tensor, "r 4"]) -> Bool[Tensor, "n"]:
+    low, high = regions[None, :, :2], regions[None, :, 2:]  # (1, r, 2)
+    return ((centre[:, None] > low) & (centre[:, None] < high)).all(-1).any(-1)
