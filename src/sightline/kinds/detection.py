@@ -31,7 +31,7 @@ from sightline.tasks.task import Task
 
 from . import regions
 from .annotated import annotated_target
-from .detectors import family_named, family_of, family_of_task
+from .detectors.families import family_named, family_of, family_of_task
 from .diagnosed.image_scores import of_objects
 from .kind import Answers, Drawings, Exposure, Kind, LabelCheck, Networks, Scoring, Sensitivity, Setting
 from .questions.exposure import Harm, count_objects, focus_objects

@@ -23,11 +23,12 @@ from sightline.recipes.recipe import Draft
 from sightline.tasks.detection import Detection
 from sightline.tasks.task import Task
 
-from . import regions, single_shot
-from .kind import Setting
-from .questions.exposure import harm_objects
-from .questions.places import ask_place, harm_places
-from .questions.scores import ask_object
+from .. import regions
+from ..kind import Setting
+from ..questions.exposure import harm_objects
+from ..questions.places import ask_place, harm_places
+from ..questions.scores import ask_object
+from . import single_shot
 
 MODEL = "faster_rcnn_resnet18_fpn"
 

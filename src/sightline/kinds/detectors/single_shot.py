@@ -14,8 +14,8 @@ from sightline.recipes.recipe import Draft
 from sightline.tasks.single_shot import SingleShot
 from sightline.tasks.task import Task
 
-from . import regions
-from .kind import Setting
+from .. import regions
+from ..kind import Setting
 
 NETWORK = "yolox_nano"
 BATCH, STEPS, RATE = 8, 900, 4e-3
