@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 # The order of the site. Every page of docs/ is in one chapter; a test holds that.
 CHAPTERS = {
     "Use it": [
-        "command-line", "data-files", "defaults", "fine-tuning", "python", "explain", "diagnosis", "label-errors", "compare",
+        "command-line", "data-files", "defaults", "fine-tuning", "python", "explain", "detection", "diagnosis", "label-errors", "compare",
         "attack", "export", "serving", "app", "tracking", "hub",
     ],
     "Learn it": [
