@@ -106,6 +106,7 @@ DETECTION = Kind(
     task=_task,
     output=OUTPUT,
     truths=Truths(annotated_target, _memory),
+    composites=("mosaic", "mixup"),
     scoring=Scoring(
         rows=RowsFormat(write_detection_rows, read_detection_rows, judge_detections),
         monitors=("ap", "ap50"),

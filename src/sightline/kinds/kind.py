@@ -224,6 +224,7 @@ class Kind:
     output     what `MODELS` files its networks under; None where the kind builds them itself
     load       data set, ids, preprocessing, recipe, truths=, judging= → images; `truths` what is known beyond a label
     statistics training images, channels → mean and deviation of each, by which images are normalised
+    composites the operations of `augment.` that make one sample of several images, by key, which its targets follow
     order      recipe, data, training images → the order of samples; None: shuffled, or balanced as the recipe says
     scoring    how answers are measured; None where nothing can be
     answers, drawings, chapter   what `predict` says, what is drawn, what the report says
@@ -248,6 +249,7 @@ class Kind:
     output: str | None = None
     load: Callable[..., Images] = load
     truths: Truths | None = None
+    composites: tuple[str, ...] = ()
     statistics: Callable[[Images, int], tuple[tuple[float, ...], tuple[float, ...]]] = statistics
     order: Callable[[Recipe, Dataset, Images], Order | None] = _no_order
     scoring: Scoring | None = None

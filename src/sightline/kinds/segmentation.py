@@ -139,6 +139,7 @@ SEGMENTATION = Kind(
     task=_task,
     output=OUTPUT,
     truths=Truths(annotated_target, _memory),
+    composites=("mosaic",),
     scoring=Scoring(
         rows=RowsFormat(write_segment_rows, read_segment_rows, judge_segments),
         monitors=("mean_iou", "pixel_accuracy", "mean_dice"),

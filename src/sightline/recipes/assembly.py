@@ -1,4 +1,4 @@
-"""Recipe → network, optimisers, schedule, augmentation: the only room that knows all parts."""
+"""Recipe → network, optimisers, schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from sightline.augmentation.presets import preset
 from sightline.data.orders import Order, shuffle, weighted
 from sightline.engine import schedules
 from sightline.engine.optimizers import NONE, Pretrained, make_optimizer, one_a_turn
@@ -23,7 +22,6 @@ from sightline.models.create import create_model, head_tensors, load_into
 from sightline.models.own import is_own, require_scores
 from sightline.models.weights import LoadReport
 from sightline.preprocessing.geometry import Geometry
-from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
 
 from .arguments import model_arguments
@@ -114,12 +112,6 @@ def build_optimizers(
         pretrained=pretrained,
         frozen=task.frozen.parameters,
     )
-
-
-def build_augment(recipe: Recipe) -> Callable[[Batch], Batch]:
-    side = min(recipe.input.size, recipe.input.width)
-    pipeline = preset(recipe.augment.preset, flip=bool(recipe.augment.flip), size=side)
-    return partial(pipeline, seed=recipe.seed)
 
 
 def build_schedule(recipe: Recipe, steps: int, per_epoch: float) -> Callable[[State], float]:

@@ -17,6 +17,7 @@ from sightline.models.options import model_options
 from .arguments import SMALL_PATCHES, model_arguments
 from .fine_tuning import CLASSIFIER, PHOTOGRAPH, RATE, WEIGHTS, has_default_weights, of_colour, tuning_defaults
 from .recipe import Draft
+from .section import CLOSE, closes
 
 SMALL_SIDE = 40  # pixels; up to this side, images are digits, signs or thumbnails
 MEDIUM_SIDE = 72
@@ -75,6 +76,7 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
         "augment": {
             "preset": recipe.augment.preset or ("standard" if traits.n < 2_000 and channels == 3 else "light"),
             "flip": recipe.augment.flip if recipe.augment.flip is not None else channels == 3 and not traits.mirrored,
+            "close": closes(recipe.augment, 0.0),
         },
         "optim": {"name": optimizer, **optim, **tuning["optim"]},
         "fit": {"batch": batch, "epochs": recipe.fit.epochs or epochs},
@@ -122,6 +124,7 @@ def dense_defaults(
         "augment": {
             "preset": recipe.augment.preset or "light",
             "flip": recipe.augment.flip if recipe.augment.flip is not None else not traits.mirrored,
+            "close": closes(recipe.augment, CLOSE),
         },
         "optim": {"name": optimizer, **values},
         "fit": {

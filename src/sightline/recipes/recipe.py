@@ -13,28 +13,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
 )
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-# Beyond these limits a product with the number of images or steps is no number any more.
-Count = Annotated[PositiveInt, Field(le=1 << 48)]
-Rate = Annotated[PositiveFloat, Field(le=1e6)]
-RateOrZero = Annotated[NonNegativeFloat, Field(le=1e6)]
-
-
-class Section(BaseModel):
-    """Frozen; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from .section import AugmentSection, Count, DraftAugment, Rate, RateOrZero
+from .section import Fraction as Fraction  # of the sections of kinds
+from .section import Section as Section
 
 
 def _word(name: str) -> str:
@@ -102,11 +91,6 @@ class DraftInput(Section):
     )
     channels: Literal[1, 3] | None = None
     fit: Literal["stretch", "letterbox", "crop"] | None = Field(None, description="how images are fitted to the input")
-
-
-class DraftAugment(Section):
-    preset: Literal["none", "light", "standard", "elastic"] | None = None
-    flip: bool | None = Field(None, description="mirror left and right; turn it off for text")
 
 
 class TaskSection(Section):
@@ -224,10 +208,6 @@ class InputSection(DraftInput):
         return self.channels, self.size, self.width
 
 
-class AugmentSection(DraftAugment):
-    preset: Literal["none", "light", "standard", "elastic"]
-
-
 class OptimSection(DraftOptim):
     name: Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta"]
     lr: Rate
@@ -262,6 +242,7 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 ADDED = {
     "data": {"fold", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
+    "augment": {"mosaic", "mosaic_scale", "mixup", "close"},
     "optim": {"pretrained_rate"},
     "task": {"adversarial", "eps", "steps", "assignment"},
 }

@@ -7,7 +7,7 @@ assumes images: a batch holds the inputs that its kind of task needs, by name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -51,6 +51,7 @@ class Batch:
     id        (b,) rows of the data manifest
     position  (b,) positions in the endless training stream, which key each sample's augmentation
     target    Labels, Values, Boxes, Outlines, Masks, Pairs, or Several of them by name
+    partners  further samples by name, of which some samples of this batch are to be made; empty once they are
 
     Where a sample is one image, `image`, `size`, `frame` and `natural` are those of `Pixels`.
     """
@@ -59,6 +60,7 @@ class Batch:
     id: Int[Tensor, "b"]
     position: Int[Tensor, "b"]
     target: Target
+    partners: Mapping[str, Partners] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.target, Target):
@@ -114,6 +116,14 @@ class Batch:
         """The same batch with other images (`image=`, `frame=` …) and, if given, another target."""
         inputs = {**self.inputs, IMAGE: replace(self.pixels, **changes)}
         return replace(self, inputs=inputs, target=self.target if target is None else target)
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Row j of `batch` is a partner of sample `owner[j]` (m,), ascending."""
+
+    batch: Batch
+    owner: Int[Tensor, "m"]
 
 
 def collate(samples: Sequence[Sample], positions: Sequence[int]) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from functools import partial
 
 from sightline.data.loaders import Memory
 from sightline.data.stream import Stream
@@ -13,7 +14,8 @@ from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.signals import catch_signals
 from sightline.engine.state import State
 from sightline.errors import DamagedError, Stopped
-from sightline.recipes.assembly import build_augment, build_optimizers, build_order
+from sightline.recipes.assembly import build_optimizers, build_order
+from sightline.recipes.augmenting import build_augment
 
 from .finish import finish
 from .pictures import write_batch
@@ -46,14 +48,16 @@ def _train(training: Training) -> State:
     state = _state_of(keeper, training)
     begin_tracking(training, state)
     images = training.images["train"]
+    augmentation = build_augment(recipe, training.steps, len(task.turns))
+    augment = partial(augmentation, seed=recipe.seed)
     order = training.kind.order(recipe, training.data, images)
     stream = Stream(
         images, order or build_order(recipe, images.index.numpy(), training.data.counts()[:, 0]), len(images),
         recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
         workers=0 if isinstance(images, Memory) else recipe.data.workers,  # indexing is faster than a thread
+        invite=partial(augmentation.partners, seed=recipe.seed),
     )  # fmt: skip
     plan = TrainingPlan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
-    augment = build_augment(recipe)
     first = augment(stream.batch(0))
     write_batch(run, training.kind, first, training.data)
     health = training.health

@@ -1,0 +1,54 @@
+"""The base of a recipe's sections, the numbers they hold, and the section of augmentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+# Beyond these limits a product with the number of images or steps is no number any more.
+Count = Annotated[PositiveInt, Field(le=1 << 48)]
+Rate = Annotated[PositiveFloat, Field(le=1e6)]
+RateOrZero = Annotated[NonNegativeFloat, Field(le=1e6)]
+
+COMPOSITES = ("mosaic", "mixup")  # the keys of operations that make one sample of several images
+CLOSE = 0.15  # of the steps of a detector; published are 15 of 300 epochs, and a short training needs a larger share
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _range(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError("the smaller factor comes first")
+    return value
+
+
+_Factor = Annotated[float, Field(ge=0.01, le=10)]
+
+
+class DraftAugment(Section):
+    preset: Literal["none", "light", "standard", "elastic"] | None = None
+    flip: bool | None = Field(None, description="mirror left and right; turn it off for text")
+    mosaic: Share | None = Field(None, description="share of the samples that are made of four images")
+    mosaic_scale: Annotated[tuple[_Factor, _Factor], AfterValidator(_range)] | None = Field(
+        None, description="smallest and largest factor on their size (0.1 and 2)"
+    )
+    mixup: Share | None = Field(None, description="share of the samples that show two images through each other")
+    close: Fraction | None = Field(
+        None, description="share of the steps, the last ones, in which no sample is made of several images"
+    )
+
+
+class AugmentSection(DraftAugment):
+    preset: Literal["none", "light", "standard", "elastic"]
+
+
+def closes(section: DraftAugment, share: float) -> float | None:
+    """`augment.close`, by rule this share where the recipe makes samples of several images."""
+    return share if section.close is None and any(getattr(section, key) for key in COMPOSITES) else section.close
