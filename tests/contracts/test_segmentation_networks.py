@@ -17,10 +17,12 @@ from sightline.models.residual.resnet import BasicBlock, ResNet
 
 torch.set_num_threads(1)
 NAMES = MODELS.matching(heading="pixel scores")
-LIGHT = {"unet": 8, "fcn32s": 16, "fcn16s": 16, "fcn8s": 16}  # widths for tests
-
-
-TRAINED = ["fcn16s", "fcn_resnet50", "tiramisu56", "unet", "unet_resnet18"]  # one of a kind; the others are deeper
+LIGHT = {"unet": 8, "fcn32s": 16, "fcn16s": 16, "fcn8s": 16, "segnet": 8, "segnet_basic": 8}  # widths for tests
+# one of a kind; the others are deeper
+TRAINED = [
+    "fcn16s", "fcn_resnet50", "tiramisu56", "unet", "unet_resnet18", "segnet", "segnet_basic", "farabet",
+    "deeplabv3_resnet18",
+]  # fmt: skip
 
 
 def built(name: str) -> nn.Module:
@@ -36,7 +38,8 @@ def images(height: int = 67, width: int = 50, channels: int = 3) -> Tensor:
 def test_names() -> None:
     assert set(NAMES) >= {
         "unet", "unet_backbone", "unet_resnet18", "unet_resnet34", "unet_resnet50", "unet_vgg16_bn", "fcn_resnet50",
-        "fcn_resnet101", "fcn32s", "fcn16s", "fcn8s", "tiramisu56", "tiramisu67", "tiramisu103",
+        "fcn_resnet101", "fcn32s", "fcn16s", "fcn8s", "tiramisu56", "tiramisu67", "tiramisu103", "segnet", "segnet_basic",
+        "farabet", "deeplabv3_resnet18", "deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_efficientnet_lite0",
     }  # fmt: skip
 
 
@@ -139,7 +142,7 @@ def test_unet_of_the_paper_sees_572_for_388() -> None:
         network(torch.zeros(1, 1, 107, 120))
 
 
-@pytest.mark.parametrize("up", ["transposed", "bilinear", "nearest"])
+@pytest.mark.parametrize("up", ["transposed", "bilinear", "bicubic", "nearest"])
 @pytest.mark.parametrize("norm", ["none", "batch", "group"])
 def test_ways_to_build_a_unet(up: str, norm: str) -> None:
     network = create_model("unet", width=4, depth=2, up=up, norm=norm, num_classes=3)

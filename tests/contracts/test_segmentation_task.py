@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -232,13 +232,26 @@ def shapes(place: int, side: int = 32) -> Sample:
     return Sample.of_image(image.to(torch.uint8), place, target, torch.eye(3), torch.tensor([side, side]))
 
 
-def test_a_small_unet_learns_shapes() -> None:
-    """It must tell a disc from a bar of its brightness, for which it has to look around."""
-    network = create_model("unet", in_channels=3, num_classes=3, width=8, depth=3, norm="batch", seed=0)
+# network → options, steps, rate, mean IoU that it must reach
+LEARNERS: dict[str, tuple[dict[str, Any], int, float, float]] = {
+    "unet": ({"width": 8, "depth": 3, "norm": "batch"}, 120, 5e-3, 0.8),
+    "segnet_basic": ({"width": 16, "kernel": 3, "depth": 3}, 120, 5e-3, 0.8),
+    "deeplabv3_backbone": ({"backbone": "resnet8", "output_stride": 8, "width": 32}, 80, 5e-3, 0.55),
+    "farabet": ({"linear": True}, 80, 2e-3, 0.6),
+    "fcn8s": ({"width": 64, "batch_norm": True}, 120, 1e-3, 0.5),
+}
+LONG = ("farabet", "fcn8s")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in LEARNERS])
+def test_networks_learn_shapes(name: str) -> None:
+    """They must tell a disc from a bar of its brightness, for which they have to look around."""
+    options, steps, rate, least = LEARNERS[name]
+    network = create_model(name, in_channels=3, num_classes=3, seed=0, **options)
     task = Segmentation(nn.Sequential(Centred(), network), classes=3, loss="cross_entropy+dice").train()
-    optimizer = torch.optim.AdamW(task.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(task.parameters(), lr=rate)
     samples = [shapes(place) for place in range(64)]
-    for step in range(120):
+    for step in range(steps):
         chosen = [(step * 8 + i) % 64 for i in range(8)]
         loss = task.loss(collate([samples[i] for i in chosen], chosen))
         optimizer.zero_grad()
@@ -248,9 +261,9 @@ def test_a_small_unet_learns_shapes() -> None:
     task.eval()
     with torch.inference_mode():
         metrics = task.metrics(task.rows(unseen, task.predict(unseen)))
-    assert metrics["mean_iou"] > 0.8
-    assert metrics["boundary_f"] > 0.7
-    assert metrics["loss"] < 0.3
+    assert metrics["mean_iou"] > least  # all ground: 0.3
+    assert metrics["boundary_f"] > least - 0.1
+    assert metrics["loss"] < 0.5
 
 
 class Centred(nn.Module):

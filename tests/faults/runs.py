@@ -86,14 +86,18 @@ _REGIONS = [
     "model.options.width=16", "model.options.hidden=32", "model.options.proposals=60,50",
     "model.options.samples=64,16", "fit.batch=4", "fit.epochs=2", "input.size=64",
 ]  # fmt: skip
-# task → (how its data are written, network, keys)
+_PIXELS = ["input.size=32", "fit.epochs=4", "fit.batch=4"]
+# task, or what is unlike others about a network → (how its data are written, network, keys)
 TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     "classification": (write_jpegs, "resnet20", ["input.size=16", f"fit.epochs={EPOCHS}", f"fit.batch={BATCH}"]),
     "segmentation": (
-        write_masks, "unet", ["model.options.width=8", "input.size=32", "fit.epochs=4", "fit.batch=4"],
+        write_masks, "unet", ["model.options.width=8", *_PIXELS],
     ),
     "detection": (lambda folder: write_coco(folder, outlines=False), "faster_rcnn_resnet18_fpn", _REGIONS),
     "instances": (lambda folder: write_coco(folder, outlines=True), "mask_rcnn_resnet18_fpn", _REGIONS),
+    "unpooling": (write_masks, "segnet_basic", ["model.options.width=8", *_PIXELS]),
+    "atrous pyramid": (write_masks, "deeplabv3_resnet18", ["model.options.width=16", *_PIXELS]),
+    "three scales": (write_masks, "farabet", ["model.options.hidden=16", *_PIXELS]),
 }  # fmt: skip
 
 

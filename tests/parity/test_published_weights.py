@@ -118,7 +118,7 @@ def test_every_network_of_the_table_takes_torchvisions_names(source: PublishedWe
     if source.model.startswith("vit") and source.crop not in (224, None):
         size = {"image_size": source.crop}
     name = THEIR_NAMES.get(source.model, source.model)
-    segments = source.model.startswith("fcn") or source.model in THEIR_NAMES
+    segments = source.model.startswith(("fcn", "deeplabv3")) or source.model in THEIR_NAMES
     plain = {"init_weights": False} if source.model == "googlenet" else {"weights_backbone": None} if segments else {}
     with torch.device("meta"):
         theirs = torchvision.models.get_model(name, weights=None, **plain, **size)

@@ -37,7 +37,7 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
     return (ours - theirs).abs().max().item() / scale
 
 
-@pytest.mark.parametrize("name", ["fcn_resnet50", "fcn_resnet101"])
+@pytest.mark.parametrize("name", ["fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50", "deeplabv3_resnet101"])
 @torch.no_grad()
 def test_same_answers(name: str) -> None:
     ours, theirs = (network.eval() for network in pair(name))
@@ -48,9 +48,10 @@ def test_same_answers(name: str) -> None:
     assert difference(ours(images()), expected) > 1e-4
 
 
-def test_same_gradients_of_both_heads() -> None:
+@pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3_resnet50"])
+def test_same_gradients_of_both_heads(name: str) -> None:
     gradients, answers = [], []
-    for network in pair("fcn_resnet50"):
+    for network in pair(name):
         for layer in network.modules():
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0
@@ -62,7 +63,8 @@ def test_same_gradients_of_both_heads() -> None:
     for ours, theirs in zip(*answers, strict=True):
         assert difference(ours, theirs) <= 1e-6
     for key, gradient in gradients[1].items():
-        assert torch.allclose(gradients[0][key], gradient, rtol=1e-4, atol=1e-7), key
+        scale = gradient.abs().max().item()  # ours sums the image's mean in another order
+        assert torch.allclose(gradients[0][key], gradient, rtol=1e-4, atol=max(1e-7, 1e-5 * scale)), key
 
 
 @pytest.mark.parametrize(("stride", "replaced"), [(16, (False, False, True)), (8, (False, True, True))])

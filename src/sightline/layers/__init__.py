@@ -47,8 +47,10 @@ from .attention.scores import CBAM, ChannelAttention, SpatialAttention, SqueezeE
 from .boxes.anchors import anchors, decode, encode
 from .boxes.matching import Sampled, match, sample, set_aside
 from .boxes.regions import pyramid_level, pyramid_roi_align, roi_align, roi_pool
+from .convolution.atrous import AtrousPyramid
 from .convolution.convolution import Gradients, convolve, correlate, correlate_backward, linear_as_convolution, zero_pad
 from .convolution.inception import Inception, NaiveInception
+from .convolution.laplacian import collapse, halved, laplacian_pyramid
 from .convolution.mbconv import MBConv, whole_channels
 from .convolution.partial import PartialConvolution
 from .convolution.pooling import TrainableSubsample, average_pool, max_pool
@@ -56,6 +58,7 @@ from .convolution.pyramid import FeaturePyramid, LastLevelMaxPool
 from .convolution.separable import Separable, depthwise, product_kernel
 from .convolution.stochastic_depth import StochasticDepth
 from .convolution.upsampling import (
+    bicubic,
     bilinear,
     bilinear_at,
     bilinear_kernel,
@@ -63,6 +66,7 @@ from .convolution.upsampling import (
     nearest,
     spread,
     spread_size,
+    trilinear,
     unpool,
 )
 from .dropout import inverted_dropout
@@ -91,12 +95,14 @@ from .normalisation import (
     batch_norm_step,
     fold_pair,
     freeze_batchnorm,
+    local_contrast,
     standardise,
     window_channels,
 )
 
 __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "AdditiveAttention",
+    "AtrousPyramid",
     "Attended",
     "BatchNormStep",
     "CBAM",
@@ -139,11 +145,13 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "average_pool",
     "batch_norm_step",
     "bias_trick",
+    "bicubic",
     "bilinear",
     "bilinear_at",
     "bilinear_kernel",
     "bilinear_upsampler",
     "causal_bias",
+    "collapse",
     "convolution_parameters",
     "convolve",
     "correlate",
@@ -157,6 +165,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "fitting_output_size",
     "fold_pair",
     "freeze_batchnorm",
+    "halved",
     "hardmax",
     "he",
     "he_out",
@@ -164,9 +173,11 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "initialiser",
     "inverted_dropout",
     "kernel_between",
+    "laplacian_pyramid",
     "lecun",
     "linear_as_convolution",
     "linear_parameters",
+    "local_contrast",
     "match",
     "max_pool",
     "nearest",
@@ -194,6 +205,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "spread",
     "spread_size",
     "standardise",
+    "trilinear",
     "uniform",
     "unpool",
     "wavelengths",

@@ -153,6 +153,19 @@ def freeze_batchnorm(model: nn.Module) -> int:
     return len(frozen)
 
 
+def local_contrast(x: Float[Tensor, "b c h w"], size: int = 15) -> Float[Tensor, "b c h w"]:
+    """Each pixel minus the mean of the `size` x `size` pixels around it, over their deviation; a channel at a time.
+
+    Where the deviation is below the mean one of its image and channel, that one divides instead, so that flat places are not
+    blown up to noise (Jarrett, Kavukcuoglu, Ranzato & LeCun 2009, "What is the best multi-stage architecture?").
+    """
+    half = size // 2
+    centred = x - F.avg_pool2d(x, size, 1, half, count_include_pad=False)
+    deviation = F.avg_pool2d(centred.square(), size, 1, half, count_include_pad=False).clamp(min=1e-12).sqrt()
+    usual = deviation.mean((2, 3), keepdim=True)  # (b, c, 1, 1)
+    return centred / deviation.maximum(usual).clamp(min=1e-4)
+
+
 def window_channels(channel: int, size: int, channels: int) -> list[int]:
     """The channels that normalise `channel` (0-based): a window of `size` centred on it, clipped at both ends."""
     half = size // 2

@@ -38,7 +38,7 @@ from sightline.models.early import (
     zfnet,
 )
 from sightline.models.efficient import efficientnet, efficientnet_lite, mobilenet, mobilenet_v2
-from sightline.models.pixels import backbones, fcn, tiramisu, unet
+from sightline.models.pixels import backbones, deeplab, farabet, fcn, segnet, tiramisu, unet
 from sightline.models.residual import (
     densenet,
     densenet_cifar,
@@ -65,12 +65,14 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "backbones",
     "convnet",
     "create_model",
+    "deeplab",
     "default_input",
     "densenet",
     "densenet_cifar",
     "describe",
     "efficientnet",
     "efficientnet_lite",
+    "farabet",
     "faster_rcnn",
     "fcn",
     "fold_batchnorm",
@@ -93,6 +95,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "resnet_attention",
     "resnet_cifar",
     "resnext",
+    "segnet",
     "tiramisu",
     "trace",
     "unet",

@@ -37,20 +37,25 @@ class SameConv2d(nn.Conv2d):
     uneven total lies below and to the right. Torch pads both sides alike, which reads other pixels where the stride is 2.
 
         224 pixels, kernel 3, stride 2:   here 0 above, 1 below; torch's padding=1 has 1 above, and 1 below that is unread
+
+    `skipped` is a stride that was taken from it, for a finer map: it keeps the zeros above that it had, so that it answers at
+    the pixels between what it answered before.
     """
+
+    skipped = 1
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
         """(b, in_channels, h, w) → (b, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
-        rows, columns = (
-            _same_padding(input.shape[2 + axis], self.kernel_size[axis], self.stride[axis]) for axis in (0, 1)
-        )
+        rows, columns = (self._zeros(axis, input.shape[2 + axis]) for axis in (0, 1))
         return super().forward(nn.functional.pad(input, (*columns, *rows)))
 
-
-def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after."""
-    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+    def _zeros(self, axis: int, size: int) -> tuple[int, int]:
+        """Zeros before and after."""
+        kernel, stride, dilation = self.kernel_size[axis], self.stride[axis], self.dilation[axis]
+        reach = dilation * (kernel - 1) + 1
+        total = max((math.ceil(size / stride) - 1) * stride + reach - size, 0)
+        before = total // 2 if self.skipped == 1 else dilation * max((kernel - self.skipped) // 2, 0)
+        return before, total - before
 
 
 def convolution(

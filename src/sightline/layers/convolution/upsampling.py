@@ -1,6 +1,8 @@
-"""Upsampling: nearest and bilinear interpolation, unpooling, and transposed convolution.
+"""Upsampling: interpolation, unpooling, and transposed convolution.
 
     bilinear            pixel centres at half integers (align_corners=False), as in torch and OpenCV
+    bicubic             Keys 1981, "Cubic convolution interpolation for digital image processing", with a = -0.75
+    trilinear           bilinear, and linear between the slices of a volume
     unpool              Zeiler & Fergus 2013, arXiv:1311.2901: maxima return to their places
     spread              the transposed convolution in explicit form: each input pixel adds a copy of the kernel, scaled
     bilinear_kernel     Long, Shelhamer & Darrell 2014, FCN, arXiv:1411.4038: initialises a transposed convolution
@@ -28,6 +30,16 @@ def nearest(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor,
 def bilinear(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c i j"]:
     """Resize to (height, width) `size`, between pixel centres, without antialiasing; borders are replicated."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def bicubic(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c i j"]:
+    """Resize to (height, width) `size` by cubics through 4 x 4 pixels: sharper than `bilinear`, and it may overshoot."""
+    return F.interpolate(x, size=size, mode="bicubic", align_corners=False)
+
+
+def trilinear(x: Float[Tensor, "b c d h w"], size: tuple[int, int, int]) -> Float[Tensor, "b c k i j"]:
+    """Resize volumes to (depth, height, width) `size`, between voxel centres; borders are replicated."""
+    return F.interpolate(x, size=size, mode="trilinear", align_corners=False)
 
 
 def bilinear_at(x: Float[Tensor, "c h w"], points: Float[Tensor, "n 2"]) -> Float[Tensor, "n c"]:

