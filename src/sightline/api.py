@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sightline.verbs.evaluate import evaluate
     from sightline.verbs.explain import explain
     from sightline.verbs.export import export
+    from sightline.verbs.generating.sample import sample
     from sightline.verbs.hub import pull, push
     from sightline.verbs.judging.compare import compare
     from sightline.verbs.judging.label_errors import label_errors
@@ -55,6 +56,7 @@ __all__ = [
     "push",
     "report",
     "run_experiment",
+    "sample",
     "serve",
     "train",
     "verify",
@@ -84,6 +86,7 @@ _HOMES = {
     "push": "verbs.hub",
     "report": "verbs.report",
     "run_experiment": "lab.book",
+    "sample": "verbs.generating.sample",
     "serve": "verbs.serve",
     "train": "verbs.train",
     "verify": "verbs.verify",

@@ -18,7 +18,7 @@ from sightline.recipes import defaults
 from sightline.recipes.defaults import Traits
 from sightline.recipes.reading import all_keys, make_draft
 from sightline.recipes.recipe import TASKS, Draft
-from tests.complete_recipes import DIGITS, KNOWN, completed
+from tests.complete_recipes import DIGITS, completed
 
 PAGE = Path(__file__).parents[2] / "docs" / "defaults.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def table(first: str, last: str) -> list[list[str]]:
 def flat(recipe: Draft) -> dict[str, Any]:
     """Dotted key → value; of the task's keys also those of other tasks than the recipe's, with their defaults."""
     whole = recipe.model_dump(mode="json")
-    others = [TASKS[kind](kind=kind).model_dump(mode="json") for kind in KNOWN]
+    others = [TASKS[kind](kind=kind).model_dump(mode="json") for kind in TASKS]
     whole["task"] = {k: v for section in reversed(others) for k, v in section.items()} | (whole["task"] or {})
     return {k: whole[k] if "." not in k else whole[k.split(".")[0]][k.split(".")[1]] for k in all_keys()}
 

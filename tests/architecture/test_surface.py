@@ -21,13 +21,14 @@ PACKAGE = Path(sightline.__file__).parent
 NAMES = [
     "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "describe", "doctor", "evaluate",
     "explain", "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
-    "run_experiment", "serve", "train", "verify", "write_playground",
+    "run_experiment", "sample", "serve", "train", "verify", "write_playground",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
     "evaluate": "run data split model tta learning_curve device allow_network json verbose quiet",
     "attack": "run data method eps steps norm target region object n split seed out model device allow_network json "
     "verbose quiet",
+    "sample": "run n label text steps guidance seed first out walk device json verbose quiet",
     "compare": "runs data split ensemble out device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object layer data split n out no_controls all_controls model device "

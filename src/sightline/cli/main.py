@@ -28,6 +28,7 @@ from .examining.comparing import COMPARE_EXAMPLES, compare
 from .examining.explaining import EXPLAIN_EXAMPLES, explain
 from .examining.label_errors import LABEL_ERRORS_EXAMPLES, label_errors
 from .exporting import EXPORT_EXAMPLES, export
+from .generating.sampling import SAMPLE_EXAMPLES, sample
 from .hints import hint_for
 from .hub import app as hub
 from .laboratory import LAB_EXAMPLES, lab
@@ -170,6 +171,7 @@ app.command(epilog=f"{_examples(*PREDICT_EXAMPLES)}\n\n{PREDICT_EXITS}")(predict
 app.add_typer(hub, name="hub")
 app.command(epilog=_examples(*EXPLAIN_EXAMPLES))(explain)
 app.command(epilog=_examples(*ATTACK_EXAMPLES))(attack)
+app.command(epilog=_examples(*SAMPLE_EXAMPLES))(sample)
 app.command(epilog=_examples(*COMPARE_EXAMPLES))(compare)
 app.command("label-errors", epilog=_examples(*LABEL_ERRORS_EXAMPLES))(label_errors)
 app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)

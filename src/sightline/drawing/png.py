@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from .text import BLACK, height_of, in_lines, width_of, writable, write
 
@@ -22,10 +23,12 @@ PAPER = 255  # the value between the pictures of a grid
 CAPTION = 12  # pixels of the font under them
 
 
-def png_bytes(picture: Picture) -> bytes:
-    """PNG of a uint8 (h, w, 1 | 3) array, or (h, w); no metadata."""
-    stream = io.BytesIO()
-    _image(picture).save(stream, format="PNG", optimize=True)
+def png_bytes(picture: Picture, text: Mapping[str, str] | None = None) -> bytes:
+    """PNG of a uint8 (h, w, 1 | 3) array, or (h, w); no metadata but `text`, by key (at most 79 Latin letters)."""
+    stream, about = io.BytesIO(), PngInfo()
+    for key, value in (text or {}).items():
+        about.add_text(key, value)
+    _image(picture).save(stream, format="PNG", optimize=True, pnginfo=about)
     return stream.getvalue()
 
 

@@ -21,6 +21,8 @@ OPTIMIZERS: Mapping[str, type[torch.optim.Optimizer]] = {
     "adadelta": torch.optim.Adadelta,
 }
 _WITH_MOMENTUM = {"sgd", "rmsprop"}
+_WITH_BETAS = {"adam", "adamw"}
+BETAS = (0.9, 0.999)  # torch's own (Kingma & Ba 2015, arXiv:1412.6980)
 _FUSED = {
     "sgd",
     "adamw",
@@ -48,6 +50,7 @@ def make_optimizer(
     lr: float,
     momentum: float = 0.0,
     nesterov: bool = False,
+    betas: tuple[float | None, float | None] = (None, None),
     weight_decay: float = 0.0,
     decay_all: bool = True,
     device: str = "cpu",
@@ -59,7 +62,22 @@ def make_optimizer(
     before which its rate is 0, where there is one. `device` is where the networks will be trained."""
     if name not in OPTIMIZERS:
         raise UsageError(f"unknown optimizer {name!r}", nearest(name, OPTIMIZERS))
-    options: dict[str, Any] = {"lr": lr}
+    options = {"lr": lr, **_memory(name, momentum, nesterov, betas)}
+    if device.startswith("cuda") and name in _FUSED:
+        options["fused"] = True
+    groups = _groups(networks, frozen, pretrained, decay_all)
+    decays = [{"params": some, "weight_decay": weight_decay if decayed else 0.0} for _, decayed, some in groups]
+    optimizer = OPTIMIZERS[name](decays, **options)
+    for group, (learned, _, _) in zip(optimizer.param_groups, groups, strict=True):
+        group["initial_lr"] = lr * (pretrained.rate if learned else 1.0)
+        if learned and pretrained.starts:
+            group["starts"] = pretrained.starts
+    return optimizer
+
+
+def _memory(name: str, momentum: float, nesterov: bool, betas: tuple[float | None, float | None]) -> dict[str, Any]:
+    """The options of how gradients are remembered. UsageError for those that the optimiser does not have."""
+    options: dict[str, Any] = {}
     if name in _WITH_MOMENTUM:
         options["momentum"] = momentum
     elif momentum:
@@ -71,16 +89,11 @@ def make_optimizer(
         if name != "sgd" or not momentum:
             raise UsageError("optim.nesterov needs sgd with momentum", "set optim.name=sgd optim.momentum=0.9")
         options["nesterov"] = True
-    if device.startswith("cuda") and name in _FUSED:
-        options["fused"] = True
-    groups = _groups(networks, frozen, pretrained, decay_all)
-    decays = [{"params": some, "weight_decay": weight_decay if decayed else 0.0} for _, decayed, some in groups]
-    optimizer = OPTIMIZERS[name](decays, **options)
-    for group, (learned, _, _) in zip(optimizer.param_groups, groups, strict=True):
-        group["initial_lr"] = lr * (pretrained.rate if learned else 1.0)
-        if learned and pretrained.starts:
-            group["starts"] = pretrained.starts
-    return optimizer
+    if name in _WITH_BETAS:
+        options["betas"] = tuple(usual if own is None else own for own, usual in zip(betas, BETAS, strict=True))
+    elif betas != (None, None):
+        raise UsageError(f"{name} has no optim.beta1 and optim.beta2", "leave them out, or set optim.name=adam")
+    return options
 
 
 def _groups(

@@ -9,6 +9,7 @@ from sightline.runs.run import Run
 
 from .classification import CLASSIFICATION
 from .detection import DETECTION
+from .generative.gan import GAN
 from .instances import INSTANCES
 from .kind import Kind
 from .multilabel import MULTILABEL
@@ -28,7 +29,7 @@ def register(kind: Kind) -> Kind:
 
 
 # The default comes first: `task.` keys without a kind belong to it. If several kinds fit the data, the first is chosen.
-for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION, MULTILABEL, REGRESSION):
+for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION, MULTILABEL, REGRESSION, GAN):
     register(_kind)
 
 

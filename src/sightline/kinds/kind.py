@@ -32,6 +32,7 @@ from sightline.recipes.recipe import Draft, Recipe, TaskSection
 from sightline.reports.chapter import Chapter
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import Choice
+from sightline.sampling.plan import Sampling
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction
 from sightline.structures.targets import Boxes, Target
@@ -231,6 +232,7 @@ class Kind:
     export     its graphs and their decoding, for all tasks or as a function of the task; None where it cannot be exported
     sensitivity  its answer as a function of the pixels, for `explain` and `attack`; None where there is none
     labels     how wrong labels are found; None where they cannot be
+    sampling   how its networks make images, for `sample`; None where they make none
     """
 
     name: str
@@ -258,6 +260,7 @@ class Kind:
     export: Export | Callable[[Task], Export] | None = None
     sensitivity: Sensitivity | None = None
     labels: LabelCheck | None = None
+    sampling: Sampling | None = None
 
     def export_of(self, task: Task) -> Export | None:
         """The graphs of this task and their decoding."""

@@ -75,6 +75,13 @@ def uniform(seed: int, purpose: str, *parts: Part) -> Float[Tensor, "..."]:
     return _shift(keys(seed, purpose, *parts), 40).to(torch.float32) * (1.0 / (1 << 24))
 
 
+def normal(seed: int, purpose: str, *parts: Part) -> Float[Tensor, "..."]:
+    """Float32, standard normal: the quantile of the middle of one of 2^53 equal intervals, in double precision, so that the
+    rounding to float32 hides what processors compute differently in the last bits."""
+    share = (_shift(keys(seed, purpose, *parts), 11).to(torch.float64) + 0.5) * (1.0 / (1 << 53))
+    return torch.special.ndtri(share).to(torch.float32)
+
+
 def integers(high: int, seed: int, purpose: str, *parts: Part) -> Int[Tensor, "..."]:
     """Integers in [0, high), high ≤ 2^31: (top 32 bits · high) >> 32, biased by less than high / 2^32."""
     return (_shift(keys(seed, purpose, *parts), 32) * high) >> 32

@@ -106,6 +106,7 @@ def build_optimizers(
         lr=optim.lr,
         momentum=optim.momentum or 0.0,
         nesterov=bool(optim.nesterov),
+        betas=(optim.beta1, optim.beta2),
         weight_decay=optim.weight_decay or 0.0,
         decay_all=optim.decay_all,
         device=device,
@@ -165,6 +166,7 @@ def check(recipe: Recipe, *, validation_loss: bool) -> None:
         lr=optim.lr,
         momentum=optim.momentum or 0.0,
         nesterov=bool(optim.nesterov),
+        betas=(optim.beta1, optim.beta2),
         weight_decay=optim.weight_decay or 0.0,
     )
 

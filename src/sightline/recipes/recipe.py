@@ -120,6 +120,8 @@ class DraftOptim(Section):
     lr: Rate | None = Field(None, description="the highest rate that the schedule reaches")
     momentum: Fraction | None = None
     nesterov: bool | None = None
+    beta1: Fraction | None = Field(None, description="adam, adamw: decay of the mean of the gradients (0.9)")
+    beta2: Fraction | None = Field(None, description="adam, adamw: decay of the mean of their squares (0.999)")
     weight_decay: RateOrZero | None = None
     decay_all: bool = Field(True, description="off: biases and normalisation scales are not decayed")
     pretrained_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
@@ -243,7 +245,7 @@ ADDED = {
     "data": {"fold", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
     "augment": {"mosaic", "mosaic_scale", "mixup", "close"},
-    "optim": {"pretrained_rate"},
+    "optim": {"pretrained_rate", "beta1", "beta2"},
     "task": {"adversarial", "eps", "steps", "assignment"},
 }
 

@@ -107,6 +107,23 @@ class Run(RunFolder):
 
         return embedded(self, self._task, items_of(images)[0], device)
 
+    def sample(
+        self,
+        n: int = 64,
+        *,
+        label: str | None = None,
+        text: str | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        seed: int = 0,
+        first: int = 0,
+    ) -> np.ndarray:
+        """(n, h, w, c) uint8: images that the run's networks make; nothing is written. See `sightline.sample`."""
+        from sightline.verbs.generating.sample import request_of, sampled
+
+        asked = request_of(self, n, label=label, text=text, steps=steps, guidance=guidance, seed=seed, first=first)
+        return sampled(self, self._task, asked)
+
     def show_batch(self) -> Picture:
         """The first training batch as the network saw it, each image with its label."""
         from sightline.inference.galleries import batch_sheet

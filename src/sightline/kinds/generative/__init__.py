@@ -1,0 +1,1 @@
+"""Kinds of task whose networks make images, one file each."""

@@ -1,0 +1,23 @@
+"""What every image that a network made carries in its file: that it is artificial, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# IPTC's term for "created by a generative model", which readers of metadata know.
+TRAINED_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+
+def artificial(run: str, *, seed: int, index: int | None = None, **conditions: object) -> dict[str, str]:
+    """Text chunks of a PNG: keys of at most 79 Latin letters → text. `run` names the run and the hash of its recipe;
+    `conditions`, such as a class, are left out where they are None."""
+    own: Mapping[str, object | None] = {"Seed": seed, "Index": index} | {
+        name.capitalize(): value for name, value in conditions.items()
+    }
+    return {
+        "Software": "sightline",
+        "Description": "Artificial image: made by a neural network, not photographed",
+        "DigitalSourceType": TRAINED_MEDIA,
+        "Run": run,
+        **{name: str(value) for name, value in own.items() if value is not None},
+    }

@@ -1,0 +1,1 @@
+"""Tasks whose networks make images."""

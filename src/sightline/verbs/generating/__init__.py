@@ -1,0 +1,1 @@
+"""Verbs that make images: what a network draws by itself."""

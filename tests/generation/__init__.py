@@ -1,0 +1,1 @@
+"""Networks that make images: kinds, samplers, and what judges them."""
