@@ -18,7 +18,7 @@ from sightline.recipes import defaults
 from sightline.recipes.defaults import Traits
 from sightline.recipes.reading import all_keys, make_draft
 from sightline.recipes.recipe import TASKS, Draft
-from tests.complete_recipes import DIGITS, completed
+from tests.complete_recipes import DIGITS, KNOWN, completed
 
 PAGE = Path(__file__).parents[2] / "docs" / "defaults.md"
 TEXT = PAGE.read_text(encoding="utf-8")
