@@ -73,7 +73,9 @@ def test_repeated_training_images_are_memorised_and_others_are_not() -> None:
     train, held_out, others = (draw.normal(size=(400, 8)) for _ in range(3))
     assert memorised(train[:100] + 1e-3, train, held_out) == 1
     assert memorised(others, train, held_out) < 0.05
-    assert (nearest(train[5:8], train).reference == [5, 6, 7]).all() and (nearest(train[5:8], train).distance == 0).all()
+    assert (nearest(train[5:8], train).reference == [5, 6, 7]).all() and (
+        nearest(train[5:8], train).distance == 0
+    ).all()
 
 
 def test_modes_are_counted() -> None:
