@@ -30,6 +30,9 @@ from sightline.evaluation.label_errors.classes import label_quality
 from sightline.evaluation.predictions import read_rows
 from sightline.runs.console import Console
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.judging.shapes import FAULTS, write_shapes
+
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SIGHTLINE_DATA", ROOT.parent / "shared" / "data"))
 RESULT = ROOT / "results" / "label-errors.json"
@@ -39,6 +42,15 @@ CONFUSED = {  # asymmetric noise: a class is mistaken for the one that looks lik
     "mnist": {1: 7, 2: 7, 3: 8, 4: 9, 5: 6, 6: 5, 7: 1, 8: 3, 9: 4, 0: 6},
     "cifar10": {0: 2, 1: 9, 2: 0, 3: 5, 4: 7, 5: 3, 6: 3, 7: 4, 8: 0, 9: 1},
 }
+SMALL = [
+    "model.options.width=8",
+    "model.options.depth=2",
+    "model.options.norm=batch",
+    "input.size=48",
+    "optim.lr=0.01",
+    "fit.batch=8",
+]
+EPOCHS = 12.0
 Pictures = tuple[np.ndarray, np.ndarray]
 
 
@@ -119,10 +131,41 @@ def _inside(run: Path, labels: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     }
 
 
+def masks(n: int = 160, wrong: int = 16, folds: int = 2) -> dict[str, Any]:
+    """Generated images of discs and squares; of `wrong` masks one object is dropped, has the other class, or lies elsewhere."""
+    numbers = sorted(np.random.default_rng(SEED).choice(n, wrong, replace=False).tolist())
+    with tempfile.TemporaryDirectory() as folder:
+        planted = write_shapes(Path(folder) / "shapes", n, numbers)
+        start, used = time.perf_counter(), time.process_time()
+        found = sightline.label_errors(
+            str(Path(folder) / "shapes"), [*ONE_THREAD, *SMALL], folds=folds, model="unet", epochs=EPOCHS,
+            out=Path(folder) / "checked", console=Console(-1),
+        )  # fmt: skip
+        seconds, cpu = time.perf_counter() - start, time.process_time() - used
+        names = {s.id: s for s in found.findings.ranked}
+        stem = {it["id"]: int(Path(it["path"]).stem) for it in found.facts["candidates"]}
+    first = [stem.get(s.id, -1) for s in found.findings.ranked[:wrong]]
+    right = [i for i in names if stem.get(i) in planted]
+    return {
+        "images": n, "planted": wrong, "folds": folds, "model": "unet, width 8, depth 2", "epochs": EPOCHS,
+        "agreement_with_planted_labels": found.facts["agreement"],
+        "precision_at_planted": float(np.isin(first, numbers).mean()),
+        "candidates": len(found.findings.candidates),
+        "precision_of_candidates": len(right) / max(1, len(found.findings.candidates)),
+        "recall_of_candidates": len(right) / wrong,
+        "found_by_fault": {
+            fault: [sum(planted[stem[i]] == fault for i in right), sum(one == fault for one in planted.values())]
+            for fault in FAULTS
+        },
+        "cpu_seconds": round(cpu), "seconds": round(seconds),
+    }  # fmt: skip
+
+
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "mnist symmetric": lambda: classes("mnist", mnist, asymmetric=False),
     "mnist asymmetric": lambda: classes("mnist", mnist, asymmetric=True),
     "cifar10 symmetric": lambda: classes("cifar10", cifar10, asymmetric=False),
+    "generated masks": masks,
 }
 
 

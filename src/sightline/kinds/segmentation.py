@@ -15,6 +15,7 @@ from sightline.drawing.labels import named_regions
 from sightline.drawing.overlay import tinted
 from sightline.drawing.png import enlarged
 from sightline.drawing.predictions import paint_pixels
+from sightline.evaluation.label_errors.pixels import find_in_pixels, pixel_evidence
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_segment_rows, write_segment_rows
 from sightline.exports.agreement import pixel_difference
@@ -35,7 +36,20 @@ from sightline.tasks.task import Task
 
 from .annotated import annotated_target
 from .diagnosed.image_scores import of_segments
-from .kind import Answers, Drawings, Exposure, Keep, Kind, Networks, Picture, Scoring, Sensitivity, Setting, plain
+from .kind import (
+    Answers,
+    Drawings,
+    Exposure,
+    Keep,
+    Kind,
+    LabelCheck,
+    Networks,
+    Picture,
+    Scoring,
+    Sensitivity,
+    Setting,
+    plain,
+)
 from .questions.exposure import count_pixels, focus_pixels, harm_pixels
 from .questions.scores import ask_region
 from .weights import ClassWeight
@@ -170,4 +184,5 @@ SEGMENTATION = Kind(
         figure="max_share_of_differing_pixels",
     ),
     sensitivity=Sensitivity(ask_region, Exposure(focus_pixels, harm_pixels, count_pixels, "pixels")),
+    labels=LabelCheck(find_in_pixels, pixel_evidence),
 )

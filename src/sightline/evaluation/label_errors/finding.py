@@ -24,7 +24,8 @@ class Suspicion:
     candidate    whether it is probably wrong, so worth a look
     words        what speaks against it, for people
     boxes        the boxes concerned, xyxy in the original image: the given one, the predicted one
-    mask         the pixels concerned in the network's frame, where these are the fault
+    mask         the pixels concerned in the network's frame, where these are the fault, and the matrix `frame` from the
+                 original image to that frame
     """
 
     id: int
@@ -38,6 +39,7 @@ class Suspicion:
     words: str
     boxes: tuple[tuple[float, ...], ...] = ()
     mask: np.ndarray | None = field(default=None, repr=False, compare=False)
+    frame: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of one suspicion, without the path of its image."""

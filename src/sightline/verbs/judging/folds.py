@@ -52,7 +52,7 @@ def train_folds(given: Draft, k: int, folder: Path, console: Console) -> Folds:
     data = open_dataset(given, console)
     kind = choose_kind(given, data.audit.source)
     if kind.labels is None:
-        raise UsageError(f"labels of {kind.name} cannot be checked", "use data with classes or boxes")
+        raise UsageError(f"labels of {kind.name} cannot be checked", "use data with classes, boxes or masks")
     given = _quick(given, kind, data)
     make_folder(folder)
     runs = []

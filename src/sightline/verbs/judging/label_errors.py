@@ -93,7 +93,8 @@ def label_errors(
     training. Its training images cannot be: a network knows them by heart, wrong labels and all.
 
     `out` is the folder, by default runs/<data>-label-errors, or RUN/label-errors. Classes are ranked by confident learning
-    (Northcutt et al. 2021, arXiv 1911.00068), boxes by ObjectLab (Tkachenko et al. 2023, arXiv 2309.00832).
+    (Northcutt et al. 2021, arXiv 1911.00068), boxes by ObjectLab (Tkachenko et al. 2023, arXiv 2309.00832), masks by the
+    softmin of their pixels (Lad & Mueller 2023, arXiv 2307.05080).
     UsageError for settings that do not fit.
     """
     console = console or Console()
@@ -136,7 +137,7 @@ def _of_run(run: Run, folder: Path, device: str, console: Console) -> LabelError
     """The validation and test images of a finished run."""
     kind = kind_of(run)
     if kind.labels is None or kind.scoring is None:
-        raise UsageError(f"labels of {kind.name} cannot be checked", "use a run on classes or boxes")
+        raise UsageError(f"labels of {kind.name} cannot be checked", "use a run on classes, boxes or masks")
     require_there(run.recipe, "restore them")
     data = open_dataset(run.recipe, console)
     same_data(run, data)
