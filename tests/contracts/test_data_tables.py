@@ -210,7 +210,10 @@ def test_blanks_around_a_label_are_no_part_of_it(tmp_path: Path) -> None:
 def test_columns_without_a_meaning_are_said(tmp_path: Path) -> None:
     write_folder(tmp_path, {"im": 2})
     (tmp_path / "l.csv").write_text("path,label,is_train,note\nim/0.png,a,1,x\nim/1.png,b,0,y\n")
-    assert "l.csv: unknown columns, not used: 'is_train', 'note'" in open_data(str(tmp_path / "l.csv")).notes
+    assert (
+        "l.csv: further columns, kept as metadata and not learned: 'is_train', 'note'"
+        in open_data(str(tmp_path / "l.csv")).notes
+    )
 
 
 @pytest.mark.parametrize("mark", ["|", " "])

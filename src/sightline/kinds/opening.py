@@ -135,7 +135,8 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: 
     if fold is not None and (recipe.data.val is not None or recipe.data.test is not None):
         raise UsageError("data.val and data.test have no effect with data.fold", "leave both out")
     with console.working(f"reading {where}") as phase:
-        source = as_named(recipe, open_data(where, allow_network=recipe.data.allow_network))
+        found = open_data(where, allow_network=recipe.data.allow_network, label=recipe.data.label, strict=not whole)
+        source = as_named(recipe, found)
         data = build_dataset(
             source,
             needs="images" if whole else choose_kind(recipe, source).needs,

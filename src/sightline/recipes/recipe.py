@@ -53,14 +53,13 @@ class DataSection(Section):
     fold: Annotated[str, Field(pattern=r"^[1-9][0-9]?/[1-9][0-9]?$")] | None = Field(
         None, description="2/5: the second of five folds is the test split, the others train; splits are not kept"
     )
+    label: Annotated[str, Field(min_length=1)] | None = Field(None, description="the column of a table with the labels")
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="share of each class to train on")
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
     balance: Literal["none", "sample"] = Field("none", description="sample: draw every class equally often")
     cache: Literal["auto", "memory", "off"] = Field("auto", description="keep decoded images in memory")
-    workers: Annotated[int, Field(ge=0, le=64)] = Field(
-        2, description="threads that decode ahead where nothing is cached"
-    )
+    workers: Annotated[int, Field(ge=0, le=64)] = Field(2, description="threads that decode ahead without a cache")
     allow_network: bool = Field(False, description="fetch data at an address that are not in the cache")
 
 
@@ -242,7 +241,7 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 
 # Keys that came later: absent from the identity of a run that leaves them open, as in those of runs made before.
 ADDED = {
-    "data": {"fold", "share"},
+    "data": {"fold", "label", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
     "augment": {"mosaic", "mosaic_scale", "mixup", "close"},
     "optim": {"pretrained_rate", "beta1", "beta2"},

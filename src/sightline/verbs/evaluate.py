@@ -20,6 +20,7 @@ from sightline.evaluation.diagnosis.images import ImageTable
 from sightline.evaluation.diagnosis.stored import read_table, table_file
 from sightline.evaluation.splits import mirror, rows_of
 from sightline.inference.diagnosing.diagnosis import Noting, diagnose
+from sightline.inference.diagnosing.metadata import with_metadata
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.kind import Scoring
 from sightline.kinds.networks import load_task
@@ -93,7 +94,7 @@ def evaluate(
             "sort the images into a folder for each class, or add a table of labels",
         )
     val = None if split == "val" and data is None else _val_rows(run, scoring)
-    diagnosis = diagnose(scoring, rows, judgement, noting.table(), val=val, tables=_tables(run))
+    diagnosis = diagnose(scoring, rows, judgement, with_metadata(noting.table(), found), val=val, tables=_tables(run))
     if learning_curve:
         diagnosis["learning_curve"] = measure_learning_curve(run, console)
     return Evaluation(run, split, judgement, diagnosis)

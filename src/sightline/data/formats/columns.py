@@ -3,7 +3,7 @@
 A header is recognised by a usual name for the image column; without a header, the first row contains the name of an
 image. If there are two columns and one is the image, the other is the label whatever its name. Anything ambiguous is an
 error, not a guess; columns of boxes are refused by what they are. Without a label column, columns of 0 and 1 are a class each,
-and columns of measurements a target each.
+and columns of measurements a target each. What remains is metadata: it names slices, and is not learned.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sightline.data.records.names import IMAGE_SUFFIXES, suffix
-from sightline.errors import DataError
+from sightline.errors import DataError, nearest
 from sightline.storage.text import printable
 
 from .recognition.boxes import box_columns
@@ -31,20 +31,22 @@ _WORDS = {
 }  # fmt: skip
 PATHS = frozenset(_WORDS["path"])
 FEWEST_CORNERS = 4
+MOST_METADATA = 40  # columns
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Indices of the columns; None for those that the table lacks. `header` is true if the first row is one; `unused` are the
-    names of unknown columns. `answers` are the columns of a table without labels that hold one class or target each:
-    classes if they hold `marks`, 0 and 1."""
+    """Indices of the columns; None for those that the table lacks. `header` is true if the first row is one; `metadata` are
+    all further columns, and `metadata_names` their names. `answers` are the columns of a table without labels that hold one
+    class or target each: classes if they hold `marks`, 0 and 1."""
 
     path: int
     label: int | None
     split: int | None
     group: int | None
     header: bool
-    unused: tuple[str, ...] = ()
+    metadata: tuple[int, ...] = ()
+    metadata_names: tuple[str, ...] = ()
     label_name: str = ""  # as the header writes it
     answers: tuple[int, ...] = ()
     answer_names: tuple[str, ...] = ()
@@ -56,11 +58,13 @@ class Columns:
         return 1 + max(i for i in (self.path, self.label, self.split, self.group, *self.answers) if i is not None)
 
 
-def find_columns(first: Sequence[str], table: str, rows: Sequence[Sequence[str]] = ()) -> Columns:
-    """The columns of a table whose first row is `first`; some more `rows` tell zeros and ones from labels. Raises DataError
-    with the line and its cells."""
+def find_columns(
+    first: Sequence[str], table: str, rows: Sequence[Sequence[str]] = (), label_column: str | None = None
+) -> Columns:
+    """The columns of a table whose first row is `first`; some more `rows` tell zeros and ones from labels. `label_column` names
+    that of the labels, where the user chose one. Raises DataError with the line and its cells."""
     images = [i for i, cell in enumerate(first) if suffix(cell.strip()) in IMAGE_SUFFIXES]
-    if images:
+    if images and label_column is None:
         return _without_header(first, images[0], table)
     if boxes := box_columns(first):
         raise DataError(
@@ -79,7 +83,9 @@ def find_columns(first: Sequence[str], table: str, rows: Sequence[Sequence[str]]
             f"{table} line 1: no column of image names among {quoted(first)}",
             "name it `path` in a header line, and the labels `label`",
         )
-    label, split, group = _find(words, "label"), _find(words, "split"), _find(words, "group")
+    label, split, group = (_find(words, what) for what in ("label", "split", "group"))
+    if label_column is not None:
+        label = _named(label_column, first, table)
     rest = [i for i in range(len(words)) if i not in (path, split, group)]
     if label is None and len(rest) == 1:
         label = rest[0]
@@ -88,12 +94,39 @@ def find_columns(first: Sequence[str], table: str, rows: Sequence[Sequence[str]]
     if label is None and not answers:
         answers = _measurements(rest, rows)
     if label is None and rest and not answers:
-        raise DataError(f"{table} line 1: no column of labels among {quoted(first)}", "name it `label`")
+        raise DataError(
+            f"{table} line 1: no column of labels among {quoted(first)}",
+            "name it `label`, or choose one with data.label=NAME",
+        )
     known = (path, label, split, group, *answers)
-    unused = tuple(name.strip() for i, name in enumerate(first) if i not in known and name.strip())
+    metadata = tuple(i for i, name in enumerate(first) if i not in known and name.strip())[:MOST_METADATA]
     name = first[label].strip() if label is not None else ""
     names = tuple(first[i].strip() for i in answers)
-    return Columns(path, label, split, group, True, unused, name, answers, names, marks)
+    return Columns(
+        path,
+        label,
+        split,
+        group,
+        True,
+        metadata,
+        tuple(first[i].strip() for i in metadata),
+        name,
+        answers,
+        names,
+        marks,
+    )
+
+
+def _named(name: str, first: Sequence[str], table: str) -> int:
+    """The column that the user named, by its exact name or else in any case."""
+    cells = [cell.strip() for cell in first]
+    for spelled, wanted in ((cells, name), ([cell.casefold() for cell in cells], name.casefold())):
+        if wanted in spelled:
+            return spelled.index(wanted)
+    raise DataError(
+        f"{table} line 1: no column '{printable(name)}', which data.label names, among {quoted(first)}",
+        nearest(name, cells),
+    )
 
 
 def _marks(rest: Sequence[int], rows: Sequence[Sequence[str]]) -> tuple[int, ...]:

@@ -31,9 +31,9 @@ from .tables import TABLE_SUFFIXES
 _MARKS = (".txt", ".json", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".names", ".data", ".labels")  # of readers of boxes
 
 
-def read_folder(root: Path) -> Source:
-    """The data set in `root`, annotated ones included. Raises DataError if it has no images, if it holds annotations in a
-    layout that is not read, or classes that differ only in form."""
+def read_folder(root: Path, label: str | None = None) -> Source:
+    """The data set in `root`, annotated ones included; `label` names the column of the labels in a table. Raises DataError if
+    it has no images, if it holds annotations in a layout that is not read, or classes that differ only in form."""
     tree = walk(str(root))
     if annotated := read_annotated(root, tree):
         return replace(annotated, notes=(*annotated.notes, *_notes_on_skipped(tree, (".json", ".txt", ".xml"))))
@@ -41,7 +41,7 @@ def read_folder(root: Path) -> Source:
         return samples
     images = [name for name in tree.files if _may_be_image(name)]
     if inner := _only_folder(tree, images):
-        found = read_folder(root / inner)
+        found = read_folder(root / inner, label)
         return replace(
             found, notes=(f"{printable(inner)}/ is all that the folder holds: it is read as the data", *found.notes)
         )
@@ -50,12 +50,12 @@ def read_folder(root: Path) -> Source:
     refuse_unread(root, tree)
     if not images and not tree.refused:
         raise DataError(f"no images in {printable(str(root))}: it holds {_content(tree)}", "give a folder of images")
-    source = with_names(_read_images(root, tree, images), tree)
+    source = with_names(_read_images(root, tree, images, label), tree)
     used = (*TABLE_SUFFIXES, ".jsonl") if source.kind == "flat-folder+csv" else TABLE_SUFFIXES
     return replace(source, notes=(*source.notes, *_notes_on_skipped(tree, used)))
 
 
-def _read_images(root: Path, tree: Walk, images: list[str]) -> Source:
+def _read_images(root: Path, tree: Walk, images: list[str], label: str | None) -> Source:
     tops = {name.split("/", 1)[0] for name in images if "/" in name}
     direct = any("/" not in name for name in images)
     splits = splits_among({*tops, *(name.split("/", 1)[0] for name in tree.lost if "/" in name)})
@@ -64,11 +64,11 @@ def _read_images(root: Path, tree: Walk, images: list[str]) -> Source:
     _refuse_ambiguous_split(images, tops, splits)
     within = tables_by_split(tree, images, splits) if words and not tables else {}
     if within:
-        return _with_skipped(root, tree, images_with_tables(tree, images, within))
+        return _with_skipped(root, tree, images_with_tables(tree, images, within, label))
     if _has_splits(images, tops, splits):
         return _split_folders(root, tree, images, splits)
     if tables and (direct or words or len(tops) <= 1):
-        return _with_skipped(root, tree, images_with_tables(tree, images, dict.fromkeys(tables)))
+        return _with_skipped(root, tree, images_with_tables(tree, images, dict.fromkeys(tables), label))
     if words or (not direct and all(names_pictures(top) for top in tops)):
         return _unlabelled(root, tree, images, splits)
     return _class_folders(root, tree, images, tables)

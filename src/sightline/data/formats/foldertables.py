@@ -52,12 +52,14 @@ def tables_by_split(tree: Walk, images: Sequence[str], splits: Mapping[str, str]
     return found
 
 
-def images_with_tables(tree: Walk, images: Sequence[str], tables: Mapping[str, str | None]) -> Source:
+def images_with_tables(
+    tree: Walk, images: Sequence[str], tables: Mapping[str, str | None], label: str | None = None
+) -> Source:
     """Images whose labels are in these tables, each with the split of its rows or None; of several at the top, in those
-    named after splits."""
+    named after splits. `label` names the column of the labels."""
     chosen = [name for name in tables if "/" in name] or _choose(list(tables))
     files = [TableFile(Path(tree.root, name), name.rpartition("/")[0], tables[name]) for name in chosen]
-    source = read_tables(files, root=tree.root)
+    source = read_tables(files, root=tree.root, label=label)
     listed = {record.name for record in source.records}
     unlisted = [name for name in images if name not in listed]
     if not unlisted:

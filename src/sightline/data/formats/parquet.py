@@ -30,6 +30,7 @@ from sightline.storage.caching import cache_folder
 from sightline.storage.text import printable
 
 from .answers import in_order, with_reading
+from .further import further_columns, further_values
 from .recognition.labels import ONE_CLASS, Reading, reading_of
 from .schema import Meaning, meaning
 from .spill import Spill
@@ -49,6 +50,7 @@ class _Shard:
     size: int
     stamp: tuple[int, int, int, int]
     meaning: Meaning
+    further: tuple[str, ...] = ()  # columns of metadata
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ class ParquetRows(Contents):
         return rows
 
 
-def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
-    """The data set in these files, in the order of their names.
+def read_parquet(paths: Sequence[Path], *, root: Path, label: str | None = None) -> Source:
+    """The data set in these files, in the order of their names; `label` names the column of the labels.
 
     Raises DataError naming a file that is damaged, has no image column, or names its classes differently from another.
     """
@@ -119,7 +121,7 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
     named_splits: set[str] = set()
     names: tuple[str, ...] | None = None
     for path in sorted(paths):
-        shard, labels = _open(path)
+        shard, labels, rest = _open(path, label)
         if shards and shard.meaning.classes != names:
             raise DataError(
                 f"{printable(path.name)} names other classes than {printable(os.path.basename(shards[0].path))}: "
@@ -129,16 +131,20 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         names = shard.meaning.classes
         split = split_named(re.split(r"[-_.]", path.name, maxsplit=1)[0])
         named_splits |= {split} if split and shard.starts[-1] else set()
-        for row, label in enumerate(labels):
+        if shards and shard.further != shards[0].further:
+            rest = _in_columns(rest, shard.further, shards[0].further)
+        for row, value in enumerate(labels):
             try:
-                text = None if label is None else _class_of(label, names)
+                text = None if value is None else _class_of(value, names)
             except LookupError:
                 reason = (
-                    "no-label: -1 or empty" if label in (-1, "") else f"unknown-label: {printable(str(label)[:200])}"
+                    "no-label: -1 or empty" if value in (-1, "") else f"unknown-label: {printable(str(value)[:200])}"
                 )
                 problems.append(Problem(printable(path.name), row + 1, reason, "give the row one of the classes"))
                 continue
-            records.append(Record(len(records), f"{path.name[: -len('.parquet')]}/{row:06d}", text, split))
+            records.append(
+                Record(len(records), f"{path.name[: -len('.parquet')]}/{row:06d}", text, split, None, rest[row])
+            )
             where.append((len(shards), row))
         shards.append(shard)
     listed = any(shard.meaning.listed for shard in shards)
@@ -156,6 +162,7 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
         given_splits=frozenset(named_splits),
         problems=tuple(problems),
         column=column,
+        columns=shards[0].further if shards else (),
     )
     if reading.knows != "class":
         plain = replace(source, records=tuple(replace(record, label=None) for record in records))
@@ -170,11 +177,12 @@ def read_parquet(paths: Sequence[Path], *, root: Path) -> Source:
     return source
 
 
-def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
-    """A shard and its labels, one per row (None if the file has no label column)."""
+def _open(path: Path, label: str | None) -> tuple[_Shard, Iterable[object], list[tuple[str | None, ...]]]:
+    """A shard, its labels (None if the file has no label column) and its metadata, one per row."""
     try:
         file = pq.ParquetFile(path)
-        what = meaning(file.schema_arrow, printable(path.name))
+        what = meaning(file.schema_arrow, printable(path.name), label)
+        further = further_columns(file.schema_arrow, what)
         rows, status = file.metadata.num_rows, os.stat(path)
         if rows > max(FREE_ROWS, status.st_size // LEAST_IMAGE):
             raise DataError(
@@ -182,13 +190,22 @@ def _open(path: Path) -> tuple[_Shard, Iterable[object]]:
                 "export it again, without rows that hold no image",
             )
         labels = [None] * rows if what.label is None else _labels(path, what)
+        rest = further_values(path, further, rows)
         groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
         starts = (0, *accumulate(group.num_rows for group in groups))
         columns = (group.column(i) for group in groups for i in range(group.num_columns))
         size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.split(".", 1)[0] == what.image)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{printable(path.name)} cannot be read as Parquet: {error}", "download it again") from error
-    return _Shard(str(path), starts, size, stamp_of(status), what), labels
+    return _Shard(str(path), starts, size, stamp_of(status), what, further), labels, rest
+
+
+def _in_columns(
+    rows: list[tuple[str | None, ...]], names: tuple[str, ...], wanted: tuple[str, ...]
+) -> list[tuple[str | None, ...]]:
+    """Metadata in the columns of the first file; what others lack is None."""
+    at = [names.index(name) if name in names else None for name in wanted]
+    return [tuple(None if i is None else row[i] for i in at) for row in rows]
 
 
 def _labels(path: Path, what: Meaning) -> list[object]:

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from sightline.data.records.names import class_texts
-from sightline.errors import DataError
+from sightline.errors import DataError, nearest
+from sightline.storage.text import printable
 
 from .recognition.boxes import box_columns
 
@@ -32,8 +33,9 @@ class Meaning:
     listed: bool = False
 
 
-def meaning(schema: pa.Schema, file: str) -> Meaning:
-    """The meaning of the columns. Raises DataError if none can hold images, or class names differ only in form."""
+def meaning(schema: pa.Schema, file: str, label_column: str | None = None) -> Meaning:
+    """The meaning of the columns; `label_column` names that of the labels, where the user chose one. Raises DataError if none
+    can hold images, or class names differ only in form."""
     features = _features(schema)
     fitting = [f.name for f in schema if _holds_bytes(f.type)]
     marked = [name for name in fitting if features.get(name, {}).get("_type") == "Image"]
@@ -43,7 +45,7 @@ def meaning(schema: pa.Schema, file: str) -> Meaning:
         raise DataError(
             f"{file} has no column of image bytes", f"store the encoded images in a column `image`; there are {columns}"
         )
-    label = _label_column(schema, features, image, file)
+    label = _label_column(schema, features, image, file, label_column)
     listed = label is not None and _is_list(schema.field(label).type)
     feature = features.get(label, {}) if label else {}
     inner = feature.get("feature")
@@ -56,25 +58,32 @@ def meaning(schema: pa.Schema, file: str) -> Meaning:
     return Meaning(image, label, tuple(texts[name] for name in names), listed)
 
 
-def _label_column(schema: pa.Schema, features: dict[str, dict[str, Any]], image: str, file: str) -> str | None:
-    """A column marked by the metadata, else one with a usual name. Raises DataError if it holds no labels: another must not
-    silently take its place."""
+def _label_column(
+    schema: pa.Schema, features: dict[str, dict[str, Any]], image: str, file: str, named: str | None
+) -> str | None:
+    """The column that the user named; one that the metadata marks; else one with a usual name. Raises DataError if it holds no
+    labels: another must not silently take its place."""
     marked = [f.name for f in schema if features.get(f.name, {}).get("_type") == "ClassLabel"]
     usual = [name for name in _LABELS if name in schema.names and name != image]
     label = next((n for n in (*(u for u in usual if u in marked), *marked, *usual)), None)
+    if named is not None:
+        if named not in schema.names or named == image:
+            there = [name for name in schema.names if name != image]
+            raise DataError(f"{file} has no column '{printable(named)}', which data.label names", nearest(named, there))
+        label = named
     if boxes := box_columns([name for name in schema.names if name not in (image, label)]):
         raise DataError(
             f"{file}: boxes or outlines for each image, which are not read from Parquet: the column {', '.join(boxes)}",
             "export the annotations as COCO's JSON, or remove the column to train on labels alone",
         )
-    if label is not None and _is_list(schema.field(label).type) and _is_label(schema.field(label).type.value_type):
+    if label is not None and _is_list(schema.field(label).type) and is_label(schema.field(label).type.value_type):
         return label
     if label is not None and pa.types.is_temporal(schema.field(label).type):
         raise DataError(
             f"{file}: the column {label} holds {schema.field(label).type}: dates instead of classes",
             "write a class for each image into the column",
         )
-    if label is not None and not _is_label(kind := schema.field(label).type):
+    if label is not None and not is_label(kind := schema.field(label).type):
         raise DataError(
             f"{file}: the column {label} holds {kind}, no labels",
             "use integers, text or booleans as classes, or lists of them for several labels per image",
@@ -107,9 +116,10 @@ def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
-def _is_label(kind: pa.DataType) -> bool:
-    """Class numbers (integers; floats if the column has gaps), class names, or a dictionary of either."""
+def is_label(kind: pa.DataType) -> bool:
+    """Whether a column holds one value a row that can be a label: class numbers (integers; floats if the column has gaps),
+    class names, or a dictionary of either."""
     if pa.types.is_dictionary(kind):
-        return _is_label(kind.value_type)
+        return is_label(kind.value_type)
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     return text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sightline.data.archives.unpacking import is_archive
@@ -36,9 +37,10 @@ from .pixels.trees import is_voc_masks, read_voc_masks
 from .tables import TABLE_SUFFIXES, read_table
 
 
-def open_data(what: str, *, allow_network: bool = False) -> Source:
-    """The data set `what`. Raises UsageError for an unknown name, or an address that may not be fetched; DataError if it cannot
-    be read."""
+def open_data(what: str, *, allow_network: bool = False, label: str | None = None, strict: bool = True) -> Source:
+    """The data set `what`; `label` names the column of the labels in its table; if not `strict`,
+    where it has one. Raises UsageError for an unknown name, an address that may not be fetched, or data whose labels are in no
+    table; DataError if it cannot be read."""
     if is_passed(what):
         source: Source = passed(what)
     elif what in DATASETS:
@@ -49,15 +51,20 @@ def open_data(what: str, *, allow_network: bool = False) -> Source:
                 notes=(*source.notes, f"this is the built-in data set; write ./{what} for the folder of that name"),
             )
     elif is_address(what):
-        source = open_address(what, _open_path, allow_network=allow_network)
+        source = open_address(what, partial(_open_path, label=label), allow_network=allow_network, label=label)
     elif is_path(what):
-        source = _open_path(Path(what))
+        source = _open_path(Path(what), label)
     elif what and os.path.isdir(folder := os.path.join(os.environ.get(VARIABLE) or os.devnull, what)):
-        source = _open_path(Path(folder))
+        source = _open_path(Path(folder), label)
     else:
         raise UsageError(
             f"unknown data set '{printable(what)}'",
             f"{nearest(what, DATASETS)} Write a path with a separator: ./{printable(what)}",
+        )
+    if strict and label is not None and source.column.casefold() != label.casefold():
+        raise UsageError(
+            f"data.label={printable(label)} has no effect: {printable(source.name)} takes its labels from no table",
+            "leave it out, or give a table (.csv, .tsv, .jsonl) or a Parquet file",
         )
     return replace(source, notes=(_description(source), *source.notes))
 
@@ -68,18 +75,22 @@ def is_path(what: str) -> bool:
     return any(s in what for s in separators) or bool(suffix(what)) or what in (".", "..") or os.path.lexists(what)
 
 
-def _open_path(path: Path) -> Source:
+def _open_path(path: Path, label: str | None = None) -> Source:
     name = printable(str(path))
     require_path(path)
     if os.path.isdir(path):
-        return _open_folder(path)
+        return _open_folder(path, label)
     if not os.path.isfile(path):
         raise DataError(f"{name} is a pipe, socket or device", "give a folder, a table or a Parquet file")
     kind = suffix(path.name)
+    if kind in (*TABLE_SUFFIXES, ".jsonl"):
+        return _read_table(path, label)
+    if kind == ".parquet":
+        return read_parquet([path], root=path.parent, label=label)
     if reader := _READERS.get(kind):
         return reader(path)
     if is_archive(path.name):
-        return open_archives([path], _open_folder)
+        return open_archives([path], partial(_open_folder, label=label))
     if kind in IMAGE_SUFFIXES:
         raise DataError(f"{name} is one image", "give a folder of images, with one folder per class")
     raise DataError(
@@ -87,15 +98,13 @@ def _open_path(path: Path) -> Source:
     )
 
 
-def _read_table(path: Path) -> Source:
+def _read_table(path: Path, label: str | None) -> Source:
     if has_objects(path):
         return read_hub(walk(str(path.parent)), [path.name])
-    return read_box_table(path) if is_box_table(path) else read_table(path)
+    return read_box_table(path) if is_box_table(path) else read_table(path, label)
 
 
 _READERS: dict[str, Callable[[Path], Source]] = {
-    **dict.fromkeys((*TABLE_SUFFIXES, ".jsonl"), _read_table),
-    ".parquet": lambda path: read_parquet([path], root=path.parent),
     ".json": read_coco_file,
     ".yaml": read_yolo_file,
     ".yml": read_yolo_file,
@@ -103,7 +112,7 @@ _READERS: dict[str, Callable[[Path], Source]] = {
 }
 
 
-def _open_folder(path: Path) -> Source:
+def _open_folder(path: Path, label: str | None = None) -> Source:
     try:
         names = {entry.name for entry in os.scandir(path)}
     except OSError as error:
@@ -112,15 +121,15 @@ def _open_folder(path: Path) -> Source:
         hint = f"use `train --resume {path}` to continue it, or `train {path / 'recipe.yaml'}` to start it again"
         raise UsageError(f"{printable(str(path))} is a run, not data", printable(hint))
     if shards := archives_alone(path, names):
-        return open_archives(shards, _open_folder)
+        return open_archives(shards, partial(_open_folder, label=label))
     if is_voc_masks(path):
         return read_voc_masks(path.parent, walk(str(path.parent)))
     if is_idx_folder(names):
         return read_idx_folder(path)
     for folder in (path, path / "data"):
         if shards := [p for p in folder.glob("*.parquet") if p.is_file() and not p.name.startswith(".")]:
-            return read_parquet(shards, root=path)
-    return read_folder(path)
+            return read_parquet(shards, root=path, label=label)
+    return read_folder(path, label)
 
 
 def _description(source: Source) -> str:

@@ -27,6 +27,7 @@ from .columns import Columns, find_columns, quoted
 from .recognition.labels import ONE_CLASS, in_several_rows, reading_of
 from .recognition.vocabulary import splits_of_paths
 
+LONGEST = 80  # characters of a cell of metadata
 TABLE_SUFFIXES = (".csv", ".tsv")
 
 
@@ -42,13 +43,15 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A usable row: a file with its `values` (label, split, group), and the `cells` of several columns of answers."""
+    """A usable row: a file with its `values` (label, split, group), the `cells` of several columns of answers, and the
+    metadata by column."""
 
     table: str
     line: int
     name: str
     values: tuple[str | None, str | None, str | None]
     cells: tuple[str, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -70,13 +73,14 @@ class _Table:
         self.problems.append(Problem(self.name, line, reason, fix))
 
 
-def read_table(path: Path) -> Source:
-    """The data set that one table describes; its images are beside or below it."""
-    return read_tables([TableFile(path)], root=str(path.parent))
+def read_table(path: Path, label: str | None = None) -> Source:
+    """The data set that one table describes; its images are beside or below it. `label` names the column of the labels."""
+    return read_tables([TableFile(path)], root=str(path.parent), label=label)
 
 
-def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
+def read_tables(files: Sequence[TableFile], *, root: str, label: str | None = None) -> Source:
     """Several tables as one data set: a table named after a split (train.csv), or in its folder, gives its rows that split.
+    `label` names the column of the labels, where the user chose one.
 
     Raises DataError for a file that is not a table, for labels that are not one class an image, for classes that differ only
     in form, and if no row can be used.
@@ -90,7 +94,7 @@ def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
     column = ""
     heads: list[Columns] = []
     for file in files:
-        table, note = _read(file, folder)
+        table, note = _read(file, folder, label)
         heads.append(table.columns)
         rows += table.rows
         problems += table.problems
@@ -98,9 +102,9 @@ def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
         splits |= table.splits
         column = table.columns.label_name or column
         notes += [f"{table.name} {note}"] if note else []
-        if unused := table.columns.unused:
-            notes.append(f"{table.name}: unknown columns, not used: {quoted(unused)}")
-    labels = [label for row in rows if (label := row.values[0]) is not None]
+        if further := table.columns.metadata_names:
+            notes.append(f"{table.name}: further columns, kept as metadata and not learned: {quoted(further)}")
+    labels = [text for row in rows if (text := row.values[0]) is not None]
     several = in_several_rows([(row.name, row.values[0]) for row in rows])
     reading = several or (reading_of(labels, printable(files[0].path.name), column) if labels else ONE_CLASS)
     members = _members_of(rows) if several else {}
@@ -111,17 +115,22 @@ def read_tables(files: Sequence[TableFile], *, root: str) -> Source:
         fix = problems[0].fix if problems else "write one row per image: path,label"
         raise DataError(f"{printable(files[0].path.name)} labels no image that can be found: {why}", fix)
     rows.sort(key=lambda row: row.name)
+    further = tuple(dict.fromkeys(name for head in heads for name in head.metadata_names))
     source = Source(
         name=os.path.splitext(os.path.basename(files[0].path))[0],
         kind="csv",
         root=folder.root,
-        records=tuple(Record(i, row.name, None, row.values[1], row.values[2]) for i, row in enumerate(rows)),
+        records=tuple(
+            Record(i, row.name, None, row.values[1], row.values[2], _metadata_of(row, further))
+            for i, row in enumerate(rows)
+        ),
         classes=(),
         contents=Files(folder.root),
         given_splits=frozenset(splits),
         notes=tuple(notes),
         problems=tuple(problems),
         column=column,
+        columns=further,
     )
     texts = [row.values[0] for row in rows]
     if heads[0].answers:
@@ -157,13 +166,18 @@ def _members_of(rows: Sequence[_Row]) -> dict[str, set[str]]:
     return members
 
 
-def _read(file: TableFile, folder: Folder) -> tuple[_Table, str]:
+def _metadata_of(row: _Row, names: Sequence[str]) -> tuple[str | None, ...]:
+    cells = dict(row.metadata)
+    return tuple(cells.get(name) for name in names)
+
+
+def _read(file: TableFile, folder: Folder, label: str | None) -> tuple[_Table, str]:
     name = printable(f"{file.base}/{file.path.name}" if file.base else file.path.name)
     text, note = read_text(file.path)
     cells = cells_of(text, name, lines_of_json=file.path.name.lower().endswith(".jsonl"))
     if not cells:
         raise DataError(f"{name} is empty", "write one row per image: path,label")
-    columns = find_columns(cells[0][1], name, [row for _, row in cells[1:200]])
+    columns = find_columns(cells[0][1], name, [row for _, row in cells[1:200]], label)
     at = columns.split
     any_split = at is not None and any(len(row) > at and row[at].strip() for _, row in cells[columns.header :])
     width = len(_filled(cells[0][1]))
@@ -215,7 +229,9 @@ def _read_row(table: _Table, line: int, row: list[str], folder: Folder) -> None:
         written = printable(row[columns.path][:200])
         return table.refuse(line, f"{error.reason}: {written}", error.fix)
     cells = tuple(row[i].strip() for i in columns.answers)
-    table.rows.append(_Row(table.name, line, name, (label, split, _cell(row, columns.group)), cells))
+    further = zip(columns.metadata_names, columns.metadata, strict=True)
+    metadata = tuple((name, text[:LONGEST]) for name, i in further if (text := _cell(row, i)) is not None)
+    table.rows.append(_Row(table.name, line, name, (label, split, _cell(row, columns.group)), cells, metadata))
     return None
 
 

@@ -29,13 +29,15 @@ REPAIRED = "repaired"  # one object lost a part that could not be used, and stay
 @dataclass(frozen=True, slots=True)
 class Record:
     """One image: `id` its row, `name` a relative path (own bytes, surrogateescape) or row name, `label` a class name,
-    `split` "train" | "val" | "test" where the data says so, `group` whatever must stay in one split (a patient, a plate)."""
+    `split` "train" | "val" | "test" where the data says so, `group` whatever must stay in one split (a patient, a plate),
+    `metadata` what further columns of a table say, as text, in the order of `Source.columns`; None where a cell is empty."""
 
     id: int
     name: str
     label: str | None = None
     split: str | None = None
     group: str | None = None
+    metadata: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Source:
     before training; `problems` are items that could not become records: those with the action "quarantined" count as one
     item each; `annotations` if more than one class per image is known; `column` is the one that holds the labels, `reading` how
     they were read and why, where that is no matter of course; `synsets` are the folders of the classes, where a file names
-    these."""
+    these; `columns` name the metadata of the records."""
 
     name: str
     kind: str
@@ -34,6 +34,7 @@ class Source:
     column: str = ""
     reading: str = ""
     synsets: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of all items, quarantined ones included."""

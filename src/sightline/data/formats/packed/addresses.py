@@ -27,7 +27,9 @@ MAX_ROWS = 1_000_000
 _TABLES = (*TABLE_SUFFIXES, ".jsonl")
 
 
-def open_address(address: str, open_path: Callable[[Path], Source], *, allow_network: bool) -> Source:
+def open_address(
+    address: str, open_path: Callable[[Path], Source], *, allow_network: bool, label: str | None = None
+) -> Source:
     """The data at an address. UsageError without permission; else as `open_path`, and as `fetch`."""
     end = suffix(name_of(address))
     if end in IMAGE_SUFFIXES:
@@ -39,27 +41,27 @@ def open_address(address: str, open_path: Callable[[Path], Source], *, allow_net
         )
     found = fetch(address, allow_network=allow_network, most=MAX_TABLE if end in _TABLES else MAX_DATA)
     if suffix(found.path.name) in _TABLES:
-        return _open_table(address, found, allow_network)
+        return _open_table(address, found, allow_network, label)
     source = open_path(found.path)
     name = stem_of(found.path.name)
     return replace(source, name=os.path.splitext(name)[0] or name, notes=(found.note, *source.notes))
 
 
-def _open_table(address: str, table: Fetched, allow_network: bool) -> Source:
+def _open_table(address: str, table: Fetched, allow_network: bool, label: str | None) -> Source:
     """The table with those images that it names beside or below it; the others are missing, as in any table."""
     folder = cache_folder() / "tables" / digest(f"{address} {table.path.parent.name}".encode())[:32]
     make_folder(folder)
     copy = folder / table.path.name
     if not copy.exists():
         shutil.copyfile(table.path, copy)
-    names = _images_of(copy)
+    names = _images_of(copy, label)
     missing = fetch_beside(address, names, folder, allow_network=allow_network)
-    source = read_table(copy)
+    source = read_table(copy, label)
     note = f"images fetched from beside it: {len(names) - len(missing):,}"
     return replace(source, notes=(table.note, note, *source.notes))
 
 
-def _images_of(table: Path) -> list[str]:
+def _images_of(table: Path, label: str | None) -> list[str]:
     """The images that a table names by a relative path that stays below it."""
     text, _ = read_text(table)
     cells = cells_of(text, table.name, lines_of_json=suffix(table.name) == ".jsonl")
@@ -67,7 +69,7 @@ def _images_of(table: Path) -> list[str]:
         return []
     if len(cells) > MAX_ROWS:
         raise DataError(f"{table.name} has {len(cells):,} rows", "pack the images and the table into an archive")
-    columns = find_columns(cells[0][1], table.name, [row for _, row in cells[1:200]])
+    columns = find_columns(cells[0][1], table.name, [row for _, row in cells[1:200]], label)
     written = (
         row[columns.path].strip().replace("\\", "/") for _, row in cells[columns.header :] if len(row) > columns.path
     )
