@@ -97,6 +97,18 @@ def test_the_folder_has_every_file_and_clocks_only_where_they_may_be(digits: Pat
             assert year not in text, f"{path.name} holds a date"
 
 
+def test_the_report_shows_what_its_mistakes_depend_on(digits: Path) -> None:
+    judgement = sightline.evaluate(digits).judgement
+    about = json.loads((digits / "diagnosis/maps.json").read_text())
+    mistakes = {mistake.id: mistake.predicted for mistake in judgement.mistakes[:24]}
+    maps = {item["id"]: item for item in about["items"]}
+    assert about["split"] == "test" and maps.keys() >= mistakes.keys()
+    for id, predicted in mistakes.items():
+        assert (maps[id]["method"], maps[id]["score"]) == ("grad_cam", f"the score of '{predicted}'")
+        assert np.ptp(np.asarray(Image.open(digits / maps[id]["file"]))) > 0
+    assert (digits / "report.html").read_text().count("heat map of the score of") >= 2 * len(mistakes)
+
+
 def test_the_same_seed_twice_gives_the_same_bytes(digits: Path, place: Path) -> None:
     called("train", "digits", "--epochs", "3", "--out", str(place / "again"), "fit.ema=0.5", "data.workers=0")
     for name in ("metrics.json", "history.csv", "metrics.jsonl", "model/model.safetensors", "predictions/test.parquet"):

@@ -159,6 +159,7 @@ CLASSIFICATION = Kind(
         batch=256,
         train_images=2_000,
         mirrored=_mean,
+        worst=lambda judgement: [mistake.id for mistake in judgement.mistakes],
         hardest=_hardest,
         per_image=of_classes,
         probabilities=lambda rows: (rows.target, rows.probability),

@@ -21,7 +21,7 @@ from .attacks.stored import read_attacks
 from .diagnosed.health import Health, read_health
 from .diagnosed.stored import Diagnosis, read_diagnosis
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
-from .samples import BatchSheet, Examples, read_batch, read_examples
+from .samples import BatchSheet, Examples, HeatMap, read_batch, read_examples, read_heat_maps
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation
 
 SPLITS = ("train", "val", "test")
@@ -125,6 +125,7 @@ class RunContent:
     attacks: tuple[Mapping[str, Any], ...] = ()
     diagnosis: Diagnosis | None = None
     health: Health | None = None
+    maps: Mapping[int, HeatMap] = field(default_factory=dict)
 
 
 def read_content(
@@ -135,6 +136,7 @@ def read_content(
     folder = RunFiles(path)
     folder.require()
     metrics = as_mapping(folder.json("metrics.json"))
+    evaluation = evaluation or read_evaluation(folder, rows_format)
     return RunContent(
         run=_run(path, as_mapping(folder.json("run.json")), folder),
         recipe=as_mapping(folder.yaml("recipe.yaml")),
@@ -145,12 +147,13 @@ def read_content(
         data=_data(as_mapping(folder.json("data.json"))),
         model=_model(as_mapping(folder.json("model/config.json"))),
         sizes=_sizes(folder, metrics),
-        evaluation=evaluation or read_evaluation(folder, rows_format),
+        evaluation=evaluation,
         batch=read_batch(folder),
         examples=read_examples(folder),
         attacks=read_attacks(folder),
         diagnosis=read_diagnosis(folder),
         health=read_health(folder),
+        maps=read_heat_maps(folder, evaluation.split) if evaluation is not None else {},
         problems=tuple(folder.problems),
     )
 

@@ -42,7 +42,7 @@ def page_values(
     limits = chapter.limits
     under_attack = attack_section(content.attacks)
     own_sections = chapter.sections(Scene(content, facts, limits, load_image))
-    slices = diagnosis_section(content.diagnosis, content.evaluation, load_image)
+    slices = diagnosis_section(content.diagnosis, content.evaluation, load_image, content.maps)
     sections = [*filter(None, [slices, under_attack]), *own_sections, *filter(None, [health_section(content.health)])]
     values: dict[str, Any] = {
         "content": content,

@@ -1,4 +1,5 @@
-"""The images that a run saved in samples/: a training batch, and examples with their ground truth and prediction.
+"""The images that a run saved: a training batch and examples with their ground truth and prediction (samples/), and heat maps
+of mistakes (diagnosis/maps/).
 
 Every image is decoded and encoded again before it may be shown, and only files with the folder's own names are opened.
 """
@@ -14,7 +15,9 @@ from sightline.drawing.png import reencoded
 from sightline.reports.reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
 
 MOST_EXAMPLES = 18
+MOST_MAPS = 96
 _OWN = re.compile(r"samples/examples/[a-z]+-\d+\.png")
+_OWN_MAP = re.compile(r"diagnosis/maps/[a-z]+-\d+\.png")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,32 @@ class Examples:
     split: str
     threshold: float | None
     items: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """What the answer for one image depends on: `method` by its name, the `score` in words, and whether the map holds any
+    `evidence` for it."""
+
+    png: bytes
+    method: str
+    score: str
+    evidence: bool
+
+
+def read_heat_maps(folder: RunFiles, split: str) -> dict[int, HeatMap]:
+    """The maps of a split's images by their ids."""
+    about = as_mapping(folder.json("diagnosis/maps.json"))
+    maps: dict[int, HeatMap] = {}
+    for item in map(as_mapping, as_sequence(about.get("items"))[:MOST_MAPS] if about.get("split") == split else ()):
+        file = as_text(item.get("file"))
+        if not _OWN_MAP.fullmatch(file):
+            folder.problems.append("diagnosis/maps.json names a file outside diagnosis/maps; it was left out.")
+            continue
+        if (png := _png(folder, file)) is not None:
+            facts = as_text(item.get("method")), as_text(item.get("score")), item.get("evidence") is True
+            maps[as_integer(item.get("id"))] = HeatMap(png, *facts)
+    return maps
 
 
 def read_batch(folder: RunFiles) -> BatchSheet | None:

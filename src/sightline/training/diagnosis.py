@@ -9,6 +9,7 @@ from sightline.engine.health.norms import batch_norms, training_norms, with_batc
 from sightline.evaluation.diagnosis.stored import FOLDER, table_file, write_table
 from sightline.evaluation.splits import rows_of
 from sightline.inference.diagnosing.diagnosis import diagnose
+from sightline.inference.diagnosing.metadata import with_metadata
 from sightline.kinds.kind import Scoring
 from sightline.recipes.loading import choose
 from sightline.reports.split_evaluation import SplitEvaluation
@@ -21,19 +22,22 @@ NORMS = f"{FOLDER}/norms.json"
 
 
 def write_tables(training: Training) -> None:
-    """diagnosis/<split>.parquet of every split that was measured."""
+    """diagnosis/<split>.parquet of every split that was measured, with the metadata of its images."""
     make_folder(training.run.folder / FOLDER)
     for split, table in training.measured.items():
-        write_table(training.run.folder / table_file(split), table)
+        training.measured[split] = with_metadata(table, training.data)
+        write_table(training.run.folder / table_file(split), training.measured[split])
 
 
-def write_diagnosis(training: Training, scoring: Scoring, evaluation: SplitEvaluation, val: Any) -> None:
-    """diagnosis/<split>.json of the reported split; `val` are the rows that the temperature is chosen on, None where there are
-    no others than those reported."""
+def write_diagnosis(training: Training, scoring: Scoring, evaluation: SplitEvaluation, val: Any) -> dict[str, Any]:
+    """diagnosis/<split>.json of the reported split, and what it says; `val` are the rows that the temperature is chosen on,
+    None where there are no others than those reported."""
     split, tables = evaluation.split, training.measured
-    if split in tables:
-        found = diagnose(scoring, evaluation.rows, evaluation.judgement, tables[split], val=val, tables=tables)
-        training.run.write_json(f"{FOLDER}/{split}.json", {"format": 1, "split": split, **found})
+    if split not in tables:
+        return {}
+    diagnosis = diagnose(scoring, evaluation.rows, evaluation.judgement, tables[split], val=val, tables=tables)
+    training.run.write_json(f"{FOLDER}/{split}.json", {"format": 1, "split": split, **diagnosis})
+    return diagnosis
 
 
 def write_norms(training: Training, scoring: Scoring) -> None:

@@ -19,6 +19,7 @@ from sightline.runs.seal import seal
 from sightline.storage.tensors import not_finite
 
 from .diagnosis import write_diagnosis, write_norms, write_tables
+from .heat_maps import write_heat_maps
 from .pictures import write_examples
 from .progress import Training
 from .reporting import write_report
@@ -84,7 +85,9 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
                 write_examples(training, scoring, evaluation, images[split])
     if evaluation is not None:
         with training.console.working(f"searching slices of the {reported} split"):
-            write_diagnosis(training, scoring, evaluation, every.get("val") if reported != "val" else None)
+            val = every.get("val") if reported != "val" else None
+            diagnosis = write_diagnosis(training, scoring, evaluation, val)
+        write_heat_maps(training, scoring, evaluation, images[reported], diagnosis)
     metrics["images"] = {split: len(some) for split, some in images.items()}
     return evaluation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,9 @@ from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.drawing.png import fitted, png_bytes
 from sightline.reports.chapter import ImageLookup, PageSection
 from sightline.reports.parts.figures import Chart
-from sightline.reports.parts.picture import KILOBYTE, page_picture
+from sightline.reports.parts.picture import KILOBYTE, MapPicture, map_note, map_picture, page_picture
 from sightline.reports.rules.learning import split_word
+from sightline.reports.samples import HeatMap
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.template import section
 from sightline.reports.wording import decimal, percent, percent_range, plural
@@ -22,6 +24,7 @@ from .stored import CurveFact, Diagnosis, ShiftFact, SliceFact, TemperatureFact
 
 PICTURES = 6  # of each slice
 LARGEST, LIMIT = 320, 40 * KILOBYTE  # pixels and bytes of one
+NO_MAPS: Mapping[int, HeatMap] = {}
 UNITS = {"size": " pixels"}
 
 
@@ -34,6 +37,7 @@ class Small:
     height: int
     name: str
     tiny: bool = False
+    map: MapPicture | None = None
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,18 @@ class SliceView:
 
 
 def diagnosis_section(
-    diagnosis: Diagnosis | None, evaluation: SplitEvaluation | None, load_image: ImageLookup
+    diagnosis: Diagnosis | None,
+    evaluation: SplitEvaluation | None,
+    load_image: ImageLookup,
+    maps: Mapping[int, HeatMap] = NO_MAPS,
 ) -> PageSection | None:
     """None where nothing was diagnosed."""
     if diagnosis is None or not diagnosis.score:
         return None
     values: dict[str, Any] = {
         "intro": _intro(diagnosis),
-        "slices": [_view(diagnosis, one, evaluation, load_image) for one in diagnosis.slices],
+        "slices": [_view(diagnosis, one, _pictures(one, evaluation, load_image, maps)) for one in diagnosis.slices],
+        "map_note": map_note(maps),
         "temperature": _temperature(diagnosis.temperature) if diagnosis.temperature is not None else "",
         "curve": _curve_chart(diagnosis.curve) if diagnosis.curve is not None else None,
         "shifts": [shift_words(shift, diagnosis.split) for shift in diagnosis.shifts],
@@ -100,9 +108,7 @@ def _intro(diagnosis: Diagnosis) -> str:
     return f"{how}: {len(diagnosis.slices)} of {tried}. The figures are those of the confirming half."
 
 
-def _view(
-    diagnosis: Diagnosis, one: SliceFact, evaluation: SplitEvaluation | None, load_image: ImageLookup
-) -> SliceView:
+def _view(diagnosis: Diagnosis, one: SliceFact, pictures: tuple[Small, ...]) -> SliceView:
     strip: Markup | str = ""
     if diagnosis.share:
         strip = interval_strip(one.value, one.low, one.high, tone="two", title=f"{one.words}: {_span(diagnosis, one)}")
@@ -111,26 +117,28 @@ def _view(
         f"{one.words[:1].upper()}{one.words[1:]}",
         f"{sentence[:1].upper()}{sentence[1:]}.",
         strip,
-        _pictures(one, evaluation, load_image),
+        pictures,
     )
 
 
-def _pictures(one: SliceFact, evaluation: SplitEvaluation | None, load_image: ImageLookup) -> tuple[Small, ...]:
+def _pictures(
+    one: SliceFact, evaluation: SplitEvaluation | None, load_image: ImageLookup, maps: Mapping[int, HeatMap]
+) -> tuple[Small, ...]:
     """The worst images of the slice, where the data are available."""
     if evaluation is None:
         return ()
     names = {int(i): name for i, name in zip(evaluation.rows.id, evaluation.names, strict=True)}
-    found = []
+    pictures = []
     for id in one.ids:
         pixels = load_image(names[id]) if id in names else None
         if pixels is None:
             continue
         picture = page_picture(png_bytes(fitted(pixels, least=96, most=LARGEST)), most=LARGEST, limit=LIMIT)
         tiny = max(pixels.shape[:2]) <= LARGEST // 5
-        found.append(Small(picture.image, picture.width, picture.height, names[id], tiny))
-        if len(found) == PICTURES:
+        pictures.append(Small(picture.image, picture.width, picture.height, names[id], tiny, map_picture(maps, id)))
+        if len(pictures) == PICTURES:
             break
-    return tuple(found)
+    return tuple(pictures)
 
 
 def _temperature(fact: TemperatureFact) -> str:

@@ -14,6 +14,7 @@ from sightline.reports.wording import plural
 
 from .class_facts import row_facts
 from .figures import MOST_MISTAKES, mistakes, ranking_charts, reliability_chart
+from .picture import map_note
 from .tables import class_table, confusion_values
 
 SHARES = ("accuracy", "balanced_accuracy", "top5_accuracy")  # in per cent; the others as numbers
@@ -37,13 +38,16 @@ def _sections(scene: Scene) -> list[PageSection]:
         *filter(None, [reliability_chart(facts, evaluation.judgement, scene.limits)]),
         *ranking_charts(evaluation.judgement),
     ]
-    classes, wrong = class_table(evaluation, facts, scene.limits), mistakes(evaluation, scene.load_image)
+    classes, wrong = (
+        class_table(evaluation, facts, scene.limits),
+        mistakes(evaluation, scene.load_image, scene.content.maps),
+    )
     confusion = section("confusion_section", confusion_values(evaluation))
     sections = [PageSection("confusions", "Confusion matrix", confusion)]
     if classes:
         sections.append(PageSection("classes", "Classes", section("recall_section", classes, split_word(facts.split))))
     if wrong:
-        html = section("mistakes_section", wrong, _mistakes_intro(facts, len(wrong)))
+        html = section("mistakes_section", wrong, _mistakes_intro(facts, len(wrong)), map_note(scene.content.maps))
         sections.append(PageSection("mistakes", "Mistakes", html))
     if charts:
         sections.append(PageSection("trust", "Probabilities", section("trust_section", charts)))

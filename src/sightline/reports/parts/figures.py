@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,12 @@ from sightline.reports.content import RunContent
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import Headline
 from sightline.reports.rules.learning import headline_interval, split_word
+from sightline.reports.samples import HeatMap
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal, percent, plural, quote, worst_and_others
 
-from .picture import KILOBYTE, page_picture
+from .picture import KILOBYTE, MapPicture, map_picture, page_picture
 
 MOST_MISTAKES = 24
 LARGEST, LIMIT = 400, 80 * KILOBYTE  # pixels and bytes of the image of a mistake
@@ -53,6 +54,7 @@ class MistakeView:
     predicted: str
     predicted_probability: str
     target_probability: str
+    map: MapPicture | None = None
 
 
 def headline_chart(facts: VerdictFacts, limits: Thresholds) -> Markup | None:
@@ -214,8 +216,8 @@ def _which(judgement: Judgement, drawn: int, named: int) -> str:
     return worst_and_others(named, drawn - named, "F1") if drawn > named else ""
 
 
-def mistakes(evaluation: SplitEvaluation, load_image: ImageLookup) -> list[MistakeView]:
-    """The most confident mistakes, with their images if available."""
+def mistakes(evaluation: SplitEvaluation, load_image: ImageLookup, maps: Mapping[int, HeatMap]) -> list[MistakeView]:
+    """The most confident mistakes, with their images and heat maps if available."""
     place = {int(i): row for row, i in enumerate(evaluation.rows.id)}
     views = []
     for mistake in evaluation.judgement.mistakes[:MOST_MISTAKES]:
@@ -237,6 +239,7 @@ def mistakes(evaluation: SplitEvaluation, load_image: ImageLookup) -> list[Mista
                 predicted=evaluation.classes[mistake.predicted],
                 predicted_probability=_rough(float(probability[mistake.predicted])),
                 target_probability=_rough(float(probability[mistake.target])),
+                map=map_picture(maps, mistake.id) if picture is not None else None,
             )
         )
     return views

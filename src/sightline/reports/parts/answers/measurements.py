@@ -52,9 +52,9 @@ def _sections(scene: Scene) -> list[PageSection]:
         charts += _charts(evaluation, place)
     sections = [chart_section("values", "Predicted and true values", charts)] if charts else []
     sections.append(PageSection("classes", "Targets", section("targets_section", _table(evaluation))))
-    if views := worst_answers(evaluation, scene.load_image, lambda row: _words(evaluation, row)):
+    if views := worst_answers(evaluation, scene.load_image, scene.content.maps, lambda row: _words(evaluation, row)):
         intro = "The images with the largest errors, largest first; of several targets in units of their standard deviation."
-        sections.append(worst_section(views, intro))
+        sections.append(worst_section(views, intro, scene.content.maps))
     return sections
 
 

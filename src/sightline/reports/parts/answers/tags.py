@@ -64,12 +64,12 @@ def _sections(scene: Scene) -> list[PageSection]:
         sections.append(chart_section("labels", "Labels", charts))
     table = _table(evaluation, facts)
     sections.append(PageSection("classes", "Classes", section("classes_section", table)))
-    if views := worst_answers(evaluation, scene.load_image, lambda row: _words(evaluation, row)):
+    if views := worst_answers(evaluation, scene.load_image, scene.content.maps, lambda row: _words(evaluation, row)):
         intro = (
             "The images whose labels cost the most cross-entropy, worst first. An image is said to have the labels with a "
             f"probability of at least {evaluation.judgement.threshold:.2f}, the threshold with the best F1 on validation."
         )
-        sections.append(worst_section(views, intro))
+        sections.append(worst_section(views, intro, scene.content.maps))
     return sections
 
 

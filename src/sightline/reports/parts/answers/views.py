@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sightline.drawing.png import fitted, png_bytes
 from sightline.reports.chapter import ImageLookup, PageSection
 from sightline.reports.parts.figures import LARGEST, LIMIT, TINY, Chart
-from sightline.reports.parts.picture import page_picture
+from sightline.reports.parts.picture import MapPicture, map_note, map_picture, page_picture
+from sightline.reports.samples import HeatMap
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.template import section
 
@@ -26,10 +27,14 @@ class AnswerView:
     name: str
     answer: str
     truth: str
+    map: MapPicture | None = None
 
 
 def worst_answers(
-    evaluation: SplitEvaluation, load_image: ImageLookup, words: Callable[[int], tuple[str, str]]
+    evaluation: SplitEvaluation,
+    load_image: ImageLookup,
+    maps: Mapping[int, HeatMap],
+    words: Callable[[int], tuple[str, str]],
 ) -> list[AnswerView]:
     """The worst images of the judgement; `words` gives answer and truth of a row."""
     place = {int(i): row for row, i in enumerate(evaluation.rows.id)}
@@ -49,6 +54,7 @@ def worst_answers(
                 name=evaluation.names[row],
                 answer=answer,
                 truth=truth,
+                map=map_picture(maps, id) if picture is not None else None,
             )
         )
     return views
@@ -58,5 +64,5 @@ def chart_section(anchor: str, title: str, charts: Sequence[Chart]) -> PageSecti
     return PageSection(anchor, title, section("charts_section", anchor, title, charts))
 
 
-def worst_section(views: Sequence[AnswerView], intro: str) -> PageSection:
-    return PageSection("mistakes", "Worst answers", section("answers_section", views, intro))
+def worst_section(views: Sequence[AnswerView], intro: str, maps: Mapping[int, HeatMap]) -> PageSection:
+    return PageSection("mistakes", "Worst answers", section("answers_section", views, intro, map_note(maps)))
