@@ -26,7 +26,7 @@ from sightline.data.stream import Stream
 from sightline.preprocessing.geometry import Geometry
 from sightline.structures.batch import Batch
 from sightline.structures.masks import extents
-from sightline.structures.targets import IGNORE, Boxes, Labels, Masks, Outlines, Several, Target
+from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Several, Target, Values
 
 torch.set_num_threads(1)
 HEIGHT, WIDTH, N = 40, 48, 24
@@ -254,9 +254,9 @@ def test_objects_of_mixup(scale: float) -> None:
 
 @pytest.mark.parametrize("composite", [Mosaic(), Mixup()])
 def test_targets_that_cannot_be_placed_are_refused(composite: Mosaic | Mixup) -> None:
-    batch = Memory.fill(lambda i: drawn(i)._replace(target=None), np.arange(3), np.arange(3), 0)
+    numbers = Values.of(torch.tensor([[3.0]]))
+    images = Memory.fill(lambda i: drawn(i)._replace(target=numbers), np.arange(3), np.arange(3), 0)
     plan = Augmentation(composites=(composite,))
-    whole = Stream(batch, shuffle(3), 3, 3, 0, invite=partial(plan.partners, seed=0)).batch(0)
-    assert isinstance(whole.target, Labels)
-    with pytest.raises(TypeError, match="targets of type Labels cannot be placed"):
-        plan(whole, 0)
+    batch = Stream(images, shuffle(3), 3, 3, 0, invite=partial(plan.partners, seed=0)).batch(0)
+    with pytest.raises(TypeError, match="targets of type Values cannot be placed"):
+        plan(batch, 0)

@@ -98,6 +98,15 @@ TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     "unpooling": (write_masks, "segnet_basic", ["model.options.width=8", *_PIXELS]),
     "atrous pyramid": (write_masks, "deeplabv3_resnet18", ["model.options.width=16", *_PIXELS]),
     "three scales": (write_masks, "farabet", ["model.options.hidden=16", *_PIXELS]),
+    "mosaic": (
+        lambda folder: write_coco(folder, outlines=False), "faster_rcnn_resnet18_fpn",
+        [*_REGIONS, "augment.mosaic=0.6", "augment.mixup=0.4", "augment.close=0.3"],
+    ),
+    "mixed": (
+        write_jpegs, "resnet20",
+        ["input.size=16", f"fit.epochs={EPOCHS // 2}", f"fit.batch={BATCH}", "augment.mixup=0.4", "augment.cutmix=0.4",
+         "augment.cutout=0.4", "augment.close=0.3"],
+    ),
 }  # fmt: skip
 
 

@@ -72,11 +72,7 @@ class Erasing(Operation):
     name: ClassVar[str] = "erasing"
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
-        erased = self._rectangle(batch, seed)
-        sums, n = _sums(batch)
-        mean = ((sums + n[:, None] // 2) // n[:, None]).to(torch.uint8)  # (b, c)
-        image = torch.where(erased[..., None], mean[:, None, None, :], pixels_last(batch.image))  # (b, h, w, c)
-        return batch.with_pixels(image=pixels_first(image), target=_ignore_pixels(batch.target, erased))
+        return _erase(batch, self._rectangle(batch, seed))
 
     def _rectangle(self, batch: Batch, seed: int) -> Bool[Tensor, "b h w"]:
         happens, area, shape, tall, top, left = self.draws(batch, seed, 6)  # each (b,)
@@ -90,6 +86,34 @@ class Erasing(Operation):
         in_rows = (rows >= y[:, None]) & (rows < (y + h)[:, None]) & (happens < self.probability)[:, None]  # (b, h)
         in_columns = (columns >= x[:, None]) & (columns < (x + w)[:, None])  # (b, w)
         return in_rows[:, :, None] & in_columns[:, None, :]
+
+
+@dataclass(frozen=True)
+class Cutout(Operation):
+    """Hides a square in every image, as published: its side is `side` of the image's shorter one, its centre is anywhere, and
+    what lies beyond the edge is cut off. Its colour is the image's mean."""
+
+    side: float = 0.5
+    name: ClassVar[str] = "cutout"
+
+    def __call__(self, batch: Batch, seed: int) -> Batch:
+        centre = torch.stack(self.draws(batch, seed, 2), 1)  # (b, 2) down, across
+        length = (batch.size.amin(1, keepdim=True) * self.side).round().clamp(min=1).long()  # (b, 1)
+        start = (centre * batch.size).floor().long() - length // 2  # (b, 2)
+        stop = (start + length).minimum(batch.size)
+        down, across = (
+            (torch.arange(side, device=start.device) >= start[:, axis, None])
+            & (torch.arange(side, device=start.device) < stop[:, axis, None])
+            for axis, side in enumerate(batch.image.shape[2:])
+        )
+        return _erase(batch, down[:, :, None] & across[:, None, :])
+
+
+def _erase(batch: Batch, erased: Bool[Tensor, "b h w"]) -> Batch:
+    sums, n = _sums(batch)
+    mean = ((sums + n[:, None] // 2) // n[:, None]).to(torch.uint8)  # (b, c)
+    image = torch.where(erased[..., None], mean[:, None, None, :], pixels_last(batch.image))  # (b, h, w, c)
+    return batch.with_pixels(image=pixels_first(image), target=_ignore_pixels(batch.target, erased))
 
 
 def _ignore_pixels(target: Target, erased: Bool[Tensor, "b h w"]) -> Target:

@@ -65,6 +65,8 @@ def _check(recipe: Recipe) -> None:
             "task.label_smoothing has no effect with task.loss=hinge",
             "set task.label_smoothing=0, or task.loss=cross_entropy",
         )
+    if section.loss == "hinge" and (recipe.augment.mixup or recipe.augment.cutmix):
+        raise UsageError("the hinge loss takes no mixed labels", "leave augment.mixup and augment.cutmix out")
     for name in ("eps", "steps"):
         if getattr(section, name) is not None and section.adversarial is None:
             raise UsageError(f"task.{name} has no effect without task.adversarial", "set task.adversarial=pgd")
@@ -130,7 +132,13 @@ def _hardest(rows: ClassRows, classes: Sequence[str]) -> list[tuple[int, str]]:
 
 def _label(target: Target, row: int, classes: Sequence[str]) -> str | None:
     assert isinstance(target, Labels)
-    return classes[int(target.index[row])] if bool(target.known[row]) and len(classes) else None
+    if not bool(target.known[row]) or not len(classes):
+        return None
+    if target.soft is None:
+        return classes[int(target.index[row])]
+    share, index = target.soft[row].topk(min(2, len(classes)))
+    parts = [(classes[i], s) for s, i in zip(share.tolist(), index.tolist(), strict=True) if s > 0]
+    return parts[0][0] if len(parts) == 1 else ", ".join(f"{name} {s:.2f}" for name, s in parts)
 
 
 def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
@@ -152,6 +160,7 @@ CLASSIFICATION = Kind(
     networks=_networks,
     task=_task,
     output=OUTPUT,
+    composites=("mixup", "cutmix"),
     scoring=Scoring(
         rows=RowsFormat(write_rows, read_rows, judge),
         monitors=("accuracy", "balanced_accuracy", "macro_f1", "mcc"),

@@ -5,27 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sightline.augmentation.composites.composite import Augmentation, Composite
+from sightline.augmentation.composites.cutmix import CutMix
 from sightline.augmentation.composites.mixup import Mixup
 from sightline.augmentation.composites.mosaic import Mosaic
+from sightline.augmentation.pipeline import Pipeline
 from sightline.augmentation.presets import preset
+from sightline.augmentation.values import Cutout
 from sightline.errors import UsageError
 
 from .recipe import Recipe
 from .section import COMPOSITES, DraftAugment
 
 
-def build_augment(recipe: Recipe, steps: int, turns: int = 1) -> Augmentation:
-    """The augmentation of a training of so many steps, each of `turns` turns."""
+def build_augment(recipe: Recipe, steps: int, turns: int = 1, classes: int = 0) -> Augmentation:
+    """The augmentation of a training of so many steps, each of `turns` turns, on images of so many classes."""
     side, section = min(recipe.input.size, recipe.input.width), recipe.augment
     composites: list[Composite] = []
     if section.mosaic:
         smallest, largest = section.mosaic_scale or (Mosaic.smallest, Mosaic.largest)
         composites.append(Mosaic(section.mosaic, smallest, largest))
-    if section.mixup:
-        composites.append(Mixup(section.mixup))
+    alpha, mixup = section.alpha or 1.0, section.mixup or 0.0
+    if mixup:
+        composites.append(Mixup(mixup, alpha=alpha, classes=classes))
+    if section.cutmix:
+        composites.append(CutMix(section.cutmix, start=mixup, alpha=alpha, classes=classes))
+    operations = preset(section.preset, flip=bool(section.flip), size=side).operations
+    if section.cutout:
+        operations = (*operations, Cutout(section.cutout))
     open_steps = steps - round((section.close or 0.0) * steps)
     return Augmentation(
-        preset(section.preset, flip=bool(section.flip), size=side),
+        Pipeline(operations),
         tuple(composites),
         closed=open_steps * turns * recipe.fit.batch,
     )
@@ -41,6 +50,10 @@ def check_composites(section: DraftAugment, possible: Sequence[str], kind: str) 
                 f"augment.{key} makes no samples of {kind}",
                 f"use {' or '.join(f'augment.{name}' for name in possible)}" if possible else "leave it out",
             )
+    if (section.mixup or 0) + (section.cutmix or 0) > 1:
+        raise UsageError("augment.mixup and augment.cutmix are shares of the same samples", "let them sum to at most 1")
+    if section.alpha is not None and not ("cutmix" in possible and {"mixup", "cutmix"} & set(used)):
+        raise UsageError("augment.alpha has no effect without mixup or cutmix of classes", "leave it out")
     if section.mosaic_scale is not None and "mosaic" not in used:
         raise UsageError(
             "augment.mosaic_scale has no effect without augment.mosaic", "set for example augment.mosaic=0.5"

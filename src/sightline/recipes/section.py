@@ -13,7 +13,7 @@ Count = Annotated[PositiveInt, Field(le=1 << 48)]
 Rate = Annotated[PositiveFloat, Field(le=1e6)]
 RateOrZero = Annotated[NonNegativeFloat, Field(le=1e6)]
 
-COMPOSITES = ("mosaic", "mixup")  # the keys of operations that make one sample of several images
+COMPOSITES = ("mosaic", "mixup", "cutmix")  # the keys of operations that make one sample of several images
 CLOSE = 0.15  # of the steps of a detector; published are 15 of 300 epochs, and a short training needs a larger share
 
 
@@ -40,6 +40,13 @@ class DraftAugment(Section):
         None, description="smallest and largest factor on their size (0.1 and 2)"
     )
     mixup: Share | None = Field(None, description="share of the samples that show two images through each other")
+    cutmix: Share | None = Field(None, description="share of the samples with a rectangle of another image")
+    alpha: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None, description="mixup and cutmix of classes: shares of the two images are from Beta(alpha, alpha) (1)"
+    )
+    cutout: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="a square in each image that is hidden: its side, as a share of the image's shorter one"
+    )
     close: Fraction | None = Field(
         None, description="share of the steps, the last ones, in which no sample is made of several images"
     )

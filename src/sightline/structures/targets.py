@@ -30,7 +30,8 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class Labels(Target):
-    """A class for each image: `index` (b,), `known` (b,); `soft` (b, k) replaces the one-hot labels where images were mixed."""
+    """A class for each image: `index` (b,), `known` (b,); `soft` (b, k) replaces the one-hot labels where images were
+    mixed, and `index` is then the class with the largest share."""
 
     index: Int[Tensor, "b"]
     known: Bool[Tensor, "b"]

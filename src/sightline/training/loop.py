@@ -48,7 +48,7 @@ def _train(training: Training) -> State:
     state = _state_of(keeper, training)
     begin_tracking(training, state)
     images = training.images["train"]
-    augmentation = build_augment(recipe, training.steps, len(task.turns))
+    augmentation = build_augment(recipe, training.steps, len(task.turns), len(training.data.classes))
     augment = partial(augmentation, seed=recipe.seed)
     order = training.kind.order(recipe, training.data, images)
     stream = Stream(

@@ -30,10 +30,13 @@ class Composite(ABC):
     partners: ClassVar[int]  # further images that a sample needs
     first: ClassVar[bool]  # whether it works on images as they were read, before the operations on single images
     share: float  # of the samples that it makes
+    start: float = 0.0  # where its share of the draws begins, among those of the same group
+    group: ClassVar[str] = ""  # operations of a group never make the same sample
 
     def happens(self, position: Int[Tensor, "b"], seed: int) -> Bool[Tensor, "b"]:
         """Which samples it makes, by position in the stream."""
-        return uniform(seed, f"augmentation/{self.name}", position) < self.share
+        draw = uniform(seed, f"augmentation/{self.group or self.name}", position)
+        return (draw >= self.start) & (draw < self.start + self.share)
 
     @abstractmethod
     def __call__(self, batch: Batch, owner: Int[Tensor, "m"], partners: Sequence[Batch], seed: int) -> Batch:
