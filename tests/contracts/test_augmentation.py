@@ -17,8 +17,9 @@ from sightline.augmentation.affine import Affine
 from sightline.augmentation.moves import Flip, Shift
 from sightline.augmentation.operation import VISIBLE
 from sightline.augmentation.pipeline import Pipeline
+from sightline.augmentation.policies.policy import Policy
 from sightline.augmentation.presets import PRESETS, preset
-from sightline.augmentation.values import Colour, Erasing
+from sightline.augmentation.values import Colour, Cutout, Erasing
 from sightline.errors import UsageError
 from sightline.structures.batch import Batch
 from sightline.structures.targets import IGNORE, Boxes, Labels, Masks, Pairs, Several, Target
@@ -31,6 +32,8 @@ OPERATIONS: dict[str, Callable[[Batch, int], Batch]] = {
     "affine": Affine(rotate=30.0, scale=0.3, shear=10.0, translate=0.1),
     "colour": Colour(0.4, 0.4, 0.4),
     "erasing": Erasing(probability=0.7),
+    "cutout": Cutout(0.4),
+    **{name: Policy.of(name) for name in ("rand-m20-n3", "trivial")},
     **{name: preset(name, flip=True, size=SIDE) for name in PRESETS},
 }
 

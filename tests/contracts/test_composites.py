@@ -96,29 +96,29 @@ LIGHT = Pipeline((Shift(4), Flip()))
 PLANS = {
     "mosaic": Augmentation(LIGHT, (Mosaic(0.6),)),
     "mixup": Augmentation(LIGHT, (Mixup(0.6),)),
-    "both": Augmentation(LIGHT, (Mosaic(0.5), Mixup(0.5)), closed=44),
+    "both": Augmentation(LIGHT, (Mosaic(0.5), Mixup(0.5)), closed=30),
 }
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_samples_depend_on_seed_and_position_alone(name: str) -> None:
     plan, masks = PLANS[name], name == "mosaic"
-    images = images_of(masks=masks)
+    images = images_of(masks=masks)  # 36 samples
 
     def samples(batch: Callable[[int], Batch], count: int, seed: int = 0) -> dict[int, list[bytes]]:
         outs = [(b, plan(b, seed)) for b in map(batch, range(count))]
         return {int(p): parts(out, row) for b, out in outs for row, p in enumerate(b.position)}
 
-    expected = samples(stream_of(plan, images).batch, 5)
-    assert samples(stream_of(plan, images, 5).batch, 12) == expected
-    ranks = [samples(stream_of(plan, images, 6, rank=rank, ranks=2).batch, 5) for rank in range(2)]
+    expected = samples(stream_of(plan, images).batch, 3)
+    assert samples(stream_of(plan, images, 4).batch, 9) == expected
+    ranks = [samples(stream_of(plan, images, 6, rank=rank, ranks=2).batch, 3) for rank in range(2)]
     assert ranks[0] | ranks[1] == expected
-    with closing(stream_of(plan, images_of(memory=False, masks=masks), 10, workers=3).feed(0)) as threads:  # type: ignore[type-var]
-        assert samples(lambda k: next(threads), 6) == expected
-    later = stream_of(plan, images).feed(3)  # as a run that goes on
-    assert samples(lambda k: next(later), 2) == {p: one for p, one in expected.items() if p >= 36}
-    assert samples(stream_of(plan, images, seed=1).batch, 2, 1) != expected
-    assert len({one[0] for one in expected.values()}) > 55  # of 60 images
+    with closing(stream_of(plan, images_of(memory=False, masks=masks), 9, workers=3).feed(0)) as threads:  # type: ignore[type-var]
+        assert samples(lambda k: next(threads), 4) == expected
+    later = stream_of(plan, images).feed(2)  # as a run that goes on
+    assert samples(lambda k: next(later), 1) == {p: one for p, one in expected.items() if p >= 24}
+    assert samples(stream_of(plan, images, seed=1).batch, 1, 1) != expected
+    assert len({one[0] for one in expected.values()}) > 33  # of 36 images
 
 
 def test_partners_are_others_of_the_epoch_and_none_after_the_close() -> None:
@@ -129,16 +129,16 @@ def test_partners_are_others_of_the_epoch_and_none_after_the_close() -> None:
     keys: list[int] = []
     for batch in batches:
         for name, partners in batch.partners.items():
-            assert (batch.position[partners.owner] < 44).all()
+            assert (batch.position[partners.owner] < 30).all()
             assert (partners.batch.id != batch.id[partners.owner]).all()
             share[name] += len(partners.owner)
             keys += partners.batch.position.tolist()
         out = plan(batch, 0)
         assert not out.partners
-        closed = batch.position >= 44
+        closed = batch.position >= 30
         if closed.all():
             assert torch.equal(out.image, LIGHT(batch, 0).image)
-    assert all(0.3 < count / 44 < 0.7 for count in share.values())
+    assert all(0.2 < count / 30 < 0.8 for count in share.values())
     assert share["mosaic/0"] == share["mosaic/1"] == share["mosaic/2"]
     assert len(set(keys)) == len(keys) and not set(keys) & set(range(60))  # the draws of a partner are its own
 
@@ -194,7 +194,7 @@ def check_objects(image: Tensor, target: Target, row: int, ids: list[int], scale
 def test_objects_of_a_mosaic(fit: str) -> None:
     plan = Augmentation(composites=(Mosaic(smallest=0.6, largest=2.0),))
     stream, dropped, grey = stream_of(plan, images_of(fit=fit)), 0, 0
-    for k in range(6):
+    for k in range(4):
         batch = stream.batch(k)
         assert set(batch.partners) == {"mosaic/0", "mosaic/1", "mosaic/2"}
         out = plan(batch, 0)
@@ -207,7 +207,7 @@ def test_objects_of_a_mosaic(fit: str) -> None:
             assert (index[outside] == IGNORE).all() and not (index[~outside] == IGNORE).any()
             assert ((pixels[2] > 128) != (index == 1))[~outside].float().mean() < 0.08
             grey += int(outside.sum())
-    assert (dropped > 50 or fit != "stretch") and grey > 0
+    assert (dropped > 30 or fit != "stretch") and grey > 0
 
 
 def test_the_frame_of_a_mosaic_is_that_of_the_sample() -> None:

@@ -29,7 +29,7 @@ from sightline.data.stream import Stream
 from sightline.errors import Stopped, UsageError
 from sightline.kinds.catalogue import KINDS
 from sightline.randomness.keyed import uniform
-from sightline.recipes.augmenting import check_composites
+from sightline.recipes.augmenting import check_augment
 from sightline.recipes.section import DraftAugment
 from sightline.structures.batch import Batch
 from sightline.structures.targets import IGNORE, Labels, Masks
@@ -215,7 +215,7 @@ def test_keys_that_do_nothing_are_refused(keys: dict[str, object], message: str,
 
 def test_alpha_is_refused_where_mixup_has_boxes() -> None:
     with pytest.raises(UsageError, match=r"augment\.alpha"):
-        check_composites(DraftAugment(mixup=0.5, alpha=0.4), KINDS["detection"].composites, "detection")
+        check_augment(DraftAugment(mixup=0.5, alpha=0.4), KINDS["detection"].composites, "detection")
 
 
 @pytest.fixture(scope="module")

@@ -34,21 +34,7 @@ class Affine(Operation):
     name: ClassVar[str] = "affine"
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
-        motion = self._motion(batch, seed)
-        grid = _grid(_inverse(motion), *batch.image.shape[2:])
-        keep = inside(batch)[:, None]  # (b, 1, h, w)
-        image = F.grid_sample(batch.image.float(), grid, mode="bilinear", align_corners=False).round() * keep
-
-        def carry(planes: Int[Tensor, "n h w"], sample: Int[Tensor, "n"], fill: int) -> Int[Tensor, "n h w"]:
-            known = (planes[:, None] - fill).float()  # grid_sample fills with zero, so `fill` is shifted to zero
-            near = F.grid_sample(known, grid[sample], mode="nearest", align_corners=False) * keep[sample]
-            return near[:, 0].to(planes.dtype) + fill
-
-        return batch.with_pixels(
-            image=image.to(torch.uint8, memory_format=torch.channels_last),
-            frame=chain(batch.frame, motion),
-            target=move_target(batch.target, motion, batch.size, carry),
-        )
+        return warp(batch, self._motion(batch, seed))
 
     def _motion(self, batch: Batch, seed: int) -> Float[Tensor, "b 3 3"]:
         """Old → new pixel edges: shear, scale, rotate about the centre of the image, then translate."""
@@ -61,6 +47,24 @@ class Affine(Operation):
         x, y = width / 2, height / 2
         move_x, move_y = right * self.translate * width, down * self.translate * height
         return matrix((a, b, x - (a * x + b * y) + move_x), (c, d, y - (c * x + d * y) + move_y))
+
+
+def warp(batch: Batch, motion: Float[Tensor, "b 3 3"]) -> Batch:
+    """The batch after its images moved by `motion` (old → new pixel edges)."""
+    grid = _grid(_inverse(motion), *batch.image.shape[2:])
+    keep = inside(batch)[:, None]  # (b, 1, h, w)
+    image = F.grid_sample(batch.image.float(), grid, mode="bilinear", align_corners=False).round() * keep
+
+    def carry(planes: Int[Tensor, "n h w"], sample: Int[Tensor, "n"], fill: int) -> Int[Tensor, "n h w"]:
+        known = (planes[:, None] - fill).float()  # grid_sample fills with zero, so `fill` is shifted to zero
+        near = F.grid_sample(known, grid[sample], mode="nearest", align_corners=False) * keep[sample]
+        return near[:, 0].to(planes.dtype) + fill
+
+    return batch.with_pixels(
+        image=image.to(torch.uint8, memory_format=torch.channels_last),
+        frame=chain(batch.frame, motion),
+        target=move_target(batch.target, motion, batch.size, carry),
+    )
 
 
 def _inverse(motion: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 2 3"]:

@@ -25,7 +25,7 @@ from sightline.data.summary import has_hash
 from sightline.errors import DataError, UsageError
 from sightline.recipes.arguments import require_options
 from sightline.recipes.assembly import check
-from sightline.recipes.augmenting import check_composites
+from sightline.recipes.augmenting import check_augment
 from sightline.recipes.defaults import Traits
 from sightline.recipes.loading import choose
 from sightline.recipes.names import require_what, shipped_recipes
@@ -237,7 +237,7 @@ def check_recipe(recipe: Recipe, kind: Kind) -> None:
     scoring = kind.scoring
     has_loss = scoring is not None and scoring.validation_loss
     kind.check(recipe)
-    check_composites(recipe.augment, kind.composites, kind.name)
+    check_augment(recipe.augment, kind.composites, kind.name)
     if recipe.data.balance != "none" and (kind.truths is not None or kind.needs == "images"):
         raise UsageError("data.balance=sample works for classification only", "leave it out")
     monitors = (*(("loss",) if has_loss else ()), *(scoring.monitors if scoring is not None else ()))

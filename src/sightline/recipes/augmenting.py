@@ -9,6 +9,7 @@ from sightline.augmentation.composites.cutmix import CutMix
 from sightline.augmentation.composites.mixup import Mixup
 from sightline.augmentation.composites.mosaic import Mosaic
 from sightline.augmentation.pipeline import Pipeline
+from sightline.augmentation.policies.policy import Policy
 from sightline.augmentation.presets import preset
 from sightline.augmentation.values import Cutout
 from sightline.errors import UsageError
@@ -30,6 +31,8 @@ def build_augment(recipe: Recipe, steps: int, turns: int = 1, classes: int = 0) 
     if section.cutmix:
         composites.append(CutMix(section.cutmix, start=mixup, alpha=alpha, classes=classes))
     operations = preset(section.preset, flip=bool(section.flip), size=side).operations
+    if section.policy:
+        operations = (*operations, Policy.of(section.policy))
     if section.cutout:
         operations = (*operations, Cutout(section.cutout))
     open_steps = steps - round((section.close or 0.0) * steps)
@@ -40,9 +43,11 @@ def build_augment(recipe: Recipe, steps: int, turns: int = 1, classes: int = 0) 
     )
 
 
-def check_composites(section: DraftAugment, possible: Sequence[str], kind: str) -> None:
+def check_augment(section: DraftAugment, possible: Sequence[str], kind: str) -> None:
     """UsageError for operations on several images that the targets of this kind of task cannot follow, and for keys without
     effect."""
+    if section.policy is not None:
+        Policy.of(section.policy)
     used = [key for key in COMPOSITES if getattr(section, key)]
     for key in used:
         if key not in possible:

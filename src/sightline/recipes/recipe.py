@@ -243,7 +243,7 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 ADDED = {
     "data": {"fold", "label", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
-    "augment": {"mosaic", "mosaic_scale", "mixup", "cutmix", "alpha", "cutout", "close"},
+    "augment": {"policy", "mosaic", "mosaic_scale", "mixup", "cutmix", "alpha", "cutout", "close"},
     "optim": {"pretrained_rate", "beta1", "beta2"},
     "task": {"adversarial", "eps", "steps", "assignment"},
 }

@@ -35,6 +35,9 @@ _Factor = Annotated[float, Field(ge=0.01, le=10)]
 class DraftAugment(Section):
     preset: Literal["none", "light", "standard", "elastic"] | None = None
     flip: bool | None = Field(None, description="mirror left and right; turn it off for text")
+    policy: str | None = Field(
+        None, description="random operations after the preset's: rand-m9-n2, timm-rand-m9-n2 (their scale) or trivial"
+    )
     mosaic: Share | None = Field(None, description="share of the samples that are made of four images")
     mosaic_scale: Annotated[tuple[_Factor, _Factor], AfterValidator(_range)] | None = Field(
         None, description="smallest and largest factor on their size (0.1 and 2)"

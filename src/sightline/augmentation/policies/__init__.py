@@ -1,0 +1,1 @@
+"""Random sequences of fourteen operations: RandAugment and TrivialAugment."""
