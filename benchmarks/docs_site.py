@@ -24,8 +24,8 @@ DOCS = ROOT / "docs"
 # The order of the site. Every page of docs/ is in one chapter; a test holds that.
 CHAPTERS = {
     "Use it": [
-        "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "python", "explain", "detection", "segmentation",
-        "diagnosis", "label-errors", "compare", "attack", "generation", "export", "serving", "app", "tracking", "hub",
+        "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "python", "explain", "detection",
+        "segmentation", "diagnosis", "label-errors", "compare", "attack", "generation", "export", "serving", "app", "tracking", "hub",
     ],
     "Learn it": [
         "tutorials/softmax-classifier", "tutorials/convolutional-network", "tutorials/segmentation", "tutorials/evaluation",
