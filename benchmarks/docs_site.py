@@ -25,7 +25,8 @@ DOCS = ROOT / "docs"
 CHAPTERS = {
     "Use it": [
         "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "python", "explain", "detection",
-        "segmentation", "diagnosis", "label-errors", "compare", "attack", "generation", "export", "serving", "app", "tracking", "hub",
+        "segmentation", "diagnosis", "label-errors", "compare", "attack", "generation", "export", "serving", "app",
+        "tracking", "hub",
     ],
     "Learn it": [
         "tutorials/softmax-classifier", "tutorials/convolutional-network", "tutorials/segmentation", "tutorials/evaluation",
