@@ -13,7 +13,10 @@ from sightline.recipes.defaults import Traits
 from sightline.recipes.reading import make_draft
 from sightline.recipes.recipe import Draft, Recipe
 
-KNOWN = {"classification": "labels", "segmentation": "masks", "detection": "boxes", "instances": "outlines"}
+KNOWN = {
+    "classification": "labels", "segmentation": "masks", "detection": "boxes", "instances": "outlines",
+    "localisation": "boxes",
+}  # fmt: skip
 DIGITS = Traits(n=100, height=8, width=8, grey=True, one_aspect=True, classes=2)
 
 

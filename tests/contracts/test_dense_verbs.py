@@ -19,8 +19,10 @@ from sightline.runs.run import Run
 from sightline.storage.text import json_text
 from tests.faults.runs import TASKS, write_masks
 
-KINDS = ["segmentation", "detection", "instances"]
-HEADLINE = {"segmentation": "mean_iou", "detection": "ap50", "instances": "mask_ap50"}
+KINDS = ["segmentation", "detection", "instances", "localisation"]
+HEADLINE = {"segmentation": "mean_iou", "detection": "ap50", "instances": "mask_ap50", "localisation": "localised"}
+OTHER = {"segmentation": "pixel_accuracy", "detection": "ap", "instances": "ap", "localisation": "accuracy"}
+COLUMN = {"localisation": "recall"}  # of the table by class; of the others precision
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -64,11 +66,11 @@ def test_evaluate_gives_what_training_measured(trained: tuple[str, Path, Run]) -
     assert said["split"] == "test"
     assert set(said["per_class"]) == set(run.classes)
     stored = run.metrics["test"]
-    for name in (HEADLINE[kind], "ap") if kind != "segmentation" else ("mean_iou", "pixel_accuracy"):
+    for name in (HEADLINE[kind], OTHER[kind]):
         assert said["metrics"][name] == pytest.approx(stored[name], abs=1e-9)
     if (known := said["intervals"][HEADLINE[kind]]) is not None:  # boxes of so short a training are all wrong
         assert known[0] <= said["metrics"][HEADLINE[kind]] <= known[1] or kind != "segmentation"
-    assert known is not None or kind != "segmentation"
+    assert known is not None or kind not in ("segmentation", "localisation")
 
 
 def test_predict_answers_in_the_original_frame(trained: tuple[str, Path, Run], tmp_path: Path) -> None:
@@ -154,8 +156,9 @@ def test_the_command_says_it(
         assert HEADLINE[kind] in json.loads(evaluated)["metrics"]
         assert json.loads(predicted)["predictions"][0]["path"] == str(picture)
         return
-    assert all(name in evaluated for name in (*run.classes, HEADLINE[kind], "precision"))
+    assert all(name in evaluated for name in (*run.classes, HEADLINE[kind], COLUMN.get(kind, "precision")))
     header, row = predicted.splitlines()
     assert header.split()[:2] == ["path", "shares" if kind == "segmentation" else "objects"]
     assert row.startswith(str(picture))
-    assert HEADLINE[kind].replace("_", " ") in summary_text(run.summary())
+    first = OTHER if kind == "localisation" else HEADLINE
+    assert first[kind].replace("_", " ") in summary_text(run.summary())

@@ -14,6 +14,7 @@ from sightline.exports.assemble import Request, build, staged
 from sightline.exports.parity import Reference, measure_parity
 from sightline.kinds import KINDS
 from sightline.kinds.kind import Kind
+from sightline.models.boxes.localiser import Localiser
 from sightline.models.create import create_model
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.normalise import Normalised
@@ -21,6 +22,7 @@ from sightline.preprocessing.saved import Preprocessing
 from sightline.structures.batch import Sample, collate
 from sightline.tasks.detection import Detection
 from sightline.tasks.instances import InstanceSegmentation
+from sightline.tasks.localisation import Localisation
 from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task
 
@@ -35,6 +37,7 @@ CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
     "segmentation": ("unet", {"width": 4, "in_channels": 3}, Segmentation),
     "detection": ("faster_rcnn_resnet18_fpn", LIGHT, Detection),
     "instances": ("mask_rcnn_resnet18_fpn", LIGHT, InstanceSegmentation),
+    "localisation": ("resnet8", {}, Localisation),
 }
 
 
@@ -42,7 +45,14 @@ CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
 def test_dense_predictions_survive_the_export(name: str, tmp_path: Path) -> None:
     network, options, task_of = CASES[name]
     torch.manual_seed(1)
-    model = create_model(network, num_classes=len(CLASSES), **options).eval()
+    if name == "localisation":
+        model: torch.nn.Module = Localiser(
+            create_model(network, num_classes=0, **options), network, len(CLASSES)
+        ).eval()
+        for head, std in ((model.class_head, 0.3), (model.box_head[-1], 0.01)):  # type: ignore[union-attr,index]
+            torch.nn.init.normal_(head.weight, std=std)  # type: ignore[union-attr,arg-type]
+    else:
+        model = create_model(network, num_classes=len(CLASSES), **options).eval()
     if hasattr(model, "roi_heads"):
         torch.nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=0.3)  # scores unlike each other
     preprocessing = Preprocessing(Geometry(48, 64, "letterbox"), (120.0,) * 3, (60.0,) * 3)

@@ -29,18 +29,20 @@ def write_jpegs(folder: Path, count: int = 180) -> None:
         Image.fromarray(pixels).save(folder / kind / f"{i:04d}.jpg", quality=92)
 
 
-def _blobs(draw: np.random.Generator, side: int = 64) -> tuple[np.ndarray, list[tuple[int, int, int, int, int]]]:
-    """Noise with three bright or dark rectangles; (class, left, top, right, bottom) of each."""
+def _blobs(
+    draw: np.random.Generator, side: int = 64, objects: int = 3
+) -> tuple[np.ndarray, list[tuple[int, int, int, int, int]]]:
+    """Noise with up to three bright or dark rectangles; (class, left, top, right, bottom) of each."""
     pixels = draw.integers(60, 160, (side, side, 3), dtype=np.uint8)
-    objects = []
-    for k in range(3):
+    there = []
+    for k in range(objects):
         kind = int(draw.integers(0, 2))
         width, height = draw.integers(14, 20, 2).tolist()
         left, top = 20 * k + int(draw.integers(0, 3)), int(draw.integers(0, side - height))
         right = min(left + width, side)
         pixels[top : top + height, left:right] = 230 if kind else 20
-        objects.append((kind, left, top, right, top + height))
-    return pixels, objects
+        there.append((kind, left, top, right, top + height))
+    return pixels, there
 
 
 def write_masks(folder: Path, count: int = 60) -> None:
@@ -58,18 +60,18 @@ def write_masks(folder: Path, count: int = 60) -> None:
         Image.fromarray(mask).save(folder / "masks" / f"{i:04d}.png")
 
 
-def write_coco(folder: Path, count: int = 60, *, outlines: bool) -> None:
+def write_coco(folder: Path, count: int = 60, *, outlines: bool, objects: int = 3) -> None:
     """images/ and annotations/instances.json, with polygons or with boxes only."""
     draw = np.random.default_rng(2)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     (folder / "annotations").mkdir()
     images, annotations = [], []
     for i in range(count):
-        pixels, objects = _blobs(draw)
+        pixels, there = _blobs(draw, objects=objects)
         name = f"{i:04d}.jpg"
         Image.fromarray(pixels).save(folder / "images" / name, quality=92)
         images.append({"id": i + 1, "file_name": name, "height": pixels.shape[0], "width": pixels.shape[1]})
-        for kind, x0, y0, x1, y1 in objects:
+        for kind, x0, y0, x1, y1 in there:
             row = {
                 "id": len(annotations) + 1, "image_id": i + 1, "category_id": kind + 1, "iscrowd": 0,
                 "bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0),
@@ -95,6 +97,10 @@ TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     ),
     "detection": (lambda folder: write_coco(folder, outlines=False), "faster_rcnn_resnet18_fpn", _REGIONS),
     "instances": (lambda folder: write_coco(folder, outlines=True), "mask_rcnn_resnet18_fpn", _REGIONS),
+    "localisation": (
+        lambda folder: write_coco(folder, outlines=False, objects=1), "resnet8",
+        ["task.kind=localisation", *_PIXELS],
+    ),
     "unpooling": (write_masks, "segnet_basic", ["model.options.width=8", *_PIXELS]),
     "atrous pyramid": (write_masks, "deeplabv3_resnet18", ["model.options.width=16", *_PIXELS]),
     "three scales": (write_masks, "farabet", ["model.options.hidden=16", *_PIXELS]),

@@ -12,6 +12,7 @@ from .detection import DETECTION
 from .generative.gan import GAN
 from .instances import INSTANCES
 from .kind import Kind
+from .localisation import LOCALISATION
 from .multilabel import MULTILABEL
 from .regression import REGRESSION
 from .segmentation import SEGMENTATION
@@ -29,7 +30,7 @@ def register(kind: Kind) -> Kind:
 
 
 # The default comes first: `task.` keys without a kind belong to it. If several kinds fit the data, the first is chosen.
-for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION, MULTILABEL, REGRESSION, GAN):
+for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION, MULTILABEL, REGRESSION, GAN, LOCALISATION):
     register(_kind)
 
 

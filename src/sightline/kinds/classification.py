@@ -34,9 +34,8 @@ from sightline.tasks.classification import Classification
 from sightline.tasks.task import Task
 
 from .diagnosed.image_scores import of_classes
-from .kind import Answers, Drawings, Keep, Kind, LabelCheck, Networks, Scoring, Sensitivity, Setting
+from .kind import Answers, ClassWeight, Drawings, Keep, Kind, LabelCheck, Networks, Scoring, Sensitivity, Setting
 from .questions.scores import ask_class
-from .weights import ClassWeight
 
 NAME = "classification"
 OUTPUT = "class scores"  # of its networks, as `MODELS` files them

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
+from pydantic import Field
 from torch import Tensor, nn
 
 from sightline.attacks.aim import Aim
@@ -42,6 +43,9 @@ Networks = Mapping[str, nn.Module]
 Picture = UInt8[np.ndarray, "h w c"]
 Shape = tuple[int, ...]
 Facts = Mapping[str, Any]  # what a task knows beside its weights, ready for JSON: task.json of the run
+ClassWeight = Annotated[  # a key that several kinds share
+    Literal["none", "balanced"], Field(description="balanced: n / (classes · n of the class), n images or pixels")
+]
 Keep = Callable[[int, np.ndarray], str | None]  # (id, class of each pixel (H, W)) → the file it was written to
 
 

@@ -38,6 +38,7 @@ from .annotated import annotated_target
 from .diagnosed.image_scores import of_segments
 from .kind import (
     Answers,
+    ClassWeight,
     Drawings,
     Exposure,
     Keep,
@@ -52,7 +53,6 @@ from .kind import (
 )
 from .questions.exposure import count_pixels, focus_pixels, harm_pixels
 from .questions.scores import ask_region
-from .weights import ClassWeight
 
 NAME = "segmentation"
 OUTPUT = "pixel scores"  # of its networks, as `MODELS` files them

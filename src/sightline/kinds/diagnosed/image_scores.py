@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from sightline.evaluation.diagnosis.images import ImageTable
 from sightline.evaluation.diagnosis.slices import ImageScores
@@ -60,9 +61,15 @@ def of_objects(rows: DetectionRows, judgement: Any) -> ImageScores:
     hits = objects - missed
     total = 2 * hits + missed + false
     value = np.where(total > 0, 2 * hits / np.maximum(total, 1), 1.0)
+    own = ImageTable(rows.id, {"objects": objects, "object size": object_sizes(rows)})
+    return ImageScores(rows.id, value, "F1", share=False, table=own)
+
+
+def object_sizes(rows: DetectionRows) -> Float[np.ndarray, "n"]:
+    """The median side of each image's objects, the root of the area, in pixels of the original; NaN without any."""
+    true = ~rows.true_ignore
     sides = np.sqrt(np.prod(rows.true_boxes[:, 2:] - rows.true_boxes[:, :2], axis=1).clip(min=0))
     size = np.full(len(rows), np.nan)
     for image in np.unique(rows.true_image[true]).tolist():
         size[image] = np.median(sides[true & (rows.true_image == image)])
-    own = ImageTable(rows.id, {"objects": objects, "object size": size})
-    return ImageScores(rows.id, value, "F1", share=False, table=own)
+    return size
