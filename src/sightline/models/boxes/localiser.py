@@ -88,7 +88,7 @@ class OnePlace(nn.Module):
     def forward(self, image: Tensor) -> tuple[Float[Tensor, "b 1 4"], Float[Tensor, "b 1 k"]]:
         """(b, c, h, w) → (b, 1, 4), (b, 1, k)."""
         height, width = image.shape[2:]
-        boxes, score = answers(self.model(image).float(), height, width)
+        boxes, score = answers(self.model(image).float(), int(height), int(width))
         return boxes[:, None], score[:, None]
 
 
