@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from sightline.augmentation.views import ten_crop
-from sightline.lab.experiments.convolution.sliding_classifier import classifier, convolutional
+from sightline.lab.experiments.convolution.sliding_classifier import WINDOW, classifier
 from sightline.lab.experiments.vision.position_embeddings import REPORTED
 from sightline.lab.seeing.kernels import gabor
+from sightline.models.sliding import as_convolution
 from tests.golden.rows import Golden
 
 torch.set_num_threads(1)
@@ -26,7 +27,7 @@ def test_row(identifier: str) -> None:
 
 @golden("conv-sliding-window")
 def _(inputs: Inputs) -> Any:
-    network = convolutional(classifier())
+    network = as_convolution(classifier(), (1, WINDOW, WINDOW))
     with torch.no_grad():
         return [list(network(torch.zeros(1, 1, side, side)).shape[2:]) for side in inputs["inputs"]]
 

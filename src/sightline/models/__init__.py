@@ -50,6 +50,7 @@ from sightline.models.residual import (
 )
 from sightline.models.transformers import vit
 
+from . import sliding
 from .catalogue import MODELS
 from .create import create_model, default_input, list_models, load_into, outline
 from .describe import describe
@@ -96,6 +97,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "resnet_cifar",
     "resnext",
     "segnet",
+    "sliding",
     "tiramisu",
     "trace",
     "unet",

@@ -19,6 +19,7 @@ from sightline.lab.seeing.canvas import anywhere, ink
 from sightline.lab.seeing.pixels import grey, named_grid, signed
 from sightline.layers.convolution.convolution import linear_as_convolution
 from sightline.models.describe import describe
+from sightline.models.sliding import as_convolution, score_map, windows
 
 WINDOW = 14
 
@@ -34,20 +35,6 @@ def classifier() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(200, 48), nn.ReLU(), nn.Linear(48, 11)
     )
-
-
-def convolutional(network: nn.Sequential) -> nn.Sequential:
-    """The same weights, with the dense layers as convolutions: maps of any size."""
-    first, second = network[4], network[6]
-    assert isinstance(first, nn.Linear) and isinstance(second, nn.Linear)
-    return nn.Sequential(
-        *network[:3], linear_as_convolution(first, 8, 5, 5), nn.ReLU(), linear_as_convolution(second, 48, 1, 1)
-    )
-
-
-def windows(x: Tensor, step: int) -> Tensor:
-    """All windows (n, 1, 14, 14) of one image (1, 1, h, w), in reading order."""
-    return x.unfold(2, WINDOW, step).unfold(3, WINDOW, step).reshape(-1, 1, WINDOW, WINDOW)
 
 
 def read(network: nn.Module, scenes: list[tuple[Tensor, list[tuple[int, int, int]]]]) -> int:
@@ -81,12 +68,12 @@ def run(parameters: Parameters, seed: int) -> Result:
     )
     network = classifier()
     descend(network, mixed, steps=parameters.steps, lr=0.05, batch=32, seed=seed)
-    whole = convolutional(network).eval()
+    whole = as_convolution(network, (1, WINDOW, WINDOW))
     with torch.no_grad():
         sizes = {n: list(whole(torch.zeros(1, 1, n, n)).shape[2:]) for n in (14, 16, 28)}
         x, truth = scene(test, parameters.digits, seed)
         scores = whole(x)  # (1, 11, rows, columns)
-        slid = network(windows(x, 2)).unflatten(0, scores.shape[2:]).movedim(2, 0)[None]
+        slid = score_map(network, x[0], WINDOW, 2)[None]
     difference = (scores - slid).abs().max().item()
     found = read(whole, [scene(test, parameters.digits, 1000 * seed + i) for i in range(20)])
     digits = 20 * parameters.digits
@@ -129,7 +116,7 @@ EXPERIMENT = Experiment(
     formulas=(Formula("dense layer over H × W × C  =  convolution with an H × W kernel",
                       "Sermanet et al. 2013, OverFeat, arXiv:1312.6229"),
               Formula("any size in, a map out", "Long, Shelhamer and Darrell 2014, arXiv:1411.4038, section 3.1")),
-    code=(linear_as_convolution, convolutional, windows),
+    code=(linear_as_convolution, as_convolution, windows),
     variations=(Variation("steps=20",
                           "An untrained classifier still slides: equality and work do not depend on the weights."),),
 )  # fmt: skip
