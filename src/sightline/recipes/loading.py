@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Decoding, Images, Memory, Reading
 from sightline.preprocessing.normalise import PixelStatistics
 from sightline.preprocessing.saved import Preprocessing
 from sightline.randomness.keyed import keys
+from sightline.structures.batch import PLACES
+from sightline.structures.frames import inverse, move_boxes
+from sightline.structures.inputs import Input, Places
 from sightline.structures.targets import Target
 
 from .recipe import Recipe
@@ -34,23 +37,31 @@ class Truths:
     memory: Callable[[Dataset, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
+Propose = Callable[[UInt8[np.ndarray, "h w c"]], Float[np.ndarray, "n 4"]]  # pixels → boxes that may hold an object
+
+
 @dataclass(frozen=True)
 class Reader:
-    """id → pixels in the network's frame, the frame, and the target."""
+    """id → pixels in the network's frame, the frame, the target, and where objects may be."""
 
     data: Dataset
     preprocessing: Preprocessing
     truths: Truths | None
     judging: bool
+    propose: Propose | None = None
 
     def __call__(self, id: int) -> Reading:
         pixels = self.data.pixels(id, channels=self.preprocessing.channels, depth=self.preprocessing.depth)
         height, width, _ = pixels.shape
         image, frame = self.preprocessing.geometry.apply(pixels)
+        beside: dict[str, Input] = {}
+        if self.propose is not None:
+            boxes = move_boxes(self.propose(image), inverse(frame))
+            beside[PLACES] = Places(torch.from_numpy(boxes).float(), torch.tensor([len(boxes)]))
         if self.truths is None:
-            return Reading(image, frame, (height, width))
+            return Reading(image, frame, (height, width), None, beside)
         target = self.truths.target(self.data, id, self.preprocessing, (height, width), frame, self.judging)
-        return Reading(image, frame, (height, width), target)
+        return Reading(image, frame, (height, width), target, beside)
 
 
 def load(
@@ -61,9 +72,11 @@ def load(
     *,
     truths: Truths | None = None,
     judging: bool,
+    propose: Propose | None = None,
 ) -> Images:
-    """The images of these ids, in memory if they fit and the recipe allows it; with labels if `truths` is None."""
-    read = Reader(data, preprocessing, truths, judging)
+    """The images of these ids, in memory if they fit and the recipe allows it; with labels if `truths` is None, and with
+    `Places` beside them if something proposes them."""
+    read = Reader(data, preprocessing, truths, judging, propose)
     index = data.index[ids].astype(np.int64)
     needed = memory_needed(data, ids, preprocessing, truths, judging=judging)
     if recipe.data.cache == "memory" or (recipe.data.cache == "auto" and needed <= MEMORY):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from sightline.structures.moving import move_to
 from sightline.structures.targets import Target
 
 IMAGE = "image"  # the name of a batch's images where each sample is one image
+PLACES = "places"  # boxes where objects may be, beside them: `Places`
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ class Sample:
         target: Target,
         frame: Float[Tensor, "3 3"],
         natural: Int[Tensor, "2"],
+        beside: Mapping[str, Input] = MappingProxyType({}),
     ) -> Sample:
-        """A sample that is one image (c, h, w) in the network's frame; `natural` (2,) is the size of the original."""
+        """A sample that is one image (c, h, w) in the network's frame; `natural` (2,) is the size of the original, `beside`
+        further inputs by name."""
         size = torch.tensor([image.shape[1:]])
-        return cls({IMAGE: Pixels(image[None], size, frame[None], natural[None])}, id, target)
+        return cls({IMAGE: Pixels(image[None], size, frame[None], natural[None]), **beside}, id, target)
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,10 @@ class Batch:
         id: Int[Tensor, "b"],
         position: Int[Tensor, "b"],
         target: Target,
+        beside: Mapping[str, Input] = MappingProxyType({}),
     ) -> Batch:
-        """A batch in which each sample is one image; see `Pixels`."""
-        return cls({IMAGE: Pixels(image, size, frame, natural)}, id, position, target)
+        """A batch in which each sample is one image, see `Pixels`, with further inputs `beside` it."""
+        return cls({IMAGE: Pixels(image, size, frame, natural), **beside}, id, position, target)
 
     def __len__(self) -> int:
         return len(self.id)

@@ -63,6 +63,24 @@ class Pixels(Input):
 
 
 @dataclass(frozen=True)
+class Places(Input):
+    """Boxes where objects may be, packed: `boxes` (n, 4) xyxy, image by image, `count` (b,) of them in each.
+
+    They are in the frame of the *original* images, so that `Pixels.frame`, which every augmentation updates, carries them."""
+
+    boxes: Float[Tensor, "n 4"]
+    count: Int[Tensor, "b"]
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    @classmethod
+    def join(cls, parts: Sequence[Input]) -> Places:
+        places = [p for p in parts if isinstance(p, Places)]
+        return cls(torch.cat([p.boxes for p in places]), torch.cat([p.count for p in places]))
+
+
+@dataclass(frozen=True)
 class Clips(Input):
     """Frames of equally long clips: `frames` (b, t, c, h, w) uint8."""
 

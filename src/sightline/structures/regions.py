@@ -54,6 +54,25 @@ class RegionSamples(NamedTuple):
     truth: Int[Tensor, "s"]
 
 
+class GivenOutputs(NamedTuple):
+    """What a network computed about r regions that it was given, of b images.
+
+    regions, sample   (r, 4) in pixels, and (r,) their images; with targets those that were sampled for the loss
+    class_logits      (r, k + 1), background first; box_deltas (r, k + 1, 4) for each class, None where no loss trains them
+    draw              the targets of the r regions (only with targets)
+    detections        the detections that are kept (only without)
+    features          of a network whose last layers are fitted after training: (r, f) and (r, g), of a region's class and box
+    """
+
+    regions: Float[Tensor, "r 4"]
+    sample: Int[Tensor, "r"]
+    class_logits: Float[Tensor, "r c"]
+    box_deltas: Float[Tensor, "r c 4"] | None = None
+    draw: RegionSamples | None = None
+    detections: Selection | None = None
+    features: tuple[Float[Tensor, "r f"], Float[Tensor, "r g"]] | None = None
+
+
 class RegionOutputs(NamedTuple):
     """Everything a region network computed about b images with `a` anchors each and r regions in all.
 
