@@ -118,7 +118,7 @@ class RegionNetwork(nn.Module):
             masks = self._masks(pyramid, proposals[positive], sample[positive], image)
             return RegionOutputs(*common, proposals, sample, *classified, anchor_draw, region_draw, mask_logits=masks)
         classified = self._classify(pyramid, proposals, sample, image)
-        detections = _select(*classified, proposals, sample, size, rule)
+        detections = select(*classified, proposals, sample, size, rule)
         masks = self._masks(pyramid, detections.boxes, detections.sample, image)
         return RegionOutputs(*common, proposals, sample, *classified, detections=detections, mask_logits=masks)
 
@@ -153,7 +153,7 @@ class RegionNetwork(nn.Module):
         )  # the coarsest level has anchors only
 
 
-def _select(
+def select(
     class_logits: Float[Tensor, "r c"],
     box_deltas: Float[Tensor, "r c 4"],
     proposals: Float[Tensor, "r 4"],

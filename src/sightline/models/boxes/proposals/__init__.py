@@ -1,0 +1,1 @@
+"""Networks that classify regions which something else has proposed."""

@@ -1,0 +1,1 @@
+"""Detection on regions that are proposed from the pixels."""
