@@ -88,6 +88,7 @@ _REGIONS = [
     "model.options.width=16", "model.options.hidden=32", "model.options.proposals=60,50",
     "model.options.samples=64,16", "fit.batch=4", "fit.epochs=2", "input.size=64",
 ]  # fmt: skip
+_GIVEN = ["model.options.limit=40", "model.options.samples=16", "fit.batch=4", "fit.epochs=2", "input.size=64"]
 _PIXELS = ["input.size=32", "fit.epochs=4", "fit.batch=4"]
 # task, or what is unlike others about a network → (how its data are written, network, keys)
 TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
@@ -96,6 +97,13 @@ TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
         write_masks, "unet", ["model.options.width=8", *_PIXELS],
     ),
     "detection": (lambda folder: write_coco(folder, outlines=False), "faster_rcnn_resnet18_fpn", _REGIONS),
+    "given regions": (
+        lambda folder: write_coco(folder, outlines=False), "fast_rcnn_resnet18_fpn",
+        ["model.options.width=16", "model.options.hidden=32", *_GIVEN],
+    ),
+    "fitted": (
+        lambda folder: write_coco(folder, outlines=False), "rcnn_resnet18", ["model.options.side=32", *_GIVEN],
+    ),
     "instances": (lambda folder: write_coco(folder, outlines=True), "mask_rcnn_resnet18_fpn", _REGIONS),
     "localisation": (
         lambda folder: write_coco(folder, outlines=False, objects=1), "resnet8",

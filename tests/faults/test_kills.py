@@ -23,7 +23,10 @@ KILLS = int(os.environ.get("SIGHTLINE_KILLS", "30"))
 SHARES = {
     "classification": (KILLS, 6),
     **dict.fromkeys(("segmentation", "detection", "instances", "mosaic", "mixed"), (KILLS // 3, 3)),
-    **dict.fromkeys(("localisation", "unpooling", "atrous pyramid", "three scales"), (max(KILLS // 6, 1), 1)),
+    **dict.fromkeys(
+        ("localisation", "unpooling", "atrous pyramid", "three scales", "given regions", "fitted"),
+        (max(KILLS // 6, 1), 1),
+    ),
 }
 SEED = 20
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from sightline.attacks.aim import Aim
 from sightline.data.dataset import Dataset
+from sightline.data.loaders import Images
 from sightline.drawing.predictions import paint_objects
 from sightline.errors import UsageError
 from sightline.evaluation.detections import best_score, judge_detections, worst_images
@@ -18,8 +19,9 @@ from sightline.evaluation.label_errors.boxes import find_in_boxes
 from sightline.evaluation.stored_rows import read_detection_rows, write_detection_rows
 from sightline.explanation.question import Choice, Question
 from sightline.exports.plan import Export
+from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.defaults import Filled, Traits
-from sightline.recipes.loading import Truths
+from sightline.recipes.loading import Truths, load
 from sightline.recipes.recipe import Draft, Recipe
 from sightline.reports.parts.boxes import BOXES
 from sightline.reports.split_evaluation import RowsFormat
@@ -62,13 +64,34 @@ def _defaults(draft: Draft, traits: Traits) -> Filled:
 
 def _check(recipe: Recipe) -> None:
     regions.check_regions(recipe)
-    known = family_named(recipe.model.name).options
+    family = family_named(recipe.model.name)
+    known = family.options
     for key in sorted(OPTIONS - known):
         if getattr(recipe.task, key) is not None:
             raise UsageError(f"task.{key} has no effect with {recipe.model.name}", "leave it out, or use yolox_nano")
+    if not family.mixed and (recipe.augment.mosaic or recipe.augment.mixup):
+        raise UsageError(
+            f"{recipe.model.name} knows where to look in single images only",
+            "leave augment.mosaic and augment.mixup out",
+        )
 
 
-def _export(task: Task) -> Export:
+def _load(
+    data: Dataset,
+    ids: np.ndarray,
+    preprocessing: Preprocessing,
+    recipe: Recipe,
+    *,
+    truths: Truths | None = None,
+    judging: bool,
+) -> Images:
+    """The images; those to learn from with their proposals, where the network needs some."""
+    learning = truths is not None and not judging
+    propose = family_named(recipe.model.name).propose(recipe) if learning else None
+    return load(data, ids, preprocessing, recipe, truths=truths, judging=judging, propose=propose)
+
+
+def _export(task: Task) -> Export | None:
     return family_of_task(task).export
 
 
@@ -105,6 +128,7 @@ DETECTION = Kind(
     networks=partial(regions.region_networks, output=OUTPUT),
     task=_task,
     output=OUTPUT,
+    load=_load,
     truths=Truths(annotated_target, _memory),
     composites=("mosaic", "mixup"),
     scoring=Scoring(

@@ -261,7 +261,7 @@ class Kind:
     scoring: Scoring | None = None
     drawings: Drawings = field(default_factory=Drawings)
     chapter: Chapter = field(default_factory=Chapter)
-    export: Export | Callable[[Task], Export] | None = None
+    export: Export | Callable[[Task], Export | None] | None = None
     sensitivity: Sensitivity | None = None
     labels: LabelCheck | None = None
     sampling: Sampling | None = None

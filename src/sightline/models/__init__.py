@@ -22,6 +22,7 @@ size; with auxiliary heads a NamedTuple of those in training mode. `input_size` 
 """
 
 from sightline.models.boxes import faster_rcnn
+from sightline.models.boxes.proposals import fast_rcnn, rcnn
 from sightline.models.boxes.single_shot import yolox
 from sightline.models.early import (
     alexnet,
@@ -74,6 +75,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "efficientnet",
     "efficientnet_lite",
     "farabet",
+    "fast_rcnn",
     "faster_rcnn",
     "fcn",
     "fold_batchnorm",
@@ -92,6 +94,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "nin",
     "outline",
     "preact_resnet",
+    "rcnn",
     "resnet",
     "resnet_attention",
     "resnet_cifar",

@@ -7,7 +7,7 @@ Tasks do not inherit from each other: each one implements this contract directly
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,7 @@ class Task(nn.Module):
 
     turns: tuple[Turn, ...] = (Turn("model", ("model",)),)
     frozen = Frozen()
+    concludes = False  # True if `conclude` fits something to the training images after the last step
     coupled = False  # True if the loss compares the samples of a batch, so that accumulation would change it
 
     @abstractmethod
@@ -73,6 +74,10 @@ class Task(nn.Module):
     @abstractmethod
     def metrics(self, rows: Any) -> dict[str, float | None]:
         """All metrics as a pure function of rows; None if undefined."""
+
+    def conclude(self, batches: Iterable[Batch]) -> None:
+        """Fit in closed form what gradient descent does not train, into buffers of the networks: a pure function of their
+        weights and of the training images, which come once, in order, unchanged."""
 
     def trained_networks(self) -> tuple[str, ...]:
         """The names of the networks that any turn trains, in the order of the turns."""

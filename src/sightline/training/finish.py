@@ -34,6 +34,8 @@ def finish(training: Training, state: State) -> None:
     if bad := not_finite(weights):
         raise DivergedError(f"the trained weights are not finite: {bad}", "lower optim.lr, or set fit.clip=1")
     load_weights(task, weights, "the best weights")
+    if task.concludes:
+        _conclude(training)
     save_networks(run, task, task.state_dict(), training.networks)
     metrics: dict[str, Any] = dict.fromkeys(SPLITS)
     evaluation = _measure(training, scoring, metrics) if scoring is not None else None
@@ -52,6 +54,15 @@ def finish(training: Training, state: State) -> None:
     value = metrics[split][scoring.headline]
     figure = "undefined" if value is None else f"{value:.4f}"
     training.console.say(f"{split} {scoring.headline.replace('_', ' ')} {figure}; {page}")
+
+
+def _conclude(training: Training) -> None:
+    """Fit what the task fits in closed form. What was measured before does not hold any more."""
+    images, batch = training.images["train"], training.kind.scoring.batch if training.kind.scoring else 1
+    training.task.eval()
+    with training.console.working("fitting the last layers to the training images", len(images)) as phase:
+        training.task.conclude(b.to(training.device) for b in phase.over(in_order(images, batch)))
+    training.best_rows = None
 
 
 def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> SplitEvaluation | None:

@@ -14,12 +14,15 @@ from torch import nn
 from sightline.explanation.question import Ask
 from sightline.exports.plan import Export
 from sightline.models.boxes.faster_rcnn import RegionNetwork
+from sightline.models.boxes.proposals.fast_rcnn import FastRCNN
+from sightline.models.boxes.proposals.rcnn import RCNN
 from sightline.models.boxes.single_shot.yolox import YOLOX
 from sightline.models.create import outline
 from sightline.models.own import is_own
 from sightline.preprocessing.normalise import Normalised
 from sightline.recipes.defaults import Filled, Traits
-from sightline.recipes.recipe import Draft
+from sightline.recipes.loading import Propose
+from sightline.recipes.recipe import Draft, Recipe
 from sightline.tasks.detection import Detection
 from sightline.tasks.task import Task
 
@@ -28,7 +31,7 @@ from ..kind import Setting
 from ..questions.exposure import harm_objects
 from ..questions.places import ask_place, harm_places
 from ..questions.scores import ask_object
-from . import single_shot
+from . import given, single_shot
 
 MODEL = "faster_rcnn_resnet18_fpn"
 
@@ -39,17 +42,21 @@ class Family:
     task        the network with its normalisation, setting → the task over it
     options     keys of `task.` that only some families know, of those that this one does
     defaults    draft with the network's name, traits of the data → what the draft leaves open
-    export      its graphs
+    export      its graphs; None where it has none
     ask, harm   the score that is explained, and what an attack increases
+    propose     recipe → what proposes regions of the training images before they are augmented; None: nothing does
+    mixed       whether it can learn from samples made of several images
     """
 
-    network: type[nn.Module]
+    network: type[nn.Module] | tuple[type[nn.Module], ...]
     task: Callable[[Normalised, Setting], Task]
     defaults: Callable[[Draft, Traits], Filled]
-    export: Export
+    export: Export | None
     ask: Ask
     harm: Callable[..., Any]
     options: frozenset[str] = frozenset()
+    propose: Callable[[Recipe], Propose | None] = lambda recipe: None
+    mixed: bool = True
 
 
 def _regions(model: Normalised, setting: Setting) -> Detection:
@@ -73,6 +80,16 @@ FAMILIES = (
         ask=ask_place,
         harm=harm_places,
         options=frozenset({"assignment"}),
+    ),
+    Family(
+        (FastRCNN, RCNN),
+        task=given.task,
+        defaults=partial(regions.region_defaults, model="fast_rcnn_resnet18_fpn"),
+        export=None,
+        ask=given.ask,
+        harm=given.harm,
+        propose=given.propose,
+        mixed=False,
     ),
 )
 

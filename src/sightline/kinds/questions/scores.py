@@ -8,11 +8,11 @@ an object   the score of the detection that matches the chosen box, 0 if there i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.errors import DataError, UsageError
 from sightline.explanation.question import Choice, Question
@@ -20,7 +20,7 @@ from sightline.explanation.subject import Subject
 from sightline.structures.batch import Batch
 from sightline.structures.boxes import iou
 from sightline.structures.predictions import Detections, Instances
-from sightline.structures.regions import RegionOutputs
+from sightline.structures.regions import GivenOutputs, RegionOutputs
 from sightline.tasks.classification import Classification
 from sightline.tasks.detection import Detection
 from sightline.tasks.instances import InstanceSegmentation
@@ -101,16 +101,32 @@ def ask_region(task: Task, batch: Batch, choice: Choice, classes: Sequence[str])
 def ask_object(task: Task, batch: Batch, choice: Choice, classes: Sequence[str]) -> Question:
     """Of the chosen detection (0 is the surest); of the surest of a class where only that is chosen."""
     assert isinstance(task, Detection | InstanceSegmentation)
+    size = batch.size
+
+    def answer(pixels: Float[Tensor, "b c h w"]) -> RegionOutputs:
+        return task.model(pixels, size.expand(len(pixels), 2), None, task.selection_rule)
+
+    return ask_detection(task, batch, choice, classes, answer)
+
+
+def ask_detection(
+    task: Task,
+    batch: Batch,
+    choice: Choice,
+    classes: Sequence[str],
+    answer: Callable[[Float[Tensor, "b c h w"]], RegionOutputs | GivenOutputs],
+) -> Question:
+    """See `ask_object`; `answer` is the network as a function of the pixels."""
+    assert isinstance(task.model, nn.Module)
     with torch.no_grad():
         prediction = task.predict(batch)
     there = prediction.detections if isinstance(prediction, Instances) else prediction
     assert isinstance(there, Detections)
     row = row_of(there, choice, classes)
     box, label = there.boxes[row], int(there.label[row])
-    size = batch.size
 
     def scores(pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1"]:
-        outputs: RegionOutputs = task.model(pixels, size.expand(len(pixels), 2), None, task.selection_rule)
+        outputs = answer(pixels)
         assert outputs.detections is not None
         kept = outputs.detections
         overlap = iou(kept.boxes.detach(), box[None])[:, 0].where(kept.label == label, 0.0)  # (d,)

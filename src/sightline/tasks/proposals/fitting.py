@@ -59,9 +59,16 @@ class ImageRegions:
         shift = encode(real.boxes[which], boxes[close])
         true = np.arange(len(boxes)) >= len(boxes) - len(real.label)
         aside = (coverage(boxes, ignored.boxes) > 0.5).any(1)
-        arrays = (pooled, overlap, real.label)
-        last = (aside, maps[close], real.label[which], shift)
-        return cls(*(x.cpu().numpy() for x in arrays), true, *(x.cpu().numpy() for x in last))
+        return cls(
+            pooled=pooled.cpu().numpy(),
+            overlap=overlap.cpu().numpy(),
+            label=real.label.cpu().numpy(),
+            true=true,
+            aside=aside.cpu().numpy(),
+            maps=maps[close].cpu().numpy(),
+            near=real.label[which].cpu().numpy(),
+            shift=shift.cpu().numpy(),
+        )
 
 
 def fit_regions(images: Sequence[ImageRegions], classes: int) -> dict[str, np.ndarray]:

@@ -102,8 +102,7 @@ class GivenRegions(Task):
     @torch.no_grad()
     def conclude(self, batches: Iterable[Batch]) -> None:
         """Fit the last layers to the training images and put them into the network's buffers."""
-        buffers = dict(self.named_buffers())
-        known = {name.rpartition(".")[2]: tensor for name, tensor in buffers.items()}
+        known = {name.rpartition(".")[2]: tensor for name, tensor in self.named_buffers()}
         known["ready"].zero_()
         images = []
         for batch in batches:
@@ -112,9 +111,10 @@ class GivenRegions(Task):
             real = ~true.ignore
             boxes, sample = torch.cat([boxes, true.boxes[real]]), torch.cat([sample, true.sample[real]])
             outputs = self.model(batch.image, batch.size, None, _NOTHING, given=(boxes, sample))
+            pooled, maps = (features.float() for features in outputs.features)
             for row in range(len(batch)):
                 mine = sample == row
-                images.append(ImageRegions.of(boxes[mine], *(f[mine] for f in outputs.features), true, row))
+                images.append(ImageRegions.of(boxes[mine], pooled[mine], maps[mine], true, row))
         for name, values in fit_regions(images, self.classes).items():
             known[name].copy_(torch.from_numpy(values))
         known["ready"].fill_(1)
