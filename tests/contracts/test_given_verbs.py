@@ -72,14 +72,14 @@ def test_through_the_verbs(task: str, data: Path, tmp_path: Path, monkeypatch: p
     assert (load_file(resumed.folder / "model/model.safetensors").get("ready", torch.zeros(())) == 1) == (
         task == "fitted"
     )
-    again = sightline.evaluate(resumed.folder, split="test").judgement.to_json()
+    again = sightline.evaluate(resumed, split="test").judgement.to_json()
     assert again["metrics"]["ap50"] == resumed.metrics["test"]["ap50"]
     monkeypatch.undo()
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
-    (answer,) = sightline.predict(resumed.folder, [data / "images" / "0000.jpg"])
-    assert all(0 <= box["score"] <= 1 for box in answer["boxes"])
+    (row,) = sightline.predict(resumed, data / "images" / "0000.jpg").rows
+    assert row["boxes"] and all(0 <= box["score"] <= 1 for box in row["boxes"])
     with pytest.raises(UsageError, match="cannot be exported"):
-        sightline.export(resumed.folder, out=tmp_path / "graph")
+        sightline.export(resumed, out=tmp_path / "graph")
 
 
 def test_samples_of_several_images_are_refused(data: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class RCNN(nn.Module):
     samples    regions per image in the loss, at most a quarter of them with objects (IoU ≥ 0.5)
     """
 
+    proposes = True  # numbers decide where it looks: shapes alone do not run it
     fitted = True  # there is a closed-form fit after the last step
 
     svm_weight: Tensor
