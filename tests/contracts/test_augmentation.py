@@ -291,6 +291,8 @@ def test_presets() -> None:
         "none": [],
         "light": ["shift", "flip"],
         "elastic": ["affine", "elastic"],
+        "driving": ["shift", "flip", "affine", "colour"],
+        "medical": ["flip", "affine", "colour"],
         "standard": ["shift", "flip", "affine", "colour", "erasing"],
     }
     assert all(o.name != "flip" for name in PRESETS for o in preset(name, flip=False, size=32).operations)

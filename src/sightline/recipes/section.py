@@ -33,7 +33,7 @@ _Factor = Annotated[float, Field(ge=0.01, le=10)]
 
 
 class DraftAugment(Section):
-    preset: Literal["none", "light", "standard", "elastic"] | None = None
+    preset: Literal["none", "light", "standard", "elastic", "driving", "medical"] | None = None
     flip: bool | None = Field(None, description="mirror left and right; turn it off for text")
     policy: str | None = Field(
         None, description="random operations after the preset's: rand-m9-n2, timm-rand-m9-n2 (their scale) or trivial"
@@ -56,7 +56,7 @@ class DraftAugment(Section):
 
 
 class AugmentSection(DraftAugment):
-    preset: Literal["none", "light", "standard", "elastic"]
+    preset: Literal["none", "light", "standard", "elastic", "driving", "medical"]
 
 
 def closes(section: DraftAugment, share: float) -> float | None:
