@@ -99,7 +99,7 @@ def main() -> None:
     experiments: dict[str, Callable[[], dict[str, Any]]] = {
         "resnet20 pgd-20": lambda: measured(resnet, method="pgd", eps=(1, 2, 4, 8), steps=20, n=300),
         "resnet20 fgsm": lambda: measured(resnet, method="fgsm", eps=(1, 2, 4, 8), n=300),
-        "resnet20 one pixel": lambda: measured(resnet, method="one-pixel", steps=10, n=200),
+        "resnet20 one pixel": lambda: measured(resnet, method="one-pixel", steps=30, n=200),
         "resnet20 one pixel towards a class": lambda: measured(
             resnet, method="one-pixel", steps=5, n=60, target="frog"
         ),

@@ -21,6 +21,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 @cache
 @torch.enable_grad()
+@torch.autocast("cpu", enabled=False)  # a search may ask first, in reduced precision
 def classifier() -> nn.Module:
     """About 90 % right on the images from 1,400 on."""
     images, labels = digits()

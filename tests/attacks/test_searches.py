@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from sightline.attacks.methods import Plan, method_named
+from sightline.attacks.robustness import robustness
 from sightline.attacks.scores import Counted, margin
 from sightline.attacks.search.one_pixel import _children, one_pixel
 from sightline.attacks.search.square import share, square
@@ -35,6 +37,37 @@ def test_a_generation_is_one_forward_of_the_population() -> None:
 
     one_pixel(scores, x, y, population=30, generations=4, ids=ids)
     assert sizes == [30] * 4
+
+
+def test_candidates_are_compared_quickly_and_judged_by_the_network() -> None:
+    """A quick function that calls everything a success: only what the network confirms ends a search."""
+    x, y, ids = held_out(2)
+    quick_sizes, sizes = [], []
+
+    def quick(pixels: torch.Tensor) -> torch.Tensor:
+        quick_sizes.append(len(pixels))
+        return torch.nn.functional.one_hot((y[:1].expand(len(pixels)) + 1) % 10, 10).float() * 50
+
+    def stubborn(pixels: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(pixels))
+        return torch.nn.functional.one_hot(y[:1].expand(len(pixels)), 10).float() * 50
+
+    one_pixel(stubborn, x[:1], y[:1], population=20, generations=3, ids=ids[:1], quick=quick)
+    assert quick_sizes == [20] * 3 and sizes == [20] * 3, "every claimed success is confirmed, and none is one"
+    sizes.clear()
+    same = one_pixel(plain, x, y, population=30, generations=4, ids=ids)
+    assert torch.equal(one_pixel(plain, x, y, population=30, generations=4, ids=ids, quick=plain), same)
+
+
+def test_forward_passes_of_the_quick_function_are_counted() -> None:
+    x, y, ids = held_out(4)
+    rows = [
+        robustness(
+            plain, x.to(torch.uint8), y, ids, method_named("one-pixel"), Plan(0.0, 2, quick=quick), budgets=(0.0,)
+        )
+        for quick in (None, plain)
+    ]
+    assert rows[1].forwards >= rows[0].forwards > 0 and torch.equal(rows[0].attacked, rows[1].attacked)
 
 
 def test_the_three_parents_are_others_and_differ() -> None:

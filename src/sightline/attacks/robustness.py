@@ -118,7 +118,7 @@ def robustness(
     target  the class to reach; None: any other. With a target the points count images that do not reach it
     keep    saves an image and returns what a reader finds in the file, which is what is judged
     """
-    counted = Counted(scores)
+    counted, quick = Counted(scores), None if plan.quick is None else Counted(plan.quick)
     clean = Answers.of(counted, images, batch)
     right = clean.index == labels
     open_ = right if target is None else right & (labels != target)
@@ -130,7 +130,8 @@ def robustness(
     for number, eps in enumerate(budgets if method.budgets else [0.0], 1):
         rows = (broken_at < 0).nonzero()[:, 0]
         for part in progress(iter(rows.split(batch) if len(rows) else ()), len(rows)):
-            own = replace(plan, eps=eps, target=None if target is None else torch.full_like(labels[part], target))
+            goal = None if target is None else torch.full_like(labels[part], target)
+            own = replace(plan, eps=eps, target=goal, quick=quick)
             x = images[part].float()
             moved = method.attack(counted, x, labels[part], ids[part], own)
             whole = ball_named(plan.norm).rounded(moved, x, eps) if method.budgets else moved.to(torch.uint8)
@@ -141,7 +142,7 @@ def robustness(
             broken_at[part[done]] = number
         left, unrounded = (Share(int((right & rows).sum()), len(images)) for rows in (broken_at <= 0, ~loose))
         points.append(Point(eps if method.budgets else None, left, unrounded))
-    forwards, backwards = counted.forwards, counted.backwards
+    forwards, backwards = counted.forwards + (quick.forwards if quick else 0), counted.backwards
     final = Answers.of(scores, attacked, batch)
     whole_plan = replace(plan, eps=max(budgets) if method.budgets else 0.0)
     return Robustness(

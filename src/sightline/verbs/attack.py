@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from sightline.kinds.attack_families.wish import Family, Wish, unused
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
 from sightline.kinds.pretrained import STATUS, open_run_or_model
+from sightline.models.folding import fold_batchnorm
 from sightline.models.own import Builder
 from sightline.recipes.loading import choose
 from sightline.runs.console import Console
@@ -38,6 +39,7 @@ from .evaluate import select
 
 BATCH = 64  # images of one forward pass
 FEW_AT_ONCE = 4  # where the answer is larger than a class
+ONE_PIXEL = "one-pixel"
 MANY, FEW = 200, 20  # images by default
 
 
@@ -145,6 +147,8 @@ def _subject(
     labels, keys = (torch.from_numpy(x.astype(np.int64)) for x in (found.index[ids], ids))
     names = tuple(found.records[int(i)].name for i in ids)
     subject = Subject(scores, pixels.to(device), labels.to(device), keys.to(device), names, run.classes, BATCH)
+    if wish.method == ONE_PIXEL:
+        subject = replace(subject, quick=_folded(scores, one))
     return subject if len(labelled) else subject.as_predicted(), OF_CLASSES[wish.method]
 
 
@@ -160,6 +164,17 @@ def _class_scores(run: Run, task: Task, one: Batch) -> Scores | None:
         return None
     asked = sensitivity.ask(task, one, Choice(), run.classes).subject
     return asked.scores if asked.classes else None
+
+
+def _folded(scores: Scores, one: Batch) -> Scores | None:
+    """The network without the batch norms that can be folded, for searches of many candidates; None where it is no module that
+    can be followed."""
+    if not isinstance(scores, nn.Module):
+        return None
+    try:
+        return fold_batchnorm(scores, one.image[:1].float())
+    except (RuntimeError, TypeError, ValueError):  # a network of the user's own may do what a trace cannot follow
+        return None
 
 
 def _command(run: Run, data: Any, wish: Wish, n: int | None, split: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ MOST_LEVELS = 255.0
 def within_budget(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
     """The attacks with a budget, and the one with a single pixel."""
     method, plan, budgets = planned(wish)
+    plan = replace(plan, quick=subject.quick)
     keep = _keeper(subject, folder)
     found = robustness(
         subject.scores, subject.images, subject.labels, subject.ids, method, plan,
