@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
 from sightline.cli.hints import hint_for
+from sightline.cli.main import app
 from sightline.errors import UsageError
 from sightline.kinds.classification import CLASSIFICATION
 from sightline.recipes.names import require_match, require_network
@@ -27,6 +29,20 @@ from sightline.verbs.predict import Predictions
         ("No such option: --data (Possible options: --batch)", "train --data photos", "sightline train photos"),
         ("No such option: --data", "evaluate runs/x --data photos", "sightline evaluate RUN photos"),
         ("No such option: --project", "train digits --project a", "use --out FOLDER"),
+        (
+            "No such option: --methd (Possible options: --method, --seed)",
+            "attack r --methd pgd",
+            "did you mean --method?",
+        ),
+        (
+            "No such option: --taget (Possible options: --data, --target)",
+            "explain r --taget a",
+            "did you mean --target?",
+        ),
+        ("No such option: --save-dir", "explain r --save-dir a", "did you mean --out?"),
+        ("No such option: --zzz", "explain r --zzz", "see sightline explain --help"),
+        ("No such option: --epohcs (Possible options: --epochs)", "train d --epohcs 3", "did you mean --epochs?"),
+        ("--out has an empty value", "explain r --out", "leave it out"),
         ("Missing argument 'RUN'.", "evaluate", ""),
     ],
 )
@@ -34,6 +50,26 @@ def test_hints(message: str, words: str, hint: str) -> None:
     answer = hint_for(message, words.split())
     assert hint in answer
     assert bool(answer) == bool(hint)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["explain", "r", "a.png", "--n", "0"], "'--n'"),
+        (["attack", "r", "--seed", "-1"], "'--seed'"),
+        (["attack", "r", "--steps", "0"], "'--steps'"),
+        (["predict", "r", "a.mp4", "--every", "0"], "'--every'"),
+        (["serve", "r", "--port", "70000"], "'--port'"),
+        (["train", "digits", "--seed", "-1"], "'--seed'"),
+        (["explain", "r", "--out", ""], "--out has an empty value"),
+        (["report", ""], "an argument is empty"),
+        (["attack", "r", "--out="], "--out has an empty value"),
+        (["label-errors", "d", "--out", " "], "--out has an empty value"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused_before_anything_starts(words: list[str], complaint: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2 and complaint in done.output, done.output
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "rtdetr-l", "ssd300"])

@@ -28,6 +28,7 @@ from sightline.runs.run import Run
 from tests.complete_recipes import recipe_of
 from tests.distinct import fill_distinct
 from tests.faults.runs import TASKS, outcome
+from tests.tiny_data import write_folder
 
 torch.set_num_threads(1)
 KEYS = {"fit.threads": 1, "fit.precision": "fp32"}
@@ -70,7 +71,7 @@ def test_training_starts_there_and_the_run_says_so(tmp_path: Path, capsys: pytes
     assert about["licence"] == "not known"
     assert str(tmp_path) not in (run.folder / "model" / "config.json").read_text()
     said, log = capsys.readouterr().err, (run.folder / "log.txt").read_text()
-    for line in ("weights: w.safetensors, SHA-256", "new head for another number of classes"):
+    for line in ("weights: w.safetensors, SHA-256", "new head for other classes"):
         assert line in said
         assert line in log
     assert sightline.verify(run)["ok"]
@@ -179,3 +180,19 @@ def test_the_norms_of_a_detector_that_starts_from_weights_stay_frozen(
     file.unlink()
     part = sightline.train(resume=tmp_path / "part")
     assert all(torch.equal(x, after[key]) for key, x in kept(part).items())
+
+
+def test_the_head_of_a_run_is_kept_for_its_own_classes_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two classes each: of the same names the head stays, of others it starts at zero, like one for another number."""
+    write_folder(tmp_path / "pets", {"cat": 12, "dog": 12})
+    write_folder(tmp_path / "bugs", {"ant": 12, "bee": 12}, start=100)
+    still = {**KEYS, "optim.lr": 1e-12, "optim.weight_decay": 0, "model.freeze": "none"}
+    first = sightline.train(tmp_path / "pets", KEYS, model="resnet8", smoke=True, out=tmp_path / "first")
+    again = {**still, "model.weights": str(first.folder)}
+    same = sightline.train(tmp_path / "pets", again, model="resnet8", smoke=True, out=tmp_path / "same")
+    capsys.readouterr()
+    other = sightline.train(tmp_path / "bugs", again, model="resnet8", smoke=True, out=tmp_path / "other")
+    assert "new head for other classes: fc.weight, fc.bias" in capsys.readouterr().err
+    head = "model.fc.weight" if "model.fc.weight" in kept(first) else "fc.weight"
+    assert torch.allclose(kept(same)[head], kept(first)[head], atol=1e-6)
+    assert kept(first)[head].abs().max() > 0.01 and kept(other)[head].abs().max() < 1e-6

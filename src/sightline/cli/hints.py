@@ -83,7 +83,26 @@ def hint_for(message: str, words: Sequence[str]) -> str:
         return _verb_hint(match[1])
     if match := re.search(r"No such option:? '?(-[^\s']*)", message):
         verb = next((word for word in words if word in USAGE), "")
-        return _option_hint(verb, match[1], words)
+        return _option_hint(verb, match[1], words, _alike(match[1], message))
+    if "empty" in message:
+        return "give it a value, or leave it out"
+    return ""
+
+
+def _alike(option: str, message: str) -> str:
+    """The option of the verb that is most like the mistyped one, among those that the parser lists; "" if it lists none."""
+    listed = re.findall(r"--[a-z][a-z-]*", message.partition(option)[2])
+    return max(listed, key=lambda name: difflib.SequenceMatcher(None, name, option).ratio(), default="")
+
+
+def empty_value(words: Sequence[str]) -> str:
+    """The complaint about an empty word of the command line, which as a path would be the current folder; "" for none."""
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=")
+        if option.startswith("--") and equals and not value:
+            return f"{option} has an empty value"
+        if not word.strip():
+            return f"{before} has an empty value" if before.startswith("-") else "an argument is empty"
     return ""
 
 
@@ -95,17 +114,21 @@ def _verb_hint(word: str) -> str:
     return f"did you mean {USAGE[near[0]]}?" if near else f"use one of {', '.join(USAGE)}"
 
 
-def _option_hint(verb: str, option: str, words: Sequence[str]) -> str:
+def _option_hint(verb: str, option: str, words: Sequence[str], alike: str) -> str:
     name, value = _plain(option.partition("=")[0]), _value_of(option, words)
     if name in ("data", "dataset", "source"):
         return _data_hint(verb, value)
     if verb not in ("", "train"):
+        if alike or name in _OPTION_OF:
+            return f"did you mean {alike or _OPTION_OF[name]}? See sightline {verb} --help"
         return f"see sightline {verb} --help"
     if name in _KEY_OF:
         setting = f"{_KEY_OF[name]}={value or _EXAMPLES.get(_KEY_OF[name], '…')}"
         return f"use {setting}, without dashes: sightline train DATA {setting}"
     if name in _OPTION_OF:
         return f"use {_OPTION_OF[name]}{_OPTION_EXAMPLES.get(_OPTION_OF[name], '')}"
+    if alike:
+        return f"did you mean {alike}? See sightline train --help"
     return "see sightline train --help, or set a recipe key such as fit.clip=1"
 
 

@@ -7,10 +7,11 @@ before it imports torch, which takes seconds.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
+from typer.core import TyperGroup
 
 from sightline import api
 from sightline.engine.signals import raise_on_terminate
@@ -29,7 +30,7 @@ from .examining.explaining import EXPLAIN_EXAMPLES, explain
 from .examining.label_errors import LABEL_ERRORS_EXAMPLES, label_errors
 from .exporting import EXPORT_EXAMPLES, export
 from .generating.sampling import SAMPLE_EXAMPLES, sample
-from .hints import hint_for
+from .hints import empty_value, hint_for
 from .hub import app as hub
 from .laboratory import LAB_EXAMPLES, lab
 from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
@@ -44,8 +45,17 @@ from .wording import (
     summary_text,
 )
 
+
+class _Verbs(TyperGroup):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if complaint := empty_value(args):
+            ctx.fail(complaint)
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="sightline",
+    cls=_Verbs,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -97,7 +107,7 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     epochs: Annotated[float | None, Option(help="Passes over the training images (fit.epochs).")] = None,
     batch: Annotated[int | None, Option(help="Images per step (fit.batch).")] = None,
     lr: Annotated[float | None, Option(help="The peak learning rate (optim.lr).")] = None,
-    seed: Annotated[int | None, Option(help="The seed of all random numbers (seed); default 0.")] = None,
+    seed: Annotated[int | None, Option(min=0, help="The seed of all random numbers (seed); default 0.")] = None,
     out: Annotated[str | None, Option(help="The folder for the run; default runs/<data>-<model>.")] = None,
     device: Annotated[
         str | None, Option(help="auto, cpu, cuda, mps, or a GPU by its number: 0, cuda:1 (fit.device).")
@@ -223,7 +233,7 @@ def describe(
         Argument(metavar="[OPTION=VALUE]...", help="Options of the network, such as small_images=true."),
     ] = None,
     input: Annotated[str | None, Option(metavar="CxHxW", help="Input shape, such as 3x224x224.")] = None,
-    classes: Annotated[int | None, Option("--classes", "--num-classes", help="Number of classes.")] = None,
+    classes: Annotated[int | None, Option("--classes", "--num-classes", min=1, help="Number of classes.")] = None,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,

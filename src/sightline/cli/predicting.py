@@ -62,7 +62,7 @@ def predict(  # noqa: PLR0913 - options are what a command line is for
     classes: Annotated[
         str | None, Option("--classes", metavar="A,B", help="Leave out predictions of other classes.")
     ] = None,
-    every: Annotated[int, Option(metavar="N", help="Of a video, predict every N-th frame.")] = 1,
+    every: Annotated[int, Option(min=1, metavar="N", help="Of a video, predict every N-th frame.")] = 1,
     model: OwnModel = None,
     device: Device = "auto",
     allow_network: AllowNetwork = False,

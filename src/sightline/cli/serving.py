@@ -21,7 +21,7 @@ SERVE_EXAMPLES = (
 
 APP_EXAMPLES = ("app", "app runs/photos", "app runs --host 0.0.0.0 --token-file token.txt")
 Host = Annotated[str, Option(help="The address to listen on. Any but a loopback address needs a token.")]
-Port = Annotated[int, Option(help="The port; 0 for any that is free.")]
+Port = Annotated[int, Option(min=0, max=65535, help="The port; 0 for any that is free.")]
 TokenFile = Annotated[
     str | None, Option(metavar="FILE", help="A file with the token; without it SIGHTLINE_TOKEN, if it is set.")
 ]
@@ -32,9 +32,9 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     token_file: TokenFile = None,
-    batch: Annotated[int, Option(help="Most images of one pass through the network.")] = 8,
-    queue: Annotated[int, Option(help="Most images that are accepted and not yet answered.")] = 64,
-    threads: Annotated[int, Option(help="Threads of the network; 0: as many as there are cores.")] = 0,
+    batch: Annotated[int, Option(min=1, help="Most images of one pass through the network.")] = 8,
+    queue: Annotated[int, Option(min=1, help="Most images that are accepted and not yet answered.")] = 64,
+    threads: Annotated[int, Option(min=0, help="Threads of the network; 0: as many as there are cores.")] = 0,
     model: OwnModel = None,
     json: Json = False,
     verbose: Verbose = 0,

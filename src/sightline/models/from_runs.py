@@ -16,17 +16,20 @@ from sightline.storage.tensors import unpack
 
 PREFIX = "hf:"
 _SEAL, _PREPROCESSING, _WEIGHTS = "manifest.json", "preprocessing.json", "model/model.safetensors"
+_DATA = "data.json"
 _MOST = 1 << 34  # bytes of weights
 
 
 class RunWeights(NamedTuple):
-    """`preprocessing` has mean and deviation for pixels from 0 to 1, as published weights state them."""
+    """`preprocessing` has mean and deviation for pixels from 0 to 1, as published weights state them; `classes` in the order
+    of the run's scores, empty where it does not say."""
 
     name: str
     tensors: dict[str, Tensor]
     sha256: str
     preprocessing: dict[str, Any]
     address: str | None = None
+    classes: tuple[str, ...] = ()
 
 
 def is_run(weights: str | Path) -> bool:
@@ -61,6 +64,8 @@ def _read(name: str, content: Callable[[str, int], bytes]) -> RunWeights:
     manifest = parse_json(content(_SEAL, MAX_TEXT), f"{name}/{_SEAL}")
     entries = manifest.get("files") if isinstance(manifest, dict) else None
     files = {_PREPROCESSING: content(_PREPROCESSING, MAX_TEXT), _WEIGHTS: content(_WEIGHTS, _MOST)}
+    if isinstance(entries, dict) and _DATA in entries:
+        files[_DATA] = content(_DATA, MAX_TEXT)
     for file, data in files.items():
         expected = entries.get(file) if isinstance(entries, dict) else None
         if expected != {"bytes": len(data), "sha256": digest(data)}:
@@ -72,4 +77,7 @@ def _read(name: str, content: Callable[[str, int], bytes]) -> RunWeights:
         known = {key: [value / 255 for value in stored[key]] for key in ("mean", "std")}
     except (KeyError, TypeError) as error:
         raise DamagedError(f"{name}/{_PREPROCESSING} has no mean and deviation") from error
-    return RunWeights(name, unpack(files[_WEIGHTS], {}, name), digest(files[_WEIGHTS]), known)
+    about = parse_json(files[_DATA], f"{name}/{_DATA}") if _DATA in files else None
+    classes = about.get("classes") if isinstance(about, dict) else None
+    names = tuple(map(str, classes)) if isinstance(classes, list) else ()
+    return RunWeights(name, unpack(files[_WEIGHTS], {}, name), digest(files[_WEIGHTS]), known, classes=names)

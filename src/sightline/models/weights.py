@@ -36,7 +36,7 @@ class LoadReport:
     """What was loaded from a file into a network. Names are the network's, those of `unexpected` the file's.
 
     loaded        copied from the file
-    head          missing or of another shape, for another number of classes: left as initialised
+    head          for other classes, so missing, of another shape or not used: left as initialised
     missing       not in the file, and not needed
     unexpected    in the file, and not needed by the network
     source        None where the file is not a known published one
@@ -74,7 +74,7 @@ class LoadReport:
             lines.append(f"source: {self.source.name} of {self.source.model}, trained on {self.source.data}")
             lines.append(f"licence: {self.licence}")
         if self.head:
-            lines.append(f"new head for another number of classes: {_abbreviate(self.head)}")
+            lines.append(f"new head for other classes: {_abbreviate(self.head)}")
         if self.missing:
             lines.append(f"not in the file: {_abbreviate(self.missing)}")
         if self.unexpected:

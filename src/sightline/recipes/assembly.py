@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -47,14 +48,23 @@ def build_model(recipe: Recipe, classes: int, output: str) -> nn.Module:
     return network
 
 
-def load_start(recipe: Recipe, network: nn.Module, classes: int, output: str) -> LoadReport:
-    """Load the recipe's `model.weights` into its network; a new head starts at zero. Raises what `models.weights.load`
+def load_start(recipe: Recipe, network: nn.Module, classes: Sequence[str], output: str) -> LoadReport:
+    """Load the recipe's `model.weights` into its network; a new head starts at zero. A run's head is kept only for the same
+    classes in the same order: others would inherit scores that mean something else. Raises what `models.weights.load`
     raises."""
     assert recipe.model.start
-    arguments = model_arguments(recipe, classes, output)
+    arguments = model_arguments(recipe, len(classes), output)
     allowed = recipe.model.allow_network
     report = load_into(network, recipe.model.name, recipe.model.start, allow_network=allowed, **arguments)
     own = network.state_dict()
+    run = report.of_run
+    if run is not None and run.classes and run.classes != tuple(classes) and not report.head:
+        head = head_names(recipe, len(classes), output) & own.keys()
+        report = replace(
+            report,
+            head=tuple(name for name in own if name in head),
+            loaded=tuple(name for name in report.loaded if name not in head),
+        )
     for name in report.head:  # scores then start equal, whatever the scale of the features (Kolesnikov et al. 2019)
         own[name].zero_()
     return report

@@ -81,7 +81,7 @@ def start_of(recipe: Recipe, kind: Kind, data: Dataset, out: str | Path | None, 
     if out is not None and (run.folder / config_file(MAIN)).exists() and any(run.folder.glob("checkpoints/step-*")):
         return Start(networks, run.read_json(config_file(MAIN)).get("weights"))
     console.say(f"loading the weights {recipe.model.weights}")
-    fit = load_start(recipe, networks[MAIN], len(data.classes), kind.output)
+    fit = load_start(recipe, networks[MAIN], data.classes, kind.output)
     return Start(networks, fit.record(), fit.lines())
 
 

@@ -16,7 +16,7 @@ from sightline.models.own import Builder
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.text import printable
-from sightline.verbs.examining.features import Features, Wish, explain_features
+from sightline.verbs.examining.features import IMAGES, Features, Wish, explain_features
 from sightline.verbs.examining.maps import Explanations, explain_images, weights_hash
 
 
@@ -30,7 +30,7 @@ def explain(  # noqa: PLR0913 - the options of the command line
     layer: str | None = None,
     data: Any = None,
     split: str | None = None,
-    n: int = 500,
+    n: int | None = None,
     out: str | Path | None = None,
     controls: Level = "quick",
     device: str = "auto",
@@ -58,16 +58,18 @@ def explain(  # noqa: PLR0913 - the options of the command line
     where no image can be read.
     """
     run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
+    if n is not None and n < 1:
+        raise UsageError(f"--n is {n}", "use at least 1 image")
     index, folder = _index_of(target, run.classes), _place(run, out)
     if images is not None:
-        _require_images_only(layer=layer, data=data, split=split)
+        _require_images_only(layer=layer, data=data, split=split, n=n)
         return explain_images(
             run, images, method, Choice(index, object), folder, controls=controls, device=device,
             allow_network=allow_network, console=console,
         )  # fmt: skip
     if object is not None:
         raise UsageError("--object needs an image", "add the path of an image")
-    wish = Wish(method, layer, index, data, split, n)
+    wish = Wish(method, layer, index, data, split, IMAGES if n is None else n)
     return explain_features(
         run, wish, folder, device=device, allow_network=allow_network, console=console, weights=weights_hash(run)
     )

@@ -32,20 +32,21 @@ def attack(  # noqa: PLR0913 - options are what a command line is for
         str, Option(help="fgsm, pgd, apgd, square, one-pixel, patch, fooling, corruptions or changes.")
     ] = "pgd",
     eps: Annotated[str | None, Option(help="Budgets in levels of 255, such as 2,4,8; default: by the method.")] = None,
-    steps: Annotated[int | None, Option(help="Gradient steps, queries or generations.")] = None,
+    steps: Annotated[int | None, Option(min=1, help="Gradient steps, queries or generations.")] = None,
     norm: Annotated[str | None, Option(help="linf or l2.")] = None,
     target: Annotated[str | None, Option(metavar="CLASS", help="The class to reach; default: any other.")] = None,
     region: Annotated[
         str | None, Option(metavar="CLASS", help="Attack only the pixels or objects of this class.")
     ] = None,
     object: Annotated[
-        int | None, Option("--object", metavar="N", help="Attack only this detection of each image, 0 the surest.")
+        int | None,
+        Option("--object", min=0, metavar="N", help="Attack only this detection of each image, 0 the surest."),
     ] = None,
     n: Annotated[
-        int | None, Option("--n", "-n", help="Images at most; default 200, of segmenters and detectors 20.")
+        int | None, Option("--n", "-n", min=1, help="Images at most; default 200, of segmenters and detectors 20.")
     ] = None,
     split: Annotated[str | None, Option(help="train, val or test.")] = None,
-    seed: Annotated[int, Option(help="The seed of all random numbers.")] = 0,
+    seed: Annotated[int, Option(min=0, help="The seed of all random numbers.")] = 0,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/attacks.")] = None,
     model: OwnModel = None,
     device: Device = "auto",

@@ -49,14 +49,15 @@ def explain(  # noqa: PLR0913 - options are what a command line is for
         str | None, Option(metavar="CLASS", help="The class to explain; default: the prediction.")
     ] = None,
     object: Annotated[
-        int | None, Option("--object", metavar="N", help="The detection to explain, in the order of predict; 0 first.")
+        int | None,
+        Option("--object", min=0, metavar="N", help="The detection to explain, in the order of predict; 0 first."),
     ] = None,
     layer: Annotated[
         str | None, Option(metavar="NAME", help="Without an image: the layer to show, as describe names it.")
     ] = None,
     data: Annotated[str | None, Option(help="Without an image: other data than the run's own.")] = None,
     split: Annotated[str | None, Option(help="Without an image: train, val or test.")] = None,
-    n: Annotated[int, Option("--n", "-n", help="Without an image: images at most.")] = 500,
+    n: Annotated[int | None, Option("--n", "-n", min=1, help="Without an image: images at most; default 500.")] = None,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/explanation.")] = None,
     no_controls: Annotated[
         bool, Option("--no-controls", help="The maps alone: without random networks beside them.")

@@ -36,7 +36,7 @@ def label_errors(
     ] = None,
     model: Annotated[str | None, Option("-m", "--model", help="Their network; default: by the data.")] = None,
     epochs: Annotated[float | None, Option(help="Their epochs; default: as a training, or two thirds.")] = None,
-    seed: Annotated[int | None, Option(help="Their seed; default 0.")] = None,
+    seed: Annotated[int | None, Option(min=0, help="Their seed; default 0.")] = None,
     device: Annotated[str | None, Option(help="auto, cpu, cuda, mps, or a GPU by its number: 0, cuda:1.")] = None,
     out: Annotated[
         str | None, Option(help="The folder to write; default runs/DATA-label-errors, or RUN/label-errors.")

@@ -23,15 +23,15 @@ SAMPLE_EXAMPLES = (
 
 def sample(  # noqa: PLR0913 - options are what a command line is for
     run: RunFolder,
-    n: Annotated[int, Option("--n", "-n", help="How many images.")] = 64,
+    n: Annotated[int, Option("--n", "-n", min=1, help="How many images.")] = 64,
     label: Annotated[
         str | None, Option("--class", metavar="CLASS", help="The class of all; default: each in turn.")
     ] = None,
     text: Annotated[str | None, Option(help="What all images are to show, in words.")] = None,
-    steps: Annotated[int | None, Option(help="Steps of an iterative sampler.")] = None,
+    steps: Annotated[int | None, Option(min=1, help="Steps of an iterative sampler.")] = None,
     guidance: Annotated[float | None, Option(help="Weight of class or text in classifier-free guidance.")] = None,
-    seed: Annotated[int, Option(help="The seed of all random numbers.")] = 0,
-    first: Annotated[int, Option(help="The number of the first image; image i depends on seed and i only.")] = 0,
+    seed: Annotated[int, Option(min=0, help="The seed of all random numbers.")] = 0,
+    first: Annotated[int, Option(min=0, help="The number of the first image; image i depends on seed and i only.")] = 0,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/generated.")] = None,
     walk: Annotated[bool, Option("--walk", help="Also write a walk from image to image as a GIF.")] = False,
     device: Device = "auto",

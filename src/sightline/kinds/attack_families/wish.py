@@ -48,6 +48,8 @@ class Wish:
             raise UsageError(f"--object is {object}", "use 0 for the surest detection, 1 for the next")
         if region is not None and object is not None:
             raise UsageError("--region and --object both say what is attacked", "leave one of them out")
+        if seed < 0:
+            raise UsageError(f"--seed is {seed}", "use 0 or more")
         if steps is not None and steps < 1:
             raise UsageError(f"--steps is {steps}", "use at least 1")
         budgets = (

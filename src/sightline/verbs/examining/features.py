@@ -31,6 +31,7 @@ from .gathered import Gathered
 from .outcome import Outcome
 from .units import Tick
 
+IMAGES = 500  # of a split, at most
 PAGE, RECORD, FOLDER = "features.html", "features.json", "features"
 _WORK: Mapping[str, Callable[[Gathered, Tick], Outcome]] = {
     "filters": units.filters,
@@ -82,7 +83,7 @@ class Wish:
         ):
             words += [f"--{name} {value}"] if value is not None else []
         words += [f"--data {self.data}"] if isinstance(self.data, str | Path) else []
-        return " ".join([*words, *([f"--n {self.n}"] if self.n != 500 else [])])
+        return " ".join([*words, *([f"--n {self.n}"] if self.n != IMAGES else [])])
 
 
 def explain_features(
