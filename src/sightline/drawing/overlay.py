@@ -108,3 +108,33 @@ def _inner(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The pixels whose four neighbours are in the mask too."""
     wide = np.pad(mask, 1)
     return wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue, ITU-R BT.601
+
+
+def recoloured(
+    picture: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    hue: tuple[int, int, int],
+    *,
+    strength: float = 1.0,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture with the pixels of `mask` in the hue and saturation of `hue`, each as bright as before.
+
+    strength    share of the new colour, 0 to 1
+    """
+    before = picture.astype(np.float64)
+    luma = before @ _LUMA  # (h, w)
+    tint = np.array(hue, dtype=np.float64)
+    shift = tint - tint @ _LUMA  # of this luma 0: it changes the colour and not the brightness
+    after = luma[..., None] + shift * _room(luma, shift)[..., None]
+    share = strength * mask[..., None]
+    return np.rint(before + share * (after - before)).astype(np.uint8)
+
+
+def _room(luma: Float[np.ndarray, "h w"], shift: Float[np.ndarray, "3"]) -> Float[np.ndarray, "h w"]:
+    """How much of the shift fits at each brightness before a channel leaves 0 to 255: near black and white there is no
+    colour."""
+    up, down = max(float(shift.max()), 1e-9), max(float(-shift.min()), 1e-9)
+    return np.minimum(1.0, np.minimum((255 - luma) / up, luma / down)).clip(min=0)
