@@ -48,7 +48,7 @@ from sightline.verbs.evaluate import select
 
 RESULTS = Path(__file__).parents[1] / "results" / "lineage.json"
 BCCD = Path(os.environ.get("SIGHTLINE_DATA", ".")) / "bccd"
-SIDE, TIMED, FITTED, LIMIT = 320, 8, 40, 2000
+SIDE, TIMED, LIMIT = 320, 8, 2000
 LIGHT = ["model.options.width=128", "model.options.hidden=256"]
 FASTER = [
     "model.options.samples=256,128",
@@ -108,7 +108,7 @@ def recall(images: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def detectors(images: int, steps: int, rcnn_steps: int) -> dict[str, Any]:
+def detectors(images: int, steps: int, rcnn_steps: int, fitted: int) -> dict[str, Any]:
     """AP50 and seconds an image of the four."""
     assert DETECTION.scoring is not None
     KINDS["detection"] = replace(
@@ -125,7 +125,7 @@ def detectors(images: int, steps: int, rcnn_steps: int) -> dict[str, Any]:
             rows[name] = measured(run, load_task(run), images) | {"training_seconds": round(trained)}
             print(name, rows[name], flush=True)
             if name == "Fast R-CNN":
-                rows["R-CNN"] = rcnn(run, images, rcnn_steps)
+                rows["R-CNN"] = rcnn(run, images, rcnn_steps, fitted)
                 print("R-CNN", rows["R-CNN"], flush=True)
     slow, fast = rows["R-CNN"], rows["Fast R-CNN"]
     ratios = {
@@ -136,7 +136,7 @@ def detectors(images: int, steps: int, rcnn_steps: int) -> dict[str, Any]:
     return {"rows": rows, "fast_against_rcnn": ratios}
 
 
-def rcnn(fast: Any, images: int, steps: int) -> dict[str, Any]:
+def rcnn(fast: Any, images: int, steps: int, fitted: int) -> dict[str, Any]:
     """R-CNN in the frame and with the regions of a Fast R-CNN run, from its trunk."""
     data, _, _ = select(fast, None, "train", Console(), verb="evaluate", allow_network=False)
     classes = len(fast.classes)
@@ -162,10 +162,10 @@ def rcnn(fast: Any, images: int, steps: int) -> dict[str, Any]:
         torch.nn.utils.clip_grad_norm_(task.parameters(), 5.0)
         optimizer.step()
     task.eval()
-    some = torch.from_numpy(choose(np.arange(len(loaded)), FITTED))
+    some = torch.from_numpy(choose(np.arange(len(loaded)), fitted))
     task.conclude(loaded(part, part) for part in some.split(4))
     trained = time.perf_counter() - start
-    return measured(fast, task, images) | {"training_seconds": round(trained), "steps": steps, "fitted_to": FITTED}
+    return measured(fast, task, images) | {"training_seconds": round(trained), "steps": steps, "fitted_to": fitted}
 
 
 def measured(run: Any, task: Task, images: int) -> dict[str, Any]:
@@ -202,6 +202,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=36)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rcnn-steps", type=int, default=80)
+    parser.add_argument("--fitted", type=int, default=40, help="training images of R-CNN's fits")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     found = json.loads(given.out.read_text()) if given.out.is_file() else {}
@@ -210,7 +211,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             os.environ["SIGHTLINE_CACHE"] = cache
             answer = (
-                recall(given.images) if part == "recall" else detectors(given.images, given.steps, given.rcnn_steps)
+                recall(given.images)
+                if part == "recall"
+                else detectors(given.images, given.steps, given.rcnn_steps, given.fitted)
             )
         found[part] = {
             "command": f"python benchmarks/lineage.py {part} --images {given.images} --steps {given.steps}",
