@@ -92,7 +92,7 @@ compare:        ## equal networks and networks 2 points apart: what `compare` sa
 
 label-errors:   ## planted label errors of MNIST and CIFAR-10: how many are found: about 15 minutes; figures go to results/
 	$(PY) benchmarks/label_errors.py
-	$(PY) -m pytest -m slow tests/judging
+	$(PY) -m pytest -m slow tests/assessment
 
 illnesses:      ## eight planted illnesses on MNIST and CIFAR-10, three seeds each: about ten minutes; figures go to results/
 	$(PY) benchmarks/illnesses.py

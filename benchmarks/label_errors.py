@@ -31,7 +31,7 @@ from sightline.evaluation.predictions import read_rows
 from sightline.runs.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.judging.shapes import FAULTS, write_shapes
+from tests.assessment.shapes import FAULTS, write_shapes
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SIGHTLINE_DATA", ROOT.parent / "shared" / "data"))

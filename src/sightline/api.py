@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sightline.lab.playground import write_playground
     from sightline.models.create import create_model, list_models
     from sightline.recipes.recipe import Recipe
+    from sightline.verbs.assessment.compare import compare
+    from sightline.verbs.assessment.label_errors import label_errors
     from sightline.verbs.attack import attack
     from sightline.verbs.convert import convert
     from sightline.verbs.data import audit
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from sightline.verbs.export import export
     from sightline.verbs.generating.sample import sample
     from sightline.verbs.hub import pull, push
-    from sightline.verbs.judging.compare import compare
-    from sightline.verbs.judging.label_errors import label_errors
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
     from sightline.verbs.report import report
@@ -69,7 +69,7 @@ _HOMES = {
     "attack": "verbs.attack",
     "audit": "verbs.data",
     "build_book": "lab.book",
-    "compare": "verbs.judging.compare",
+    "compare": "verbs.assessment.compare",
     "convert": "verbs.convert",
     "create_model": "models.create",
     "describe": "verbs.models",
@@ -77,7 +77,7 @@ _HOMES = {
     "evaluate": "verbs.evaluate",
     "explain": "verbs.explain",
     "export": "verbs.export",
-    "label_errors": "verbs.judging.label_errors",
+    "label_errors": "verbs.assessment.label_errors",
     "list_experiments": "lab.catalogue",
     "list_models": "models.create",
     "open_run": "verbs.run",

@@ -18,7 +18,7 @@ from sightline.errors import DataError, UsageError
 from sightline.kinds import KINDS, Kind
 from sightline.kinds.attack_families.catalogue import family_of
 from sightline.kinds.attack_families.measured import Measured, shared
-from sightline.kinds.attack_families.wish import Wish
+from sightline.kinds.attack_families.request import Request
 from sightline.kinds.kind import Drawings
 from sightline.models.create import create_model
 from sightline.preprocessing.decoder import decode
@@ -80,7 +80,7 @@ def detector() -> Measured:
 def attacked(subject: Measured, folder: Path, method: str, **options: Any) -> dict[str, Any]:
     given = {"eps": None, "steps": None, "norm": None, "target": None, "seed": 0, **options}
     outcome = family_of(method, subject.kind)(
-        subject, Wish.of(method, classes=CLASSES, **given), folder, lambda parts: parts
+        subject, Request.of(method, classes=CLASSES, **given), folder, lambda parts: parts
     )
     return json.loads(json.dumps(outcome.facts))
 
@@ -88,8 +88,8 @@ def attacked(subject: Measured, folder: Path, method: str, **options: Any) -> di
 def test_the_page_shows_answers_before_and_after(tmp_path: Path) -> None:
     subject = replace(segmenter(), kind=KINDS["segmentation"])
     subject = replace(subject, batches=subject.batches[:1])
-    wish = Wish.of("fgsm", 24, None, None, None, 0, CLASSES)
-    outcome = family_of("fgsm", subject.kind)(subject, wish, tmp_path, lambda parts: parts)
+    request = Request.of("fgsm", 24, None, None, None, 0, CLASSES)
+    outcome = family_of("fgsm", subject.kind)(subject, request, tmp_path, lambda parts: parts)
     html = outcome.page("run", "sightline attack run --method fgsm")
     assert "<script" not in html and "Pixels right" in html and "Mean IoU" in html
     assert outcome.sheet is not None and html.count("data:image/png") == 2
@@ -181,4 +181,4 @@ def test_what_has_no_classes_refuses_by_name(tmp_path: Path) -> None:
         family_of("pgd", KINDS["multilabel"])
     assert "corruptions" in caught.value.hint
     with pytest.raises(UsageError, match="both say what is attacked"):
-        Wish.of("pgd", None, None, None, None, 0, CLASSES, "dark", 0)
+        Request.of("pgd", None, None, None, None, 0, CLASSES, "dark", 0)

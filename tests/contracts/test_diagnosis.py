@@ -12,8 +12,8 @@ import pytest
 from sightline.evaluation.diagnosis.power_law import Point, forecast
 from sightline.evaluation.skill import label_scatter
 from sightline.recipes.loading import share_of
-from sightline.reports.diagnosed.section import diagnosis_section
-from sightline.reports.diagnosed.stored import Diagnosis, ShiftFact, SliceFact, read_diagnosis
+from sightline.reports.diagnosis.section import diagnosis_section
+from sightline.reports.diagnosis.stored import Diagnosis, ShiftFact, SliceFact, read_diagnosis
 from sightline.reports.finding import ClassFact, VerdictFacts
 from sightline.reports.reading import RunFiles
 from tests.verdicts import verdict

@@ -17,7 +17,7 @@ import sightline.training.health as watching
 from sightline.engine.health.layers import LayerHealth, activations, weighted_layers
 from sightline.engine.health.norms import batch_norms, with_batch_statistics
 from sightline.errors import Stopped
-from sightline.reports.diagnosed.health import Health, LayerCourse, NormGap, read_health
+from sightline.reports.diagnosis.health import Health, LayerCourse, NormGap, read_health
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.reading import RunFiles
 from sightline.verbs.train import train

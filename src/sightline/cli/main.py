@@ -23,15 +23,15 @@ from sightline.version import __version__
 from .answering import Answer, answer, failed
 from .auditing import DATA_EXAMPLES, data
 from .converting import CONVERT_EXAMPLES, convert
-from .examining.attacking import ATTACK_EXAMPLES, attack
-from .examining.checking import DOCTOR_EXAMPLES, VERIFY_EXAMPLES, doctor, verify
-from .examining.comparing import COMPARE_EXAMPLES, compare
-from .examining.explaining import EXPLAIN_EXAMPLES, explain
-from .examining.label_errors import LABEL_ERRORS_EXAMPLES, label_errors
 from .exporting import EXPORT_EXAMPLES, export
 from .generating.sampling import SAMPLE_EXAMPLES, sample
 from .hints import empty_value, hint_for
 from .hub import app as hub
+from .inspection.attacking import ATTACK_EXAMPLES, attack
+from .inspection.checking import DOCTOR_EXAMPLES, VERIFY_EXAMPLES, doctor, verify
+from .inspection.comparing import COMPARE_EXAMPLES, compare
+from .inspection.explaining import EXPLAIN_EXAMPLES, explain
+from .inspection.label_errors import LABEL_ERRORS_EXAMPLES, label_errors
 from .laboratory import LAB_EXAMPLES, lab
 from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .predicting import PREDICT_EXAMPLES, PREDICT_EXITS, predict

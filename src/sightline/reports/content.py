@@ -18,8 +18,8 @@ import pyarrow.parquet
 from sightline.runs.run import Run
 
 from .attacks.stored import read_attacks
-from .diagnosed.health import Health, read_health
-from .diagnosed.stored import Diagnosis, read_diagnosis
+from .diagnosis.health import Health, read_health
+from .diagnosis.stored import Diagnosis, read_diagnosis
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
 from .samples import BatchSheet, Examples, HeatMap, read_batch, read_examples, read_heat_maps
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation

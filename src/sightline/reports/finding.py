@@ -10,8 +10,8 @@ from typing import Any, Literal
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.skill import Skill
 
-from .diagnosed.health import Health
-from .diagnosed.stored import Diagnosis
+from .diagnosis.health import Health
+from .diagnosis.stored import Diagnosis
 from .headline import ACCURACY, Headline
 
 Severity = Literal["serious", "warning", "good", "note"]

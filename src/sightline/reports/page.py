@@ -18,8 +18,8 @@ from sightline.reports.wording import NOTHING, duration, plural, quantity, quote
 
 from .attacks.section import attack_section
 from .chapter import Chapter, ImageLookup, Scene
-from .diagnosed.layers import health_section
-from .diagnosed.section import diagnosis_section
+from .diagnosis.layers import health_section
+from .diagnosis.section import diagnosis_section
 from .parts.dense_tables import amounts
 from .parts.figures import headline_chart, learning_curves, split_chart
 from .parts.picture import KILOBYTE, page_picture

@@ -21,7 +21,7 @@ from sightline.explanation.question import Choice
 from sightline.inference.operating import operating_score
 from sightline.kinds.attack_families.catalogue import OF_CLASSES, family_of, known
 from sightline.kinds.attack_families.measured import Measured
-from sightline.kinds.attack_families.wish import Family, Wish, unused
+from sightline.kinds.attack_families.request import Family, Request, unused
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
 from sightline.kinds.pretrained import STATUS, open_run_or_model
@@ -96,7 +96,7 @@ def attack(  # noqa: PLR0913 - the options of the command line
     """
     run, console = run if isinstance(run, Run) else open_run_or_model(run, model), console or Console()
     known(method)
-    wish = Wish.of(method, eps, steps, norm, target, seed, run.classes, region, object)
+    request = Request.of(method, eps, steps, norm, target, seed, run.classes, region, object)
     folder = Path(out) if out is not None else _place(run)
     if n is not None and n < 1:
         raise UsageError(f"--n is {n}", "use at least 1 image")
@@ -104,12 +104,12 @@ def attack(  # noqa: PLR0913 - the options of the command line
     with compute_threads(run.recipe.fit.threads), repeatable(chosen_device):
         task = load_task(run).to(chosen_device)
         found, split, ids = select(run, data, split, console, verb="attack", allow_network=allow_network)
-        subject, family = _subject(run, task, found, ids, n, wish)
+        subject, family = _subject(run, task, found, ids, n, request)
         make_folder(folder / method)
         with console.working(f"attacking {len(subject)} images with {method}") as phase:
-            outcome = family(subject, wish, folder / method, phase.over)
+            outcome = family(subject, request, folder / method, phase.over)
     facts = {"format": "sightline-attack", "version": 1, "data": found.name, "split": split, **outcome.facts}
-    command = _command(run, data, wish, n, split)
+    command = _command(run, data, request, n, split)
     page = folder / f"{method}.html"
     replace_file(page, outcome.page(run.folder.name, command).encode())
     if outcome.sheet is not None:
@@ -127,29 +127,29 @@ def _place(run: Run) -> Path:
 
 
 def _subject(
-    run: Run, task: Task, found: Dataset, ids: np.ndarray, n: int | None, wish: Wish
+    run: Run, task: Task, found: Dataset, ids: np.ndarray, n: int | None, request: Request
 ) -> tuple[Subject | Measured, Family]:
     """The images, chosen by hash, in the network's frame, and what attacks them."""
     kind, device = kind_of(run), next(task.parameters()).device
     one = next(in_order(_images(run, found, ids[:1]), 1)).to(device)
     scores = _class_scores(run, task, one)
     if scores is None:
-        family = family_of(wish.method, kind)
+        family = family_of(request.method, kind)
         ids = choose(ids, FEW if n is None else n)
         batches = tuple(batch.to(device) for batch in in_order(_images(run, found, ids), FEW_AT_ONCE))
         by_id = {int(i): found.records[int(i)].name for i in ids}
         score = operating_score(run, kind)
         return Measured(kind, task, batches, run.classes, by_id, 0.5 if score is None else score[0]), family
-    unused(wish, eps="", steps="", norm="", target="")
+    unused(request, eps="", steps="", norm="", target="")
     labelled = ids[found.index[ids] >= 0]
     ids = choose(labelled if len(labelled) else ids, MANY if n is None else n)
     pixels = torch.cat([batch.image for batch in in_order(_images(run, found, ids), BATCH)]).contiguous()
     labels, keys = (torch.from_numpy(x.astype(np.int64)) for x in (found.index[ids], ids))
     names = tuple(found.records[int(i)].name for i in ids)
     subject = Subject(scores, pixels.to(device), labels.to(device), keys.to(device), names, run.classes, BATCH)
-    if wish.method == ONE_PIXEL:
+    if request.method == ONE_PIXEL:
         subject = replace(subject, quick=_folded(scores, one))
-    return subject if len(labelled) else subject.as_predicted(), OF_CLASSES[wish.method]
+    return subject if len(labelled) else subject.as_predicted(), OF_CLASSES[request.method]
 
 
 def _images(run: Run, found: Dataset, ids: np.ndarray) -> Images:
@@ -177,15 +177,15 @@ def _folded(scores: Scores, one: Batch) -> Scores | None:
         return None
 
 
-def _command(run: Run, data: Any, wish: Wish, n: int | None, split: str) -> str:
+def _command(run: Run, data: Any, request: Request, n: int | None, split: str) -> str:
     words = [
         "sightline attack",
         run.folder.name,
         *([str(data)] if isinstance(data, str | Path) else []),
-        f"--method {wish.method}",
+        f"--method {request.method}",
     ]
-    words += wish.words()
-    for name, index in (("target", wish.target if wish.method != "patch" else None), ("region", wish.region)):
+    words += request.words()
+    for name, index in (("target", request.target if request.method != "patch" else None), ("region", request.region)):
         words += [] if index is None else [f"--{name} {run.classes[index]}"]
     words += [] if n is None else [f"--n {n}"]
     words += [f"--split {split}"] if split != "all" else []

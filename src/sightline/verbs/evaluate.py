@@ -31,7 +31,7 @@ from sightline.recipes.recipe import Recipe
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 
-from .judging.learning_curve import learning_curve as measure_learning_curve
+from .assessment.learning_curve import learning_curve as measure_learning_curve
 
 SPLITS = ("train", "val", "test")
 

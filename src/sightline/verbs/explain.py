@@ -16,8 +16,8 @@ from sightline.models.own import Builder
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.text import printable
-from sightline.verbs.examining.features import IMAGES, Features, Wish, explain_features
-from sightline.verbs.examining.maps import Explanations, explain_images, weights_hash
+from sightline.verbs.inspection.features import IMAGES, Features, Request, explain_features
+from sightline.verbs.inspection.maps import Explanations, explain_images, weights_hash
 
 
 def explain(  # noqa: PLR0913 - the options of the command line
@@ -69,9 +69,9 @@ def explain(  # noqa: PLR0913 - the options of the command line
         )  # fmt: skip
     if object is not None:
         raise UsageError("--object needs an image", "add the path of an image")
-    wish = Wish(method, layer, index, data, split, IMAGES if n is None else n)
+    request = Request(method, layer, index, data, split, IMAGES if n is None else n)
     return explain_features(
-        run, wish, folder, device=device, allow_network=allow_network, console=console, weights=weights_hash(run)
+        run, request, folder, device=device, allow_network=allow_network, console=console, weights=weights_hash(run)
     )
 
 

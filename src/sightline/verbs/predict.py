@@ -26,7 +26,7 @@ from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.runtime.folder import is_exported
 
-from .judging.ensemble import ensemble_task
+from .assessment.ensemble import ensemble_task
 
 Row = dict[str, Any]
 Each = Callable[[Row], None]

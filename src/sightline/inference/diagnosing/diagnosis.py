@@ -56,13 +56,13 @@ def diagnose(
 ) -> dict[str, Any]:
     """What the rows of a split say, ready for JSON: `slices`; `temperature` chosen on the rows `val`; `shifts` of its images
     from those of training (`tables` by split)."""
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     if scoring.per_image is not None:
-        found["slices"] = find_slices(scoring.per_image(rows, judgement), table).to_json()
+        facts["slices"] = find_slices(scoring.per_image(rows, judgement), table).to_json()
     if val is not None and scoring.probabilities is not None:
         scaled = scale(scoring.probabilities(val), scoring.probabilities(rows))
-        found["temperature"] = None if scaled is None else scaled.to_json()
+        facts["temperature"] = None if scaled is None else scaled.to_json()
     train = (tables or {}).get("train")
     if train is not None:
-        found["shifts"] = [shift.to_json() for shift in shifts(train, table)]
-    return found
+        facts["shifts"] = [shift.to_json() for shift in shifts(train, table)]
+    return facts

@@ -1,1 +1,1 @@
-"""From a wish of the command line to an attack and its page: a file for each family of methods."""
+"""From a request of the command line to an attack and its page: a file for each family of methods."""

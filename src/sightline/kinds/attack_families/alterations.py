@@ -23,7 +23,7 @@ from sightline.reports.parts.picture import KILOBYTE, page_picture
 from sightline.reports.wording import percent, percent_range
 
 from .measured import Measured, picture
-from .wish import Outcome, Over, Wish, unused
+from .request import Outcome, Over, Request, unused
 
 SOURCE = "Hendrycks & Dietterich 2019, arXiv:1903.12261"
 NOT_THE_BENCHMARK = (
@@ -34,12 +34,12 @@ Image = UInt8[np.ndarray, "h w c"]
 GROUPS = ("noise", "blur", "weather", "digital")
 
 
-def under_corruption(subject: Subject | Measured, wish: Wish, folder: Path, over: Over) -> Outcome:
+def under_corruption(subject: Subject | Measured, request: Request, folder: Path, over: Over) -> Outcome:
     """Fifteen corruptions of five severities."""
-    unused(wish)
+    unused(request)
     measure = _measure(subject)
     clean = measure(_unchanged)
-    found = corruption_curves(measure, wish.seed, over)
+    found = corruption_curves(measure, request.seed, over)
     mean = float(np.mean([share.value for shares in found.values() for share in shares]))
     worst = min(found, key=lambda name: np.mean([share.value for share in found[name]]))
     words = (
@@ -49,13 +49,13 @@ def under_corruption(subject: Subject | Measured, wish: Wish, folder: Path, over
     )
     mean_key = "mean_accuracy" if isinstance(subject, Subject) else "mean"
     facts = {
-        "method": wish.method, "title": "Corruptions", "source": SOURCE, "seed": wish.seed, "n": len(subject),
+        "method": request.method, "title": "Corruptions", "source": SOURCE, "seed": request.seed, "n": len(subject),
         "clean": clean.to_json(), "metric": clean.name, mean_key: mean, "verdict": words,
         "note": NOT_THE_BENCHMARK,
         "corruptions": {name: [share.to_json() for share in shares] for name, shares in found.items()},
     }  # fmt: skip
     first, key, file = _example(subject)
-    pictures = {name: [corrupt(first, name, s, seed=wish.seed, id=key) for s in SEVERITIES] for name in found}
+    pictures = {name: [corrupt(first, name, s, seed=request.seed, id=key) for s in SEVERITIES] for name in found}
 
     def page(name: str, command: str) -> str:
         return render_attack(
@@ -74,7 +74,7 @@ def under_corruption(subject: Subject | Measured, wish: Wish, folder: Path, over
                 examples_title="The corruptions",
                 examples_intro="The first image at the severities 1 to 5.",
                 tables=[_table(found, clean)],
-                facts=[("seed", str(wish.seed))],
+                facts=[("seed", str(request.seed))],
             )
         )
 
@@ -83,12 +83,12 @@ def under_corruption(subject: Subject | Measured, wish: Wish, folder: Path, over
     return Outcome(facts, page, png_bytes(grid(strips, columns=5, least=112, captions=captions)))
 
 
-def under_change(subject: Subject | Measured, wish: Wish, folder: Path, over: Over) -> Outcome:
+def under_change(subject: Subject | Measured, request: Request, folder: Path, over: Over) -> Outcome:
     """Rotation, scale, brightness, occlusion, JPEG and viewpoint, a curve each."""
-    unused(wish)
+    unused(request)
     measure, names = _measure(subject), tuple(CHANGES) if isinstance(subject, Subject) else subject.changes
     clean = measure(_unchanged)
-    found = change_curves(measure, wish.seed, over, names)
+    found = change_curves(measure, request.seed, over, names)
     lows = {name: min((share.value, s) for s, share in curve) for name, curve in found.items()}
     worst = min(lows, key=lambda name: lows[name])
     words = (
@@ -97,7 +97,7 @@ def under_change(subject: Subject | Measured, wish: Wish, folder: Path, over: Ov
         f"{percent(lows[worst][0], clean.n)} at {lows[worst][1]:g} ({CHANGES[worst].unit})."
     )
     facts = {
-        "method": wish.method, "title": "Controlled change", "source": "", "seed": wish.seed, "n": len(subject),
+        "method": request.method, "title": "Controlled change", "source": "", "seed": request.seed, "n": len(subject),
         "metric": clean.name, "clean": clean.to_json(), "verdict": words,
         "changes": {name: [{"strength": s, **share.to_json()} for s, share in curve] for name, curve in found.items()},
     }  # fmt: skip
@@ -114,7 +114,7 @@ def under_change(subject: Subject | Measured, wish: Wish, folder: Path, over: Ov
     ]
     first, key, file = _example(subject)
     pictures = {
-        name: [change(first, name, s, seed=wish.seed, id=key) for s, _ in curve] for name, curve in found.items()
+        name: [change(first, name, s, seed=request.seed, id=key) for s, _ in curve] for name, curve in found.items()
     }
 
     def page(name: str, command: str) -> str:
@@ -133,7 +133,7 @@ def under_change(subject: Subject | Measured, wish: Wish, folder: Path, over: Ov
                 examples=[_strip(pictures[name], file, f"{_in_words(name)}: {_strengths(name)}") for name in pictures],
                 examples_title="The changes",
                 examples_intro="The first image at every strength.",
-                facts=[("seed", str(wish.seed))],
+                facts=[("seed", str(request.seed))],
             )
         )
 

@@ -21,33 +21,33 @@ from sightline.reports.attacks.sheet import Pair, sheet, views
 from sightline.reports.wording import percent, percent_range
 
 from .pictures import saved
-from .wish import Outcome, Over, Wish
+from .request import Outcome, Over, Request
 
 EXAMPLES = 12
 MOST_LEVELS = 255.0
 
 
-def within_budget(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
+def within_budget(subject: Subject, request: Request, folder: Path, over: Over) -> Outcome:
     """The attacks with a budget, and the one with a single pixel."""
-    method, plan, budgets = planned(wish)
+    method, plan, budgets = planned(request)
     plan = replace(plan, quick=subject.quick)
     keep = _keeper(subject, folder)
-    found = robustness(
+    result = robustness(
         subject.scores, subject.images, subject.labels, subject.ids, method, plan,
-        budgets=budgets, target=wish.target, batch=subject.batch, keep=keep, progress=lambda parts, total: iter(over(parts)),
+        budgets=budgets, target=request.target, batch=subject.batch, keep=keep, progress=lambda parts, total: iter(over(parts)),
     )  # fmt: skip
-    diagnosis = _diagnosis(subject, found) if method.budgets else None
-    target = None if wish.target is None else subject.classes[wish.target]
-    words = verdict(found, diagnosis, target)
-    facts = found.to_json() | {
+    diagnosis = _diagnosis(subject, result) if method.budgets else None
+    target = None if request.target is None else subject.classes[request.target]
+    words = verdict(result, diagnosis, target)
+    facts = result.to_json() | {
         "title": method.title,
         "target": target,
         "labels": "the network's own predictions" if subject.own else "given",
         "diagnosis": diagnosis.to_json() if diagnosis is not None else None,
         "verdict": words,
     }
-    pairs = _pairs(subject, found)
-    last = found.points[-1]
+    pairs = _pairs(subject, result)
+    last = result.points[-1]
 
     def page(name: str, command: str) -> str:
         return render_attack(
@@ -55,7 +55,7 @@ def within_budget(subject: Subject, wish: Wish, folder: Path, over: Over) -> Out
                 title=method.title,
                 source=method.source,
                 name=name,
-                chips=_chips(subject, found),
+                chips=_chips(subject, result),
                 verdict=words,
                 number=percent(last.saved.accuracy, last.saved.n),
                 under=f"of {last.saved.n:,} images are right with {budget_text(last.eps, plan.norm)}; "
@@ -63,23 +63,23 @@ def within_budget(subject: Subject, wish: Wish, folder: Path, over: Over) -> Out
                 command=command,
                 charts=[chart for chart in [budget_chart([facts], str(facts["norm"]))] if chart is not None],
                 examples=views(pairs),
-                tables=[_budget_table(found), *_diagnosis_tables(diagnosis)],
-                facts=_cost(found),
+                tables=[_budget_table(result), *_diagnosis_tables(diagnosis)],
+                facts=_cost(result),
             )
         )
 
     return Outcome(facts, page, sheet(pairs) if pairs else None)
 
 
-def planned(wish: Wish) -> tuple[Any, Plan, tuple[float, ...]]:
+def planned(request: Request) -> tuple[Any, Plan, tuple[float, ...]]:
     """The method, its plan, and the budgets."""
-    method = method_named(wish.method)
-    norm = wish.norm or "linf"
+    method = method_named(request.method)
+    norm = request.norm or "linf"
     if norm not in method.norms:
         raise UsageError(f"{method.name} has no norm {norm!r}", f"use --norm {' or '.join(method.norms)}")
-    if not method.budgets and wish.eps is not None:
+    if not method.budgets and request.eps is not None:
         raise UsageError(f"--eps has no effect on {method.name}: its budget is one pixel", "leave it out")
-    budgets = wish.eps or (LEVELS if norm == "linf" else LENGTHS)
+    budgets = request.eps or (LEVELS if norm == "linf" else LENGTHS)
     if norm == "linf" and method.budgets:
         if odd := [e for e in budgets if e != int(e)]:
             fix = f"{odd[0]} of 1 is --eps {max(1, round(odd[0] * 255))}" if odd[0] < 1 else "use whole levels"
@@ -88,7 +88,7 @@ def planned(wish: Wish) -> tuple[Any, Plan, tuple[float, ...]]:
             raise UsageError(
                 f"--eps {budgets[-1]:g} is beyond the 255 levels that there are", "use for example --eps 8"
             )
-    return method, Plan(budgets[-1], wish.steps or method.steps, norm, wish.seed), tuple(budgets)
+    return method, Plan(budgets[-1], request.steps or method.steps, norm, request.seed), tuple(budgets)
 
 
 def _keeper(subject: Subject, folder: Path) -> Callable[[int, Tensor], Tensor]:
@@ -96,21 +96,21 @@ def _keeper(subject: Subject, folder: Path) -> Callable[[int, Tensor], Tensor]:
     return lambda row, image: saved(folder / f"{int(subject.ids[row]):06d}.png", image)
 
 
-def _diagnosis(subject: Subject, found: Robustness) -> Diagnosis | None:
+def _diagnosis(subject: Subject, result: Robustness) -> Diagnosis | None:
     """With the budget that breaks most, or 8 levels where the attack has another norm."""
-    eps = found.plan.eps if found.plan.norm == "linf" else 8.0
+    eps = result.plan.eps if result.plan.norm == "linf" else 8.0
     return diagnose(
-        subject.scores, subject.images.float(), subject.labels, eps=eps, ids=subject.ids, seed=found.plan.seed,
+        subject.scores, subject.images.float(), subject.labels, eps=eps, ids=subject.ids, seed=result.plan.seed,
         batch=subject.batch,
     )  # fmt: skip
 
 
-def _pairs(subject: Subject, found: Robustness) -> list[Pair]:
+def _pairs(subject: Subject, result: Robustness) -> list[Pair]:
     """Examples: broken images first, those with the smallest budgets before others, then images that withstood."""
-    order = sorted(range(len(subject)), key=lambda row: _rank(int(found.broken_at[row])))
-    rows = [row for row in order if int(found.broken_at[row]) != 0][:EXAMPLES]
-    broken = [row for row in rows if int(found.broken_at[row]) > 0]
-    rows = broken[: EXAMPLES - 2] + [row for row in order if int(found.broken_at[row]) < 0][:2]
+    order = sorted(range(len(subject)), key=lambda row: _rank(int(result.broken_at[row])))
+    rows = [row for row in order if int(result.broken_at[row]) != 0][:EXAMPLES]
+    broken = [row for row in rows if int(result.broken_at[row]) > 0]
+    rows = broken[: EXAMPLES - 2] + [row for row in order if int(result.broken_at[row]) < 0][:2]
 
     def words(answers: Any, row: int) -> str:
         return f"{subject.classes[int(answers.index[row])]} ({percent(float(answers.probability[row]), 10)})"
@@ -120,8 +120,8 @@ def _pairs(subject: Subject, found: Robustness) -> list[Pair]:
 
     return [
         Pair(
-            picture(subject.images, row), picture(found.attacked, row), words(found.clean, row), words(found.final, row),
-            _budget_of(found, row) + subject.names[row],
+            picture(subject.images, row), picture(result.attacked, row), words(result.clean, row), words(result.final, row),
+            _budget_of(result, row) + subject.names[row],
         )
         for row in rows
     ]  # fmt: skip
@@ -131,27 +131,27 @@ def _rank(broken_at: int) -> int:
     return broken_at if broken_at > 0 else (1 << 20) - broken_at
 
 
-def _budget_of(found: Robustness, row: int) -> str:
-    number = int(found.broken_at[row])
-    eps = found.points[number if number > 0 else -1].eps
-    return f"{budget_text(eps, found.plan.norm)} · "
+def _budget_of(result: Robustness, row: int) -> str:
+    number = int(result.broken_at[row])
+    eps = result.points[number if number > 0 else -1].eps
+    return f"{budget_text(eps, result.plan.norm)} · "
 
 
-def _chips(subject: Subject, found: Robustness) -> list[str]:
+def _chips(subject: Subject, result: Robustness) -> list[str]:
     own = ["labels: the network's own predictions"] if subject.own else []
-    norm = [{"linf": "maximum norm", "l2": "Euclidean norm"}[found.plan.norm]] if found.method.budgets else []
-    steps = f"{found.plan.steps:,} {found.method.unit}"
-    return [f"{len(subject):,} images", *own, *norm, *([steps] if found.plan.steps > 1 else [])]
+    norm = [{"linf": "maximum norm", "l2": "Euclidean norm"}[result.plan.norm]] if result.method.budgets else []
+    steps = f"{result.plan.steps:,} {result.method.unit}"
+    return [f"{len(subject):,} images", *own, *norm, *([steps] if result.plan.steps > 1 else [])]
 
 
-def _budget_table(found: Robustness) -> PageTable:
+def _budget_table(result: Robustness) -> PageTable:
     rows = [
         (
-            "none" if not point.eps and number == 0 else budget_text(point.eps, found.plan.norm),
+            "none" if not point.eps and number == 0 else budget_text(point.eps, result.plan.norm),
             f"{share.right:,} of {share.n:,}", percent(share.accuracy, share.n), percent_range(*share.interval, share.n),
             percent(point.unrounded.accuracy, share.n),
         )
-        for number, point in enumerate(found.points)
+        for number, point in enumerate(result.points)
         for share in [point.saved]
     ]  # fmt: skip
     note = (
@@ -177,9 +177,9 @@ def _diagnosis_tables(diagnosis: Diagnosis | None) -> list[PageTable]:
     return [PageTable("Are the gradients to be trusted?", ("check", "share"), rows, note)]
 
 
-def _cost(found: Robustness) -> list[tuple[str, str]]:
+def _cost(result: Robustness) -> list[tuple[str, str]]:
     return [
-        ("images forwards through the network", f"{found.forwards:,}"),
-        ("images backwards", f"{found.backwards:,}"),
-        ("seed", str(found.plan.seed)),
+        ("images forwards through the network", f"{result.forwards:,}"),
+        ("images backwards", f"{result.backwards:,}"),
+        ("seed", str(result.plan.seed)),
     ]

@@ -11,7 +11,7 @@ from .budget import within_budget
 from .hiding import by_hiding
 from .pictures import by_noise, by_patch
 from .places import within_places
-from .wish import Family
+from .request import Family
 
 OF_CLASSES: dict[str, Family] = {
     **dict.fromkeys(METHODS, within_budget),

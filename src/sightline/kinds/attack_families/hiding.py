@@ -34,7 +34,7 @@ from sightline.structures.targets import Boxes
 
 from .measured import Measured, shared, stacked
 from .pictures import saved
-from .wish import Outcome, Over, Wish, unused
+from .request import Outcome, Over, Request, unused
 
 SOURCE = "Thys et al. 2019, arXiv:1904.08653"
 SHARES = (0.25, 0.5)  # of the side of a square as large as the box
@@ -43,12 +43,17 @@ LEAST = 8  # pixels of the patch's side
 HEADS = ("patch", "found", "95 % interval", "with noise of that size")
 
 
-def by_hiding(subject: Measured, wish: Wish, folder: Path, over: Over) -> Outcome:
+def by_hiding(subject: Measured, request: Request, folder: Path, over: Over) -> Outcome:
     """One patch for each size, made on half of the images, measured on the objects of the others beside a patch of noise."""
-    unused(wish, eps="", steps="", region="", object="")
+    unused(request, eps="", steps="", region="", object="")
     if subject.exposure.hides is None:
         raise UsageError(f"a patch hides objects, and {subject.kind.name} has none", "use --method pgd")
-    shares, steps, aim, counter = wish.eps or SHARES, wish.steps or STEPS, wish.aim, Counted(lambda pixels: pixels)
+    shares, steps, aim, counter = (
+        request.eps or SHARES,
+        request.steps or STEPS,
+        request.aim,
+        Counted(lambda pixels: pixels),
+    )
     if shares[-1] > 1:
         raise UsageError(
             f"--eps {shares[-1]:g} is more than an object's side", "use a share from 0 to 1, such as --eps 0.5"
@@ -61,12 +66,12 @@ def by_hiding(subject: Measured, wish: Wish, folder: Path, over: Over) -> Outcom
     curves: dict[str, list[tuple[float, Figure]]] = {"patch": [], "noise": []}
     clean = _found(subject, held, [batch.image for batch in held], aim)
     for (share,) in over([(share,) for share in shares]):
-        patch = _made(subject, training, share, steps, wish.seed, aim, counter)
+        patch = _made(subject, training, share, steps, request.seed, aim, counter)
         patch = saved(folder / f"patch-{share:g}.png", patch.to(torch.uint8)).float()
-        own = noise_patch(len(patch), patch.shape[1], wish.seed + 1).to(patch)
+        own = noise_patch(len(patch), patch.shape[1], request.seed + 1).to(patch)
         for name, one in (("patch", patch), ("noise", own)):
             place = folder / f"{name}-{share:g}"
-            images = [_applied(subject, batch, one, share, wish.seed, place) for batch in held]
+            images = [_applied(subject, batch, one, share, request.seed, place) for batch in held]
             curves[name].append((share, _found(subject, held, images, aim)))
             if name == "patch":
                 shown = images
@@ -76,9 +81,9 @@ def by_hiding(subject: Measured, wish: Wish, folder: Path, over: Over) -> Outcom
         f"are found, with noise of that size {percent(control.value)}, without {percent(clean.value)}."
     )
     facts: dict[str, Any] = {
-        "method": wish.method, "title": "Patch that hides objects", "source": SOURCE, "steps": steps, "seed": wish.seed,
+        "method": request.method, "title": "Patch that hides objects", "source": SOURCE, "steps": steps, "seed": request.seed,
         "n": sum(map(len, held)), "trained_on": sum(map(len, training)), "metric": "objects found", "verdict": words,
-        "region": None if wish.region is None else subject.classes[wish.region], "clean": clean.to_json(),
+        "region": None if request.region is None else subject.classes[request.region], "clean": clean.to_json(),
         "forwards": counter.forwards, "backwards": counter.backwards,
         "patches": [{"side": s, **one.to_json(), "noise": other.to_json()}
                     for (s, one), (_, other) in zip(curves["patch"], curves["noise"], strict=True)],

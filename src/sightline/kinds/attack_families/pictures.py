@@ -26,7 +26,7 @@ from sightline.reports.attacks.sheet import Pair, sheet, views
 from sightline.reports.wording import percent, percent_range
 from sightline.storage.files import replace_file
 
-from .wish import Outcome, Over, Wish, unused
+from .request import Outcome, Over, Request, unused
 
 SHARES = (0.15, 0.25, 0.35)  # of the image's shorter side
 PATCH_STEPS, NOISE_STEPS = 300, 200
@@ -42,12 +42,12 @@ def saved(path: Path, image: UInt8[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
     return pixels.permute(2, 0, 1).to(image.device)  # (h, w, c) → (c, h, w)
 
 
-def by_patch(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
+def by_patch(subject: Subject, request: Request, folder: Path, over: Over) -> Outcome:
     """One patch for each size, trained on half of the images, measured on the others beside a patch of noise."""
-    unused(wish, eps="", steps="", target="")
-    if wish.target is None:
+    unused(request, eps="", steps="", target="")
+    if request.target is None:
         raise UsageError("a patch needs a class to reach", f"add --target, such as --target {subject.classes[0]}")
-    shares = wish.eps or SHARES
+    shares = request.eps or SHARES
     if shares[-1] > 1:
         raise UsageError(f"--eps {shares[-1]:g} is no share of the image's side", "use for example --eps 0.25")
     if len(subject) < 4:
@@ -55,7 +55,7 @@ def by_patch(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
             f"a patch needs images to train on and others to measure, and there are {len(subject)}", "raise --n"
         )
     half = len(subject) // 2
-    target, steps, counted = wish.target, wish.steps or PATCH_STEPS, Counted(subject.scores)
+    target, steps, counted = request.target, request.steps or PATCH_STEPS, Counted(subject.scores)
     held = (subject.labels[half:] != target).nonzero()[:, 0] + half  # images of the class itself prove nothing
     if not len(held):
         raise DataError(
@@ -68,12 +68,12 @@ def by_patch(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
     made: list[Tensor] = []
     for share in over([[s] for s in shares]):
         patch = train_patch(
-            counted, subject.images[:half].float(), target=target, share=share[0], steps=steps, seed=wish.seed
+            counted, subject.images[:half].float(), target=target, share=share[0], steps=steps, seed=request.seed
         )
         patch = saved(folder / f"patch-{share[0]:g}.png", patch.to(torch.uint8)).float()
         made.append(patch)
-        place = placements(share[0], EXACT, tuple(x.shape[2:]), wish.seed, "patch judging", ids).to(x)
-        for found, own in ((curve, patch), (control, noise_patch(len(patch), patch.shape[1], wish.seed + 1))):
+        place = placements(share[0], EXACT, tuple(x.shape[2:]), request.seed, "patch judging", ids).to(x)
+        for found, own in ((curve, patch), (control, noise_patch(len(patch), patch.shape[1], request.seed + 1))):
             images = pasted(x, own.to(x), place).round().to(torch.uint8)
             reached = Answers.of(counted, images, subject.batch).index == target
             found.append((share[0], int(reached.sum()), len(reached)))
@@ -84,12 +84,12 @@ def by_patch(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
         f"({percent_range(*wilson(hits / n, n, Z), n)}); a patch of noise of the same size, {percent(other, n)}."
     )
     facts: dict[str, Any] = {
-        "method": wish.method, "title": "Adversarial patch", "source": "Brown et al. 2017, arXiv:1712.09665", "target": name,
-        "steps": steps, "seed": wish.seed, "n": n, "trained_on": half, "verdict": words, "forwards": counted.forwards,
+        "method": request.method, "title": "Adversarial patch", "source": "Brown et al. 2017, arXiv:1712.09665", "target": name,
+        "steps": steps, "seed": request.seed, "n": n, "trained_on": half, "verdict": words, "forwards": counted.forwards,
         "backwards": counted.backwards,
         "patches": [_patch_facts(*one, *two[1:]) for one, two in zip(curve, control, strict=True)],
     }  # fmt: skip
-    pairs = _patched(subject, held, made[-1], share, wish.seed)
+    pairs = _patched(subject, held, made[-1], share, request.seed)
     places = [
         (label, [Place(s, h / m, *wilson(h / m, m, Z), m, None) for s, h, m in points])
         for label, points in (("patch", curve), ("noise", control))
@@ -106,7 +106,7 @@ def by_patch(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
                 number=percent(hits / n, n), 
                 under=f"of held-out images become {name} with a patch of {share:.0%} of the side",
                 charts=[chart] if chart is not None else [], curves_title="Success over the size",
-                examples=views(pairs), tables=[_patch_table(curve, control)], facts=[("seed", str(wish.seed))],
+                examples=views(pairs), tables=[_patch_table(curve, control)], facts=[("seed", str(request.seed))],
             )
         )  # fmt: skip
 
@@ -146,13 +146,13 @@ def _patched(subject: Subject, held: Tensor, patch: Tensor, share: float, seed: 
     ]  # fmt: skip
 
 
-def by_noise(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
+def by_noise(subject: Subject, request: Request, folder: Path, over: Over) -> Outcome:
     """A picture of noise for each class, or for the target."""
-    unused(wish, steps="", target="")
-    names = subject.classes if wish.target is None else (subject.classes[wish.target],)
+    unused(request, steps="", target="")
+    names = subject.classes if request.target is None else (subject.classes[request.target],)
     classes = torch.tensor([subject.classes.index(name) for name in names[:MOST_CLASSES]], device=subject.images.device)
-    counted, steps = Counted(subject.scores), wish.steps or NOISE_STEPS
-    start = noise(tuple(subject.images.shape[1:]), classes, wish.seed)
+    counted, steps = Counted(subject.scores), request.steps or NOISE_STEPS
+    start = noise(tuple(subject.images.shape[1:]), classes, request.seed)
     parts = over([part for part in torch.arange(len(classes)).split(subject.batch)])
     made = torch.cat([fool(counted, start[rows], classes[rows], steps=steps) for rows in parts])
     whole = torch.stack(
@@ -169,8 +169,8 @@ def by_noise(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
         "pictures. The network answers everything, also what it has never seen."
     )
     facts: dict[str, Any] = {
-        "method": wish.method, "title": "Fooling noise", "source": "after Nguyen et al. 2015, arXiv:1412.1897", "steps": steps,
-        "seed": wish.seed, "n": n, "sure": SURE, "reached": int(reached.sum()), "verdict": words,
+        "method": request.method, "title": "Fooling noise", "source": "after Nguyen et al. 2015, arXiv:1412.1897",
+        "steps": steps, "seed": request.seed, "n": n, "sure": SURE, "reached": int(reached.sum()), "verdict": words,
         "forwards": counted.forwards, "backwards": counted.backwards,
         "pictures": [
             {"class": subject.classes[int(c)], "predicted": subject.classes[int(i)], "confidence": float(p)}
@@ -190,7 +190,7 @@ def by_noise(subject: Subject, wish: Wish, folder: Path, over: Over) -> Outcome:
                 chips=[f"{n:,} classes", f"at most {steps:,} steps"], number=percent(share, n),
                 under=f"of the classes are reached with at least {SURE:.0%} confidence",
                 examples=views(pairs), examples_intro="From left to right: noise, the picture made of it, the difference.",
-                facts=[("seed", str(wish.seed))],
+                facts=[("seed", str(request.seed))],
             )
         )  # fmt: skip
 

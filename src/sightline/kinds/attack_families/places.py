@@ -26,7 +26,7 @@ from sightline.structures.batch import Batch
 from .budget import planned
 from .measured import Measured, joined, stacked
 from .pictures import saved
-from .wish import Outcome, Over, Wish
+from .request import Outcome, Over, Request
 
 EXAMPLES = 6
 
@@ -42,15 +42,15 @@ class _Course:
     after: list[Tensor] = field(default_factory=list)
 
 
-def within_places(subject: Measured, wish: Wish, folder: Path, over: Over) -> Outcome:
+def within_places(subject: Measured, request: Request, folder: Path, over: Over) -> Outcome:
     """FGSM, PGD and Auto-PGD against all pixels or objects, those of a class, or one object."""
-    method, plan, budgets = planned(wish)
+    method, plan, budgets = planned(request)
     if not method.gradients:
         able = ", ".join(name for name, one in METHODS.items() if one.gradients)
         raise UsageError(
             f"{method.name} needs the scores of classes, which {subject.kind.name} does not have", f"use {able}"
         )
-    aim, counter = wish.aim, Counted(lambda pixels: pixels)
+    aim, counter = request.aim, Counted(lambda pixels: pixels)
     courses = [_Course(eps) for eps in (0.0, *budgets)]
     pairs: list[Pair] = []
     for batch in over(subject.batches):

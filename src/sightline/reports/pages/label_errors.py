@@ -17,7 +17,7 @@ WEAK = 0.8  # agreement below which most suspicions are the network's own mistak
 
 
 def label_errors_page(
-    found: LabelFindings,
+    findings: LabelFindings,
     *,
     name: str,
     names: Callable[[int], str],
@@ -27,44 +27,45 @@ def label_errors_page(
     facts: Sequence[tuple[str, str]],
 ) -> str:
     """The page as HTML text. `names` gives the file of an id, `picture` the image of a suspicion, None if it is gone."""
-    shown = found.candidates[:SHOWN]
+    shown = findings.candidates[:SHOWN]
     return render_answer(
         AnswerPage(
             title="Labels to check",
             name=name,
             chips=chips,
-            verdict=headline(found),
-            sentences=(_advice(found),),
-            number=f"{len(found.candidates):,}",
-            under=f"of {plural(found.checked, found.unit)} to check",
+            verdict=headline(findings),
+            sentences=(_advice(findings),),
+            number=f"{len(findings.candidates):,}",
+            under=f"of {plural(findings.checked, findings.unit)} to check",
             thumbnails=[_thumbnail(s, names(s.id), picture(s)) for s in shown],
             thumbnails_title="The most suspicious first" if shown else "",
-            thumbnails_intro=_intro(found),
-            tables=_tables(found),
+            thumbnails_intro=_intro(findings),
+            tables=_tables(findings),
             command=command,
             facts=facts,
         )
     )
 
 
-def headline(found: LabelFindings) -> str:
+def headline(findings: LabelFindings) -> str:
     """One sentence: how many annotations are worth a look."""
-    number = len(found.candidates)
-    if not found.checked:
+    number = len(findings.candidates)
+    if not findings.checked:
         return "There are no labels to check."
     if not number:
-        return f"None of the {plural(found.checked, found.unit)} looks wrong."
+        return f"None of the {plural(findings.checked, findings.unit)} looks wrong."
     looks = "looks" if number == 1 else "look"
-    return f"{number:,} of {plural(found.checked, found.unit)} {looks} wrong."
+    return f"{number:,} of {plural(findings.checked, findings.unit)} {looks} wrong."
 
 
-def _advice(found: LabelFindings) -> str:
-    if not found.candidates:
+def _advice(findings: LabelFindings) -> str:
+    if not findings.candidates:
         return "Errors between classes that the network confuses go unnoticed: longer training may reveal more."
-    if found.agreement is not None and found.agreement < WEAK:
+    if findings.agreement is not None and findings.agreement < WEAK:
         return (
-            f"The predictions agree with only {found.agreement:.0%} of the {found.unit}s, so most suspicions are mistakes "
-            "of the network, not of the labels. The first are the surest; a better network (-m, --epochs) narrows the list."
+            f"The predictions agree with only {findings.agreement:.0%} of the {findings.unit}s, so most suspicions are "
+            "mistakes of the network, not of the labels. The first are the surest; a better network (-m, --epochs) narrows "
+            "the list."
         )
     return (
         "Look at the images in this order and correct the data at their source. A suspicion is not a proof: rare views and "
@@ -72,14 +73,14 @@ def _advice(found: LabelFindings) -> str:
     )
 
 
-def _intro(found: LabelFindings) -> str:
-    shown, number = min(SHOWN, len(found.candidates)), len(found.candidates)
+def _intro(findings: LabelFindings) -> str:
+    shown, number = min(SHOWN, len(findings.candidates)), len(findings.candidates)
     rest = f" The first {shown:,} of {number:,}; the .csv lists all." if number > shown else ""
     return f"Bold: the label that the data give → the one that the predictions suggest.{rest}"
 
 
-def _tables(found: LabelFindings) -> list[Table]:
-    pairs = found.pairs()
+def _tables(findings: LabelFindings) -> list[Table]:
+    pairs = findings.pairs()
     if not pairs:
         return []
     rows = [(given or "no box", suggested or "no object", fault, f"{n:,}") for fault, given, suggested, n in pairs]

@@ -8,7 +8,7 @@ them).
 
 from __future__ import annotations
 
-from sightline.reports.diagnosed.health import Health
+from sightline.reports.diagnosis.health import Health
 from sightline.reports.finding import Finding, Try, VerdictFacts, chance
 from sightline.reports.thresholds import Thresholds
 from sightline.reports.wording import decimal, percent, points, quote

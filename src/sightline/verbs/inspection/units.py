@@ -17,15 +17,15 @@ from sightline.explanation.subject import Refused, undisturbed
 from sightline.reports.features.units import LayerMaps, activations_topic, patches_topic
 from sightline.reports.features.weights import filters_topic, positions_topic
 
-from .gathered import Gathered
 from .outcome import Outcome, Values
+from .sample import Sample
 
 Tick = Callable[[int, int], None]  # parts that are done, of so many
 PATCHES = 9
 
 
-def filters(gathered: Gathered, tick: Tick) -> Outcome:
-    found = first_filters(gathered.network, gathered.through, gathered.example)
+def filters(sample: Sample, tick: Tick) -> Outcome:
+    found = first_filters(sample.network, sample.through, sample.example)
     facts = {
         "layer": found.layer, "filters": len(found.weights), "shape": list(found.weights.shape[1:]),
         "components": list(found.shares), "colour_selectivity": found.colour.tolist(),
@@ -35,34 +35,34 @@ def filters(gathered: Gathered, tick: Tick) -> Outcome:
     return Outcome(filters_topic(found), {"filters": values}, facts)
 
 
-def positions(gathered: Gathered, tick: Tick) -> Outcome:
-    found = position_embeddings(gathered.network, gathered.shape[1:])
+def positions(sample: Sample, tick: Tick) -> Outcome:
+    found = position_embeddings(sample.network, sample.shape[1:])
     grid = list(found.similarity.shape[:2])
     values = Values(found.similarity.numpy(), "cosine", "row and column of a patch, row and column of another")
     facts = {"embedding": found.name, "grid": grid, "tokens_ahead": found.ahead}
     return Outcome(positions_topic(found), {"positions": values}, facts)
 
 
-def activation_maps(gathered: Gathered, tick: Tick) -> Outcome:
-    images, layers = gathered.images, gathered.shown
-    with undisturbed(gathered.network), torch.no_grad(), activations(gathered.network, layers) as kept:
-        gathered.through(images.pixels[:1].to(gathered.device).float())
-        maps = [_as_maps(layer, kept[layer.name][0].float().cpu(), gathered) for layer in layers]
+def activation_maps(sample: Sample, tick: Tick) -> Outcome:
+    images, layers = sample.images, sample.shown
+    with undisturbed(sample.network), torch.no_grad(), activations(sample.network, layers) as kept:
+        sample.through(images.pixels[:1].to(sample.device).float())
+        maps = [_as_maps(layer, kept[layer.name][0].float().cpu(), sample) for layer in layers]
     shown = [LayerMaps(layer, one) for layer, one in zip(layers, maps, strict=True)]
     arrays = {
         f"activations.{layer.name}": Values(one, "activation", "unit, row, column")
         for layer, one in zip(layers, maps, strict=True)
     }
-    topic = activations_topic(images.pixels[0].numpy(), images.names[0], gathered.label(images, 0), shown)
+    topic = activations_topic(images.pixels[0].numpy(), images.names[0], sample.label(images, 0), shown)
     facts = {"image": images.names[0], "layers": {layer.name: _layer_facts(layer) for layer in layers}}
     return Outcome(topic, arrays, facts)
 
 
-def _as_maps(layer: Layer, values: torch.Tensor, gathered: Gathered) -> np.ndarray:
+def _as_maps(layer: Layer, values: torch.Tensor, sample: Sample) -> np.ndarray:
     """(k, h, w); patches of tokens on their grid, without the tokens ahead of them."""
     if layer.layout == "tokens":
         try:
-            grid, ahead = token_grid(values.shape[2], *gathered.shape[1:])
+            grid, ahead = token_grid(values.shape[2], *sample.shape[1:])
         except Refused:
             return values.numpy()
         return values[:, 0, ahead:].unflatten(1, grid).numpy()
@@ -81,8 +81,8 @@ def _layer_facts(layer: Layer) -> dict[str, object]:
     }
 
 
-def patches(gathered: Gathered, tick: Tick) -> Outcome:
-    viewing, images, layers = gathered.viewing(), gathered.images, gathered.shown
+def patches(sample: Sample, tick: Tick) -> Outcome:
+    viewing, images, layers = sample.viewing(), sample.images, sample.shown
     count = 6 if len(layers) > 1 else 12
     units: list[UnitPatches] = []
     for done, layer in enumerate(layers):

@@ -58,7 +58,7 @@ class ImageSample:
 
 
 @dataclass
-class Gathered:
+class Sample:
     """`data` and `ids` of the split are None where the run has no images of its own and none were named."""
 
     run: Run

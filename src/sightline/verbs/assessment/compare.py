@@ -21,9 +21,9 @@ from sightline.runs.run import Run
 from sightline.storage.files import replace_file
 
 from .cost import size_of, speed_of
+from .differences import differences, only_seed
 from .ensemble import ensemble_task, require_mean
 from .same_images import SameImages, computed, measured_kind, stored
-from .setting import differences, only_seed
 
 MOST = 20  # runs
 TOGETHER = "ensemble"

@@ -27,13 +27,13 @@ from sightline.storage.text import json_text
 from sightline.verbs.evaluate import select
 
 from . import scores, units
-from .gathered import Gathered
 from .outcome import Outcome
+from .sample import Sample
 from .units import Tick
 
 IMAGES = 500  # of a split, at most
 PAGE, RECORD, FOLDER = "features.html", "features.json", "features"
-_WORK: Mapping[str, Callable[[Gathered, Tick], Outcome]] = {
+_WORK: Mapping[str, Callable[[Sample, Tick], Outcome]] = {
     "filters": units.filters,
     "activations": units.activation_maps,
     "patches": units.patches,
@@ -62,7 +62,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What the user wants to see: `methods` by name, None the quick ones; `n` images at most, of `split` or of `data`."""
 
     methods: str | None = None
@@ -87,21 +87,21 @@ class Wish:
 
 
 def explain_features(
-    run: Run, wish: Wish, folder: Path, *, device: str, allow_network: bool, console: Console, weights: str
+    run: Run, request: Request, folder: Path, *, device: str, allow_network: bool, console: Console, weights: str
 ) -> Features:
     """Write the page, the sheets and the arrays into the folder; `weights` is their hash.
 
     UsageError for an unknown method or layer, and where the only method has no meaning for this network.
     """
-    names = features_named(wish.methods)
-    if wish.n < 2:
-        raise UsageError(f"--n is {wish.n}", "use at least 2 images")
+    names = features_named(request.methods)
+    if request.n < 2:
+        raise UsageError(f"--n is {request.n}", "use at least 2 images")
     chosen = choose_device(device)
     with compute_threads(run.recipe.fit.threads), repeatable(chosen):
-        gathered = _gathered(run, wish, chosen, allow_network, console, names)
-        if wish.layer is not None:
-            _ = gathered.shown  # a wrong name is known before minutes of work
-        outcomes = {name: _outcome(name, gathered, console) for name in names}
+        sample = _sample(run, request, chosen, allow_network, console, names)
+        if request.layer is not None:
+            _ = sample.shown  # a wrong name is known before minutes of work
+        outcomes = {name: _outcome(name, sample, console) for name in names}
     if all(not outcome.topic.figures for outcome in outcomes.values()):
         raise Refused(next(iter(outcomes.values())).topic.refusal, "choose another method, or all")
     make_folder(folder)
@@ -110,36 +110,38 @@ def explain_features(
     result = Features(run.folder, folder, facts)
     page = features_page(
         [outcome.topic for outcome in outcomes.values()], run=run.folder.name, model=str(run.recipe.model.name),
-        summary=_summary(gathered, outcomes), command=wish.command(run.folder.name),
+        summary=_summary(sample, outcomes), command=request.command(run.folder.name),
     )  # fmt: skip
     replace_file(folder / PAGE, page.encode())
     replace_file(folder / RECORD, (json_text(result.to_json()) + "\n").encode())
     return result
 
 
-def _gathered(
-    run: Run, wish: Wish, device: torch.device | str, allow_network: bool, console: Console, names: Sequence[str]
-) -> Gathered:
+def _sample(
+    run: Run, request: Request, device: torch.device | str, allow_network: bool, console: Console, names: Sequence[str]
+) -> Sample:
     """Without images where the run has none of its own and none are named, if anything can be shown without."""
     task = load_task(run).to(device)
-    gathered = Gathered(run, task, device, most=wish.n, layer=wish.layer, target=wish.target, seed=wish.seed)
-    if not any(FEATURES[name].images for name in names) and wish.data is None and wish.split is None:
-        return replace(gathered, no_images="no images were read")
+    sample = Sample(run, task, device, most=request.n, layer=request.layer, target=request.target, seed=request.seed)
+    if not any(FEATURES[name].images for name in names) and request.data is None and request.split is None:
+        return replace(sample, no_images="no images were read")
     try:
-        data, split, ids = select(run, wish.data, wish.split, console, verb="explain", allow_network=allow_network)
+        data, split, ids = select(
+            run, request.data, request.split, console, verb="explain", allow_network=allow_network
+        )
     except (UsageError, DataError) as error:
-        if wish.data is not None or wish.split is not None:
+        if request.data is not None or request.split is not None:
             raise
         console.warn(f"without images: {error.message} (name some with --data)")
-        return replace(gathered, no_images=error.message)
-    return replace(gathered, data=data, split=split, ids=ids)
+        return replace(sample, no_images=error.message)
+    return replace(sample, data=data, split=split, ids=ids)
 
 
-def _outcome(name: str, gathered: Gathered, console: Console) -> Outcome:
+def _outcome(name: str, sample: Sample, console: Console) -> Outcome:
     about = FEATURES[name]
     with console.working(about.title) as phase:
         try:
-            outcome = _WORK[name](gathered, phase.at)
+            outcome = _WORK[name](sample, phase.at)
         except Refused as error:
             console.say(f"{about.title}: left out, {error.message}", level=1)
             return Outcome(Topic(name, about.title, about.paper, about.reading, refusal=error.message))
@@ -175,12 +177,12 @@ def _written(folder: Path, name: str, outcome: Outcome, run: Run, weights: str) 
     }
 
 
-def _summary(gathered: Gathered, outcomes: Mapping[str, Outcome]) -> list[str]:
+def _summary(sample: Sample, outcomes: Mapping[str, Outcome]) -> list[str]:
     lines = []
-    if gathered.no_images:
-        lines.append(f"Without images: {gathered.no_images}.")
-    if gathered.layer is None and any(name in outcomes for name in ("activations", "patches")):
-        names = ", ".join(layer.name for layer in gathered.shown)
+    if sample.no_images:
+        lines.append(f"Without images: {sample.no_images}.")
+    if sample.layer is None and any(name in outcomes for name in ("activations", "patches")):
+        names = ", ".join(layer.name for layer in sample.shown)
         lines.append(f"Layers shown: {names}. Any other: --layer NAME, as sightline describe lists them.")
     lines += [warning for outcome in outcomes.values() for warning in outcome.topic.warnings]
     return lines

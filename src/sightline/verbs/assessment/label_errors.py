@@ -27,7 +27,7 @@ from sightline.storage.files import make_folder, replace_file
 from sightline.storage.text import csv_text, json_text, printable
 
 from .folds import evidence_of, evidence_of_folds, train_folds
-from .pictures import picture_of
+from .suspicion_image import picture_of
 
 FORMAT = "sightline-label-errors"
 OUTSIDE = ("val", "test")  # splits of a run that it did not train on
@@ -163,31 +163,32 @@ def _write(search: _Search, evidence: Any, folder: Path, console: Console) -> La
     """Judge, and write all three files."""
     data, check = search.data, search.kind.labels
     assert check is not None
-    found = check.judge(evidence, data.classes)
-    names = {i: printable(data.records[i].name) for i in {s.id for s in found.ranked}}
+    findings = check.judge(evidence, data.classes)
+    names = {i: printable(data.records[i].name) for i in {s.id for s in findings.ranked}}
     facts = {
         "format": FORMAT, "version": 1, "data": data.name, "task": search.kind.name, "model": search.model,
-        "folds": search.folds, "splits": list(search.splits), "n": found.n, "checked": found.checked, "unit": found.unit,
-        "estimated_wrong": found.wrong, "agreement": found.agreement, "verdict": headline(found),
-        "candidates": [{"path": names[s.id], **s.to_json()} for s in found.candidates],
+        "folds": search.folds, "splits": list(search.splits), "n": findings.n, "checked": findings.checked,
+        "unit": findings.unit, "estimated_wrong": findings.wrong, "agreement": findings.agreement,
+        "verdict": headline(findings),
+        "candidates": [{"path": names[s.id], **s.to_json()} for s in findings.candidates],
     }  # fmt: skip
     make_folder(folder)
-    lines = ([names[s.id], *_cells(s)] for s in found.ranked)
+    lines = ([names[s.id], *_cells(s)] for s in findings.ranked)
     replace_file(folder / "label-errors.csv", csv_text(_COLUMNS, lines).encode())
     replace_file(folder / "label-errors.json", (json_text(facts) + "\n").encode())
     with console.working("writing the page"):
         page = label_errors_page(
-            found,
+            findings,
             name=data.name,
             names=lambda i: names[i],
             picture=lambda s: _picture(data, search.kind, s),
-            chips=(search.kind.name, search.model, f"{found.n:,} images"),
+            chips=(search.kind.name, search.model, f"{findings.n:,} images"),
             command=search.command,
-            facts=_facts(search, found),
+            facts=_facts(search, findings),
         )
     replace_file(folder / "label-errors.html", page.encode())
     console.say(f"page: {folder / 'label-errors.html'}")
-    return LabelErrors(found, facts, folder)
+    return LabelErrors(findings, facts, folder)
 
 
 def _cells(s: Suspicion) -> list[Any]:
@@ -195,10 +196,10 @@ def _cells(s: Suspicion) -> list[Any]:
     return [int(s.candidate), s.fault, printable(s.given), printable(s.suggested), *numbers, printable(s.words)]
 
 
-def _facts(search: _Search, found: LabelFindings) -> list[tuple[str, str]]:
-    facts = [("predictions", search.how), ("network", search.model), ("images", f"{found.n:,}")]
-    if found.agreement is not None:
-        facts.append(("predictions agree with", f"{found.agreement:.1%} of the {found.unit}s"))
+def _facts(search: _Search, findings: LabelFindings) -> list[tuple[str, str]]:
+    facts = [("predictions", search.how), ("network", search.model), ("images", f"{findings.n:,}")]
+    if findings.agreement is not None:
+        facts.append(("predictions agree with", f"{findings.agreement:.1%} of the {findings.unit}s"))
     return facts
 
 

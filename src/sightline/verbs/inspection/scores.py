@@ -17,8 +17,8 @@ from sightline.reports.features.attention import attention_topic
 from sightline.reports.features.space import map_topic, neighbours_topic
 from sightline.reports.features.synthesis import class_images_topic, dream_topic
 
-from .gathered import Gathered, ImageSample
 from .outcome import Outcome, Values
+from .sample import ImageSample, Sample
 from .units import Tick
 
 CLIMB, DREAM = 300e9, 300e9  # multiply-adds
@@ -26,41 +26,41 @@ CLASSES = 10  # class images at most
 QUERIES = 10
 
 
-def _training(gathered: Gathered) -> ImageSample:
+def _training(sample: Sample) -> ImageSample:
     """Images that the network was trained on, or else those of the split."""
-    if gathered.data is not None and gathered.split != "all" and len(gathered.data.ids("train")):
-        return gathered.of_split("train")
-    return gathered.images
+    if sample.data is not None and sample.split != "all" and len(sample.data.ids("train")):
+        return sample.of_split("train")
+    return sample.images
 
 
-def of_classes(gathered: Gathered, tick: Tick) -> Outcome:
-    images = _training(gathered)
-    subject, scores = gathered.subject, gathered.seen(images)[1]
-    targets = [gathered.target] if gathered.target is not None else _present(images, scores.shape[1])
+def of_classes(sample: Sample, tick: Tick) -> Outcome:
+    images = _training(sample)
+    subject, scores = sample.subject, sample.seen(images)[1]
+    targets = [sample.target] if sample.target is not None else _present(images, scores.shape[1])
     real = images.pixels.float()
     mean = real.mean(0)
     energy = float(((real - mean) / 255).flatten(1).square().sum(1).mean())
-    steps = gathered.steps(CLIMB, 64, 192, each=len(targets))
+    steps = sample.steps(CLIMB, 64, 192, each=len(targets))
     chunk = max(1, min(len(targets), 256 * 1024 // mean[0].numel()))
     found: list[ClassImage] = []
     for start in range(0, len(targets), chunk):
-        part = torch.tensor(targets[start : start + chunk], device=gathered.device)
+        part = torch.tensor(targets[start : start + chunk], device=sample.device)
         there = start // chunk * steps
 
         def count(done: int, there: int = there) -> None:
             tick(there + done, -(-len(targets) // chunk) * steps)
 
         found += class_images(
-            subject, part, scores, mean.to(gathered.device), energy, steps=steps, seed=gathered.seed, tick=count
+            subject, part, scores, mean.to(sample.device), energy, steps=steps, seed=sample.seed, tick=count
         )
     best = [images.pixels[one.of].numpy() for one in found]
     notes = [
         f"{steps} steps; λ = {np.median([one.penalty for one in found]):.2g} for pixels in units of the full range."
     ]
     left = scores.shape[1] - len(targets)
-    if left and gathered.target is None:
+    if left and sample.target is None:
         notes.append(f"{left} more classes: name one with --target.")
-    topic = class_images_topic(found, best, gathered.run.classes, images.words, notes, subject.classes)
+    topic = class_images_topic(found, best, sample.run.classes, images.words, notes, subject.classes)
     arrays = {
         "class_images": Values(
             np.stack([one.image.numpy() for one in found]), "levels 0-255", "class, channel, row, column"
@@ -70,7 +70,7 @@ def of_classes(gathered: Gathered, tick: Tick) -> Outcome:
         "split": images.split, "images": len(images), "steps": steps,
         "classes": [
             {
-                "class": _name(gathered, one.target), "score": one.score, "best_real_score": one.best,
+                "class": _name(sample, one.target), "score": one.score, "best_real_score": one.best,
                 "best_real_image": images.names[one.of], "reached": one.reached, "penalty": one.penalty,
                 "confidence": one.confidence if subject.classes else None,
             }
@@ -87,21 +87,21 @@ def _present(images: ImageSample, width: int) -> list[int]:
     return sorted(int(index) for index in order)
 
 
-def _name(gathered: Gathered, index: int) -> str:
-    return gathered.run.classes[index] if index < len(gathered.run.classes) else str(index)
+def _name(sample: Sample, index: int) -> str:
+    return sample.run.classes[index] if index < len(sample.run.classes) else str(index)
 
 
-def dreams(gathered: Gathered, tick: Tick) -> Outcome:
-    images = gathered.images
-    layer = gathered.shown[-1]
-    if gathered.layer is None:  # the last but one: what the last sees is hardly more than the classes
-        stages = [one for one in chosen_layers(gathered.layers) if one.grid != (1, 1)]
+def dreams(sample: Sample, tick: Tick) -> Outcome:
+    images = sample.images
+    layer = sample.shown[-1]
+    if sample.layer is None:  # the last but one: what the last sees is hardly more than the classes
+        stages = [one for one in chosen_layers(sample.layers) if one.grid != (1, 1)]
         layer = stages[-2] if len(stages) > 1 else layer
     windows = 1 + 4 * (OCTAVES - 1)
-    steps = gathered.steps(DREAM, 8, 30, each=windows)
-    image = images.pixels[:1].to(gathered.device).float()
+    steps = sample.steps(DREAM, 8, 30, each=windows)
+    image = images.pixels[:1].to(sample.device).float()
     found = dream(
-        gathered.viewing(), layer, image, steps=steps, seed=gathered.seed,
+        sample.viewing(), layer, image, steps=steps, seed=sample.seed,
         tick=lambda done: tick(done, OCTAVES * steps),
     )  # fmt: skip
     topic = dream_topic(found, images.pixels[0].numpy(), images.names[0])
@@ -112,11 +112,11 @@ def dreams(gathered: Gathered, tick: Tick) -> Outcome:
     return Outcome(topic, {"dream": Values(found.image.numpy(), "levels 0-255", "channel, row, column")}, facts)
 
 
-def nearest(gathered: Gathered, tick: Tick) -> Outcome:
-    queries, images = gathered.images, _training(gathered)
+def nearest(sample: Sample, tick: Tick) -> Outcome:
+    queries, images = sample.images, _training(sample)
     itself = images.split == queries.split
-    vectors = gathered.seen(images)[0]
-    every = gathered.seen(queries)[0]
+    vectors = sample.seen(images)[0]
+    every = sample.seen(queries)[0]
     if len(images) < 2:
         raise Refused("one image has no neighbours", "use more images")
     whole = neighbours(every, vectors, itself=itself)
@@ -129,11 +129,11 @@ def nearest(gathered: Gathered, tick: Tick) -> Outcome:
     ]
     if same:
         notes.append(f"The nearest image has the same class for {np.mean(same):.1%} of {len(same):,} images.")
-    labels = [gathered.label(images, i) for i in range(len(images))]
+    labels = [sample.label(images, i) for i in range(len(images))]
     topic = neighbours_topic(
         shown,
         queries.pixels[picked].numpy(),
-        [gathered.label(queries, i) for i in picked],
+        [sample.label(queries, i) for i in picked],
         images.pixels.numpy(),
         labels,
         notes,
@@ -160,17 +160,17 @@ def _spread(label: np.ndarray, count: int) -> list[int]:
     return sorted(np.lexsort((label, rank))[:count].tolist(), key=lambda i: (label[i], i))
 
 
-def plane(gathered: Gathered, tick: Tick) -> Outcome:
-    images = gathered.images
+def plane(sample: Sample, tick: Tick) -> Outcome:
+    images = sample.images
     if len(images) < LEAST:
         raise Refused(f"a map needs at least {LEAST} images, and there are {len(images)}", "use more images")
-    vectors = gathered.seen(images)[0]
-    planes = [pca(vectors), t_sne(vectors, gathered.seed)]
-    if kind_of(gathered.run).needs != "classes":
+    vectors = sample.seen(images)[0]
+    planes = [pca(vectors), t_sne(vectors, sample.seed)]
+    if kind_of(sample.run).needs != "classes":
         notes = [f"{images.words[:1].upper()}{images.words[1:]}, without colours: they have no single class."]
     else:
         notes = [f"{images.words[:1].upper()}{images.words[1:]}."]
-    topic = map_topic(planes, images.pixels.numpy(), images.label, gathered.run.classes, notes)
+    topic = map_topic(planes, images.pixels.numpy(), images.label, sample.run.classes, notes)
     arrays = {
         "pca": Values(planes[0].points.astype(np.float32), "activation", "image, axis"),
         "t_sne": Values(planes[1].points.astype(np.float32), "no unit", "image, axis"),
@@ -179,10 +179,10 @@ def plane(gathered: Gathered, tick: Tick) -> Outcome:
     return Outcome(topic, arrays, facts)
 
 
-def attention(gathered: Gathered, tick: Tick) -> Outcome:
-    images, size = gathered.images, gathered.shape[1:]
-    pixels = images.pixels[:1].to(gathered.device).float()
-    weights = attention_weights(Subject(gathered.network, gathered.through), pixels)
+def attention(sample: Sample, tick: Tick) -> Outcome:
+    images, size = sample.images, sample.shape[1:]
+    pixels = images.pixels[:1].to(sample.device).float()
+    weights = attention_weights(Subject(sample.network, sample.through), pixels)
     grid, ahead = token_grid(weights[0].shape[-1], *size)
 
     def as_maps(rows: torch.Tensor) -> np.ndarray:
@@ -195,7 +195,7 @@ def attention(gathered: Gathered, tick: Tick) -> Outcome:
     heads = as_maps(weights[-1][0])
     rollout = as_maps(rolled_out(weights))[0]
     notes = [f"{len(weights)} layers of {weights[-1].shape[1]} heads over {grid[0]} × {grid[1]} patches."]
-    label = gathered.label(images, 0)
+    label = sample.label(images, 0)
     name = images.names[0] + (f" ({label})" if label else "")
     topic = attention_topic(images.pixels[0].numpy(), name, layers, heads, rollout, notes)
     unit = "share of attention"

@@ -17,9 +17,9 @@ from sightline.kinds.segmentation import SEGMENTATION
 from sightline.structures.batch import Batch
 from sightline.structures.targets import IGNORE, Masks
 from sightline.tasks.segmentation import Segmentation
-from sightline.verbs.judging.pictures import picture_of
+from sightline.verbs.assessment.suspicion_image import picture_of
 from tests.asking import called
-from tests.judging.shapes import write_shapes
+from tests.assessment.shapes import write_shapes
 
 CLASSES = ("ground", "disc", "square")
 FRAME = np.diag([0.5, 0.5, 1.0])  # the network sees the original at half its size

@@ -1,4 +1,4 @@
-"""What was asked for, and what comes of it."""
+"""What the user wants of an attack, and its outcome."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Over = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the user asked for; None where the method decides."""
+class Request:
+    """The options of the user; None where the method decides."""
 
     method: str
     eps: tuple[float, ...] | None
@@ -39,7 +39,7 @@ class Wish:
         classes: Sequence[str],
         region: str | None = None,
         object: int | None = None,
-    ) -> Wish:
+    ) -> Request:
         """UsageError for values that no attack has."""
         for name in (target, region):
             if name is not None and name not in classes:
@@ -87,15 +87,15 @@ class Outcome:
     sheet: bytes | None
 
 
-Family = Callable[[Any, Wish, Path, Over], Outcome]  # of a Subject, or of images that are Measured
+Family = Callable[[Any, Request, Path, Over], Outcome]  # of a Subject, or of images that are Measured
 
 
-def unused(wish: Wish, **known: str) -> None:
+def unused(request: Request, **known: str) -> None:
     """UsageError for an option that has no effect on this method; `known` are those with one, by name."""
     given = {
-        "eps": wish.eps, "steps": wish.steps, "norm": wish.norm, "target": wish.target, "region": wish.region,
-        "object": wish.object,
+        "eps": request.eps, "steps": request.steps, "norm": request.norm, "target": request.target, "region": request.region,
+        "object": request.object,
     }  # fmt: skip
     for name, value in given.items():
         if value is not None and name not in known:
-            raise UsageError(f"--{name} has no effect on {wish.method}", "leave it out")
+            raise UsageError(f"--{name} has no effect on {request.method}", "leave it out")

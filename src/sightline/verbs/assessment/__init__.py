@@ -1,0 +1,1 @@
+"""Verbs that assess data and runs: which labels are wrong, which run is better, what more data would give."""

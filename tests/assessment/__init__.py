@@ -1,0 +1,1 @@
+"""Assessing data and runs: labels, comparisons."""

@@ -1,1 +1,0 @@
-"""Judging data and runs beside each other."""
