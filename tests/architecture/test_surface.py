@@ -28,7 +28,7 @@ VERBS = {
     "evaluate": "run data split model tta learning_curve device allow_network json verbose quiet",
     "attack": "run data method eps steps norm target region object n split seed out model device allow_network json "
     "verbose quiet",
-    "sample": "run n label text steps guidance seed first out walk device json verbose quiet",
+    "sample": "run n label text steps guidance sampler seed first out walk device json verbose quiet",
     "compare": "runs data split ensemble out device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object layer data split n out no_controls all_controls model device "

@@ -9,6 +9,8 @@ from sightline.runs.run import Run
 
 from .classification import CLASSIFICATION
 from .detection import DETECTION
+from .generative.autoencoder import AUTOENCODER
+from .generative.diffusion import DIFFUSION
 from .generative.gan import GAN
 from .instances import INSTANCES
 from .kind import Kind
@@ -30,7 +32,18 @@ def register(kind: Kind) -> Kind:
 
 
 # The default comes first: `task.` keys without a kind belong to it. If several kinds fit the data, the first is chosen.
-for _kind in (CLASSIFICATION, SEGMENTATION, INSTANCES, DETECTION, MULTILABEL, REGRESSION, GAN, LOCALISATION):
+for _kind in (
+    CLASSIFICATION,
+    SEGMENTATION,
+    INSTANCES,
+    DETECTION,
+    MULTILABEL,
+    REGRESSION,
+    GAN,
+    LOCALISATION,
+    DIFFUSION,
+    AUTOENCODER,
+):
     register(_kind)
 
 

@@ -229,7 +229,8 @@ def complete(recipe: Draft, kind: Kind, traits: Traits) -> Recipe:
     headline = kind.scoring.headline if kind.scoring is not None else None
     filled["fit"]["monitor"] = recipe.fit.monitor or headline
     data = recipe.data.model_copy(update={"split_rule": recipe.data.split_rule or "class"})
-    return completed(recipe, data=data, task=recipe.task or kind.section(kind=kind.name), **filled)
+    section, own = recipe.task or kind.section(kind=kind.name), filled.pop("task", {})
+    return completed(recipe, data=data, task=section.model_copy(update=own), **filled)
 
 
 def check_recipe(recipe: Recipe, kind: Kind) -> None:

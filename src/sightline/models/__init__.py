@@ -39,6 +39,7 @@ from sightline.models.early import (
     zfnet,
 )
 from sightline.models.efficient import efficientnet, efficientnet_lite, mobilenet, mobilenet_v2
+from sightline.models.generative import autoencoders, denoiser
 from sightline.models.pixels import backbones, deeplab, farabet, fcn, segnet, tiramisu, unet
 from sightline.models.residual import (
     densenet,
@@ -64,11 +65,13 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "LoadReport",
     "Option",
     "alexnet",
+    "autoencoders",
     "backbones",
     "convnet",
     "create_model",
     "deeplab",
     "default_input",
+    "denoiser",
     "densenet",
     "densenet_cifar",
     "describe",

@@ -3,7 +3,7 @@ inside."""
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from sightline.errors import UsageError
@@ -29,10 +29,16 @@ def require_at_least(x: Float[Tensor, "b c h w"], channels: int, smallest: int) 
         )
 
 
-def require_channels(x: Float[Tensor, "b c h w"], channels: int) -> None:
+def require_channels(x: Num[Tensor, "b c h w"], channels: int) -> None:
     """UsageError unless the images have as many channels as the first layer reads."""
     if x.shape[1] != channels:
         raise UsageError(
             f"the network reads {channels} channel(s), these images have {x.shape[1]}",
             f"build it with in_channels={x.shape[1]}",
         )
+
+
+def require_signed(x: Num[Tensor, "*shape"]) -> None:
+    """UsageError for images as levels of 0-255, where the network reads numbers from -1 to 1."""
+    if not x.is_floating_point():
+        raise UsageError("the network reads images in [-1, 1], these are levels", "convert them: x / 127.5 - 1")

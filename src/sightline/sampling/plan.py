@@ -12,7 +12,7 @@ from torch import Tensor
 from sightline.randomness.keyed import normal
 from sightline.tasks.task import Task
 
-OPTIONS = ("class", "text", "steps", "guidance")  # what a request may hold beside number and seed
+OPTIONS = ("class", "text", "steps", "guidance", "sampler")  # what a request may hold beside number and seed
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Request:
     text       the words that all images are to show
     steps      of an iterative sampler; None: its own default
     guidance   weight of the condition in classifier-free guidance; None: its own default
+    sampler    by name; None: its own default
     """
 
     index: Int[Tensor, "n"]
@@ -34,6 +35,7 @@ class Request:
     text: str | None = None
     steps: int | None = None
     guidance: float | None = None
+    sampler: str | None = None
 
     def labels(self, index: Int[Tensor, "b"]) -> Int[Tensor, "b"] | None:
         """The class of each image; None where there are no classes."""
@@ -97,6 +99,10 @@ def _no_options(task: Task) -> frozenset[str]:
     return frozenset()
 
 
+def _anything(task: Task, request: Request) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How a kind of task makes images.
@@ -104,7 +110,9 @@ class Sampling:
     produce   task, chunk → images (b, c, h, w) in [-1, 1], one for each index of the chunk. It draws only what
               `Chunk.noise` gives, and uses no figure over the images of a chunk
     options   task → those of OPTIONS that a request may hold
+    check     task, request → UsageError for values that these networks cannot use
     """
 
     produce: Callable[[Task, Chunk], Float[Tensor, "b c h w"]]
     options: Callable[[Task], frozenset[str]] = _no_options
+    check: Callable[[Task, Request], None] = _anything

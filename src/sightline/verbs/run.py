@@ -115,13 +115,16 @@ class Run(RunFolder):
         text: str | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        sampler: str | None = None,
         seed: int = 0,
         first: int = 0,
     ) -> np.ndarray:
         """(n, h, w, c) uint8: images that the run's networks make; nothing is written. See `sightline.sample`."""
         from sightline.verbs.generating.sample import request_of, sampled
 
-        asked = request_of(self, n, label=label, text=text, steps=steps, guidance=guidance, seed=seed, first=first)
+        asked = request_of(
+            self, n, label=label, text=text, steps=steps, guidance=guidance, sampler=sampler, seed=seed, first=first
+        )
         return sampled(self, self._task, asked)
 
     def show_batch(self) -> Picture:

@@ -30,6 +30,7 @@ def sample(  # noqa: PLR0913 - options are what a command line is for
     text: Annotated[str | None, Option(help="What all images are to show, in words.")] = None,
     steps: Annotated[int | None, Option(min=1, help="Steps of an iterative sampler.")] = None,
     guidance: Annotated[float | None, Option(help="Weight of class or text in classifier-free guidance.")] = None,
+    sampler: Annotated[str | None, Option(help="ddim or ddpm; of flow matching heun or euler.")] = None,
     seed: Annotated[int, Option(min=0, help="The seed of all random numbers.")] = 0,
     first: Annotated[int, Option(min=0, help="The number of the first image; image i depends on seed and i only.")] = 0,
     out: Annotated[str | None, Option(help="The folder to write; default RUN/generated.")] = None,
@@ -44,8 +45,8 @@ def sample(  # noqa: PLR0913 - options are what a command line is for
     def work(console: Console) -> Answer:
         with doing(console, f"making images with {run}"):
             result = api.sample(
-                run, n, label=label, text=text, steps=steps, guidance=guidance, seed=seed, first=first, out=out,
-                walk=walk, device=device, console=console,
+                run, n, label=label, text=text, steps=steps, guidance=guidance, sampler=sampler, seed=seed,
+                first=first, out=out, walk=walk, device=device, console=console,
             )  # fmt: skip
         return Answer(result.to_json(), _text)
 

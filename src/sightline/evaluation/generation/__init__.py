@@ -1,0 +1,1 @@
+"""Judging networks that make images: distances between sets, and figures of single images."""
