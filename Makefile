@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting segmenters intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream docs tutorials gallery
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream docs tutorials gallery
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -77,6 +77,9 @@ docs:           ## the documentation as static pages in build/site, with the boo
 
 segmenters:     ## CamVid: thirteen segmenters, the same time each: half an hour
 	$(PY) benchmarks/segmenters.py
+
+lineage:        ## the R-CNN line on one trunk, selective search beside OpenCV's: about 15 minutes; figures go to results/
+	$(PY) benchmarks/lineage.py
 
 handwriting:    ## MNIST with and without elastic distortion: about an hour; figures go to results/
 	$(PY) benchmarks/handwriting.py
