@@ -20,6 +20,9 @@ from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.normalise import Normalised
 from sightline.preprocessing.saved import Preprocessing
 from sightline.structures.batch import Sample, collate
+from sightline.tasks.boxes.anchors import AnchorDetection
+from sightline.tasks.boxes.cells import CellDetection
+from sightline.tasks.boxes.sets import SetDetection
 from sightline.tasks.detection import Detection
 from sightline.tasks.instances import InstanceSegmentation
 from sightline.tasks.localisation import Localisation
@@ -39,6 +42,12 @@ CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
     "instances": ("mask_rcnn_resnet18_fpn", LIGHT, InstanceSegmentation),
     "localisation": ("resnet8", {}, Localisation),
 }
+SET = {"width": 16, "heads": 2, "hidden": 16, "encoder": 1, "decoder": 2, "queries": 12}
+CASES |= {  # other networks of detection
+    "yolo_v1": ("yolo_v1", {"width": 1 / 16, "dense": 32, "image_size": (128, 192)}, CellDetection),
+    "yolo_v3": ("yolo_v3", {"width": 1 / 8, "depths": (1, 1, 1, 1, 1)}, AnchorDetection),
+    "detr_resnet18": ("detr_resnet18", SET, SetDetection),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -55,15 +64,20 @@ def test_dense_predictions_survive_the_export(name: str, tmp_path: Path) -> None
         model = create_model(network, num_classes=len(CLASSES), **options).eval()
     if hasattr(model, "roi_heads"):
         torch.nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=0.3)  # scores unlike each other
-    preprocessing = Preprocessing(Geometry(48, 64, "letterbox"), (120.0,) * 3, (60.0,) * 3)
+    for key, layer in model.named_modules():
+        if key.endswith(("output", "class_embed")):  # of the other networks
+            torch.nn.init.normal_(layer.weight, std=0.1)
+            torch.nn.init.zeros_(layer.bias)
+    size = options.get("image_size", (48, 64))
+    preprocessing = Preprocessing(Geometry(*size, "letterbox"), (120.0,) * 3, (60.0,) * 3)
     task = task_of(Normalised(preprocessing.normaliser(), model), classes=len(CLASSES)).eval()
     random = np.random.default_rng(0)
     sources = [random.integers(0, 256, (40 + 3 * i, 70 - 2 * i, 3), dtype=np.uint8) for i in range(9)]
-    kind = KINDS[name]
+    kind = KINDS.get(name, KINDS["detection"])
     reference = Reference(sources, "noise", preprocessing, _rows(kind, task, preprocessing, sources), CLASSES)
     plan = kind.export_of(task)
     assert plan is not None
-    request = Request(task, plan, (3, 48, 64), reference, {}, "", QUIET)
+    request = Request(task, plan, (3, *size), reference, {}, "", QUIET)
     with staged(request, build(request, "onnx", "trace"), {}, tmp_path / "export") as opened:
         figures = measure_parity(opened, plan, request.graphs, reference)
     assert figures.reason == ""
@@ -79,7 +93,7 @@ def _rows(kind: Kind, task: Task, preprocessing: Preprocessing, sources: Sequenc
         pixels, frame, decoded = preprocessing.prepare(source)
         image = torch.from_numpy(pixels).permute(2, 0, 1)
         natural = torch.tensor(decoded.pixels.shape[:2])
-        nothing = kind.answers.unknown(48, 64) or _no_mask()
+        nothing = kind.answers.unknown(*image.shape[1:]) or _no_mask()
         samples.append(Sample.of_image(image, i, nothing, torch.from_numpy(frame).float(), natural))
     batch = collate(samples, range(len(samples)))
     with torch.inference_mode():

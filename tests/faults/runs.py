@@ -90,6 +90,22 @@ _REGIONS = [
 ]  # fmt: skip
 _GIVEN = ["model.options.limit=40", "model.options.samples=16", "fit.batch=4", "fit.epochs=2", "input.size=64"]
 _PIXELS = ["input.size=32", "fit.epochs=4", "fit.batch=4"]
+_BOXES = ["fit.batch=4", "fit.epochs=2", "input.size=64"]
+_SET = [f"model.options.{key}" for key in ("width=16", "heads=2", "hidden=16", "encoder=1", "decoder=2", "queries=8")]
+_CELLS = [f"model.options.{key}" for key in ("width=0.0625", "dense=32", "norm=batch")]
+_ANCHORS = [f"model.options.{key}" for key in ("width=0.0625", "depths=1,1,1,1,1")]
+
+
+def _write_boxes(folder: Path) -> None:
+    write_coco(folder, outlines=False)
+
+
+# Other networks of the kind `detection`, by name
+DETECTORS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
+    "yolo_v1": (_write_boxes, "yolo_v1", [*_BOXES, *_CELLS]),
+    "yolo_v3": (_write_boxes, "yolo_v3", [*_BOXES, *_ANCHORS]),
+    "detr_resnet18": (_write_boxes, "detr_resnet18", [*_BOXES, *_SET]),
+}
 # task, or what is unlike others about a network → (how its data are written, network, keys)
 TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     "classification": (write_jpegs, "resnet20", ["input.size=16", f"fit.epochs={EPOCHS}", f"fit.batch={BATCH}"]),
@@ -134,7 +150,7 @@ def command(
     precision: str = "fp32",
 ) -> list[str]:
     """The same run whatever the workers: they are no part of what it computes."""
-    _, network, own = TASKS[task]
+    _, network, own = (TASKS | DETECTORS)[task]
     keys = [
         *own, "data.cache=off", f"data.workers={workers}", "fit.accumulate=2", "fit.ema=0.9", "fit.threads=1",
         f"fit.device={device}", f"fit.precision={precision}",

@@ -16,7 +16,7 @@ import pytest
 
 from sightline.storage.folders import newest_good
 
-from .runs import TASKS, command, environment, finish, litter, outcome
+from .runs import DETECTORS, TASKS, command, environment, finish, litter, outcome
 
 KILLS = int(os.environ.get("SIGHTLINE_KILLS", "30"))
 # Task → kills, and runs that share them: each is killed several times before it may end.
@@ -24,7 +24,7 @@ SHARES = {
     "classification": (KILLS, 6),
     **dict.fromkeys(("segmentation", "detection", "instances", "mosaic", "mixed"), (KILLS // 3, 3)),
     **dict.fromkeys(
-        ("localisation", "unpooling", "atrous pyramid", "three scales", "given regions", "fitted"),
+        ("localisation", "unpooling", "atrous pyramid", "three scales", "given regions", "fitted", *DETECTORS),
         (max(KILLS // 6, 1), 1),
     ),
 }
@@ -75,7 +75,7 @@ def killed_while_training(data: Path, out: Path, cache: Path, workers: int, dela
 def test_kills(task: str, tmp_path: Path) -> None:
     draw, (all_kills, chains) = random.Random(SEED), SHARES[task]
     data, cache = tmp_path / "data", tmp_path / "cache"
-    TASKS[task][0](data)
+    (TASKS | DETECTORS)[task][0](data)
     start = time.perf_counter()
     untouched = tmp_path / "untouched"
     done = finish(data, untouched, cache, workers=0, task=task)

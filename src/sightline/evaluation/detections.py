@@ -1,8 +1,9 @@
 """The evaluation of a detector, as a pure function of its rows.
 
-COCO's metrics with intervals, metrics by class and by object size, the kinds of mistakes, precision-recall curves, and
-the images with the most mistakes. Mistakes are counted at one score threshold: the one with the largest F1 over all
-classes together at an IoU of 0.5. Other thresholds give other mistakes.
+COCO's metrics with intervals, metrics by class, by object size and of crowded objects, the kinds of mistakes and what
+fixing each would gain, precision-recall curves, and the images with the most mistakes. Mistakes are counted at one
+score threshold: the one with the largest F1 over all classes together at an IoU of 0.5. Other thresholds give other
+mistakes.
 
 Intervals are bootstrapped over images (`intervals`) with 200 resamples of matches that are computed once. There is none
 if all resamples agree, as with one image, or if too many of them lack a class that has objects.
@@ -24,7 +25,9 @@ from sightline.metrics.matching import HIT, IGNORED, Matches, match_rows
 from sightline.metrics.ranking import PrecisionRecall
 from sightline.structures.detection_rows import DetectionRows
 
+from .crowding import judge_crowding
 from .errors_of_boxes import BoxErrors, box_errors
+from .gains import ap50_gains
 from .intervals import Estimate, Interval, estimate, resample_weights
 from .json_form import intervals_of, judgement_json, reasons_of
 
@@ -60,7 +63,9 @@ class DetectionJudgement:
                     score threshold of its largest F1 at an IoU of 0.5: threshold, precision, recall, f1; mask_ap and
                     mask_ap50 if there are masks; intervals {ap, ap50}, reasons
     sizes           small, medium, large → support, ap, ar
+    crowding        crowded, apart → support, ap, ar (`crowding`), by boxes
     errors          the mistakes (`errors_of_boxes`) at `score_threshold`, by kind and by image
+    gains           kind of mistake → what fixing it would add to AP50 (`gains`), over boxes of any score
     score_threshold the one with the largest F1 over all classes together; None (all boxes count) without a single hit
     curves          one for every class that has objects
     worst           the 50 images with the most mistakes, most first
@@ -73,17 +78,23 @@ class DetectionJudgement:
     reasons: dict[str, str]
     per_class: tuple[dict[str, Any], ...]
     sizes: dict[str, dict[str, float | int | None]]
+    crowding: dict[str, dict[str, float | int | None]]
     errors: BoxErrors
+    gains: dict[str, float | None]
     score_threshold: float | None
     curves: tuple[BoxCurve, ...]
     worst: tuple[WorstImage, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name, score_threshold, errors."""
+        """The JSON of `evaluate --json`: n, metrics, intervals, per_class by class name, sizes, crowding,
+        score_threshold, errors, ap50_gains."""
         return {
             **judgement_json(self.n, self.metrics, self.intervals, self.reasons, self.per_class),
+            "sizes": self.sizes,
+            "crowding": self.crowding,
             "score_threshold": self.score_threshold,
             "errors": self.errors.counts,
+            "ap50_gains": self.gains,
         }
 
 
@@ -115,7 +126,9 @@ def judge_detections(rows: DetectionRows, classes: Sequence[str], *, seed: int =
         reasons=reasons_of(estimates),
         per_class=_per_class(classes, boxes, values, drawn),
         sizes=_sizes(rows, metrics),
+        crowding=judge_crowding(rows, boxes),
         errors=errors,
+        gains=ap50_gains(rows, boxes),
         score_threshold=threshold,
         curves=tuple(BoxCurve(i, points) for i, c in enumerate(boxes.classes) if (points := curve(c)) is not None),
         worst=_worst(rows, errors),

@@ -65,6 +65,7 @@ def _defaults(draft: Draft, traits: Traits) -> Filled:
 def _check(recipe: Recipe) -> None:
     regions.check_regions(recipe)
     family = family_named(recipe.model.name)
+    family.check(recipe)
     known = family.options
     for key in sorted(OPTIONS - known):
         if getattr(recipe.task, key) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -196,7 +197,7 @@ def traits_of(data: Dataset) -> Traits:
     """The properties of the training images that the default rules use."""
     train = data.ids("train")
     heights, widths = data.size[train, 0], data.size[train, 1]
-    aspects = widths / heights
+    aspects, objects = widths / heights, _objects(data, train)
     return Traits(
         n=len(train),
         height=int(np.median(heights)),
@@ -205,21 +206,33 @@ def traits_of(data: Dataset) -> Traits:
         one_aspect=bool(aspects.max() <= 1.02 * aspects.min()),
         classes=len(data.classes),
         knows=data.knows,
-        small_object=_small_object(data, train),
+        small_object=_small_object(objects),
         mirrored=mirrored_pair(data.classes) is not None,
+        objects=tuple((width, height, aspect) for _, width, height, aspect in objects),
     )
 
 
-def _small_object(data: Dataset, ids: Int[np.ndarray, "n"]) -> float:
+def _objects(data: Dataset, ids: Int[np.ndarray, "n"]) -> list[tuple[int, float, float, float]]:
+    """Of the boxes of at most 500 images: class, width and height as shares of the image, and its width / height."""
+    found = []
+    for i in choose(ids, 500).tolist() if data.knows in ("boxes", "outlines") else ():
+        truth, (height, width) = data.truth(i), data.size[i].tolist()
+        if isinstance(truth, Objects):
+            shares = (truth.boxes[:, 2:] - truth.boxes[:, :2]) / (width, height)
+            found += [
+                (label, *share, width / height)
+                for label, share in zip(truth.label.tolist(), shares.tolist(), strict=True)
+                if min(share) > 0
+            ]
+    return found
+
+
+def _small_object(objects: list[tuple[int, float, float, float]]) -> float:
     """The first quartile of the object sides in the class with the smallest objects, as a share of the image's side (roots
     of areas)."""
     shares: dict[int, list[float]] = {}
-    for i in choose(ids, 500).tolist() if data.knows in ("boxes", "outlines") else ():
-        truth = data.truth(i)
-        if isinstance(truth, Objects):
-            sides = np.sqrt((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1) / data.size[i].prod())
-            for label, side in zip(truth.label.tolist(), sides.tolist(), strict=True):
-                shares.setdefault(label, []).append(side)
+    for label, width, height, _ in objects:
+        shares.setdefault(label, []).append(math.sqrt(width * height))
     return min((float(np.quantile(of, 0.25)) for of in shares.values() if len(of) >= 5), default=0.1)
 
 

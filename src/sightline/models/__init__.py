@@ -23,10 +23,12 @@ size; with auxiliary heads a NamedTuple of those in training mode. `input_size` 
 
 from sightline.models.boxes import faster_rcnn
 from sightline.models.boxes.proposals import fast_rcnn, rcnn
-from sightline.models.boxes.single_shot import yolox
+from sightline.models.boxes.single_shot import yolo_v1, yolo_v3, yolox
+from sightline.models.boxes.transformer import detr
 from sightline.models.early import (
     alexnet,
     convnet,
+    extraction,
     googlenet,
     lenet,
     lenet5_original,
@@ -42,6 +44,7 @@ from sightline.models.efficient import efficientnet, efficientnet_lite, mobilene
 from sightline.models.generative import autoencoders, denoiser
 from sightline.models.pixels import backbones, deeplab, farabet, fcn, segnet, tiramisu, unet
 from sightline.models.residual import (
+    darknet,
     densenet,
     densenet_cifar,
     preact_resnet,
@@ -70,15 +73,18 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "convnet",
     "create_model",
     "deeplab",
+    "darknet",
     "default_input",
     "denoiser",
     "densenet",
     "densenet_cifar",
     "describe",
+    "detr",
     "efficientnet",
     "efficientnet_lite",
     "farabet",
     "fast_rcnn",
+    "extraction",
     "faster_rcnn",
     "fcn",
     "fold_batchnorm",
@@ -110,6 +116,8 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "vgg",
     "vit",
     "yolox",
+    "yolo_v1",
+    "yolo_v3",
     "zfnet",
     "MODELS",
 ]

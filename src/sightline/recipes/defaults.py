@@ -36,7 +36,8 @@ _IMAGES_SEEN = 60_000  # a training on a small data set shows about this many im
 class Traits:
     """The properties of the data that the rules use: `n` training images, their median height and width, `grey`, whether they
     share one aspect ratio, the number of `classes`, what is annotated (`Dataset.knows`), the side of a small object as a
-    share of its image's side, and whether two classes are `mirrored`: each other's mirror image by their names."""
+    share of its image's side, and whether two classes are `mirrored`: each other's mirror image by their names. `objects`:
+    of training boxes, or of those of some images, width and height as shares of the image, and its width / height."""
 
     n: int
     height: int
@@ -47,6 +48,7 @@ class Traits:
     knows: str = "labels"
     small_object: float = 0.1
     mirrored: bool = False
+    objects: tuple[tuple[float, float, float], ...] = ()
 
 
 Filled = dict[str, dict[str, Any]]  # section → key → value

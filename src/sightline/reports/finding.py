@@ -75,14 +75,15 @@ class PixelFacts:
 @dataclass(frozen=True)
 class ObjectFacts:
     """What only a detector has: of the `boxes` with at least the score `threshold`, `correct` are matched to as many of
-    the `objects`; mistakes by kind; `sizes` is size → (objects, AP); `absent_class_boxes` are predicted as classes that do
-    not occur."""
+    the `objects`; mistakes by kind, and the AP50 that fixing each would gain; `sizes` is size → (objects, AP);
+    `absent_class_boxes` are predicted as classes that do not occur."""
 
     threshold: float | None = None
     objects: int = 0
     correct: int = 0
     boxes: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    gains: Mapping[str, float | None] = field(default_factory=dict)
     sizes: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
     absent_class_boxes: int = 0
 

@@ -10,14 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from sightline.decoding.detections import detections
+from sightline.decoding.places import place_detections
 from sightline.layers.boxes.dynamic_assignment import Assignment, Objects, Predicted, simota, soft_assignment
 from sightline.layers.boxes.places import encode_places
 from sightline.losses.means import mean_over
 from sightline.losses.single_shot import box_overlap_loss, place_class, place_objectness, shift_distance
 from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
-from sightline.structures.boxes import clip
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.place_outputs import PlaceOutputs
 from sightline.structures.predictions import Detections, Prediction
@@ -78,13 +77,7 @@ class SingleShot(Task):
 
     def predict(self, batch: Batch) -> Detections:
         outputs: PlaceOutputs = self.model(batch.image, batch.size)
-        n = outputs.objectness.shape[1]
-        size = batch.size.repeat_interleave(n, 0)  # (b·n, 2)
-        boxes = clip(outputs.boxes.flatten(0, 1), size)  # (b·n, 4)
-        score = outputs.score.flatten(0, 1)  # (b·n, k)
-        sample = torch.arange(len(batch), device=boxes.device).repeat_interleave(n)
-        each = boxes[:, None].expand(-1, score.shape[1], 4)  # one box for all classes
-        return Detections(*detections(each, score, sample, self.selection_rule))
+        return Detections(*place_detections(outputs.boxes, outputs.score, batch.size, self.selection_rule))
 
     def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
         assert isinstance(prediction, Detections)

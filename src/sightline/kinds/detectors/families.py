@@ -16,7 +16,10 @@ from sightline.exports.plan import Export
 from sightline.models.boxes.faster_rcnn import RegionNetwork
 from sightline.models.boxes.proposals.fast_rcnn import FastRCNN
 from sightline.models.boxes.proposals.rcnn import RCNN
+from sightline.models.boxes.single_shot.yolo_v1 import YoloV1
+from sightline.models.boxes.single_shot.yolo_v3 import YoloV3
 from sightline.models.boxes.single_shot.yolox import YOLOX
+from sightline.models.boxes.transformer.detr import Detr
 from sightline.models.create import outline
 from sightline.models.own import is_own
 from sightline.preprocessing.normalise import Normalised
@@ -31,7 +34,7 @@ from ..kind import Setting
 from ..questions.exposure import harm_objects
 from ..questions.places import ask_place, harm_places
 from ..questions.scores import ask_object
-from . import given, single_shot
+from . import given, grids, single_shot
 
 MODEL = "faster_rcnn_resnet18_fpn"
 
@@ -46,6 +49,7 @@ class Family:
     ask, harm   the score that is explained, and what an attack increases
     propose     recipe → what proposes regions of the training images before they are augmented; None: nothing does
     mixed       whether it can learn from samples made of several images
+    check       UsageError for keys that have no effect with these networks
     """
 
     network: type[nn.Module] | tuple[type[nn.Module], ...]
@@ -57,6 +61,7 @@ class Family:
     options: frozenset[str] = frozenset()
     propose: Callable[[Recipe], Propose | None] = lambda recipe: None
     mixed: bool = True
+    check: Callable[[Recipe], None] = lambda recipe: None
 
 
 def _regions(model: Normalised, setting: Setting) -> Detection:
@@ -90,6 +95,17 @@ FAMILIES = (
         harm=given.harm,
         propose=given.propose,
         mixed=False,
+    ),
+    Family(YoloV1, grids.cell_task, grids.cell_defaults, single_shot.EXPORT, ask_place, harm_places),
+    Family(YoloV3, grids.anchor_task, grids.anchor_defaults, single_shot.EXPORT, ask_place, harm_places),
+    Family(
+        Detr,
+        grids.set_task,
+        grids.set_defaults,
+        single_shot.EXPORT,
+        ask_place,
+        harm_places,
+        check=grids.check_suppression,
     ),
 )
 

@@ -43,14 +43,13 @@ def defaults(draft: Draft, traits: Traits) -> Filled:
 
 
 def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
-    assert isinstance(task, SingleShot) and isinstance(task.model, Normalised)
+    assert isinstance(task.model, Normalised)
     outputs: dict[str, str | None] = {"boxes": "batch", "score": "batch"}
-    return {"model": Graph(AllPlaces(task.model), {IMAGE: "batch"}, outputs, logits=("score",))}
+    return {"model": Graph(AllPlaces(task.model).eval(), {IMAGE: "batch"}, outputs, logits=("score",))}
 
 
 def _settings(task: Task, classes: int) -> dict[str, Any]:
-    assert isinstance(task, SingleShot)
-    rule = task.selection_rule
+    rule: Any = task.selection_rule
     return {"score": rule.score, "overlap": rule.overlap, "limit": rule.limit, "smallest_box": MIN_SIDE}
 
 

@@ -92,18 +92,19 @@ class AdditiveAttention(nn.Module):
 
 
 class MultiHeadAttention(nn.Module):
-    """Project, attend in each head, concatenate the heads, project.
+    """Project, attend in each head, concatenate the heads, project. `dropout` is the rate of dropping attention weights while
+    training.
 
     UsageError where the width is not a multiple of the heads.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         if width % heads:
             raise UsageError(
                 f"{heads} heads cannot share a width of {width}", f"use a width that is a multiple of {heads}"
             )
-        self.heads = heads
+        self.heads, self.dropout = heads, dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))  # of queries, keys, values
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
@@ -126,7 +127,9 @@ class MultiHeadAttention(nn.Module):
                 *bias.shape[:-2], q.shape[-2], k.shape[-2]
             )  # (…, n, m), also where the bias has a single row
             bias, causal = every + causal_bias(every), False
-        return self._join_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal))
+        rate = self.dropout if self.training else 0.0
+        read = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal, dropout_p=rate)
+        return self._join_heads(read)
 
     def with_weights(
         self,

@@ -17,7 +17,7 @@ from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_thresho
 from .dense_facts import object_classes, object_facts
 from .dense_tables import object_table
 from .examples import class_legend, example_values, object_notes, prediction_legend
-from .objects import object_values
+from .objects import object_values, points
 
 _BOX_METRICS = {
     "ap50": "AP50",
@@ -71,8 +71,9 @@ def _mistakes(facts: VerdictFacts) -> Table | None:
     if facts.objects is None:
         return None
     errors = sorted(facts.objects.errors.items(), key=lambda item: -item[1])
-    rows = [[dense.ERRORS[kind][0], f"{count:,}", dense.ERRORS[kind][1]] for kind, count in errors]
-    return ["mistake", "count", "meaning"], rows
+    gains = facts.objects.gains
+    rows = [[dense.ERRORS[k][0], f"{count:,}", points(gains.get(k)), dense.ERRORS[k][1]] for k, count in errors]
+    return ["mistake", "count", "AP50 to gain", "meaning"], rows
 
 
 BOXES = Chapter(

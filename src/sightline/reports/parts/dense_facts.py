@@ -84,6 +84,7 @@ def object_facts(evaluation: SplitEvaluation) -> ObjectFacts:
         correct=errors.hits,
         boxes=errors.hits + int(errors.false.sum()),
         errors=errors.counts,
+        gains=judgement.gains,
         sizes={name: (int(row["support"] or 0), row["ap"]) for name, row in judgement.sizes.items()},
         absent_class_boxes=int(judgement.metrics.get("unjudged") or 0),
     )

@@ -20,6 +20,8 @@ _SIZES = {
     "small": "up to 32² px",
     "medium": "up to 96² px",
     "large": "larger",
+    "crowded": "overlap another object, IoU from 10 %",
+    "apart": "overlap none by as much",
 }
 
 
@@ -30,9 +32,11 @@ def object_values(evaluation: SplitEvaluation, facts: VerdictFacts) -> dict[str,
     return {
         "intro": _intro(evaluation, facts),
         "errors": _errors(facts),
+        "errors_note": "Gain: what AP50 would rise by if all mistakes of this kind were fixed and no others (TIDE, "
+        "arXiv:2008.08115), over boxes of any score. Gains do not add up.",
         "sizes": _sizes(evaluation, facts),
         "sizes_note": "AP: the mean over classes and over IoU thresholds from 50 to 95 %. AR: the recall with at most 100 "
-        "boxes per image, averaged likewise. Sizes are areas in the original image.",
+        "boxes per image, averaged likewise. Sizes are areas in the original image; crowded and apart are measured by boxes.",
         "masks": facts.headline.metric.startswith("mask_"),
         "curve": precision_recall(evaluation, facts),
     }
@@ -62,16 +66,23 @@ def _errors(facts: VerdictFacts) -> list[dict[str, Any]]:
         share = count / total if total else 0.0
         title = f"{name}: {count:,} of {plural(total, 'mistake')}"
         bar = share_bar(share, title=title)
-        rows.append({"name": name, "count": f"{count:,}", "share": percent(share), "bar": bar, "meaning": meaning})
+        cells = {"name": name, "count": f"{count:,}", "share": percent(share), "bar": bar, "meaning": meaning}
+        rows.append(cells | {"gain": points(facts.objects.gains.get(kind))})
     return rows
 
 
+def points(gain: float | None) -> str:
+    """In points of per cent, with a sign."""
+    return "–" if gain is None else f"{100 * gain:+.1f}"
+
+
 def _sizes(evaluation: SplitEvaluation, facts: VerdictFacts) -> list[dict[str, Any]]:
-    """One row per object size."""
+    """One row per object size, and for crowded objects and those apart."""
     masks = facts.headline.metric.startswith("mask_")
     rows = []
-    for name, row in evaluation.judgement.sizes.items():
-        value = evaluation.judgement.metrics.get(f"mask_ap_{name}") if masks else row["ap"]
+    judgement = evaluation.judgement
+    for name, row in (judgement.sizes | judgement.crowding).items():
+        value = judgement.metrics.get(f"mask_ap_{name}") if masks else row["ap"]
         title = f"AP of {name} objects {percent(value)}"
         strip = interval_strip(value, value, value, tone="one", title=title) if value is not None else ""
         cells = {"name": name, "meaning": _SIZES[name], "n": f"{row['support'] or 0:,.0f}", "strip": strip}

@@ -15,10 +15,12 @@ from sightline.lab.errata import Erratum, judged
 from sightline.lab.experiment import Experiment, Formula, Result
 from sightline.layers.activations import softmax_steps
 from sightline.losses.classification import multiclass_hinge
+from sightline.losses.detection.yolo_v1 import BACKGROUND, cell_loss
 from sightline.losses.information import cross_entropy_between
 from sightline.losses.penalties import l1_penalty
 from sightline.losses.regression import smooth_l1
 from sightline.models.early.linear import LinearClassifier
+from sightline.structures.grids import CellPredictions, CellTargets
 from sightline.structures.targets import Labels
 
 
@@ -64,6 +66,15 @@ def slope_inside_the_knee() -> float:
     return torch.autograd.grad(smooth_l1(x, double([0.0]))[0], x)[0].item()
 
 
+def yolo_terms(side: int, predictors: int) -> float:
+    """Without objects and with a confidence of 1 each of them costs λnoobj."""
+    none, cells = torch.zeros(0, dtype=torch.long), torch.zeros(1, side, side)
+    boxes, confidence = cells[..., None, None].expand(-1, -1, -1, predictors, 4), torch.ones(1, side, side, predictors)
+    predicted = CellPredictions(boxes, confidence, cells[..., None])
+    empty = CellTargets(none.new_zeros(0, 3), torch.zeros(0, 4), none, none, cells.bool())
+    return cell_loss(predicted, empty).background.item() / BACKGROUND
+
+
 CATS = [[0.2, -0.5, 0.1, 2.0], [1.5, 1.3, 2.1, 0.0], [0.0, 0.25, 0.2, -0.3]]
 ROWS = (
     Erratum("the ship's score beside cat −96.8 and dog 437.9", 61.95, 60.75,
@@ -83,6 +94,8 @@ ROWS = (
         1e-4),
     Erratum("slope of smooth L1 just inside its knee", 2, 1, slope_inside_the_knee,
             "x²/β inside has slope 2 there, and |x| outside slope 1: not smooth", 1e-6),
+    Erratum("terms in YOLO's sums, S = 7 and B = 2", 50 * 3, 49 * 2, lambda: yolo_terms(7, 2),
+            "0 … S² and 0 … B are one too many of each (also in the paper)"),
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Losses of single-shot detectors and of detection as a set."""

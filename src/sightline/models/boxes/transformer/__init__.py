@@ -1,0 +1,1 @@
+"""Detectors that predict all objects of an image as a set, by attention."""

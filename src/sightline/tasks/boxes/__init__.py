@@ -1,0 +1,1 @@
+"""Tasks over networks that predict boxes on grids, by anchors, or as a set."""
