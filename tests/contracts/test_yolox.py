@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from sightline.errors import UsageError
+import sightline
+from sightline.errors import DamagedError, UsageError
+from sightline.kinds.pretrained import open_run_or_model
 from sightline.layers.boxes.dynamic_assignment import Assignment, Objects, Predicted, simota, soft_assignment
 from sightline.layers.boxes.places import decode_places, encode_places, places
 from sightline.models.boxes.single_shot.yolox import YOLOX
 from sightline.models.create import create_model, outline
+from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.normalise import Normalise, Normalised
 from sightline.randomness.keyed import torch_seeded, uniform
+from sightline.runs.console import Console
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Boxes
 from sightline.tasks.single_shot import SingleShot, assigned
@@ -63,12 +70,16 @@ def test_names_and_shapes_are_the_published_ones() -> None:
 def test_weights_of_another_file_load_strictly(tmp_path) -> None:
     """A checkpoint as Megvii's code saves it, {"model": state}, with random values: every tensor arrives."""
     source = create_model("yolox_nano", seed=1, num_classes=2)
+    stem = "backbone.backbone.stem.conv.conv.weight"
     for x in source.state_dict().values():
         if x.is_floating_point():
             x.uniform_(0.5, 1.5)
     torch.save({"start_epoch": 300, "model": source.state_dict()}, tmp_path / "nano.pth")
     loaded = create_model("yolox_nano", num_classes=2, weights=tmp_path / "nano.pth")
-    assert all(torch.equal(x, loaded.state_dict()[name]) for name, x in source.state_dict().items())
+    ours, theirs = loaded.state_dict(), source.state_dict()
+    assert all(torch.equal(x, ours[name]) for name, x in theirs.items() if name != stem)
+    # that code reads blue, green, red: four pixels of three colours
+    assert torch.equal(ours[stem].view(16, 4, 3, 3, 3).flip(2).flatten(1, 2), theirs[stem])
     with pytest.raises(UsageError, match=r"is not of yolox_tiny|here"):
         create_model("yolox_tiny", num_classes=2, weights=tmp_path / "nano.pth")
 
@@ -81,6 +92,57 @@ def test_places_and_boxes() -> None:
     assert box[0].tolist() == pytest.approx([24, -4, 32, 12])
     shift = torch.linspace(-1, 1, 120).view(30, 4)
     assert torch.allclose(encode_places(decode_places(shift, cell, stride), cell, stride), shift, atol=1e-5)
+
+
+PUBLISHED_FILE = Path(os.environ.get("SIGHTLINE_DATA", ""), "weights", "yolox_nano", "yolox_nano.onnx")
+needs_file = pytest.mark.skipif(not PUBLISHED_FILE.is_file(), reason=f"{PUBLISHED_FILE} is not there")
+
+
+@needs_file
+def test_the_published_file_answers_as_its_own_graph() -> None:
+    """Read into `yolox_nano`: the same as onnxruntime on real photographs. Scores within 0.0001; shifts within 0.0001 of their
+    largest: onnxruntime itself lies that far from the same network in float64."""
+    runtime = pytest.importorskip("onnxruntime")
+    network = create_model("yolox_nano", weights=PUBLISHED_FILE).eval()
+    assert network.origin.record()["preprocessing"]["mean"] == (0, 0, 0)
+    session, frame = runtime.InferenceSession(PUBLISHED_FILE), Geometry(416, 416, "corner", pad=114)
+    for path in sorted((PUBLISHED_FILE.parents[2] / "photos").glob("*.JPEG"))[:4]:
+        pixels, _ = frame.apply(np.array(Image.open(path).convert("RGB")))
+        image = pixels.transpose(2, 0, 1)[None].astype(np.float32)
+        theirs = torch.from_numpy(session.run(None, {"images": image[:, ::-1].copy()})[0])  # blue, green, red
+        with torch.no_grad():
+            ours = network(torch.from_numpy(image))
+        scores = torch.cat((ours.objectness.sigmoid()[..., None], ours.classes.sigmoid()), -1)
+        assert (scores - theirs[..., 4:]).abs().max() <= 1e-4
+        assert scores.max() > 0.1  # something is found
+        shifts = theirs[..., :4]
+        assert (ours.shift - shifts).abs().max() <= 1e-4 * shifts.abs().max()
+
+
+@needs_file
+def test_the_published_file_predicts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by its file or by the network: eighty classes, and the preprocessing of its record."""
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    run = open_run_or_model(PUBLISHED_FILE)
+    assert len(run.classes) == 80 and run.classes[22] == "zebra"
+    geometry = run.preprocessing.geometry
+    assert (geometry.height, geometry.width, geometry.fit, geometry.pad) == (416, 416, "corner", 114)
+    assert run.preprocessing.mean == (0.0, 0.0, 0.0) and run.preprocessing.std == pytest.approx((1.0,) * 3)
+    monkeypatch.setenv("SIGHTLINE_DATA", str(PUBLISHED_FILE.parents[2]))
+    assert open_run_or_model("yolox_nano").folder == run.folder
+    photo = next((PUBLISHED_FILE.parents[2] / "photos").glob("*zebra*"))
+    row = sightline.predict(run, photo, console=Console(level=-2)).rows[0]
+    assert [box["label"] for box in row["boxes"]] == ["zebra"]
+
+
+@needs_file
+def test_another_network_or_a_cut_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"113 convolutions, and the network \d+"):
+        create_model("yolox_tiny", weights=PUBLISHED_FILE)
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(PUBLISHED_FILE.read_bytes()[:100_000])
+    with pytest.raises(DamagedError, match="is not an ONNX file"):
+        create_model("yolox_nano", weights=cut)
 
 
 # --- assignment -------------------------------------------------------------------------------------------------------

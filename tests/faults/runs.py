@@ -120,6 +120,9 @@ TASKS: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     "fitted": (
         lambda folder: write_coco(folder, outlines=False), "rcnn_resnet18", ["model.options.side=32", *_GIVEN],
     ),
+    "single shot": (
+        lambda folder: write_coco(folder, outlines=False), "yolox_nano", ["fit.batch=4", "fit.epochs=2", "input.size=64"],
+    ),
     "instances": (lambda folder: write_coco(folder, outlines=True), "mask_rcnn_resnet18_fpn", _REGIONS),
     "localisation": (
         lambda folder: write_coco(folder, outlines=False, objects=1), "resnet8",

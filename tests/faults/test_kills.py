@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("SIGHTLINE_KILLS", "30"))
 # Task → kills, and runs that share them: each is killed several times before it may end.
 SHARES = {
     "classification": (KILLS, 6),
-    **dict.fromkeys(("segmentation", "detection", "instances", "mosaic", "mixed"), (KILLS // 3, 3)),
+    **dict.fromkeys(("segmentation", "detection", "single shot", "instances", "mosaic", "mixed"), (KILLS // 3, 3)),
     **dict.fromkeys(
         ("localisation", "unpooling", "atrous pyramid", "three scales", "given regions", "fitted", *DETECTORS),
         (max(KILLS // 6, 1), 1),

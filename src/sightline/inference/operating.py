@@ -5,6 +5,7 @@ from __future__ import annotations
 from sightline.errors import DamagedError
 from sightline.kinds.kind import Kind
 from sightline.kinds.networks import facts_of
+from sightline.kinds.pretrained import STATUS
 from sightline.runs.run import FACTS, Run
 
 USUAL = 0.5
@@ -25,4 +26,6 @@ def operating_score(run: Run, kind: Kind) -> tuple[float, str] | None:
         path = run.folder / "predictions" / f"{split}.parquet"
         if path.is_file() and (score := settle(kind.scoring.rows.read(path)[0]).get("score")) is not None:
             return float(score), f"of best F1 on the run's stored {split} predictions"
+    if run.status.get("status") == STATUS:
+        return USUAL, "as published weights bring no validation along"
     return USUAL, "as none of the run's predictions is right"

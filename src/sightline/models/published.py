@@ -36,6 +36,8 @@ class PublishedWeights(NamedTuple):
     mean, std       for pixels from 0 to 1
     resize, crop    the shortest side and the central square in pixels; crop is None without one
     norm_eps        ε of its batch norms, if it differs from the network's own
+    colours         "rgb", or "bgr" if its first layer reads blue, green, red
+    pad             level of the margins of images that are not cropped; None if they are
     """
 
     name: str
@@ -51,6 +53,8 @@ class PublishedWeights(NamedTuple):
     crop: int | None
     interpolation: str
     norm_eps: float | None
+    colours: str
+    pad: int | None
 
     @property
     def package(self) -> str | None:
@@ -63,9 +67,26 @@ class PublishedWeights(NamedTuple):
 
 
 @cache
+def _table() -> dict[str, Any]:
+    text = (resources.files("sightline.models") / "published.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def convention(model: str) -> dict[str, Any] | None:
+    """How the code that networks of this name come from prepares images: `publisher`, `mean`, `std`, `colours`, `pad`. None
+    where files of this network have no such custom."""
+    table = _table()
+    for publisher, models in table["conventions"].items():
+        if model in models:
+            facts = table["defaults"]["all"] | table["defaults"][publisher]
+            return {"publisher": publisher, **{key: facts[key] for key in ("mean", "std", "colours", "pad")}}
+    return None
+
+
+@cache
 def published() -> dict[str, dict[str, PublishedWeights]]:
     """Model → name of the weights → weights; the first name of a publisher is its default."""
-    table = yaml.safe_load((resources.files("sightline.models") / "published.yaml").read_text(encoding="utf-8"))
+    table = _table()
     defaults = table["defaults"]
 
     def source(model: str, name: str, own: dict[str, Any]) -> PublishedWeights:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -38,19 +38,23 @@ def candidates(model: str, state: Mapping[str, Tensor]) -> Iterator[tuple[str, d
     yield "", plain
     modern = modern_names(plain)
     yield "", modern
-    family = vars(sys.modules[MODELS[model].__module__])
+    own = family(model)
     for renaming in RENAMINGS:
-        if renaming in family:
+        if renaming in own:
             try:
-                yield renaming, family[renaming](modern)
+                yield renaming, own[renaming](modern)
             except (KeyError, IndexError, ValueError, RuntimeError):  # a file of another publisher
                 continue
 
 
+def family(model: str) -> dict[str, Any]:
+    """The names of the module that a network is registered in."""
+    return vars(sys.modules[MODELS[model].__module__])
+
+
 def unlike(model: str, network: nn.Module, renaming: str) -> list[str]:
     """The family's note on how this network differs from the publisher's with the same weights, if there is one."""
-    family = vars(sys.modules[MODELS[model].__module__])
-    note = family.get(renaming.replace("as_", "unlike_"), lambda network: "")(network)
+    note = family(model).get(renaming.replace("as_", "unlike_"), lambda network: "")(network)
     return [note] if note else []
 
 

@@ -24,10 +24,11 @@ from sightline.storage.tensors import unpack
 
 from .adapting import with_eps, with_grid
 from .from_runs import RunWeights, is_run, read_run
-from .published import PublishedWeights, fetch, find, find_by_hash, installed
-from .renaming import candidates, unlike
+from .onnx_weights import Convolution, as_state, convolutions_of
+from .published import PublishedWeights, convention, fetch, find, find_by_hash, installed
+from .renaming import candidates, family, unlike
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".onnx")
 _COUNTER = "num_batches_tracked"
 
 
@@ -42,6 +43,7 @@ class LoadReport:
     source        None where the file is not a known published one
     of_run        the run that the weights are of; None otherwise
     notes         further lines for the user
+    habit         how this publisher's code prepares images, where the file itself is not a known one
     """
 
     name: str
@@ -53,6 +55,7 @@ class LoadReport:
     source: PublishedWeights | None = None
     notes: tuple[str, ...] = ()
     of_run: RunWeights | None = None
+    habit: dict[str, Any] | None = None
 
     @property
     def licence(self) -> str:
@@ -64,7 +67,7 @@ class LoadReport:
         """The preprocessing with which the weights were trained; None where it is not known."""
         if self.of_run is not None:
             return self.of_run.preprocessing
-        return self.source.preprocessing() if self.source else None
+        return self.source.preprocessing() if self.source else self.habit
 
     def lines(self) -> list[str]:
         """The report as lines of text."""
@@ -116,6 +119,7 @@ class Content(NamedTuple):
     source: PublishedWeights | None
     notes: tuple[str, ...] = ()
     of_run: RunWeights | None = None
+    convolutions: list[Convolution] | None = None  # of a file without names; `tensors` is then empty
 
 
 def load(
@@ -139,13 +143,20 @@ def load(
     """
     content = _read(model, weights, allow_network)
     own = {name: x.detach() for name, x in network.state_dict(keep_vars=True).items()}
+    if content.convolutions is not None:
+        content = content._replace(tensors=as_state(network, content.convolutions, content.name))
     renaming, state = min(candidates(model, content.tensors), key=lambda naming: len(naming[1].keys() ^ own.keys()))
     _require_usable(content.name, state, own)
+    habit = None if content.of_run is not None or str(weights).endswith(".safetensors") else convention(model)
+    if habit is not None and habit["colours"] == "bgr":
+        state = family(model)["in_rgb"](state)
+        note = f"trained on pixels from 0 to 255 in the order blue, green, red, as {habit['publisher']}'s code does"
+        content = content._replace(notes=(*content.notes, f"{note}: exchanged here"))
     state, resampling = with_grid(state, network, square=content.source is not None)
     other = unlike(model, network, renaming) if renaming else []
     differences = _note_differences(content.source, model, changed or {})
     content = content._replace(notes=(*content.notes, *resampling, *other, *differences))
-    report = _compare(model, content, own, state, heads)
+    report = replace(_compare(model, content, own, state, heads), habit=habit)
     if content.source and content.source.norm_eps is not None:
         state = with_eps(state, network, content.source.norm_eps)
         note = f"batch norms were trained with ε = {content.source.norm_eps:g}, which is folded into their scales"
@@ -175,6 +186,9 @@ def _file(path: Path, name: str, model: str) -> Content:
     sha256 = file_sha256(path)
     source = find_by_hash(model, sha256)
     notes = (f"its SHA-256 begins like that of {source.name}",) if source else ()
+    if path.suffix == ".onnx":
+        convolutions = convolutions_of(read_regular(path, MAX_TENSORS), name)
+        return Content(name, {}, sha256, source, notes, convolutions=convolutions)
     if path.suffix == ".safetensors":
         return Content(name, unpack(read_regular(path, MAX_TENSORS), {}, name), sha256, source, notes)
     stored = read_pickled(path, cache_folder(), sha256=sha256, name=name)

@@ -2,6 +2,7 @@
 
     stretch     both sides resized to the network's, ignoring the aspect ratio
     letterbox   the whole image, aspect ratio kept, centred; the rest is `pad` (darknet's idea, Redmon 2013-)
+    corner      a letterbox whose image lies in the upper left corner (Ge et al. 2021, arXiv:2107.08430)
     crop        the shortest side resized to the network's / `share`, then the centre cropped (Krizhevsky et al. 2012;
                 share 0.875 is "resize 256, crop 224")
     shortest    the shortest side to min(height, width), the longest at most max(height, width), aspect ratio kept; padded
@@ -27,7 +28,7 @@ from sightline.errors import UsageError, nearest
 
 MAX_SIDE = 1 << 15  # pixels of a side of the network's frame
 MAX_AREA = 1 << 26  # and of its area
-FITS = ("stretch", "letterbox", "crop", "shortest", "longest")
+FITS = ("stretch", "letterbox", "corner", "crop", "shortest", "longest")
 
 
 class Placement(NamedTuple):
@@ -89,15 +90,15 @@ class Geometry:
             return Placement(scale, scale, -left, -top, self.height, self.width)
         scale = self._scale(height, width)
         h, w = _round_up_half(height * scale), _round_up_half(width * scale)
-        if self.fit == "letterbox":
+        if self.fit in ("letterbox", "corner"):
             h, w = min(h, self.height), min(w, self.width)
-            left, top = (self.width - w) // 2, (self.height - h) // 2
+            left, top = ((self.width - w) // 2, (self.height - h) // 2) if self.fit == "letterbox" else (0, 0)
             return Placement(w / width, h / height, left, top, self.height, self.width)
         canvas = (-(-side // self.multiple) * self.multiple for side in (h, w))
         return Placement(w / width, h / height, 0, 0, *canvas)
 
     def _scale(self, height: int, width: int) -> float:
-        if self.fit == "letterbox":
+        if self.fit in ("letterbox", "corner"):
             return min(self.width / width, self.height / height)
         long = max(self.height, self.width) / max(height, width)
         if self.fit == "longest":

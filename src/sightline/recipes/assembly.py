@@ -28,6 +28,7 @@ from sightline.tasks.task import Task
 from .arguments import model_arguments
 from .recipe import Recipe
 
+CORNER_PAD = 114  # level of the margins that YOLOX's weights were trained with
 SMALL_BATCH = 256  # images; the defaults go up to half of it, whatever the number of images
 # The schedules that use a key; the others ignore it.
 SCHEDULED = {
@@ -89,7 +90,8 @@ def normalisation_of(
 
 
 def build_geometry(recipe: Recipe) -> Geometry:
-    return Geometry(height=recipe.input.size, width=recipe.input.width, fit=recipe.input.fit)
+    pad = CORNER_PAD if recipe.input.fit == "corner" else Geometry.pad
+    return Geometry(height=recipe.input.size, width=recipe.input.width, fit=recipe.input.fit, pad=pad)
 
 
 def class_weight(rule: str, amounts: Int[np.ndarray, "k"]) -> Tensor | None:

@@ -89,7 +89,9 @@ class DraftInput(Section):
         None, description="its width; without it the same, a square"
     )
     channels: Literal[1, 3] | None = None
-    fit: Literal["stretch", "letterbox", "crop"] | None = Field(None, description="how images are fitted to the input")
+    fit: Literal["stretch", "letterbox", "corner", "crop"] | None = Field(
+        None, description="how images are fitted to the input"
+    )
 
 
 class TaskSection(Section):
@@ -201,7 +203,7 @@ class InputSection(DraftInput):
     size: Annotated[int, Field(ge=1, le=4096)]
     width: Annotated[int, Field(ge=1, le=4096)]
     channels: Literal[1, 3]
-    fit: Literal["stretch", "letterbox", "crop"]
+    fit: Literal["stretch", "letterbox", "corner", "crop"]
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -29,7 +29,7 @@ def require_self_contained(data: bytes, name: str) -> None:
     try:
         while waiting:
             message, start, end = waiting.pop()
-            for field, wire, first, last in _fields(view, start, end):
+            for field, wire, first, last in fields(view, start, end):
                 if message == "tensor":
                     outside = field == _EXTERNAL_DATA or (field == _DATA_LOCATION and wire == 0 and first != 0)
                     if outside:
@@ -40,7 +40,7 @@ def require_self_contained(data: bytes, name: str) -> None:
         raise DamagedError(f"{name} is not an ONNX file", "export the run again") from error
 
 
-def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """(field, wire type, first byte, end) of each field; for a number its value stands for the first byte."""
     place = start
     while place < end:

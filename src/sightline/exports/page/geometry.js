@@ -17,9 +17,10 @@ function placement(geometry, height, width) {
     const left = -excess(width * scale, canvas.width), top = -excess(height * scale, canvas.height);
     return { scaleX: scale, scaleY: scale, left, top, ...canvas };
   }
-  const scale = Math.min(canvas.width / width, canvas.height / height); // letterbox
+  const scale = Math.min(canvas.width / width, canvas.height / height); // letterbox or corner
   const h = Math.min(roundUpHalf(height * scale), canvas.height), w = Math.min(roundUpHalf(width * scale), canvas.width);
-  const left = Math.floor((canvas.width - w) / 2), top = Math.floor((canvas.height - h) / 2);
+  const share = geometry.fit === "corner" ? 0 : 2;
+  const left = share && Math.floor((canvas.width - w) / share), top = share && Math.floor((canvas.height - h) / share);
   return { scaleX: w / width, scaleY: h / height, left, top, ...canvas };
 }
 

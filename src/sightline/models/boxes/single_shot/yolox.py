@@ -8,6 +8,7 @@ way, colours as RGB, and what the training adds (assignment, losses) is in the t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -92,7 +93,7 @@ class DecoupledHead(nn.Module):
 def _exact(layer: nn.Module, x: Tensor) -> Tensor:
     """The last layer in float32, also where autocast rounds the others: an offset with eight significant bits moves the edge
     of a box of 300 pixels by one."""
-    if not torch.is_autocast_enabled(x.device.type):
+    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
         return layer(x)
     with torch.autocast(x.device.type, enabled=False):
         return layer(x.float())
@@ -140,6 +141,16 @@ class YOLOX(nn.Module):
         shift, objectness, classes = self.head(maps)
         cell, stride = places([(x.shape[2], x.shape[3]) for x in maps], STRIDES, image.device)
         return PlaceOutputs(decode_places(shift, cell, stride), shift, objectness, classes, cell, stride)
+
+
+def in_rgb(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network that reads blue, green, red, as those of one that reads red, green, blue. The stem sees four pixels
+    of three colours each."""
+    stem = "backbone.backbone.stem.conv.conv.weight"
+    if stem not in state or state[stem].shape[1] != 12:
+        return dict(state)
+    weight = state[stem].unflatten(1, (4, 3)).flip(2).flatten(1, 2)  # (o, 4·3, h, w)
+    return {**state, stem: weight}
 
 
 @MODELS.under("boxes")
