@@ -47,6 +47,7 @@ from sightline.tasks.classification import Classification  # noqa: E402
 from sightline.tasks.detection import Detection  # noqa: E402
 from sightline.tasks.instances import InstanceSegmentation  # noqa: E402
 from sightline.tasks.segmentation import Segmentation  # noqa: E402
+from sightline.tasks.single_shot import SingleShot  # noqa: E402
 from sightline.tasks.task import Task  # noqa: E402
 from tests.distinct import fill_lively  # noqa: E402
 from tests.smallest import SMALLEST  # noqa: E402
@@ -59,11 +60,13 @@ DENSE: dict[str, tuple[str, dict[str, Any]]] = {  # name → kind, options
     "fcn_resnet50": ("segmentation", {}),
     "faster_rcnn_resnet18_fpn": ("detection", LIGHT),
     "mask_rcnn_resnet18_fpn": ("instances", LIGHT),
+    "yolox_nano": ("single shot", {}),
 }
 TASKS: dict[str, Any] = {
     "classification": lambda model: Classification(model),
     "segmentation": lambda model: Segmentation(model, classes=len(CLASSES)),
     "detection": lambda model: Detection(model, classes=len(CLASSES)),
+    "single shot": lambda model: SingleShot(model, classes=len(CLASSES)),
     "instances": lambda model: InstanceSegmentation(model, classes=len(CLASSES)),
 }
 
@@ -87,7 +90,7 @@ def request(name: str, kind: str, options: dict[str, Any]) -> Request:
     task = TASKS[kind](Normalised(preprocessing.normaliser(), model)).eval()
     random = np.random.default_rng(0)
     sources = [random.integers(0, 256, (height - 3 + i % 7, width + i % 5, 3), dtype=np.uint8) for i in range(IMAGES)]
-    export = KINDS[kind].export
+    export = KINDS["detection" if kind == "single shot" else kind].export_of(task)
     assert export is not None
     shape = (channels, height, width)
     rows = expected_rows(task, export, preprocessing, sources, shape)
