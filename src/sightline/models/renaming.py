@@ -52,6 +52,16 @@ def family(model: str) -> dict[str, Any]:
     return vars(sys.modules[MODELS[model].__module__])
 
 
+def in_rgb(
+    model: str, state: dict[str, Tensor], habit: Mapping[str, Any] | None
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights for red, green, blue, and a note where they were for the reverse (`published.convention`)."""
+    if habit is None or habit["colours"] != "bgr":
+        return state, []
+    note = f"trained on pixels from 0 to 255 in the order blue, green, red, as {habit['publisher']}'s code does"
+    return family(model)["in_rgb"](state), [f"{note}: exchanged here"]
+
+
 def unlike(model: str, network: nn.Module, renaming: str) -> list[str]:
     """The family's note on how this network differs from the publisher's with the same weights, if there is one."""
     note = family(model).get(renaming.replace("as_", "unlike_"), lambda network: "")(network)

@@ -26,7 +26,7 @@ from .adapting import with_eps, with_grid
 from .from_runs import RunWeights, is_run, read_run
 from .onnx_weights import Convolution, as_state, convolutions_of
 from .published import PublishedWeights, convention, fetch, find, find_by_hash, installed
-from .renaming import candidates, family, unlike
+from .renaming import candidates, in_rgb, unlike
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".onnx")
 _COUNTER = "num_batches_tracked"
@@ -71,8 +71,7 @@ class LoadReport:
 
     def lines(self) -> list[str]:
         """The report as lines of text."""
-        first = f"weights: {self.name}, SHA-256 {self.sha256[:12]}…, {len(self.loaded)} tensors"
-        lines = [first, *self.notes]
+        lines = [f"weights: {self.name}, SHA-256 {self.sha256[:12]}…, {len(self.loaded)} tensors", *self.notes]
         if self.source:
             lines.append(f"source: {self.source.name} of {self.source.model}, trained on {self.source.data}")
             lines.append(f"licence: {self.licence}")
@@ -138,8 +137,7 @@ def load(
     heads            returns the names whose shape depends on the number of classes; called if something does not match
     changed          options that differ from the published ones: some change no shape, so they must be reported
     allow_network    download a published file that is not in the cache
-    UsageError       for a missing file, or one of another network; DataError, DamagedError: for an unusable one;
-                     ResourceError: where the download fails
+    UsageError       for a missing file, or one of another network; DataError, DamagedError: unusable; ResourceError: no file
     """
     content = _read(model, weights, allow_network)
     own = {name: x.detach() for name, x in network.state_dict(keep_vars=True).items()}
@@ -147,15 +145,12 @@ def load(
         content = content._replace(tensors=as_state(network, content.convolutions, content.name))
     renaming, state = min(candidates(model, content.tensors), key=lambda naming: len(naming[1].keys() ^ own.keys()))
     _require_usable(content.name, state, own)
-    habit = None if content.of_run is not None or str(weights).endswith(".safetensors") else convention(model)
-    if habit is not None and habit["colours"] == "bgr":
-        state = family(model)["in_rgb"](state)
-        note = f"trained on pixels from 0 to 255 in the order blue, green, red, as {habit['publisher']}'s code does"
-        content = content._replace(notes=(*content.notes, f"{note}: exchanged here"))
+    habit = None if content.of_run or str(weights).endswith(".safetensors") else convention(model)
+    state, colours = in_rgb(model, state, habit)
     state, resampling = with_grid(state, network, square=content.source is not None)
     other = unlike(model, network, renaming) if renaming else []
     differences = _note_differences(content.source, model, changed or {})
-    content = content._replace(notes=(*content.notes, *resampling, *other, *differences))
+    content = content._replace(notes=(*content.notes, *colours, *resampling, *other, *differences))
     report = replace(_compare(model, content, own, state, heads), habit=habit)
     if content.source and content.source.norm_eps is not None:
         state = with_eps(state, network, content.source.norm_eps)
@@ -187,8 +182,7 @@ def _file(path: Path, name: str, model: str) -> Content:
     source = find_by_hash(model, sha256)
     notes = (f"its SHA-256 begins like that of {source.name}",) if source else ()
     if path.suffix == ".onnx":
-        convolutions = convolutions_of(read_regular(path, MAX_TENSORS), name)
-        return Content(name, {}, sha256, source, notes, convolutions=convolutions)
+        return Content(name, {}, sha256, source, notes, None, convolutions_of(read_regular(path, MAX_TENSORS), name))
     if path.suffix == ".safetensors":
         return Content(name, unpack(read_regular(path, MAX_TENSORS), {}, name), sha256, source, notes)
     stored = read_pickled(path, cache_folder(), sha256=sha256, name=name)
