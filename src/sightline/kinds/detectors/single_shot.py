@@ -45,11 +45,7 @@ def defaults(draft: Draft, traits: Traits) -> Filled:
 def _graphs(task: Task, shape: Shape) -> dict[str, Graph]:
     assert isinstance(task.model, Normalised)
     outputs: dict[str, str | None] = {"boxes": "batch", "score": "batch"}
-<<<<<<< HEAD
     return {"model": Graph(AllPlaces(task.model).eval(), {IMAGE: "batch"}, outputs, logits=("score",))}
-=======
-    return {"model": Graph(AllPlaces(task.model, shape[1:]), {IMAGE: "batch"}, outputs, logits=("score",))}
->>>>>>> a0e334d (Places of a single-shot network are constants of its graph)
 
 
 def _settings(task: Task, classes: int) -> dict[str, Any]:
