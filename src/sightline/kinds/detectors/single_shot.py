@@ -18,7 +18,7 @@ from .. import regions
 from ..kind import Setting
 
 NETWORK = "yolox_nano"
-BATCH, STEPS, RATE = 8, 900, 4e-3
+BATCH, STEPS, RATE = 8, 800, 2e-3
 EMA = 0.99
 
 
