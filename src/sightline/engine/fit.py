@@ -191,6 +191,8 @@ def _take_turn(
     # One norm serves both clipping and the guard: it is NaN or infinite exactly if some gradient is (or overflows).
     norm = torch.nn.utils.get_total_norm(gradients)
     good = good & torch.isfinite(norm)
+    if len(task.trained_networks()) > 1:  # rivals: a gradient that vanishes is the first sign that one of them has won
+        parts.append(weighted({f"{turn.name}_gradient": norm}, torch.ones_like(weight)))
     if ranks > 1:
         good = _summed(fabric, good.float()) >= ranks  # all ranks skip together, or their weights would drift apart
     if plan.clip is not None:

@@ -36,8 +36,12 @@ _KEY = b"sightline"
 _HINT = "write it again with `sightline evaluate`"
 _INT, _REAL = pyarrow.int64(), pyarrow.float64()
 _NOTHING: Mapping[str, Any] = {}
-# k doubles each
-PAIRED = {"labels": ("target", "probability"), "numbers": ("target", "prediction"), "figures": ("value",)}
+PAIRED = {
+    "labels": ("target", "probability"),
+    "numbers": ("target", "prediction"),
+    "figures": ("value",),
+    "sets": ("real", "made"),
+}  # k doubles each
 _BOX = pyarrow.list_(_REAL, 4)
 _PREDICTED = {"boxes": _BOX, "label": _INT, "score": _REAL, "found_rle": pyarrow.binary()}
 _TRUE = {"true_boxes": _BOX, "true_label": _INT, "true_ignore": pyarrow.bool_(), "true_rle": pyarrow.binary()}

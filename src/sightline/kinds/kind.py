@@ -81,6 +81,9 @@ class Scoring:
     under            rows, facts → the same rows by these facts
     hardest          rows, classes → ids with words about each, the largest loss or the most mistakes first
     per_image        rows, judgement → how well each image was answered, by which slices are searched; None: no slices
+    falling          those of the monitors of which less is better
+    both_weights     where the weights are averaged, the raw ones are measured beside the average and the better are kept: an
+                     average of few steps is worse than either (Karras et al. 2018 average over 10,000)
     probabilities    rows → class (n,) and probabilities (n, k), for temperature scaling; None where there are none
     """
 
@@ -90,6 +93,8 @@ class Scoring:
     validation_loss: bool = True
     batch: int = 8
     train_images: int = 200
+    falling: tuple[str, ...] = ()
+    both_weights: bool = False
     mirrored: Callable[[Any, Any], Any] | None = None
     worst: Callable[[Any], list[int]] = lambda judgement: []
     threshold: Callable[[Any], float] = lambda judgement: 0.5

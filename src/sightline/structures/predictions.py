@@ -74,7 +74,20 @@ class Embeddings:
     vector: Float[Tensor, "b d"]
 
 
-Prediction = Classes | LabelScores | Numbers | Segments | Detections | Instances | Images | Embeddings
+@dataclass(frozen=True)
+class Rivals:
+    """What a critic and a generator say of images: `score` (b,) of each image, of its own class or, where that is unknown, of
+    the class `label` (b,) in which it looks most real; features `real` (b, d) of it and `made` (b, d) of an image that was
+    made beside it, with its `score_made` (b,)."""
+
+    score: Float[Tensor, "b"]
+    label: Int[Tensor, "b"]
+    real: Float[Tensor, "b d"]
+    made: Float[Tensor, "b d"]
+    score_made: Float[Tensor, "b"]
+
+
+Prediction = Classes | LabelScores | Numbers | Segments | Detections | Instances | Images | Embeddings | Rivals
 
 
 @dataclass(frozen=True)

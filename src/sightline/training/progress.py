@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from sightline.engine.stopping import best_index, should_stop
 from sightline.errors import ResourceError
 from sightline.evaluation.diagnosis.images import ImageTable, Measuring
 from sightline.evaluation.splits import Interrupted, rows_of
-from sightline.kinds.kind import Kind, Networks
+from sightline.kinds.kind import Kind, Networks, Scoring
 from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.fine_tuning import FineTuning
 from sightline.recipes.recipe import Recipe
@@ -29,6 +29,7 @@ from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.logs import Log, try_append
 from sightline.storage.text import csv_text, json_text
+from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
 from sightline.tracking.tracker import RATE, RATE_BEFORE, Picture, Tracker
 
@@ -107,18 +108,13 @@ class Training:
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         self._warn_of_divergence(state, row)
         state.owed = True
-        scoring, rows = self.kind.scoring, None
+        scoring, rows, averaged = self.kind.scoring, None, self.ema is not None
         if "val" in self.images and scoring is not None:
             batches, start = in_order(self.images["val"], scoring.batch), time.perf_counter()
             measuring = Measuring() if "val" not in self.measured else None  # once: the images stay the same
             batches = measuring.over(batches) if measuring is not None else batches
             try:
-                with (
-                    self.ema.applied() if self.ema else contextlib.nullcontext(),
-                    self.console.working("validating", len(self.images["val"])) as phase,
-                ):
-                    rows = rows_of(self.task, phase.over(batches), self.device, stop=self.stop_requested)
-                    row |= {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
+                rows, averaged = self._measure(scoring, batches, row)
             except Interrupted:
                 return  # still owed
             self.pace.validated(time.perf_counter() - start)
@@ -127,13 +123,36 @@ class Training:
         state.owed = False
         state.epoch.clear()
         state.history.append({name: _number(value) for name, value in row.items()})
-        self._keep_best(state, rows)
+        self._keep_best(state, rows, averaged)
         if state.ended == "early" and state.logged.sums():
             self.log(state)
         self._report(state, row, rate)
         self.write_history(state)
         self.tracker.validated(state.history[-1], rates, rate, self._drawn)
         self.clock.start(self.images_seen(state))
+
+    def _measure(self, scoring: Scoring, batches: Iterable[Batch], row: dict[str, Any]) -> tuple[Any, bool]:
+        """Predict `val` and add its metrics to the row; the rows, and whether they are those of the averaged weights. Where the
+        kind compares both weights, the better ones by the monitored metric, and the metric of both."""
+
+        def measured(averaged: bool, batches: Iterable[Batch]) -> tuple[Any, dict[str, Any]]:
+            with (
+                self.ema.applied() if self.ema and averaged else contextlib.nullcontext(),
+                self.console.working("validating", len(self.images["val"])) as phase,
+            ):
+                rows = rows_of(self.task, phase.over(batches), self.device, stop=self.stop_requested)
+                return rows, {f"val_{name}": value for name, value in self.task.metrics(rows).items()}
+
+        rows, metrics = measured(self.ema is not None, batches)
+        averaged = self.ema is not None
+        if averaged and scoring.both_weights:
+            name = f"val_{self.recipe.fit.monitor}"
+            raw_rows, raw = measured(False, in_order(self.images["val"], scoring.batch))
+            row |= {f"{name}_average": metrics[name], f"{name}_raw": raw[name]}
+            if self._score(raw) > self._score(metrics):
+                rows, metrics, averaged = raw_rows, raw, False
+        row |= metrics
+        return rows, averaged
 
     def rates(self, state: State) -> dict[str, float]:
         """The learning rates of the last step: of new parameters, and of those that came with the weights."""
@@ -159,11 +178,12 @@ class Training:
             size = f"{loss:.3g}" if loss is not None and math.isfinite(loss) else "not finite"
             self.console.warn(f"diverged: {TOO_HIGH} (the training loss is {size}, {guessing}); lower optim.lr")
 
-    def _keep_best(self, state: State, rows: Any) -> None:
+    def _keep_best(self, state: State, rows: Any, averaged: bool) -> None:
         """Keep the weights of the best validation by the monitored metric; while it is undefined, the latest."""
         scores = [self._score(row) for row in state.history]
         if best_index(scores) == len(scores) - 1 or max(scores) == UNDEFINED:
-            state.best_weights, self.best_rows = kept_weights(self.task, self.ema), rows
+            state.best_weights = kept_weights(self.task, self.ema if averaged else None)
+            self.best_rows = rows
         patience = self.recipe.fit.patience
         known = next((i for i, score in enumerate(scores) if score != UNDEFINED), len(scores))
         if patience is not None and should_stop(scores[known:], patience) and state.ended is None:
@@ -176,7 +196,8 @@ class Training:
         value, loss = row.get(f"val_{monitor}"), row.get("val_loss")
         if value is None:
             return UNDEFINED
-        return (-value if monitor == "loss" else value), -(math.inf if loss is None else loss)
+        falling = self.kind.scoring.falling if self.kind.scoring is not None else ()
+        return (-value if monitor == "loss" or monitor in falling else value), -(math.inf if loss is None else loss)
 
     def _report(self, state: State, row: Mapping[str, Any], rate: float) -> None:
         headline = self.kind.scoring.headline if self.kind.scoring is not None else None
@@ -184,6 +205,9 @@ class Training:
             ("train_loss", "val_loss", f"train_{headline}", f"val_{headline}", f"val_{self.recipe.fit.monitor}")
         )
         figures = [f"{n.replace('_', ' ')} {figure(row[n])}" for n in names if isinstance(row.get(n), float)]
+        for which in ("average", "raw"):
+            if isinstance(value := row.get(f"val_{self.recipe.fit.monitor}_{which}"), float):
+                figures.append(f"{which} {figure(value)}")
         speed = [f"{rate:,.0f} images/s"] if rate >= 1 else []  # an owed validation has no rate
         self.console.say(
             "  ".join(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.data.loaders import Images
 from sightline.errors import UsageError
+from sightline.evaluation.generation.sets import judge_sets, read_set_rows, write_set_rows
 from sightline.losses.generative import Game
 from sightline.models.generative.conditions import Way
 from sightline.models.generative.families import FAMILIES, Family
@@ -20,17 +21,19 @@ from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.recipe import Count, Draft, Recipe, TaskSection
 from sightline.registry import lookup
 from sightline.reports.chapter import Chapter
+from sightline.reports.split_evaluation import RowsFormat
 from sightline.sampling.plan import Chunk, Sampling
 from sightline.structures.batch import Batch
-from sightline.structures.predictions import Embeddings, Prediction
+from sightline.structures.predictions import Prediction, Rivals
 from sightline.tasks.generative.gan import CRITIC, GENERATOR, Gan
 from sightline.tasks.task import Task
 
-from ..kind import Answers, Drawings, Keep, Kind, Networks, Setting
+from ..kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
 
 NAME = "gan"
 STEPS_SEEN = 2_000  # optimiser steps of the generator by default
 SIZES = (28, 32, 64)
+EMA = 0.999  # decay of the averaged weights
 
 
 class GanSection(TaskSection):
@@ -139,7 +142,7 @@ def _defaults(draft: Draft, traits: Traits) -> Filled:
         "augment": {"preset": draft.augment.preset or "none", "flip": bool(draft.augment.flip)},
         "optim": _optim(draft),
         "schedule": {"name": schedule},
-        "fit": {"batch": batch, "epochs": epochs},
+        "fit": {"batch": batch, "epochs": epochs, "ema": draft.fit.ema if "ema" in draft.fit.model_fields_set else EMA},
     }
 
 
@@ -156,12 +159,10 @@ def _answers(
     task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
 ) -> list[dict[str, Any]]:
     """How real the critic finds each image; where it knows classes, as an image of which class the most."""
-    assert isinstance(prediction, Embeddings)
-    best, index = prediction.vector.max(1)
-    named = prediction.vector.shape[1] > 1
+    assert isinstance(prediction, Rivals) and isinstance(task, Gan)
     return [
-        {"realness": value} | ({"as": classes[k]} if named else {})
-        for value, k in zip(best.tolist(), index.tolist(), strict=True)
+        {"realness": value} | ({"as": classes[k]} if task.classes else {})
+        for value, k in zip(prediction.score.tolist(), prediction.label.tolist(), strict=True)
     ]
 
 
@@ -196,6 +197,16 @@ GAN = Kind(
     inputs=_inputs,
     task=_task,
     statistics=_range,
+    scoring=Scoring(
+        rows=RowsFormat(write_set_rows, read_set_rows, judge_sets),
+        monitors=("frechet",),
+        headline="frechet",
+        validation_loss=False,
+        batch=256,
+        train_images=1_000,
+        falling=("frechet",),
+        both_weights=True,
+    ),
     answers=Answers(of=_answers, columns=("realness", "as"), heads=("realness", "as"), cells=_cells, batch=64),
     drawings=Drawings(columns=8),
     chapter=Chapter(),

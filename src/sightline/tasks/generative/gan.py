@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sightline.losses.generative import critic_loss, generator_loss, gradient_penalty
+from sightline.metrics.distributions import frechet_distance
 from sightline.preprocessing.signed import to_signed
+from sightline.randomness.keyed import normal
 from sightline.structures.batch import Batch
-from sightline.structures.predictions import Embeddings, Prediction
+from sightline.structures.predictions import Prediction, Rivals
+from sightline.structures.set_rows import SetRows
 from sightline.structures.targets import Labels
 from sightline.tasks.task import Loss, Task, Turn
+
+from .cells import cells
 
 CRITIC, GENERATOR = "critic", "generator"
 
@@ -76,15 +80,40 @@ class Gan(Task):
         return (real, batch.target.index) if bool(known.all()) else (real[known], batch.target.index[known])
 
     def predict(self, batch: Batch) -> Prediction:
-        """The critic's score of each image, (b, 1); where it knows classes, one for each of them, (b, k)."""
-        x = to_signed(batch.image)
+        """Scores of the images, and features of them and of as many made ones: noise and class of these depend on the ids."""
+        real = to_signed(batch.image)
+        score, label = self._scores(real, batch)
+        index = batch.id.cpu()
+        noise = normal(0, "validation", index[:, None], torch.arange(self.latent)).to(real.device)
+        own = None
+        if self.classes:
+            assert isinstance(batch.target, Labels)
+            own = torch.where(batch.target.known, batch.target.index, batch.id % self.classes)
+        made = self.generator(noise, own)
+        return Rivals(score, label, cells(real), cells(made), self.critic(made, own))
+
+    def _scores(self, real: Float[Tensor, "b c h w"], batch: Batch) -> tuple[Float[Tensor, "b"], Int[Tensor, "b"]]:
+        """The critic's score of each image and the class that it belongs to."""
         if not self.classes:
-            return Embeddings(self.critic(x)[:, None])
-        scores = [self.critic(x, torch.full((len(x),), k, device=x.device)) for k in range(self.classes)]
-        return Embeddings(torch.stack(scores, 1))
+            return self.critic(real), torch.zeros_like(batch.id)
+        assert isinstance(batch.target, Labels)
+        if bool(batch.target.known.all()):
+            return self.critic(real, batch.target.index), batch.target.index
+        each = [self.critic(real, torch.full_like(batch.id, k)) for k in range(self.classes)]
+        best, label = torch.stack(each, 1).max(1)
+        return best, label
 
-    def rows(self, batch: Batch, prediction: Prediction) -> Any:
-        raise AssertionError("nothing measures a GAN yet")
+    def rows(self, batch: Batch, prediction: Prediction) -> SetRows:
+        assert isinstance(prediction, Rivals)
+        tensors = (batch.id, prediction.real, prediction.made, prediction.score, prediction.score_made)
+        id, *figures = (tensor.cpu().numpy() for tensor in tensors)
+        return SetRows(id, *(figure.astype(np.float64) for figure in figures))
 
-    def metrics(self, rows: Any) -> dict[str, float | None]:
-        raise AssertionError("nothing measures a GAN yet")
+    def metrics(self, rows: SetRows) -> dict[str, float | None]:
+        """The Fréchet distance in the features `cells`, and the mean scores of the critic."""
+        enough = len(rows) > 2
+        return {
+            "frechet": frechet_distance(rows.real, rows.made) if enough else None,
+            "score_real": float(rows.score_real.mean()) if len(rows) else None,
+            "score_made": float(rows.score_made.mean()) if len(rows) else None,
+        }
