@@ -95,6 +95,7 @@ class Chapter:
     """headline         the main metric; None if the kind of task has none
     metric_names     its metrics in reading order, with their names in words
     row_facts        what the verdict needs to know from the rows
+    opening          the first sentence of the verdict, where there is no headline to say it with
     result           the rule about how good the model is; `rules` are all others that apply, in the order of their findings
     sections         of the page, between the learning curves and the training batch
     class_table      results by class, for the model card
@@ -112,6 +113,7 @@ class Chapter:
     row_facts: Callable[[SplitEvaluation, Headline, Thresholds], RowFacts] = lambda evaluation, headline, limits: (
         RowFacts()
     )
+    opening: Callable[[VerdictFacts], str] | None = None
     result: Rule = _no_result
     rules: tuple[Rule, ...] = RULES
     sections: Callable[[Scene], list[PageSection]] = _no_sections

@@ -20,6 +20,7 @@ from sightline.runs.run import Run
 from .attacks.stored import read_attacks
 from .diagnosis.health import Health, read_health
 from .diagnosis.stored import Diagnosis, read_diagnosis
+from .generation.stored import Making, read_making
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
 from .samples import BatchSheet, Examples, HeatMap, read_batch, read_examples, read_heat_maps
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation
@@ -126,6 +127,7 @@ class RunContent:
     diagnosis: Diagnosis | None = None
     health: Health | None = None
     maps: Mapping[int, HeatMap] = field(default_factory=dict)
+    making: Making | None = None
 
 
 def read_content(
@@ -154,6 +156,7 @@ def read_content(
         diagnosis=read_diagnosis(folder),
         health=read_health(folder),
         maps=read_heat_maps(folder, evaluation.split) if evaluation is not None else {},
+        making=read_making(folder),
         problems=tuple(folder.problems),
     )
 

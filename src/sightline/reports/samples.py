@@ -76,7 +76,7 @@ def read_heat_maps(folder: RunFiles, split: str) -> dict[int, HeatMap]:
 
 def read_batch(folder: RunFiles) -> BatchSheet | None:
     """The first training batch, None if there is none that can be shown."""
-    png = _png(folder, "samples/batch.png")
+    png = png_of(folder, "samples/batch.png")
     if png is None:
         return None
     rows = [as_mapping(row) for row in as_sequence(folder.json("samples/batch.json"))]
@@ -97,13 +97,13 @@ def _example(folder: RunFiles, item: Mapping[str, Any]) -> Example | None:
     if not _OWN.fullmatch(file):
         folder.problems.append("samples/examples.json names a file outside samples/examples; it was left out.")
         return None
-    png = _png(folder, file)
+    png = png_of(folder, file)
     if png is None:
         return None
     return Example(as_integer(item.get("id")), as_text(item.get("name")), item.get("worst") is True, png)
 
 
-def _png(folder: RunFiles, name: str) -> bytes | None:
+def png_of(folder: RunFiles, name: str) -> bytes | None:
     """A PNG of the folder, encoded again."""
     png = folder.data(name)
     if png is None:

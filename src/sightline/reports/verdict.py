@@ -64,7 +64,7 @@ def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
     # A cause with a name of its own says more than bias or variance. Stable: rules keep their order otherwise.
     rest.sort(key=lambda f: (_RANK[f.severity], not f.limit))
     findings = (*first, *rest)
-    return Verdict(_headline(facts, limits), _limit(findings), findings, _advice(findings))
+    return Verdict(_headline(facts, limits, chapter), _limit(findings), findings, _advice(findings))
 
 
 def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
@@ -93,13 +93,15 @@ def _learned(facts: VerdictFacts, chapter: Chapter) -> list[Finding]:
     return fits + findings
 
 
-def _headline(facts: VerdictFacts, limits: Thresholds) -> str:
+def _headline(facts: VerdictFacts, limits: Thresholds, chapter: Chapter) -> str:
     value, interval, headline = facts.value, headline_interval(facts, limits), facts.headline
     if facts.smoke:
         return "A rehearsal: every stage ran, but nothing was learned."
     if steps_rules.diverged(facts, limits) is not None:
         return f"Training diverged: {steps_rules.TOO_HIGH}."
     if not headline.metric:
+        if chapter.opening is not None and facts.status == "finished":
+            return chapter.opening(facts)
         return "Training finished. This kind of task has no metric: look at its results."
     if value is None or (interval is None and headline.of_images):
         name = headline.name

@@ -111,8 +111,10 @@ class Sampling:
               `Chunk.noise` gives, and uses no figure over the images of a chunk
     options   task → those of OPTIONS that a request may hold
     check     task, request → UsageError for values that these networks cannot use
+    watched   how often images are made while it trains, for the report
     """
 
     produce: Callable[[Task, Chunk], Float[Tensor, "b c h w"]]
     options: Callable[[Task], frozenset[str]] = _no_options
     check: Callable[[Task, Request], None] = _anything
+    watched: int = 16

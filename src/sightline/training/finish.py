@@ -23,6 +23,7 @@ from .heat_maps import write_heat_maps
 from .pictures import write_examples
 from .progress import Training
 from .reporting import write_report
+from .watching import write_neighbours
 
 SPLITS = ("train", "val", "test")
 
@@ -94,6 +95,8 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
                     split, rows, tuple(names), data.classes, scoring.rows.judge(rows, data.classes)
                 )
                 write_examples(training, scoring, evaluation, images[split])
+            if (share := write_neighbours(training, images[split])) is not None:
+                metrics[split]["memorised"] = share
     if evaluation is not None:
         with training.console.working(f"searching slices of the {reported} split"):
             val = every.get("val") if reported != "val" else None

@@ -17,6 +17,7 @@ from sightline.errors import DamagedError, Stopped
 from sightline.recipes.assembly import build_optimizers, build_order
 from sightline.recipes.augmenting import build_augment
 
+from . import watching
 from .finish import finish
 from .pictures import write_batch
 from .progress import LOG_EVERY, Training
@@ -62,6 +63,7 @@ def _train(training: Training) -> State:
     write_batch(run, training.kind, first, training.data)
     health = training.health
     every = [(LOG_EVERY, training.log), (health.every, health.record), (training.per_epoch, training.validate)]
+    every += [(n, partial(watching.write_sheet, training)) for n in (watching.every(training),) if n]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
     with (
         catch_signals() as request,

@@ -23,6 +23,7 @@ from sightline.evaluation.intervals import LEVEL, Interval
 from sightline.evaluation.json_form import judgement_json
 from sightline.evaluation.stored_rows import fixed_size_lists, numbers, read_columns, require_lengths, write_columns
 from sightline.metrics.distributions import frechet_distance, kernel_distance, precision_recall
+from sightline.metrics.modes import regions
 from sightline.randomness.keyed import permutation
 from sightline.structures.set_rows import SetRows
 
@@ -35,8 +36,9 @@ _NO_INTERVAL = "it is computed once, from the images of the split"
 
 @dataclass(frozen=True)
 class SetJudgement:
-    """`metrics`: frechet, frechet_floor, frechet_noise, kernel, precision, recall, score_real, score_made; `intervals` hold
-    95 %, by the jackknife over 20 groups of images, of frechet alone."""
+    """`metrics`: frechet, frechet_floor, frechet_noise, kernel, precision, recall, regions (the share of them that is reached),
+    score_real, score_made; `intervals` hold 95 %, by the jackknife over 20 groups of images, of frechet alone. `shares` of the
+    real and of the made images in each region."""
 
     n: int
     metrics: dict[str, float | None]
@@ -46,6 +48,7 @@ class SetJudgement:
     classes: tuple[str, ...] = ()
     per_class: tuple[dict[str, Any], ...] = ()
     worst: tuple[int, ...] = ()
+    shares: tuple[tuple[float, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `evaluate --json`."""
@@ -65,11 +68,14 @@ def _means(rows: SetRows) -> dict[str, float | None]:
 def judge_sets(rows: SetRows, classes: Sequence[str], *, seed: int = 0) -> SetJudgement:
     """The judgement of rows; the same rows and seed give the same one."""
     metrics, interval = _means(rows), None
+    shares: tuple[tuple[float, ...], ...] = ()
     if len(rows) > 2 * K + 2:
         order = permutation(len(rows), seed, "halves").numpy()
         half = len(rows) // 2
         noise = np.random.default_rng(seed).uniform(rows.real.min(), rows.real.max(), rows.real.shape)
         few = order[:MOST]
+        found = regions(rows.real, rows.made, seed=seed)
+        shares = (tuple(found.real.tolist()), tuple(found.made.tolist()))
         precision, recall = precision_recall(rows.made[few], rows.real[few], k=K)
         metrics |= {
             "frechet_floor": frechet_distance(rows.real[order[:half]], rows.real[order[half:]]),
@@ -77,11 +83,12 @@ def judge_sets(rows: SetRows, classes: Sequence[str], *, seed: int = 0) -> SetJu
             "kernel": kernel_distance(rows.made[few], rows.real[few]),
             "precision": precision,
             "recall": recall,
+            "regions": found.reached,
         }
         interval = _jackknife(rows, order)
     intervals = {name: interval if name == "frechet" else None for name in metrics}
     reasons = {name: _NO_INTERVAL for name, known in intervals.items() if known is None}
-    return SetJudgement(len(rows), metrics, intervals, reasons)
+    return SetJudgement(len(rows), metrics, intervals, reasons, shares=shares)
 
 
 def _jackknife(rows: SetRows, order: np.ndarray) -> Interval:

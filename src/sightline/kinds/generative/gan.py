@@ -20,7 +20,7 @@ from sightline.randomness.keyed import torch_seeded
 from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.recipe import Count, Draft, Recipe, TaskSection
 from sightline.registry import lookup
-from sightline.reports.chapter import Chapter
+from sightline.reports.generation.section import GENERATION
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.sampling.plan import Chunk, Sampling
 from sightline.structures.batch import Batch
@@ -60,15 +60,20 @@ def _lipschitz(section: GanSection) -> str:
     return section.lipschitz or usual.get(section.loss, "none")
 
 
-def _condition(section: GanSection, classes: int) -> Way:
-    """The way of the classes. UsageError where there are none to use."""
-    if section.condition not in (None, "none") and classes < 2:
-        raise UsageError(f"task.condition={section.condition} needs classes, and the data have none", "leave it out")
-    return section.condition or ("projection" if classes > 1 else "none")
-
-
 def _family(name: str) -> Family:
     return lookup("generative network", name, FAMILIES)
+
+
+def _condition(recipe: Recipe, classes: int) -> Way:
+    """The way of the classes. UsageError where there are none to use, and for one that the family does not know."""
+    way, ways = _section(recipe).condition, _family(recipe.model.name).ways
+    if way in (None, "none"):
+        return "none" if way == "none" or classes < 2 else ways[0]
+    if classes < 2:
+        raise UsageError(f"task.condition={way} needs classes, and the data have none", "leave it out")
+    if way not in ways:
+        raise UsageError(f"{recipe.model.name} knows no task.condition={way}", f"use {' or '.join(ways)}")
+    return way
 
 
 def _options(recipe: Recipe) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def _latent(recipe: Recipe) -> int:
 
 def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
     family, section, options = _family(recipe.model.name), _section(recipe), _options(recipe)
-    way = _condition(section, classes)
+    way = _condition(recipe, classes)
     about = {"classes": classes if way != "none" else 0, "way": way, **options}
     held = _lipschitz(section)
     with torch_seeded(recipe.seed, "initialise"):
@@ -113,15 +118,15 @@ def _inputs(recipe: Recipe) -> dict[str, tuple[int, ...]]:
 
 
 def _task(networks: Networks, setting: Setting) -> Gan:
-    section, classes = _section(setting.recipe), len(setting.amounts)
+    recipe, section, classes = setting.recipe, _section(setting.recipe), len(setting.amounts)
     return Gan(
         networks[GENERATOR],
         networks[CRITIC],
         game=section.loss,
         penalty=section.penalty if _lipschitz(section) == "penalty" else 0.0,
         critic_steps=section.critic_steps or (5 if section.loss == "wasserstein" else 1),
-        latent=_latent(setting.recipe),
-        classes=classes if _condition(section, classes) != "none" else 0,
+        latent=_latent(recipe),
+        classes=classes if _condition(recipe, classes) != "none" else 0,
     )
 
 
@@ -209,6 +214,6 @@ GAN = Kind(
     ),
     answers=Answers(of=_answers, columns=("realness", "as"), heads=("realness", "as"), cells=_cells, batch=64),
     drawings=Drawings(columns=8),
-    chapter=Chapter(),
+    chapter=GENERATION,
     sampling=Sampling(_produce, _asked),
 )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from .dcgan import Critic as DcganCritic
-from .dcgan import Generator as DcganGenerator
+from . import conditional_gan, dcgan, stylegan
+from .conditions import Way
 
 
 class Family(NamedTuple):
@@ -16,16 +16,20 @@ class Family(NamedTuple):
     critic      shape, classes=, way=, spectral=, batch_norm=, options → images, classes → logits of "real" (b,)
     options     of both, with their defaults
     latent      numbers of the noise
-    about       one line for people
+    ways        how classes can reach them, the usual way first
     """
 
     generator: Callable[..., nn.Module]
     critic: Callable[..., nn.Module]
     options: Mapping[str, Any]
     latent: int
-    about: str
+    ways: tuple[Way, ...]
 
 
 FAMILIES: Mapping[str, Family] = {
-    "dcgan": Family(DcganGenerator, DcganCritic, {"base": 64}, 100, "transposed convolutions (arXiv:1511.06434)"),
+    "dcgan": Family(dcgan.Generator, dcgan.Critic, {"base": 64}, 100, ("projection", "concat", "channel")),
+    "conditional_gan": Family(
+        conditional_gan.Generator, conditional_gan.Critic, {"base": conditional_gan.BOTH}, 100, ("concat",)
+    ),
+    "stylegan": Family(stylegan.Generator, stylegan.Critic, {"base": 32}, 64, ("projection",)),
 }

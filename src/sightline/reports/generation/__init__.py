@@ -1,0 +1,1 @@
+"""What the report says of networks that make images."""
