@@ -19,6 +19,6 @@ def data(folder: Path) -> Path:
     return write_folder(folder / "pictures", {"bars": 20, "dots": 20})
 
 
-def train(folder: Path, *keys: str, name: str = "run", **values: Any) -> sightline.Run:
+def train(folder: Path, *keys: str, name: str = "run", epochs: float = 1, **values: Any) -> sightline.Run:
     where = folder / "pictures" if (folder / "pictures").exists() else data(folder)
-    return sightline.train(where, (*KEYS, "fit.epochs=1", *keys), out=folder / name, **values)
+    return sightline.train(where, (*KEYS, f"fit.epochs={epochs:g}", *keys), out=folder / name, **values)

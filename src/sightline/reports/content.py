@@ -147,7 +147,7 @@ def read_content(
         metrics=_metrics(metrics),
         history=tuple(folder.table("history.csv")),
         data=_data(as_mapping(folder.json("data.json"))),
-        model=_model(as_mapping(folder.json("model/config.json"))),
+        model=_model(as_mapping(folder.json("model/config.json") or folder.json("model/generator.json"))),
         sizes=_sizes(folder, metrics),
         evaluation=evaluation,
         batch=read_batch(folder),

@@ -153,6 +153,7 @@ class Critic(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"], label: Label = None) -> Float[Tensor, "b"]:
         x = leaky_relu(self.first(x), SLOPE)
         for block in self.blocks:
+            assert isinstance(block, nn.ModuleList)
             same, halved, past = block
             y = leaky_relu(halved(leaky_relu(same(x), SLOPE)), SLOPE)
             x = (y + past(nn.functional.avg_pool2d(x, 2))) / GAIN

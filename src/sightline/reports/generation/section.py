@@ -34,7 +34,7 @@ METRICS = {
     "precision": "precision",
     "recall": "recall",
     "regions": "regions reached",
-    "memorised": "nearer to a training image than 99 % of real ones",
+    "memorised": "repeats of a training image",
     "score_real": "mean score of real images",
     "score_made": "mean score of made images",
 }
@@ -139,8 +139,9 @@ def _neighbours(making: Making) -> PageSection | None:
     picture = page_picture(making.neighbours, most=2560, limit=400 * KILOBYTE)
     intro = (
         f"Above, the made images that are nearest to a training image, of {facts.get('n', 0):,}; below, that image, of "
-        f"{facts.get('train', 0):,}. {percent(facts.get('memorised'))} are nearer than 99 % of "
-        f"{facts.get('held_out', 0):,} held-out images; by chance it would be 1 %. Distances in {facts.get('features', '')}."
+        f"{facts.get('train', 0):,}. {percent(facts.get('memorised'))} repeat one: they lie nearer to it than 99 % of "
+        f"{facts.get('held_out', 0):,} held-out images do, and than a third of the distance to any other. Distances in "
+        f"{facts.get('features', '')}."
     )
     return PageSection("neighbours", "Nearest training images", section("neighbours_section", intro, picture))
 

@@ -14,15 +14,16 @@ MEMORISED = "It repeats training images"
 REGIONS, RECALL = 0.6, 0.1  # below these shares of regions reached, or of real images covered
 LEFT = 0.02  # of the largest gradient norm of the generator
 AHEAD = 5.0  # logits by which the critic tells real from made where it has won
-REPEATED = 0.1  # share of made images that lie nearer to a training image than 99 % of held-out ones: 0.01 by chance
+REPEATED = 0.05  # share of made images that repeat a training image: almost none by chance
 NEAR = 3.0  # times the distance between two halves of the real images
+FEW = 200  # images below which distances and shares mean little
 ROWS = 4  # validations needed to speak of a course
 
 
 def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     """How near are the made images to real ones, between the floor of real against real and the ceiling of noise?"""
     value, floor, noise = (facts.metric(facts.split, name) for name in ("frechet", "frechet_floor", "frechet_noise"))
-    if value is None or floor is None or noise is None:
+    if value is None or floor is None or noise is None or facts.n < FEW:
         return None
     between = f"real to real {decimal(floor)}, noise {decimal(noise)}"
     evidence = f"Fréchet distance {decimal(value)} of {facts.n:,} images; {between}."
@@ -42,7 +43,7 @@ def result(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
 def collapse(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     """Does the generator make only some kinds of images?"""
     reached, recall = facts.metric(facts.split, "regions"), facts.metric(facts.split, "recall")
-    if reached is None or (reached >= REGIONS and (recall is None or recall >= RECALL)):
+    if reached is None or facts.n < FEW or (reached >= REGIONS and (recall is None or recall >= RECALL)):
         return None
     evidence = f"{percent(reached)} of the regions of the real images are reached"
     evidence += f"; {percent(recall)} of the real images lie near a made one." if recall is not None else "."
@@ -83,7 +84,7 @@ def memorisation(facts: VerdictFacts, limits: Thresholds) -> Finding | None:
     share = facts.metric(facts.split, "memorised")
     if share is None or share < REPEATED:
         return None
-    evidence = f"{percent(share)} of the made images are nearer to a training image than 99 % of held-out images are."
+    evidence = f"{percent(share)} of the made images lie at one training image, nearer than 99 % of held-out images do."
     text = "It makes images of its training set again, or nearly."
     tries = (Try("Train on more images, or for fewer epochs."),)
     return Finding("serious", "variance", MEMORISED, text, evidence, tries, limit="memorisation")
