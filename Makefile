@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices compare label-errors attacks results reference stream docs tutorials gallery
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation compare label-errors attacks results reference stream docs tutorials gallery
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -105,6 +105,10 @@ slices:         ## planted slices and permuted scores; speed of the diagnosis: 2
 
 more-data:      ## the forecast for twice the data beside the truth: five minutes; figures go to results/
 	$(PY) benchmarks/more_data.py
+
+generation:     ## GANs against known truths: a ring of Gaussians, digits by class; 40 minutes; figures go to results/
+	$(PY) benchmarks/generation.py ring
+	$(PY) benchmarks/generation.py gan
 
 attacks:        ## attacks on a ResNet-20 of CIFAR-10, adversarial training: an hour with the training; figures go to results/
 	$(PY) -m pytest -m slow tests/attacks

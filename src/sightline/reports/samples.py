@@ -68,7 +68,7 @@ def read_heat_maps(folder: RunFiles, split: str) -> dict[int, HeatMap]:
         if not _OWN_MAP.fullmatch(file):
             folder.problems.append("diagnosis/maps.json names a file outside diagnosis/maps; it was left out.")
             continue
-        if (png := _png(folder, file)) is not None:
+        if (png := png_of(folder, file)) is not None:
             facts = as_text(item.get("method")), as_text(item.get("score")), item.get("evidence") is True
             maps[as_integer(item.get("id"))] = HeatMap(png, *facts)
     return maps

@@ -31,7 +31,7 @@ from sightline.tasks.task import Task
 from ..kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
 
 NAME = "gan"
-STEPS_SEEN = 2_000  # optimiser steps of the generator by default
+STEPS = 5_000  # of the generator by default
 SIZES = (28, 32, 64)
 EMA = 0.999  # decay of the averaged weights
 
@@ -134,7 +134,7 @@ def _defaults(draft: Draft, traits: Traits) -> Filled:
     side = max(traits.height, traits.width)
     size = draft.input.size or next((size for size in SIZES if size >= side), SIZES[-1])
     batch = draft.fit.batch or 64
-    epochs = draft.fit.epochs or max(round(STEPS_SEEN * batch / max(traits.n, 1), 2), 1.0)
+    epochs = draft.fit.epochs or max(round(STEPS * batch / max(traits.n, 1), 2), 1.0)
     schedule = draft.schedule.name if "name" in draft.schedule.model_fields_set else "constant"
     return {
         "model": {"name": draft.model.name or "dcgan"},

@@ -36,7 +36,7 @@ class Generator(nn.Module):
     """Noise (b, latent) and classes (b,) → images (b, c, h, w) in [-1, 1]."""
 
     def __init__(
-        self, shape: tuple[int, int, int], *, latent: int = 100, base: int = 64, classes: int = 0, way: Way = "none"
+        self, shape: tuple[int, int, int], *, latent: int = 100, base: int = 32, classes: int = 0, way: Way = "none"
     ) -> None:
         """`base` channels of the largest map before the image; each smaller map has twice as many as the next."""
         super().__init__()
@@ -72,7 +72,7 @@ class Critic(nn.Module):
         self,
         shape: tuple[int, int, int],
         *,
-        base: int = 64,
+        base: int = 32,
         classes: int = 0,
         way: Way = "none",
         spectral: bool = False,

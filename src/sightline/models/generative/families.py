@@ -27,7 +27,7 @@ class Family(NamedTuple):
 
 
 FAMILIES: Mapping[str, Family] = {
-    "dcgan": Family(dcgan.Generator, dcgan.Critic, {"base": 64}, 100, ("projection", "concat", "channel")),
+    "dcgan": Family(dcgan.Generator, dcgan.Critic, {"base": 32}, 100, ("projection", "concat", "channel")),
     "conditional_gan": Family(
         conditional_gan.Generator, conditional_gan.Critic, {"base": conditional_gan.BOTH}, 100, ("concat",)
     ),

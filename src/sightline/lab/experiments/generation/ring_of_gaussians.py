@@ -29,12 +29,12 @@ SHOWN = 400
 
 @dataclass(frozen=True)
 class Parameters:
-    steps: Annotated[int, Field(ge=10, le=20_000)] = 1_000
+    steps: Annotated[int, Field(ge=10, le=20_000)] = 1_200
     batch: Annotated[int, Field(ge=8, le=4_096)] = 256
     hidden: Annotated[int, Field(ge=4, le=1_024)] = 128
     noise: Annotated[int, Field(ge=1, le=256)] = 8
     penalty: Annotated[float, Field(gt=0, le=1_000)] = 0.1
-    rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
 
 
 def centres() -> Float[np.ndarray, "k 2"]:
