@@ -13,7 +13,7 @@ from sightline.tasks.generative.gan import Gan
 from . import tiny_gan
 
 KEYS = ("task.loss=wasserstein", "task.critic_steps=3", "fit.commit_every=2", "fit.ema=0.9", "fit.accumulate=2")
-EPOCHS = 2
+EPOCHS = 3
 _loss, _seen = Gan.loss, 0
 
 

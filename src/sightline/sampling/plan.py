@@ -111,10 +111,11 @@ class Sampling:
               `Chunk.noise` gives, and uses no figure over the images of a chunk
     options   task → those of OPTIONS that a request may hold
     check     task, request → UsageError for values that these networks cannot use
-    watched   how often images are made while it trains, for the report
+    watched   how often images are made while it trains, for the report, and compared with the training images at its end; 0
+              where that takes too long
     """
 
     produce: Callable[[Task, Chunk], Float[Tensor, "b c h w"]]
     options: Callable[[Task], frozenset[str]] = _no_options
     check: Callable[[Task, Request], None] = _anything
-    watched: int = 16
+    watched: int = 0

@@ -33,9 +33,9 @@ FACTS = "samples/generation.json"
 
 
 def every(training: Training) -> int:
-    """Steps between two sheets; 0 where the kind makes no images."""
+    """Steps between two sheets; 0 where the kind makes no images, or none while it trains."""
     sampling = training.kind.sampling
-    return 0 if sampling is None else max(training.steps // sampling.watched, 1)
+    return 0 if sampling is None or not sampling.watched else max(training.steps // sampling.watched, 1)
 
 
 def write_sheet(training: Training, state: State) -> None:
@@ -68,7 +68,7 @@ def write_neighbours(training: Training, held_out: Images) -> float | None:
     """samples/neighbours.png: made images above their nearest training images; samples/generation.json. The share of made
     images that repeat a training image (`metrics.copies`)."""
     sampling, run, data = training.kind.sampling, training.run, training.data
-    if sampling is None or len(training.images["train"]) < 2:
+    if sampling is None or not sampling.watched or len(training.images["train"]) < 2:
         return None
     with training.console.working("searching the nearest training images"):
         made = sample_images(sampling, training.task, _request(training, COMPARED))

@@ -215,5 +215,5 @@ GAN = Kind(
     answers=Answers(of=_answers, columns=("realness", "as"), heads=("realness", "as"), cells=_cells, batch=64),
     drawings=Drawings(columns=8),
     chapter=GENERATION,
-    sampling=Sampling(_produce, _asked),
+    sampling=Sampling(_produce, _asked, watched=16),
 )
