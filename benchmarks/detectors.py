@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -86,11 +87,14 @@ def _train(keys: list[str], seed: int) -> dict[str, Any]:
             str(out),
         ]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         answer = json.loads(done.stdout.splitlines()[-1])
         clock = [json.loads(line) for line in (out / "timing.jsonl").read_text().splitlines()]
     return {
         "seed": seed, "training_seconds": round(answer["seconds"]), "steps": answer["steps"],
+        "cpu_seconds_of_the_process": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
         "val": answer["val"], "test": answer["test"], "clock": clock[-1],
     }  # fmt: skip
 
