@@ -130,7 +130,12 @@ def latency() -> dict[str, Any]:
         opened = {}
         for graph in graphs:
             data, opset = to_onnx(graphs[graph], inputs[graph], "trace")
-            facts = {"inputs": dict(graphs[graph].inputs), "outputs": dict(graphs[graph].outputs), "opset": opset}
+            facts = {
+                "file": f"{graph}.onnx",
+                "inputs": dict(graphs[graph].inputs),
+                "outputs": dict(graphs[graph].outputs),
+                "opset": opset,
+            }
             opened[graph] = OnnxGraph(data, {**facts, "static_faster": False}, 1)
         figures[name] = _median(lambda d=decoding, o=opened: d.run(o, image))
     ratio = figures["faster_rcnn_resnet18_fpn"] / figures["yolox_tiny"]
