@@ -22,7 +22,7 @@ from .diagnosis.health import Health, read_health
 from .diagnosis.stored import Diagnosis, read_diagnosis
 from .generation.stored import Making, read_making
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
-from .samples import BatchSheet, Examples, HeatMap, read_batch, read_examples, read_heat_maps
+from .samples import BatchSheet, Examples, HeatMap, read_batch, read_examples, read_heat_maps, read_strip
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation
 
 SPLITS = ("train", "val", "test")
@@ -128,6 +128,7 @@ class RunContent:
     health: Health | None = None
     maps: Mapping[int, HeatMap] = field(default_factory=dict)
     making: Making | None = None
+    strip: bytes | None = None  # samples/denoising.png, encoded again
 
 
 def read_content(
@@ -155,6 +156,7 @@ def read_content(
         attacks=read_attacks(folder),
         diagnosis=read_diagnosis(folder),
         health=read_health(folder),
+        strip=read_strip(folder),
         maps=read_heat_maps(folder, evaluation.split) if evaluation is not None else {},
         making=read_making(folder),
         problems=tuple(folder.problems),

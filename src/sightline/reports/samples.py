@@ -84,6 +84,11 @@ def read_batch(folder: RunFiles) -> BatchSheet | None:
     return BatchSheet(png, names, labels)
 
 
+def read_strip(folder: RunFiles) -> bytes | None:
+    """Images that become noise, and noise that becomes images; None where images are not made step by step."""
+    return png_of(folder, "samples/denoising.png")
+
+
 def read_examples(folder: RunFiles) -> Examples | None:
     """The worst and some typical images, None if there is none that can be shown."""
     about = as_mapping(folder.json("samples/examples.json"))

@@ -20,7 +20,12 @@ from torch import Tensor
 Images = Float[Tensor, "b *shape"]
 Network = Callable[[Images, Tensor], Images]  # (noisy images, times (b,)) → noise, or velocities
 Draw = Callable[[int], Images]  # number of the step → fresh normal noise
+Watch = Callable[[Images], None]  # gets what there is after every step
 Spacing = Literal["leading", "trailing"]
+
+
+def unseen(x: Images) -> None:
+    """Nobody watches."""
 
 
 def descent(trained: int, steps: int, spacing: Spacing = "trailing") -> list[int]:
@@ -98,19 +103,36 @@ def ddim_step(
 
 
 def ddpm(
-    network: Network, x: Images, schedule: Float[Tensor, "t"], times: list[int], draw: Draw, *, clip: bool = True
+    network: Network,
+    x: Images,
+    schedule: Float[Tensor, "t"],
+    times: list[int],
+    draw: Draw,
+    *,
+    clip: bool = True,
+    watch: Watch = unseen,
 ) -> Images:
     """Images from noise x (b, …); `draw(i)` gives the noise of step i. `clip`: what is made lies in [-1, 1], as pixels do."""
     for i, (time, before) in enumerate(zip(times, [*times[1:], -1], strict=True)):
         fresh = draw(i) if before >= 0 else None
         x = ddpm_step(x, network(x, _at(x, time)), time, before, schedule, fresh, clip=clip)
+        watch(x)
     return x
 
 
-def ddim(network: Network, x: Images, schedule: Float[Tensor, "t"], times: list[int], *, clip: bool = True) -> Images:
+def ddim(
+    network: Network,
+    x: Images,
+    schedule: Float[Tensor, "t"],
+    times: list[int],
+    *,
+    clip: bool = True,
+    watch: Watch = unseen,
+) -> Images:
     """Images from noise x (b, …), deterministically."""
     for time, before in zip(times, [*times[1:], -1], strict=True):
         x = ddim_step(x, network(x, _at(x, time)), time, before, schedule, clip=clip, consistent=clip)
+        watch(x)
     return x
 
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .diffusion import Images, Network
+from .diffusion import Images, Network, Watch, unseen
 
 
 def euler_step(x: Images, velocity: Images, time: float, after: float) -> Images:
@@ -22,19 +22,21 @@ def euler_step(x: Images, velocity: Images, time: float, after: float) -> Images
     return x + (after - time) * velocity
 
 
-def euler(network: Network, x: Images, times: list[float]) -> Images:
+def euler(network: Network, x: Images, times: list[float], watch: Watch = unseen) -> Images:
     """Images from noise x (b, …) at times[0], by way of all `times`."""
     for time, after in pairwise(times):
         x = euler_step(x, network(x, _at(x, time)), time, after)
+        watch(x)
     return x
 
 
-def heun(network: Network, x: Images, times: list[float]) -> Images:
+def heun(network: Network, x: Images, times: list[float], watch: Watch = unseen) -> Images:
     """The same with Heun's method."""
     for time, after in pairwise(times):
         first = network(x, _at(x, time))
         ahead = euler_step(x, first, time, after)
         x = euler_step(x, (first + network(ahead, _at(x, after))) / 2, time, after)
+        watch(x)
     return x
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.randomness.keyed import normal
+from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
 
 OPTIONS = ("class", "text", "steps", "guidance", "sampler")  # what a request may hold beside number and seed
@@ -113,9 +114,12 @@ class Sampling:
     check     task, request → UsageError for values that these networks cannot use
     watched   how often images are made while it trains, for the report, and compared with the training images at its end; 0
               where that takes too long
+    strip     task, real images, chunk → columns of two strips for the report: the real ones as they become noise, and the
+              chunk's as they come out of it; each column (b, c, h, w) in [-1, 1]. None where images are made at once
     """
 
     produce: Callable[[Task, Chunk], Float[Tensor, "b c h w"]]
     options: Callable[[Task], frozenset[str]] = _no_options
     check: Callable[[Task, Request], None] = _anything
     watched: int = 0
+    strip: Callable[[Task, Batch, Chunk], tuple[list[Tensor], list[Tensor]]] | None = None

@@ -23,6 +23,7 @@ from .heat_maps import write_heat_maps
 from .pictures import write_examples
 from .progress import Training
 from .reporting import write_report
+from .strips import write_strip
 from .watching import write_neighbours
 
 SPLITS = ("train", "val", "test")
@@ -41,6 +42,7 @@ def finish(training: Training, state: State) -> None:
     metrics: dict[str, Any] = dict.fromkeys(SPLITS)
     evaluation = _measure(training, scoring, metrics) if scoring is not None else None
     run.write_json("metrics.json", metrics)
+    write_strip(training)
     run.note(status="finished", step=state.step, stopped=state.ended)
     with training.console.working("writing the report"):
         write_report(run, training.data, evaluation=evaluation)

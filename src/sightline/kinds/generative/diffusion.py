@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from sightline.data.dataset import Dataset
+from sightline.data.formats.answers import as_classes
 from sightline.errors import UsageError
 from sightline.evaluation.generation.figures import judge_figures, read_figure_rows, write_figure_rows
 from sightline.losses.denoising import cosine_schedule, linear_schedule
@@ -19,6 +20,7 @@ from sightline.models.generative.denoiser import NOISE
 from sightline.models.generative.denoising_blocks import LONGEST
 from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.recipe import Count, Draft, Fraction, Recipe, TaskSection
+from sightline.reports.generation.denoising import DENOISING
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Embeddings, Prediction
@@ -202,6 +204,7 @@ DIFFUSION = Kind(
     section=DiffusionSection,
     accepts=lambda source: source.annotations is None,
     automatic=False,
+    reads=as_classes,
     needs="images",
     defaults=_defaults,
     check=_check,
@@ -213,6 +216,7 @@ DIFFUSION = Kind(
     statistics=signed_range,
     answers=Answers(of=_answers, columns=("loss", "time"), heads=("loss", "time"), cells=_cells, batch=64),
     drawings=Drawings(columns=8),
+    chapter=DENOISING,
     scoring=Scoring(
         rows=RowsFormat(
             write_figure_rows,

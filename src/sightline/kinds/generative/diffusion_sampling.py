@@ -9,18 +9,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import UsageError
+from sightline.preprocessing.signed import to_signed
 from sightline.sampling import diffusion, flow
+from sightline.sampling.diffusion import Watch
 from sightline.sampling.plan import Chunk, Request, Sampling
+from sightline.structures.batch import Batch
 from sightline.tasks.generative.diffusion import Diffusion
 from sightline.tasks.task import Task
 
 from .words import as_numbers, require_known
 
 TRAINED = 1000  # times of the schedule
+COLUMNS = 6  # of the strip of what comes out of noise
 SAMPLERS = {"ddpm": ("ddim", "ddpm"), "flow": ("heun", "euler")}  # of each process, the default first
 
 
-def _produce(task: Task, chunk: Chunk) -> Float[Tensor, "b c h w"]:
+def _produce(task: Task, chunk: Chunk, watch: Watch = diffusion.unseen) -> Float[Tensor, "b c h w"]:
     """Guided and unguided answers come from one pass of twice the images."""
     assert isinstance(task, Diffusion)
     asked, usual = chunk.request, task.usual
@@ -38,13 +42,31 @@ def _produce(task: Task, chunk: Chunk) -> Float[Tensor, "b c h w"]:
 
     sampler = asked.sampler or usual.sampler
     if task.schedule is None:
-        x = {"euler": flow.euler, "heun": flow.heun}[sampler](network, x, flow.even(steps))
+        x = {"euler": flow.euler, "heun": flow.heun}[sampler](network, x, flow.even(steps), watch)
     elif sampler == "ddim":
-        x = diffusion.ddim(network, x, task.schedule, diffusion.descent(TRAINED, steps), clip=task.on_pixels)
+        x = diffusion.ddim(
+            network, x, task.schedule, diffusion.descent(TRAINED, steps), clip=task.on_pixels, watch=watch
+        )
     else:
         draw = partial(_fresh, chunk, task.shape)
-        x = diffusion.ddpm(network, x, task.schedule, diffusion.descent(TRAINED, steps), draw, clip=task.on_pixels)
+        x = diffusion.ddpm(
+            network, x, task.schedule, diffusion.descent(TRAINED, steps), draw, clip=task.on_pixels, watch=watch
+        )
     return task.decoded(x)
+
+
+def strip(task: Task, batch: Batch, chunk: Chunk) -> tuple[list[Tensor], list[Tensor]]:
+    """Images of the batch under more and more noise, and those of the chunk as they come out of it: each a list of images
+    (b, c, h, w) in [-1, 1], one for each column of a strip."""
+    assert isinstance(task, Diffusion)
+    image = task.encoded(to_signed(batch.image))
+    noise = chunk.noise("forward", task.shape)[: len(image)]
+    shares = [torch.full((len(image),), share, device=image.device) for share in (0.25, 0.5, 0.75, 0.999)]
+    forward = [image, *(task.noisy(image, noise, share)[0] for share in shares)]
+    passed = [chunk.noise("start", task.shape)]
+    made = _produce(task, chunk, passed.append)
+    chosen = [passed[round(i * (len(passed) - 1) / (COLUMNS - 1))] for i in range(COLUMNS - 1)]
+    return [task.decoded(x) for x in forward], [*(task.decoded(x) for x in chosen), made]
 
 
 def _fresh(chunk: Chunk, shape: tuple[int, ...], step: int) -> Tensor:
@@ -90,4 +112,4 @@ def _check_request(task: Task, request: Request) -> None:
         _numbers(task, request.text)
 
 
-DIFFUSION_SAMPLING = Sampling(_produce, _asked, _check_request)
+DIFFUSION_SAMPLING = Sampling(_produce, _asked, _check_request, strip)
