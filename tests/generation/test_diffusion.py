@@ -14,6 +14,7 @@ from PIL import Image
 
 import sightline
 from sightline.errors import UsageError
+from sightline.evaluation.generation.figures import read_figure_rows
 from sightline.kinds.generative.words import as_numbers, vocabulary, words_of
 from sightline.losses.denoising import cosine_schedule, interpolated
 from sightline.sampling.diffusion import clean, ddim, descent, guided
@@ -43,6 +44,18 @@ def test_an_image_is_the_same_alone_and_among_any_others(classes: sightline.Run)
         for first, n in ((0, 1), (17, 1), (32, 1), (5, 20)):
             assert np.array_equal(classes.sample(n, seed=3, first=first, **options), whole[first : first + n])
     assert np.array_equal(sightline.open_run(classes.folder).sample(3, seed=3), classes.sample(3, seed=3))
+
+
+def test_the_report_shows_images_into_noise_and_out_of_it(classes: sightline.Run) -> None:
+    with Image.open(classes.folder / "samples/denoising.png") as strip:
+        assert "Artificial" in strip.text["Description"]  # type: ignore[attr-defined]
+        cells = np.asarray(strip.convert("L"), float)
+    assert cells.shape == (8 * 56 + 7 * 2, 6 * 56 + 5 * 2), "four rows of five columns, four of six"
+    page = (classes.folder / "report.html").read_text()
+    assert 'id="denoising"' in page and "Loss by time" in page
+    rows = read_figure_rows(classes.folder / "predictions/val.parquet")[0]
+    assert classes.metrics["val"]["loss"] == pytest.approx(rows.column("loss").mean())
+    assert ((rows.column("time") >= 0) & (rows.column("time") < 1)).all()
 
 
 def test_conditions_and_guidance_change_the_image(classes: sightline.Run) -> None:

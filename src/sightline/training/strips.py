@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -16,6 +18,7 @@ from sightline.sampling.chunks import CHUNK
 from sightline.sampling.marks import artificial
 from sightline.sampling.plan import Chunk, Request
 from sightline.storage.files import make_folder, replace_file
+from sightline.structures.batch import Batch
 
 from .progress import Training
 
@@ -49,9 +52,9 @@ def write_strip(training: Training) -> None:
     replace_file(run.folder / FILE, png_bytes(sheet, _mark(run)))
 
 
-def _some(images: dict[str, Images]) -> object:
+def _some(images: Mapping[str, Images]) -> Batch:
     some = images.get("val") or images["train"]
-    at = torch.arange(min(ROWS, len(some)))
+    at = torch.linspace(0, len(some) - 1, min(ROWS, len(some))).long()  # classes lie one after the other
     return some(at, at)
 
 
