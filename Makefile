@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation compare label-errors attacks results reference stream docs tutorials gallery
+.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation diffusion compare label-errors attacks results reference stream docs tutorials gallery
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -89,6 +89,9 @@ intervals:      ## coverage of the intervals, beside the plain bootstrap: 2 minu
 
 verdicts:       ## eight trainings that are ill on purpose, and their verdicts: 1 minute; figures go to results/
 	$(PY) benchmarks/verdicts.py
+
+diffusion:      ## diffusion, flow, codes, scenes from words and dropout: five to six hours; figures go to results/
+	for what in ddpm flow latent scenes dropout; do $(PY) benchmarks/diffusion.py $$what --runs runs/diffusion; done
 
 compare:        ## equal networks and networks 2 points apart: what `compare` says of them: 3 minutes; figures go to results/
 	$(PY) benchmarks/compare.py

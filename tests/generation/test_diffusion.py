@@ -52,7 +52,8 @@ def test_the_report_shows_images_into_noise_and_out_of_it(classes: sightline.Run
         cells = np.asarray(strip.convert("L"), float)
     assert cells.shape == (8 * 56 + 7 * 2, 6 * 56 + 5 * 2), "four rows of five columns, four of six"
     page = (classes.folder / "report.html").read_text()
-    assert 'id="denoising"' in page and "Loss by time" in page
+    assert all(f'id="{anchor}"' in page for anchor in ("made", "denoising", "times", "neighbours"))
+    assert "Its mean loss is" in page and 0 <= classes.metrics["val"]["memorised"] <= 1
     rows = read_figure_rows(classes.folder / "predictions/val.parquet")[0]
     assert classes.metrics["val"]["loss"] == pytest.approx(rows.column("loss").mean())
     assert ((rows.column("time") >= 0) & (rows.column("time") < 1)).all()

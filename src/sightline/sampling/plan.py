@@ -114,6 +114,7 @@ class Sampling:
     check     task, request → UsageError for values that these networks cannot use
     watched   how often images are made while it trains, for the report, and compared with the training images at its end; 0
               where that takes too long
+    preview   steps of an iterative sampler for those; None: its own default
     strip     task, real images, chunk → columns of two strips for the report: the real ones as they become noise, and the
               chunk's as they come out of it; each column (b, c, h, w) in [-1, 1]. None where images are made at once
     """
@@ -122,4 +123,5 @@ class Sampling:
     options: Callable[[Task], frozenset[str]] = _no_options
     check: Callable[[Task, Request], None] = _anything
     watched: int = 0
+    preview: int | None = None
     strip: Callable[[Task, Batch, Chunk], tuple[list[Tensor], list[Tensor]]] | None = None

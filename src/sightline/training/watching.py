@@ -57,7 +57,9 @@ def _with(ema: Ema | None, make: Any) -> Any:
 
 
 def _request(training: Training, n: int) -> Request:
-    return Request(torch.arange(n), SEED, len(training.data.classes))
+    sampling = training.kind.sampling
+    steps = sampling.preview if sampling is not None else None
+    return Request(torch.arange(n), SEED, len(training.data.classes), steps=steps)
 
 
 def _mark(run: Run, step: int | None) -> dict[str, str]:

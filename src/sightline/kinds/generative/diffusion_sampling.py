@@ -20,6 +20,7 @@ from sightline.tasks.task import Task
 from .words import as_numbers, require_known
 
 TRAINED = 1000  # times of the schedule
+WATCHED, PREVIEW = 6, 8  # sheets of images while it trains, and steps of the sampler for them
 COLUMNS = 6  # of the strip of what comes out of noise
 SAMPLERS = {"ddpm": ("ddim", "ddpm"), "flow": ("heun", "euler")}  # of each process, the default first
 
@@ -112,4 +113,4 @@ def _check_request(task: Task, request: Request) -> None:
         _numbers(task, request.text)
 
 
-DIFFUSION_SAMPLING = Sampling(_produce, _asked, _check_request, strip)
+DIFFUSION_SAMPLING = Sampling(_produce, _asked, _check_request, strip=strip, watched=WATCHED, preview=PREVIEW)

@@ -6,22 +6,27 @@ import numpy as np
 
 from sightline.drawing.curves import Frame, Line, line_chart
 from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene
+from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import Headline
 from sightline.reports.parts.figures import Chart
 from sightline.reports.parts.picture import KILOBYTE, page_picture
 from sightline.reports.rules import data
+from sightline.reports.rules import generation as rules
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds
 from sightline.reports.wording import decimal
 from sightline.structures.figure_rows import FigureRows
 
+from . import section as generation
+
 BINS = 10  # of the times
 
 
 def sections(scene: Scene) -> list[PageSection]:
-    """The strip and the loss by time, as far as the run has them."""
-    found = []
+    """The images over training, the strip, the loss by time and the nearest training images, as far as the run has them."""
+    made = generation.sections(scene)
+    found = [part for part in made if part.anchor == "made"]
     if scene.content.strip is not None:
         picture = page_picture(scene.content.strip, most=1280, limit=600 * KILOBYTE)
         intro = (
@@ -32,7 +37,7 @@ def sections(scene: Scene) -> list[PageSection]:
     evaluation = scene.content.evaluation
     if evaluation is not None and isinstance(evaluation.rows, FigureRows) and len(evaluation.rows):
         found.append(_by_time(evaluation.rows))
-    return found
+    return [*found, *(part for part in made if part.anchor != "made")]
 
 
 def _by_time(rows: FigureRows) -> PageSection:
@@ -60,10 +65,19 @@ def _row_facts(evaluation: SplitEvaluation, headline: Headline, limits: Threshol
     return RowFacts()
 
 
+def _opening(facts: VerdictFacts) -> str:
+    value = facts.metric(facts.split, "loss")
+    if value is None:
+        return "Training finished. The loss was not measured: look at the images."
+    return f"Its mean loss is {decimal(value)} on {facts.n:,} {facts.split} images; how good its images are, they show themselves."
+
+
 DENOISING = Chapter(
-    metric_names={"loss": "loss (mean squared error)"},
+    metric_names={"loss": "loss (mean squared error)", "memorised": "repeats of a training image"},
     row_facts=_row_facts,
-    rules=(data.untested,),
+    rules=(rules.memorisation, data.untested),
+    opening=_opening,
+    in_per_cent=lambda name: name == "memorised",
     sections=sections,
     limits=DENSE_LIMITS,
 )
