@@ -69,7 +69,7 @@ def _opening(facts: VerdictFacts) -> str:
     value = facts.metric(facts.split, "loss")
     if value is None:
         return "Training finished. The loss was not measured: look at the images."
-    return f"Its mean loss is {decimal(value)} on {facts.n:,} {facts.split} images; how good its images are, they show themselves."
+    return f"Its mean loss is {decimal(value)} on {facts.n:,} {facts.split} images. Look at what it makes."
 
 
 DENOISING = Chapter(
