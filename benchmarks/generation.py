@@ -25,7 +25,7 @@ import machine
 import numpy as np
 
 import sightline
-from sightline.lab.experiments.generation import ring_of_gaussians as ring
+from sightline.lab import ring
 from sightline.metrics.distributions import frechet_distance, kernel_distance, precision_recall
 from sightline.runs.console import Console
 from sightline.storage.reading import hash_regular
