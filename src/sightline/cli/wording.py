@@ -11,6 +11,7 @@ from .tables import table
 
 # of all tasks, in the order in which they are shown
 _SUMMARY = (
+    "skill",
     "accuracy",
     "top5_accuracy",
     "mean_iou",
@@ -28,7 +29,7 @@ _SUMMARY = (
 )
 _PER_CLASS = (
     "support", "known", "mae", "mae_of_mean", "rmse", "rmse_of_mean", "r2",
-    "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50",
+    "skill", "error", "guess", "found", "precision", "recall", "f1", "iou", "dice", "mask_ap", "mask_ap50", "ap", "ap50",
 )  # fmt: skip
 _CLASSES = 200  # classes that the audit of a data set lists
 _NAMED = 3  # metrics in the summary of a run

@@ -30,7 +30,7 @@ from .folds import Cuts, Fold, deal
 from .mirrors import mirrored_pair
 from .splits import Assignment, Fractions, SplitRule, refuse_emptied_splits
 
-Knowledge = Literal["labels", "masks", "boxes", "outlines", "tags", "numbers"]
+Knowledge = Literal["labels", "masks", "boxes", "outlines", "tags", "numbers", "columns"]
 Needs = Literal["classes", "identities", "images"]
 
 

@@ -71,6 +71,22 @@ def paint_values(picture: Picture, row: Mapping[str, Any], mask: np.ndarray | No
     )
 
 
+def paint_answers(picture: Picture, row: Mapping[str, Any], mask: np.ndarray | None, classes: Sequence[str]) -> Picture:
+    """The answer to each question, below the image."""
+    canvas = enlarged(coloured(picture))
+    lines: list[tuple[str, float | None, bool]] = []
+    for name, answer in row["answers"].items():
+        if "value" in answer:
+            lines.append((f"{name}: {answer['value']:.5g}", None, True))
+        elif "label" in answer:
+            lines.append((f"{name}: {answer['label']}", answer["probability"], True))
+        else:
+            lines.append((f"{name}: {', '.join(answer['labels']) or 'none'}", None, True))
+    size = font_size(canvas)
+    strip = _strip(lines[:MOST_TAGS] or [("no answer", None, False)], canvas.shape[1], size, CLASS_COLOURS[0])
+    return np.concatenate([canvas, strip])
+
+
 def paint_pixels(picture: Picture, row: Mapping[str, Any], mask: np.ndarray | None, classes: Sequence[str]) -> Picture:
     """Each pixel in the colour of its class, and a legend with the share of each below."""
     canvas = enlarged(coloured(picture))
@@ -108,6 +124,7 @@ PAINTERS: dict[str, Painter] = {  # by the name of an export's decoding
     "class scores": paint_classes,
     "label scores": paint_tags,
     "numbers": paint_values,
+    "answers": paint_answers,
     "pixel scores": paint_pixels,
     "regions": paint_objects,
 }

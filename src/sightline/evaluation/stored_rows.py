@@ -41,6 +41,7 @@ PAIRED = {
     "numbers": ("target", "prediction"),
     "figures": ("value",),
     "sets": ("real", "made"),
+    "answers": ("target", "answer"),
 }  # k doubles each
 _BOX = pyarrow.list_(_REAL, 4)
 _PREDICTED = {"boxes": _BOX, "label": _INT, "score": _REAL, "found_rle": pyarrow.binary()}

@@ -45,6 +45,24 @@ def number_difference(expected: Row, found: Row, settings: Mapping[str, Any]) ->
     return Difference(worst, f"a value differs by {worst:.2g} standard deviations" if worst > TOLERANCE else "")
 
 
+def answer_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> Difference:
+    """The same answer to each question: as for a class, for labels, or for a number in units of its standard deviation."""
+    worst = 0.0
+    for name, own in expected["answers"].items():
+        other = found["answers"][name]
+        if "value" in own:
+            numbers = {"values": {name: own["value"]}}, {"values": {name: other["value"]}}
+            difference = number_difference(*numbers, {"std": [settings["std"][name]]})
+        elif "label" in own:
+            difference = class_difference(own, other, settings)
+        else:
+            difference = label_difference(own, other, own)
+        if difference.reason:
+            return Difference(difference.figure, f"{name}: {difference.reason}")
+        worst = max(worst, difference.figure)
+    return Difference(worst, "")
+
+
 def pixel_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> Difference:
     """The same class at every pixel, ties aside."""
     if expected["pixels"].shape != found["pixels"].shape:

@@ -11,12 +11,13 @@ from jaxtyping import UInt8
 
 from sightline.data.dataset import Dataset
 from sightline.data.records.annotations import Objects
+from sightline.data.records.answers import AnswerTable
 from sightline.decoding.run_lengths import run_lengths
 from sightline.drawing.overlay import coloured
 from sightline.drawing.png import enlarged
 from sightline.drawing.predictions import paint_objects, paint_pixels
 
-WORDS = ("labels", "tags", "numbers")  # knowledge that is written below an image, not drawn on it
+WORDS = ("labels", "tags", "numbers", "columns")  # knowledge that is written below an image, not drawn on it
 
 
 def paint_truth(data: Dataset, id: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -48,9 +49,19 @@ def _values(truth: np.ndarray, data: Dataset) -> str:
     """The labels of an image, or its values."""
     if data.knows == "tags":
         return ", ".join(name for name, value in zip(data.classes, truth.tolist(), strict=True) if value == 1) or "none"
+    measured = _numbers(data)
     return ", ".join(
-        f"{name} {value:.4g}" for name, value in zip(data.classes, truth.tolist(), strict=True) if value == value
+        f"{name} {value:.4g}" if name in measured else name
+        for name, value in zip(data.classes, truth.tolist(), strict=True)
+        if value == value and (name in measured or value == 1)
     )
+
+
+def _numbers(data: Dataset) -> set[str]:
+    """The names of the entries that are numbers."""
+    table = data.audit.source.annotations
+    heads = table.heads if isinstance(table, AnswerTable) else ()
+    return {head.name for head in heads if head.kind == "number"} if heads else set(data.classes)
 
 
 def _objects(truth: Objects, classes: Sequence[str], size: tuple[int, int]) -> dict[str, Any]:

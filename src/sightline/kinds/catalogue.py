@@ -18,6 +18,7 @@ from .localisation import LOCALISATION
 from .multilabel import MULTILABEL
 from .regression import REGRESSION
 from .segmentation import SEGMENTATION
+from .several.multitask import MULTITASK
 
 KINDS: dict[str, Kind] = {}
 
@@ -43,6 +44,7 @@ for _kind in (
     LOCALISATION,
     DIFFUSION,
     AUTOENCODER,
+    MULTITASK,
 ):
     register(_kind)
 

@@ -69,6 +69,15 @@ def choose_values(row: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
     return {**row, "values": {name: value for name, value in row["values"].items() if choice.names(name)}}
 
 
+def choose_answers(row: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
+    """The answers to the questions of which any entry is chosen."""
+    questions = (
+        None if choice.classes is None else {part for name in choice.classes for part in (name, name.split("=")[0])}
+    )
+    kept = {name: answer for name, answer in row["answers"].items() if questions is None or name in questions}
+    return {**row, "answers": kept}
+
+
 def choose_boxes(row: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
     """Boxes of other classes, or below `conf`, are left out."""
     least = choice.conf or 0.0

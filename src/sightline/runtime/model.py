@@ -15,7 +15,7 @@ from sightline.errors import DamagedError, UsageError
 from sightline.preprocessing.rejection import Rejected
 from sightline.preprocessing.saved import Preprocessing
 
-from .answers import LabelScores, NumberValues
+from .answers import AnswerValues, LabelScores, NumberValues
 from .choosing import ALL, Choice
 from .classes import ClassScores
 from .decodings import Arrays, Decoding, Frames, Graph, Keep
@@ -31,6 +31,7 @@ DECODINGS: dict[str, type[Decoding]] = {
     "class scores": ClassScores,
     "label scores": LabelScores,
     "numbers": NumberValues,
+    "answers": AnswerValues,
     "pixel scores": PixelScores,
     "places": Places,
     "regions": Regions,

@@ -1,4 +1,4 @@
-"""Rows of several labels, or of several numbers, for each image: one row an image, on the host.
+"""Rows of several labels, numbers, or answers to several questions for each image: one row an image, on the host.
 
 What is unknown is NaN. What a row's figures depend on besides the answers (the threshold from which a label counts, the
 constant with which numbers are compared) lies beside them, so that every metric stays a pure function of rows.
@@ -6,10 +6,12 @@ constant with which numbers are compared) lies beside them, so that every metric
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from .heads import Head
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,31 @@ class NumberRows:
             np.concatenate([getattr(p, name) for p in parts]) for name in ("id", "target", "prediction")
         )
         return cls(id, target, prediction, parts[0].constant, parts[0].scale)
+
+
+@dataclass(frozen=True)
+class AnswerRows:
+    """`id` (n,) row of the data manifest; `target` (n, k) the entries of all `heads`: 1 or 0 of a class or a label, or a
+    number, NaN where unknown; `answer` (n, k) probabilities and numbers. `constant` (k,) are shares of the training images,
+    or means: what answers without looking; `scale` (k,) standard deviations of numbers, else 1; `threshold` (k,) the
+    probability from which an image has a label, 0.5 elsewhere."""
+
+    id: Int[np.ndarray, "n"]
+    target: Float[np.ndarray, "n k"]
+    answer: Float[np.ndarray, "n k"]
+    heads: tuple[Head, ...]
+    constant: Float[np.ndarray, "k"]
+    scale: Float[np.ndarray, "k"]
+    threshold: Float[np.ndarray, "k"]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, which: np.ndarray) -> AnswerRows:
+        """The rows that an index array or a boolean mask selects."""
+        return replace(self, id=self.id[which], target=self.target[which], answer=self.answer[which])
+
+    @classmethod
+    def join(cls, parts: list[AnswerRows]) -> AnswerRows:
+        id, target, answer = (np.concatenate([getattr(p, name) for p in parts]) for name in ("id", "target", "answer"))
+        return replace(parts[0], id=id, target=target, answer=answer)

@@ -35,6 +35,14 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """`value` (b, k) of all answers to several questions (`Head`): probabilities of classes and of labels, and numbers in the
+    data's own units."""
+
+    value: Float[Tensor, "b k"]
+
+
+@dataclass(frozen=True)
 class Detections:
     """Boxes of all images, packed: `boxes` (n, 4) xyxy in the batch's frame, `label` (n,), `score` (n,), and the image of
     each, `sample` (n,)."""
@@ -87,7 +95,9 @@ class Rivals:
     score_made: Float[Tensor, "b"]
 
 
-Prediction = Classes | LabelScores | Numbers | Segments | Detections | Instances | Images | Embeddings | Rivals
+Prediction = (
+    Classes | LabelScores | Numbers | Answers | Segments | Detections | Instances | Images | Embeddings | Rivals
+)
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def prepare(
     for line in (*start.notes, *tuning.lines):
         console.say(line)
     parameters = sum(network["parameters"] for network in described.values())
-    what = "targets" if data.knows == "numbers" else "classes"
+    what = {"numbers": "targets", "columns": "answers"}.get(data.knows, "classes")
     classes = f" of {len(data.classes)} {what}" if data.classes else ""
     console.say(
         f"{recipe.model.name} ({parameters:,} parameters) on {len(ids['train']):,} images{classes} at "

@@ -25,6 +25,7 @@ _TARGETS: dict[Knowledge, str] = {
     "outlines": "an outline and a class for each object",
     "tags": "several classes for each image",
     "numbers": "a number for each image",
+    "columns": "several questions about each image",
 }
 
 

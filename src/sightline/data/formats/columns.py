@@ -38,7 +38,7 @@ MOST_METADATA = 40  # columns
 class Columns:
     """Indices of the columns; None for those that the table lacks. `header` is true if the first row is one; `metadata` are
     all further columns, and `metadata_names` their names. `answers` are the columns of a table without labels that hold one
-    class or target each: classes if they hold `marks`, 0 and 1."""
+    class or target each: classes if they hold `marks`, 0 and 1; questions if the user named `several` of them."""
 
     path: int
     label: int | None
@@ -51,6 +51,7 @@ class Columns:
     answers: tuple[int, ...] = ()
     answer_names: tuple[str, ...] = ()
     marks: bool = False
+    several: bool = False
 
     @property
     def width(self) -> int:
@@ -62,7 +63,8 @@ def find_columns(
     first: Sequence[str], table: str, rows: Sequence[Sequence[str]] = (), label_column: str | None = None
 ) -> Columns:
     """The columns of a table whose first row is `first`; some more `rows` tell zeros and ones from labels. `label_column` names
-    that of the labels, where the user chose one. Raises DataError with the line and its cells."""
+    that of the labels, or several of them with commas between, where the user chose. Raises DataError with the line and its
+    cells."""
     images = [i for i, cell in enumerate(first) if suffix(cell.strip()) in IMAGE_SUFFIXES]
     if images and label_column is None:
         return _without_header(first, images[0], table)
@@ -84,15 +86,13 @@ def find_columns(
             "name it `path` in a header line, and the labels `label`",
         )
     label, split, group = (_find(words, what) for what in ("label", "split", "group"))
-    if label_column is not None:
-        label = _named(label_column, first, table)
+    several = () if label_column is None else _named(label_column, first, table)
+    if several:
+        label = several[0] if len(several) == 1 else None
     rest = [i for i in range(len(words)) if i not in (path, split, group)]
     if label is None and len(rest) == 1:
         label = rest[0]
-    answers = _marks(rest, rows) if label is None else ()
-    marks = bool(answers)
-    if label is None and not answers:
-        answers = _measurements(rest, rows)
+    answers, marks = (several, False) if len(several) > 1 else _answers(label, rest, rows)
     if label is None and rest and not answers:
         raise DataError(
             f"{table} line 1: no column of labels among {quoted(first)}",
@@ -100,7 +100,7 @@ def find_columns(
         )
     known = (path, label, split, group, *answers)
     metadata = tuple(i for i, name in enumerate(first) if i not in known and name.strip())[:MOST_METADATA]
-    name = first[label].strip() if label is not None else ""
+    name = first[label].strip() if label is not None else label_column or ""
     names = tuple(first[i].strip() for i in answers)
     return Columns(
         path,
@@ -114,12 +114,21 @@ def find_columns(
         answers,
         names,
         marks,
+        len(several) > 1,
     )
 
 
-def _named(name: str, first: Sequence[str], table: str) -> int:
-    """The column that the user named, by its exact name or else in any case."""
+def _named(names: str, first: Sequence[str], table: str) -> tuple[int, ...]:
+    """The columns that the user named, with commas between. A name that has a comma itself is taken whole."""
     cells = [cell.strip() for cell in first]
+    parts = [part.strip() for part in names.split(",")]
+    if len(parts) == 1 or names in cells:
+        return (_column_of(names, cells, first, table),)
+    return tuple(_column_of(part, cells, first, table) for part in parts if part)
+
+
+def _column_of(name: str, cells: Sequence[str], first: Sequence[str], table: str) -> int:
+    """The column by its exact name or else in any case."""
     for spelled, wanted in ((cells, name), ([cell.casefold() for cell in cells], name.casefold())):
         if wanted in spelled:
             return spelled.index(wanted)
@@ -127,6 +136,14 @@ def _named(name: str, first: Sequence[str], table: str) -> int:
         f"{table} line 1: no column '{printable(name)}', which data.label names, among {quoted(first)}",
         nearest(name, cells),
     )
+
+
+def _answers(label: int | None, rest: Sequence[int], rows: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], bool]:
+    """The columns of answers where there is none of labels, and whether they are marks."""
+    if label is not None:
+        return (), False
+    marks = _marks(rest, rows)
+    return (marks, True) if marks else (_measurements(rest, rows), False)
 
 
 def _marks(rest: Sequence[int], rows: Sequence[Sequence[str]]) -> tuple[int, ...]:

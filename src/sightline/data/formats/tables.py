@@ -26,6 +26,7 @@ from .cells import cells_of
 from .columns import Columns, find_columns, quoted
 from .recognition.labels import ONE_CLASS, in_several_rows, reading_of
 from .recognition.vocabulary import splits_of_paths
+from .several import with_heads
 
 LONGEST = 80  # characters of a cell of metadata
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -150,6 +151,8 @@ def _with_columns(source: Source, heads: Sequence[Columns], rows: Sequence[_Row]
     names, cells = heads[0].answer_names, [row.cells for row in rows]
     if any(head.answer_names != names for head in heads):
         raise DataError(f"{name} and the tables beside it have different columns", "give all tables the same columns")
+    if heads[0].several:
+        return with_heads(source, names, cells, name)
     if heads[0].marks and all(head.marks for head in heads):
         return with_marks(source, names, cells, name)
     try:

@@ -22,7 +22,7 @@ from .outlines import Outline
 from .records import Problem, Record
 from .upright import Stored, upright
 
-Knowledge = Literal["masks", "boxes", "outlines", "tags", "numbers"]
+Knowledge = Literal["masks", "boxes", "outlines", "tags", "numbers", "columns"]
 Mask = UInt8[np.ndarray, "h w"]
 Answers = Float[np.ndarray, "k"]
 

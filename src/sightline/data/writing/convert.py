@@ -94,4 +94,5 @@ _WHAT: dict[Knowledge, str] = {
     "outlines": "outlines of objects",
     "tags": "several labels for each image",
     "numbers": "a number for each image",
+    "columns": "answers to several questions for each image",
 }

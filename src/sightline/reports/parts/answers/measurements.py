@@ -49,7 +49,7 @@ def _sections(scene: Scene) -> list[PageSection]:
         return []
     charts = []
     for place in range(min(len(evaluation.classes), MOST_TARGETS)):
-        charts += _charts(evaluation, place)
+        charts += value_charts(evaluation, place)
     sections = [chart_section("values", "Predicted and true values", charts)] if charts else []
     sections.append(PageSection("classes", "Targets", section("targets_section", _table(evaluation))))
     if views := worst_answers(evaluation, scene.load_image, scene.content.maps, lambda row: _words(evaluation, row)):
@@ -58,7 +58,7 @@ def _sections(scene: Scene) -> list[PageSection]:
     return sections
 
 
-def _charts(evaluation: SplitEvaluation, place: int) -> list[Chart]:
+def value_charts(evaluation: SplitEvaluation, place: int) -> list[Chart]:
     """Predicted against true values, and the errors against the true values, of one target."""
     rows, name = evaluation.rows, evaluation.classes[place]
     known = np.flatnonzero(~np.isnan(rows.target[:, place]))

@@ -60,7 +60,7 @@ def _sections(scene: Scene) -> list[PageSection]:
     if evaluation is None:
         return []
     sections = []
-    if charts := [*filter(None, [_bars(evaluation), _curves(evaluation)])]:
+    if charts := [*filter(None, [label_bars(evaluation), _curves(evaluation)])]:
         sections.append(chart_section("labels", "Labels", charts))
     table = _table(evaluation, facts)
     sections.append(PageSection("classes", "Classes", section("classes_section", table)))
@@ -73,7 +73,7 @@ def _sections(scene: Scene) -> list[PageSection]:
     return sections
 
 
-def _bars(evaluation: SplitEvaluation) -> Chart | None:
+def label_bars(evaluation: SplitEvaluation) -> Chart | None:
     facts = sorted(label_facts(evaluation), key=lambda fact: fact.value)
     if not facts:
         return None
