@@ -86,7 +86,8 @@ def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
         ("data/writing/coco.py", "segmentation"),
         ("inference/prediction.py", "segmentation"),
         ("metrics/detection.py", "segmentation"),
-        ("evaluation/errors_of_boxes.py", "localisation"),
+        ("evaluation/boxes/errors.py", "localisation"),
+        ("evaluation/boxes/gains.py", "localisation"),
         ("reports/rules/dense.py", "localisation"),
     }
     found = set()

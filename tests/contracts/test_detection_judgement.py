@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from sightline.errors import DamagedError
+from sightline.evaluation.boxes.errors import box_errors
 from sightline.evaluation.detections import judge_detections
-from sightline.evaluation.errors_of_boxes import box_errors
 from sightline.evaluation.intervals import resample_weights
 from sightline.evaluation.predictions import write_rows
 from sightline.evaluation.stored_rows import read_detection_rows, read_segment_rows, write_detection_rows

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from sightline.evaluation.crowding import crowded_objects, judge_crowding
-from sightline.evaluation.errors_of_boxes import KINDS
-from sightline.evaluation.gains import ap50_gains
+from sightline.evaluation.boxes.crowding import crowded_objects, judge_crowding
+from sightline.evaluation.boxes.errors import KINDS
+from sightline.evaluation.boxes.gains import ap50_gains
 from sightline.metrics.detection import detection_metrics
 from sightline.metrics.matching import match_rows
 from sightline.structures.detection_rows import DetectionRows

@@ -13,8 +13,8 @@ from torch import nn
 from sightline.errors import UsageError
 from sightline.evaluation.generation.sets import judge_sets, read_set_rows, write_set_rows
 from sightline.losses.generative import critic_loss, generator_loss, gradient_penalty
-from sightline.metrics.copies import copies
-from sightline.metrics.modes import regions
+from sightline.metrics.generation.copies import copies
+from sightline.metrics.generation.modes import regions
 from sightline.models.generative.conditional_gan import Generator as Dense
 from sightline.models.generative.families import FAMILIES
 from sightline.models.generative.stylegan import Modulated

@@ -25,9 +25,9 @@ from sightline.metrics.matching import HIT, IGNORED, Matches, match_rows
 from sightline.metrics.ranking import PrecisionRecall
 from sightline.structures.detection_rows import DetectionRows
 
-from .crowding import judge_crowding
-from .errors_of_boxes import BoxErrors, box_errors
-from .gains import ap50_gains
+from .boxes.crowding import judge_crowding
+from .boxes.errors import BoxErrors, box_errors
+from .boxes.gains import ap50_gains
 from .intervals import Estimate, Interval, estimate, resample_weights
 from .json_form import intervals_of, judgement_json, reasons_of
 
@@ -63,9 +63,9 @@ class DetectionJudgement:
                     score threshold of its largest F1 at an IoU of 0.5: threshold, precision, recall, f1; mask_ap and
                     mask_ap50 if there are masks; intervals {ap, ap50}, reasons
     sizes           small, medium, large → support, ap, ar
-    crowding        crowded, apart → support, ap, ar (`crowding`), by boxes
-    errors          the mistakes (`errors_of_boxes`) at `score_threshold`, by kind and by image
-    gains           kind of mistake → what fixing it would add to AP50 (`gains`), over boxes of any score
+    crowding        crowded, apart → support, ap, ar (`boxes.crowding`), by boxes
+    errors          the mistakes (`boxes.errors`) at `score_threshold`, by kind and by image
+    gains           kind of mistake → what fixing it would add to AP50 (`boxes.gains`), over boxes of any score
     score_threshold the one with the largest F1 over all classes together; None (all boxes count) without a single hit
     curves          one for every class that has objects
     worst           the 50 images with the most mistakes, most first

@@ -18,7 +18,7 @@ from sightline.losses.single_shot import box_overlap_loss, place_class, place_ob
 from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
-from sightline.structures.place_outputs import PlaceOutputs
+from sightline.structures.outputs.places import PlaceOutputs
 from sightline.structures.predictions import Detections, Prediction
 from sightline.structures.regions import SelectionRule
 from sightline.structures.targets import Boxes

@@ -11,8 +11,8 @@ from sightline.data.loaders import Images, in_order
 from sightline.drawing.png import grid, png_bytes
 from sightline.engine.ema import Ema
 from sightline.engine.state import State
-from sightline.metrics.copies import copies
 from sightline.metrics.distributions import nearest
+from sightline.metrics.generation.copies import copies
 from sightline.preprocessing.signed import to_signed
 from sightline.recipes.loading import choose
 from sightline.runs.run import Run
@@ -68,7 +68,7 @@ def _mark(run: Run, step: int | None) -> dict[str, str]:
 
 def write_neighbours(training: Training, held_out: Images) -> float | None:
     """samples/neighbours.png: made images above their nearest training images; samples/generation.json. The share of made
-    images that repeat a training image (`metrics.copies`)."""
+    images that repeat a training image (`metrics.generation.copies`)."""
     sampling, run, data = training.kind.sampling, training.run, training.data
     if sampling is None or not sampling.watched or len(training.images["train"]) < 2:
         return None

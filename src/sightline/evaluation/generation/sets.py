@@ -23,7 +23,7 @@ from sightline.evaluation.intervals import LEVEL, Interval
 from sightline.evaluation.json_form import judgement_json
 from sightline.evaluation.stored_rows import fixed_size_lists, numbers, read_columns, require_lengths, write_columns
 from sightline.metrics.distributions import frechet_distance, kernel_distance, precision_recall
-from sightline.metrics.modes import regions
+from sightline.metrics.generation.modes import regions
 from sightline.randomness.keyed import permutation
 from sightline.structures.set_rows import SetRows
 

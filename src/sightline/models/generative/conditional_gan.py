@@ -44,6 +44,7 @@ class Generator(nn.Module):
         self.pixels = nn.Linear(base, math.prod(shape))
 
     def forward(self, z: Float[Tensor, "b d"], label: Label = None) -> Float[Tensor, "b c h w"]:
+        """Images (b, c, h, w) in [-1, 1]; without `label` of the first class."""
         hidden = [self.of_noise(unit(z))]
         if self.of_class is not None:
             hidden.append(self.of_class(one_hot(labels_for(z, label), self.classes).to(z.dtype)))
@@ -75,6 +76,7 @@ class Critic(nn.Module):
         self.drop = nn.Dropout(0.5)
 
     def forward(self, x: Float[Tensor, "b c h w"], label: Label = None) -> Float[Tensor, "b"]:
+        """A logit an image (b,): positive for "real"."""
         hidden = [self.of_image(x.flatten(1))]
         if self.of_class is not None:
             hidden.append(self.of_class(one_hot(labels_for(x, label), self.classes).to(x.dtype)))

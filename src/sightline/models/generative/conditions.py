@@ -33,6 +33,7 @@ class Beside(nn.Module):
         self.classes = classes
 
     def forward(self, x: Float[Tensor, "b c *shape"], label: Label = None) -> Float[Tensor, "b ck *shape"]:
+        """`x` with k more numbers, or planes."""
         known = one_hot(labels_for(x, label), self.classes).to(x.dtype)
         planes = known.reshape(*known.shape, *(1,) * (x.dim() - 2)).expand(
             -1, -1, *x.shape[2:]
@@ -49,6 +50,7 @@ class Plane(nn.Module):
         self.plane = nn.Embedding(classes, height * width)
 
     def forward(self, x: Float[Tensor, "b c h w"], label: Label = None) -> Float[Tensor, "b cp h w"]:
+        """`x` with one more plane."""
         plane = self.plane(labels_for(x, label)).unflatten(1, (1, *self.size))  # (b, hw) → (b, 1, h, w)
         return torch.cat([x, plane], 1)
 
@@ -64,6 +66,7 @@ class ClassNorm(nn.Module):
         nn.init.zeros_(self.offset.weight)
 
     def forward(self, x: Float[Tensor, "b c h w"], label: Label = None) -> Float[Tensor, "b c h w"]:
+        """Maps of the shape of `x`, with the scale and offset of each image's class."""
         label = labels_for(x, label)
         scale, offset = (table(label)[..., None, None] for table in (self.scale, self.offset))  # (b, c) → (b, c, 1, 1)
         return self.norm(x) * scale + offset

@@ -57,6 +57,7 @@ class Generator(nn.Module):
             _initialise(module)
 
     def forward(self, z: Float[Tensor, "b d"], label: Label = None) -> Float[Tensor, "b c h w"]:
+        """Images (b, c, h, w) in [-1, 1]; without `label` of the first class."""
         x = self.first(self.beside(z, label) if self.beside is not None else z)
         x = x.unflatten(1, (-1, *self.small[:2]))  # (b, c·h·w) → (b, c, h, w)
         for level, (norm, up) in enumerate(zip(self.norms, self.ups, strict=True)):
@@ -100,6 +101,7 @@ class Critic(nn.Module):
         self.of_class = held(_initialised(nn.Embedding(classes, vector))) if way == "projection" else None
 
     def forward(self, x: Float[Tensor, "b c h w"], label: Label = None) -> Float[Tensor, "b"]:
+        """A logit an image (b,): positive for "real"."""
         if self.beside is not None:
             x = self.beside(x, label)
         if self.plane is not None:

@@ -148,13 +148,13 @@ class Denoiser(nn.Module):
 
 @MODELS.under(NOISE)
 def denoiser(**options: Any) -> Denoiser:
-    """Our own, for 28 to 32 pixels on a processor."""
+    """Our own, for 28 to 32 pixels on a processor: 707,692 parameters at (3, 32, 32)."""
     return Denoiser(**options)
 
 
 @MODELS.under(NOISE)
 def denoiser_cifar(**options: Any) -> Denoiser:
-    """The 35.7 M parameters of Ho et al. 2020 for CIFAR-10, as published."""
+    """For CIFAR-10, as Ho et al. 2020 published it: 35.7 M parameters at (3, 32, 32)."""
     return Denoiser(
         widths=(128, 256, 256, 256),
         attention=(False, True, False, False),

@@ -37,6 +37,7 @@ class Norm(nn.GroupNorm):
     """Group norm in 32 bits: under autocast torch's own in 16 bits takes several times as long on a processor."""
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Maps of the shape of `input`, in float32."""
         return super().forward(input.float())
 
 
@@ -48,6 +49,7 @@ class TimeEmbedding(nn.Module):
         self.linear_1, self.linear_2 = nn.Linear(inputs, width), nn.Linear(width, width)
 
     def forward(self, x: Float[Tensor, "b i"]) -> Float[Tensor, "b w"]:
+        """Sinusoids of the times (b, i) → vectors (b, w)."""
         return self.linear_2(F.silu(self.linear_1(x)))
 
 
@@ -64,6 +66,7 @@ class Residual(nn.Module):
             self.conv_shortcut = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Float[Tensor, "b i h w"], time: Float[Tensor, "b t"]) -> Float[Tensor, "b o h w"]:
+        """Maps (b, i, h, w) and embedded times (b, t) → maps (b, o, h, w)."""
         y = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(F.silu(time))[:, :, None, None]
         y = self.conv2(self.dropout(F.silu(self.norm2(y))))
         return y + (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x)
@@ -85,6 +88,7 @@ class Attention(nn.Module):
         x: Float[Tensor, "b c h w"],
         words: Float[Tensor, "b n s"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
+        """Maps of the shape of `x`; without `words` its places attend to each other."""
         places = self.group_norm(x).flatten(2).transpose(1, 2)  # (b, h w, c)
         source = places if words is None else words
         q, k, v = (
@@ -131,6 +135,7 @@ class Down(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1 if padded else 0)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+        """Maps (b, c, h, w) → (b, c, h / 2, w / 2)."""
         return self.conv(x if self.padded else F.pad(x, (0, 1, 0, 1)))
 
 
@@ -142,6 +147,7 @@ class Up(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"], size: torch.Size) -> Float[Tensor, "b c i j"]:
+        """Maps (b, c, h, w) → (b, c, *size)."""
         return self.conv(F.interpolate(x, size=tuple(size), mode="nearest"))
 
 
@@ -155,6 +161,7 @@ class Middle(Block):
             del self.text_attentions[1:]
 
     def forward(self, x: Tensor, state: State) -> Tensor:
+        """Maps of the shape of `x`."""
         return self.resnets[1](self.at(0, x, state), state.time)
 
 

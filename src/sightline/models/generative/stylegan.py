@@ -38,6 +38,7 @@ class Dense(nn.Module):
         self.scale, self.rate = rate / math.sqrt(inputs), rate
 
     def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b e"]:
+        """Vectors (b, d) → (b, e)."""
         return linear(x, self.weight * self.scale, self.bias * self.rate)
 
 
@@ -57,6 +58,7 @@ class Modulated(nn.Module):
         self.scale, self.divided = 1.0 / math.sqrt(inputs * size * size), divided
 
     def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "b s"]) -> Float[Tensor, "b o h w"]:
+        """Maps (b, i, h, w) and styles (b, s) → maps (b, o, h, w)."""
         style, weight = self.style(w), self.weight * self.scale
         x = conv2d(x * style[:, :, None, None], weight, padding=weight.shape[2] // 2)
         if self.divided:
@@ -99,6 +101,7 @@ class Generator(nn.Module):
         return w
 
     def forward(self, z: Float[Tensor, "b d"], label: Label = None) -> Float[Tensor, "b c h w"]:
+        """Images (b, c, h, w) in [-1, 1]; without `label` of the first class."""
         w = self.style(z, label)
         x, image = self.constant.repeat(len(z), 1, 1, 1), None
         for level, (layer, pixels) in enumerate(zip(self.layers, self.pixels, strict=True)):
@@ -151,6 +154,7 @@ class Critic(nn.Module):
         self.of_class = held(nn.Embedding(classes, wide)) if way != "none" and classes else None
 
     def forward(self, x: Float[Tensor, "b c h w"], label: Label = None) -> Float[Tensor, "b"]:
+        """A logit an image (b,): positive for "real"."""
         x = leaky_relu(self.first(x), SLOPE)
         for block in self.blocks:
             assert isinstance(block, nn.ModuleList)

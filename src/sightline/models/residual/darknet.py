@@ -32,6 +32,7 @@ class ConvNorm(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, a=SLOPE)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
+        """Maps (b, inputs, h, w) → (b, outputs, h / stride, w / stride)."""
         return self.act(self.bn(self.conv(x)))
 
 

@@ -13,9 +13,9 @@ from sightline.losses.detection.sets import set_loss
 from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
+from sightline.structures.outputs.sets import SetOutputs
 from sightline.structures.predictions import Detections, Prediction
 from sightline.structures.regions import SelectionRule
-from sightline.structures.set_outputs import SetOutputs
 from sightline.tasks.regions import boxes_of, detection_rows
 from sightline.tasks.task import Loss, Task
 

@@ -19,7 +19,7 @@ from sightline.errors import UsageError
 from sightline.layers.boxes.places import decode_places, places
 from sightline.models.catalogue import MODELS
 from sightline.models.pixels.backbones import pad_to_multiple
-from sightline.structures.place_outputs import PlaceOutputs
+from sightline.structures.outputs.places import PlaceOutputs
 
 from .csp import BaseConv, CSPDarknet, CSPLayer, convolution
 
@@ -157,7 +157,7 @@ def in_rgb(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def yolox_nano(**options) -> YOLOX:
     """YOLOX-Nano (Ge et al. 2021, arXiv:2107.08430), depthwise.
 
-    0.91 M parameters at (3, 416, 416) with 80 classes.
+    0.9 M parameters at (3, 416, 416) with 80 classes.
     """
     return YOLOX(**{"depth": 0.33, "width": 0.25, "depthwise": True, "side": 416, **options})
 
@@ -166,7 +166,7 @@ def yolox_nano(**options) -> YOLOX:
 def yolox_tiny(**options) -> YOLOX:
     """YOLOX-Tiny (Ge et al. 2021, arXiv:2107.08430).
 
-    5.06 M parameters at (3, 416, 416) with 80 classes.
+    5.1 M parameters at (3, 416, 416) with 80 classes.
     """
     return YOLOX(**{"depth": 0.33, "width": 0.375, "side": 416, **options})
 
@@ -175,7 +175,7 @@ def yolox_tiny(**options) -> YOLOX:
 def yolox_s(**options) -> YOLOX:
     """YOLOX-S (Ge et al. 2021, arXiv:2107.08430).
 
-    8.97 M parameters at (3, 640, 640) with 80 classes.
+    9.0 M parameters at (3, 640, 640) with 80 classes.
     """
     return YOLOX(**{"depth": 0.33, "width": 0.5, **options})
 

@@ -25,7 +25,7 @@ from sightline.models.boxes.faster_rcnn import pad_and_mask
 from sightline.models.catalogue import MODELS
 from sightline.models.residual.resnet import BasicBlock, Bottleneck, ResNet
 from sightline.models.sizes import require_at_least
-from sightline.structures.set_outputs import SetOutputs
+from sightline.structures.outputs.sets import SetOutputs
 
 from .layers import Size, Transformer, sine_positions
 

@@ -26,7 +26,7 @@ from sightline.metrics.average_precision import average_precisions
 from sightline.metrics.matching import HIT, ClassMatches, Matches
 from sightline.structures.detection_rows import DetectionRows
 
-from .errors_of_boxes import KINDS, Mistakes, mistakes
+from .errors import KINDS, Mistakes, mistakes
 
 
 def ap50_gains(rows: DetectionRows, matches: Matches) -> dict[str, float | None]:

@@ -1,0 +1,1 @@
+"""Sets of generated images: which modes they reach, and which training images they repeat."""

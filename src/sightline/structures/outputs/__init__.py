@@ -1,0 +1,1 @@
+"""What networks answer that detect objects, as tuples of tensors alone."""
