@@ -26,7 +26,7 @@ from sightline.decoding.run_lengths import run_lengths
 from sightline.metrics.detection import detection_metrics
 from sightline.metrics.segmentation import boundary_counts, pixel_confusion, segmentation_metrics
 from sightline.structures.detection_rows import DetectionRows
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from sightline.structures.targets import IGNORE
 
 ROOT = Path(__file__).parents[1]

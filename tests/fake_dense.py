@@ -19,7 +19,7 @@ from sightline.kinds.catalogue import KINDS
 from sightline.metrics.detection import detection_metrics
 from sightline.metrics.segmentation import boundary_counts, pixel_confusion, segmentation_metrics
 from sightline.structures.detection_rows import DetectionRows
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from tests.fake_runs import ENVIRONMENT, MODEL
 
 SIZES = {"train": 40, "val": 24, "test": 24}

@@ -14,7 +14,7 @@ from sightline.evaluation.intervals import RESAMPLES, resample_weights
 from sightline.evaluation.segments import judge_segments
 from sightline.evaluation.stored_rows import read_detection_rows, read_segment_rows, write_segment_rows
 from sightline.metrics.segmentation import segmentation_metrics
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 
 
 def names(k: int) -> list[str]:

@@ -20,7 +20,7 @@ from sightline.metrics.segmentation import (
     pixel_confusion,
     segmentation_metrics,
 )
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from sightline.structures.targets import IGNORE
 
 CLASSES = 6

@@ -13,7 +13,7 @@ from sightline.evaluation.segments import judge_segments
 from sightline.metrics.classification import classification_metrics
 from sightline.reports.finding import PixelFacts, VerdictFacts, chance
 from sightline.reports.wording import percent
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from tests.contracts.test_verdict import GOOD, course, metrics, titles
 from tests.found_objects import rows_of
 from tests.verdicts import headline_of, verdict

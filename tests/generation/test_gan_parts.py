@@ -21,7 +21,7 @@ from sightline.models.generative.stylegan import Modulated
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.rules import generation as rules
 from sightline.reports.thresholds import DENSE_LIMITS
-from sightline.structures.set_rows import SetRows
+from sightline.structures.rows.sets import SetRows
 
 SHAPE = (1, 28, 28)
 WAYS = [(name, way) for name, family in FAMILIES.items() for way in ("none", *family.ways)]

@@ -13,7 +13,7 @@ from torch import nn
 from sightline.losses.segmentation import class_planes, pixel_cross_entropy
 from sightline.metrics.segmentation import pixel_confusion, segmentation_metrics
 from sightline.models.describe import describe
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from tests.golden.rows import Golden
 
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from sightline.evaluation.labels import judge_labels
 from sightline.evaluation.numbers import judge_numbers
 from sightline.metrics.multilabel import average_precisions_of_labels, best_threshold, label_counts, label_metrics
 from sightline.metrics.regression import errors_of_numbers, number_metrics
-from sightline.structures.label_rows import LabelRows, NumberRows
+from sightline.structures.rows.labels import LabelRows, NumberRows
 
 
 def rows_of(seed: int, n: int = 80, k: int = 6, missing: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from sightline.metrics.answers import (
 )
 from sightline.metrics.counts import mean_defined, or_none
 from sightline.structures.heads import Head
-from sightline.structures.label_rows import AnswerRows
+from sightline.structures.rows.labels import AnswerRows
 
 from .intervals import Estimate, Interval, estimate, weights_in_blocks
 from .json_form import intervals_of, judgement_json, reasons_of

@@ -17,7 +17,7 @@ import pyarrow
 
 from sightline.errors import DamagedError
 from sightline.structures.heads import heads_of
-from sightline.structures.label_rows import AnswerRows, LabelRows, NumberRows
+from sightline.structures.rows.labels import AnswerRows, LabelRows, NumberRows
 
 from .stored_rows import fixed_size_lists, numbers, read_columns, require_lengths, write_columns
 

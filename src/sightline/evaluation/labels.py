@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from sightline.metrics.counts import Counts, averaged, mean_defined, or_none, rate
 from sightline.metrics.multilabel import average_precisions_of_labels, label_counts, label_metrics, log_losses_of_labels
-from sightline.structures.label_rows import LabelRows
+from sightline.structures.rows.labels import LabelRows
 
 from .intervals import Estimate, Interval, estimate, weights_in_blocks
 from .json_form import intervals_of, judgement_json, reasons_of

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from sightline.metrics.counts import mean_defined, or_none
 from sightline.metrics.regression import NAMES, errors_of_numbers, number_metrics
-from sightline.structures.label_rows import NumberRows
+from sightline.structures.rows.labels import NumberRows
 
 from .intervals import Estimate, Interval, estimate, weights_in_blocks
 from .json_form import intervals_of, judgement_json, reasons_of

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from sightline.metrics.counts import Counts, mean_defined, one_vs_rest, or_none, rate
 from sightline.metrics.segmentation import dice, intersection_over_union, measure_weighted
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 
 from .intervals import RESAMPLES, Estimate, Interval, estimate, resample_weights
 from .json_form import intervals_of, judgement_json, reasons_of

@@ -27,7 +27,7 @@ from sightline.errors import DamagedError
 from sightline.storage.files import replace_file
 from sightline.storage.reading import MAX_ROWS, read_regular
 from sightline.structures.detection_rows import DetectionRows
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 
 from .predictions import escape_name, unescape_name
 

@@ -26,8 +26,8 @@ from sightline.reports.parts.answers.tags import TAGS
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import choose_labels
 from sightline.structures.batch import Batch
-from sightline.structures.label_rows import LabelRows
 from sightline.structures.predictions import LabelScores, Prediction
+from sightline.structures.rows.labels import LabelRows
 from sightline.structures.targets import Target, Values
 from sightline.tasks.multilabel import Multilabel
 from sightline.tasks.task import Task

@@ -26,8 +26,8 @@ from sightline.reports.parts.answers.measurements import MEASUREMENTS
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import choose_values
 from sightline.structures.batch import Batch
-from sightline.structures.label_rows import NumberRows
 from sightline.structures.predictions import Numbers, Prediction
+from sightline.structures.rows.labels import NumberRows
 from sightline.structures.targets import Target, Values
 from sightline.tasks.regression import Regression
 from sightline.tasks.task import Task

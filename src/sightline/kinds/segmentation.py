@@ -29,7 +29,7 @@ from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import choose_shares
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction, Segments
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from sightline.structures.targets import Masks
 from sightline.tasks.segmentation import Segmentation
 from sightline.tasks.task import Task

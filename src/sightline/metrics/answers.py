@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sightline.structures.heads import Head
-from sightline.structures.label_rows import AnswerRows, LabelRows, NumberRows
 from sightline.structures.predictions import ClassRows
+from sightline.structures.rows.labels import AnswerRows, LabelRows, NumberRows
 
 from .counts import mean_defined, or_none
 from .multilabel import average_precisions_of_labels, log_losses_of_labels

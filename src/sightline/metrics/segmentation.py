@@ -25,7 +25,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from sightline.structures.targets import IGNORE
 
 from .counts import (

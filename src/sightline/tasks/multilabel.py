@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from sightline.losses.classification import binary_cross_entropy
 from sightline.metrics.multilabel import label_metrics
 from sightline.structures.batch import Batch
-from sightline.structures.label_rows import LabelRows
 from sightline.structures.predictions import LabelScores, Prediction
+from sightline.structures.rows.labels import LabelRows
 from sightline.structures.targets import Values
 
 from .task import Loss, Task

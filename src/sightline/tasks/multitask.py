@@ -15,8 +15,8 @@ from sightline.losses.regression import smooth_l1, squared_error
 from sightline.metrics.answers import answer_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.heads import Head
-from sightline.structures.label_rows import AnswerRows
 from sightline.structures.predictions import Answers, Prediction
+from sightline.structures.rows.labels import AnswerRows
 from sightline.structures.targets import Labels, Values
 
 from .task import Loss, Task, Turn

@@ -12,8 +12,8 @@ from sightline.losses.means import in_32_bits, mean_of_known
 from sightline.losses.regression import smooth_l1, squared_error
 from sightline.metrics.regression import number_metrics
 from sightline.structures.batch import Batch
-from sightline.structures.label_rows import NumberRows
 from sightline.structures.predictions import Numbers, Prediction
+from sightline.structures.rows.labels import NumberRows
 from sightline.structures.targets import Values
 
 from .task import Loss, Task

@@ -15,7 +15,7 @@ from sightline.losses.segmentation import focal, pixel_cross_entropy, soft_dice,
 from sightline.metrics.segmentation import boundary_counts, pixel_confusion, segmentation_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction, Segments
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from sightline.structures.targets import IGNORE, Masks
 
 from .task import Loss, Task

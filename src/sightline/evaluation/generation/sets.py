@@ -25,7 +25,7 @@ from sightline.evaluation.stored_rows import fixed_size_lists, numbers, read_col
 from sightline.metrics.distributions import frechet_distance, kernel_distance, precision_recall
 from sightline.metrics.generation.modes import regions
 from sightline.randomness.keyed import permutation
-from sightline.structures.set_rows import SetRows
+from sightline.structures.rows.sets import SetRows
 
 GROUPS = 20  # of the jackknife
 MOST = 2_000  # images of which precision, recall and the kernel distance are computed: they compare all pairs

@@ -12,9 +12,9 @@ from sightline.evaluation.diagnosis.slices import ImageScores
 from sightline.metrics.counts import mean_defined, one_vs_rest
 from sightline.metrics.segmentation import intersection_over_union
 from sightline.structures.detection_rows import DetectionRows
-from sightline.structures.label_rows import LabelRows, NumberRows
 from sightline.structures.predictions import ClassRows
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.labels import LabelRows, NumberRows
+from sightline.structures.rows.segments import SegmentRows
 
 CLASS = "class"
 

@@ -25,7 +25,7 @@ from sightline.structures.boxes import iou
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import Detections, Instances
 from sightline.structures.regions import RegionOutputs
-from sightline.structures.segment_rows import SegmentRows
+from sightline.structures.rows.segments import SegmentRows
 from sightline.structures.targets import IGNORE, Boxes, Masks
 from sightline.tasks.detection import Detection
 from sightline.tasks.instances import InstanceSegmentation

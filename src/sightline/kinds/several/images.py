@@ -11,7 +11,7 @@ from sightline.evaluation.diagnosis.images import ImageTable
 from sightline.evaluation.diagnosis.slices import ImageScores
 from sightline.metrics.answers import class_of
 from sightline.metrics.counts import mean_defined
-from sightline.structures.label_rows import AnswerRows
+from sightline.structures.rows.labels import AnswerRows
 
 
 def of_answers(rows: AnswerRows, judgement: Any) -> ImageScores:

@@ -30,9 +30,9 @@ from sightline.runtime.answers import answers_of
 from sightline.runtime.choosing import choose_answers
 from sightline.structures.batch import Batch
 from sightline.structures.heads import heads_of
-from sightline.structures.label_rows import AnswerRows
 from sightline.structures.predictions import Answers as Answered
 from sightline.structures.predictions import Prediction
+from sightline.structures.rows.labels import AnswerRows
 from sightline.structures.targets import Target, Values
 from sightline.tasks.multitask import BALANCE, MODEL, Multitask, Uncertainty
 from sightline.tasks.task import Task

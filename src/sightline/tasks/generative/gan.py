@@ -13,7 +13,7 @@ from sightline.preprocessing.signed import to_signed
 from sightline.randomness.keyed import normal
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction, Rivals
-from sightline.structures.set_rows import SetRows
+from sightline.structures.rows.sets import SetRows
 from sightline.structures.targets import Labels
 from sightline.tasks.task import Loss, Task, Turn
 
