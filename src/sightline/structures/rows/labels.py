@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from .heads import Head
+from sightline.structures.heads import Head
 
 
 @dataclass(frozen=True)
