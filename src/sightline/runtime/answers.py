@@ -76,14 +76,15 @@ def answers_of(
             found[head.name] = {"value": own[0]}
             continue
         order = sorted(range(len(own)), key=lambda i: -own[i])  # equal ones in their order
-        ranked = [[head.answers[i], own[i]] for i in order]
+        ranked = [(head.answers[i], own[i]) for i in order]
+        top = [[name, p] for name, p in ranked[:TOP]]
         if head.kind == "class":
-            found[head.name] = {"label": ranked[0][0], "probability": ranked[0][1], "top": ranked[:TOP]}
+            found[head.name] = {"label": ranked[0][0], "probability": ranked[0][1], "top": top}
         else:
             least = float(thresholds.get(head.name, 0.5))
             found[head.name] = {
                 "labels": {n: p for n, p in ranked if p >= least},
-                "top": ranked[:TOP],
+                "top": top,
                 "threshold": least,
             }
     return {"answers": found}
