@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.errors import UsageError
-from sightline.losses.classification import binary_cross_entropy, cross_entropy, multiclass_hinge
+from sightline.losses.classification import binary_cross_entropy, cross_entropy, focal_of_classes, multiclass_hinge
 from sightline.losses.penalties import l1_penalty, l2_penalty, weight_decay_term
 from sightline.losses.regression import smooth_l1, squared_error
 from sightline.structures.targets import Labels
@@ -172,6 +175,23 @@ def test_hinge_by_loops(margin: float) -> None:
     mean, weight = multiclass_hinge(logits, labels, margin=margin)
     assert mean.item() == pytest.approx(sum(rows) / len(rows))
     assert weight.item() == len(rows)
+
+
+def test_focal_of_classes() -> None:
+    """(1 - p)² of each known image's cross-entropy; γ = 0 is cross-entropy, also with weights; unknown labels have no gradient."""
+    logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 1.0]], requires_grad=True)
+    labels = Labels.of(torch.tensor([1, 0, -1]))
+    mean, weight = focal_of_classes(logits, labels)
+    sure = 1 / (1 + math.exp(-2))
+    wanted = (0.25 * math.log(2) - (1 - sure) ** 2 * math.log(sure)) / 2
+    assert (float(mean.detach()), float(weight)) == (pytest.approx(wanted, rel=1e-6), 2)
+    mean.backward()
+    assert logits.grad is not None and not logits.grad[2].any() and logits.grad[1].any()
+    weights = torch.tensor([1.0, 3.0])
+    plain, focal = (
+        f(logits.detach(), labels, class_weight=weights) for f in (cross_entropy, partial(focal_of_classes, gamma=0.0))
+    )
+    assert float(focal[0]) == pytest.approx(float(plain[0]), rel=1e-6) and float(focal[1]) == float(plain[1]) == 4
 
 
 def test_hinge_refuses_mixed_labels() -> None:

@@ -44,7 +44,7 @@ TOP = 5  # most classes that a prediction lists
 
 class ClassificationSection(TaskSection):
     kind: Literal["classification"] = "classification"
-    loss: Literal["cross_entropy", "hinge"] = "cross_entropy"
+    loss: Literal["cross_entropy", "hinge", "focal"] = "cross_entropy"
     label_smoothing: Fraction = 0.0
     class_weight: ClassWeight = "none"
     adversarial: Literal["pgd"] | None = Field(
@@ -59,13 +59,13 @@ class ClassificationSection(TaskSection):
 def _check(recipe: Recipe) -> None:
     section = recipe.task
     assert isinstance(section, ClassificationSection)
-    if section.loss == "hinge" and section.label_smoothing:
+    if section.loss != "cross_entropy" and section.label_smoothing:
         raise UsageError(
-            "task.label_smoothing has no effect with task.loss=hinge",
+            f"task.label_smoothing has no effect with task.loss={section.loss}",
             "set task.label_smoothing=0, or task.loss=cross_entropy",
         )
-    if section.loss == "hinge" and (recipe.augment.mixup or recipe.augment.cutmix):
-        raise UsageError("the hinge loss takes no mixed labels", "leave augment.mixup and augment.cutmix out")
+    if section.loss != "cross_entropy" and (recipe.augment.mixup or recipe.augment.cutmix):
+        raise UsageError(f"the {section.loss} loss takes no mixed labels", "leave augment.mixup and augment.cutmix out")
     for name in ("eps", "steps"):
         if getattr(section, name) is not None and section.adversarial is None:
             raise UsageError(f"task.{name} has no effect without task.adversarial", "set task.adversarial=pgd")

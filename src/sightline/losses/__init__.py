@@ -6,7 +6,7 @@
 >>> loss, weight = sightline.losses.cross_entropy(logits, labels)  # logits (2, k)
 """
 
-from .classification import binary_cross_entropy, cross_entropy, multiclass_hinge
+from .classification import binary_cross_entropy, cross_entropy, focal_of_classes, multiclass_hinge
 from .information import cross_entropy_between, entropy, information
 from .means import in_32_bits, mean_of_known, mean_over
 from .penalties import l1_penalty, l2_penalty, weight_decay_term
@@ -22,6 +22,7 @@ __all__ = [
     "cross_entropy_between",
     "entropy",
     "focal",
+    "focal_of_classes",
     "in_32_bits",
     "information",
     "l1_penalty",

@@ -3,6 +3,7 @@ mean.
 
     cross_entropy          -log of the probability of the true class; its gradient with respect to the scores is p - y
     multiclass_hinge       Weston & Watkins 1999: every wrong score must stay a margin below the right one
+    focal_of_classes       Lin et al. 2017, arXiv:1708.02002: times (1 - p)^γ, so that easy images weigh less
     binary_cross_entropy   one yes-or-no question for each column
 
 Both are 0-d tensors on the scores' device, so Σ w·L / Σ w over parts of a batch is the loss of the whole batch. Where
@@ -78,6 +79,29 @@ def multiclass_hinge(
     if class_weight is not None:
         weights = weights * class_weight.to(logits.dtype)[labels.index]
     return mean_over((excess * weights).sum(), weights.sum())
+
+
+def focal_of_classes(
+    logits: Float[Tensor, "b k"],
+    labels: Labels,
+    *,
+    gamma: float = 2.0,
+    class_weight: Float[Tensor, "k"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """-(1 - p)^γ log p of the true class, averaged over samples; γ = 0 is cross-entropy. p is a softmax, and the paper's α is
+    `class_weight`. UsageError for mixed labels, which have no single true class.
+    """
+    _require_labels(labels)
+    if labels.soft is not None:
+        raise UsageError("the focal loss takes no mixed labels", "turn mixing off, or use cross-entropy")
+    index = labels.index.long()
+    terms = F.cross_entropy(in_32_bits(logits), index, reduction="none")  # (b,)
+    weights = labels.known.to(terms.dtype)
+    if class_weight is not None:
+        weights = weights * class_weight.to(terms.dtype)[index]
+    # clamped away from 0, where (1 - p)^γ has infinite slope for γ < 1
+    easy = (1 - (-terms).exp()).clamp(min=1e-12) ** gamma
+    return mean_over((easy * terms * weights).sum(), weights.sum())
 
 
 def binary_cross_entropy(

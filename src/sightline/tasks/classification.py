@@ -1,4 +1,4 @@
-"""One of k classes for each image: cross-entropy or the multiclass hinge, label smoothing, class weights."""
+"""One of k classes for each image: cross-entropy, the multiclass hinge or the focal loss, label smoothing, class weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.losses.adversarial import Adversary
-from sightline.losses.classification import cross_entropy, multiclass_hinge
+from sightline.losses.classification import cross_entropy, focal_of_classes, multiclass_hinge
 from sightline.metrics.classification import classification_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Classes, ClassRows, Prediction
@@ -25,7 +25,7 @@ class Classification(Task):
 
     The reported loss is always plain cross-entropy, so it can be compared with validation, whatever loss is minimised.
     With an `adversary`, training learns from images that were attacked first; validation is on the images as they are.
-    With the hinge loss, probabilities are the softmax of the scores: their order is right, but they are not calibrated.
+    The focal loss has γ = 2. With the hinge loss, probabilities are the softmax of the scores: their order is right, but they are not calibrated.
     """
 
     class_weight: Tensor | None
@@ -34,7 +34,7 @@ class Classification(Task):
         self,
         model: nn.Module,
         *,
-        loss: Literal["cross_entropy", "hinge"] = "cross_entropy",
+        loss: Literal["cross_entropy", "hinge", "focal"] = "cross_entropy",
         label_smoothing: float = 0.0,
         class_weight: Float[Tensor, "k"] | None = None,
         aux_weight: float = 0.3,
@@ -88,6 +88,8 @@ class Classification(Task):
         """(mean, weight) of the loss."""
         if self.kind == "hinge":
             return multiclass_hinge(scores, labels, class_weight=self.class_weight)
+        if self.kind == "focal":
+            return focal_of_classes(scores, labels, class_weight=self.class_weight)
         return cross_entropy(scores, labels, smoothing=self.label_smoothing, class_weight=self.class_weight)
 
 

@@ -41,6 +41,7 @@ METRICS = {"skill": "skill, mean over the questions", "loss": "loss, mean over t
 WORDS = {"class": "class", "labels": "labels", "number": "number"}
 MOST_QUESTIONS = 8  # with charts
 MOST_LINES = 6  # of a chart
+SLIGHT = 0.05  # a mean cosine so near 0 is neither help nor conflict
 COSINE, WEIGHT = ".cosine", ".weight"
 
 
@@ -85,8 +86,7 @@ def _charts(evaluation: SplitEvaluation, place: int, head: Head) -> list[Chart]:
         bars = label_bars(own)
         return [bars] if bars is not None else []
     table, _ = confusion(own.judgement, own.split)
-    word = split_word(own.split)
-    return [Chart(table, f"{own.judgement.n:,} {word} images with a known answer: rows are true, columns answers.")]
+    return [Chart(table, f"Accuracy {percent(own.judgement.metrics['accuracy'], own.judgement.n)}.")]
 
 
 def _over_epochs(content: RunContent, ending: str, draw: Callable[[Sequence[Line]], Chart]) -> Chart | None:
@@ -108,12 +108,8 @@ def _conflict_chart(lines: Sequence[Line]) -> Chart:
     frame = Frame(
         "Cosine between the gradients", f"Mean over the epochs: {figures}.", "epoch", "cosine", None, (-1.0, 1.0)
     )
-    against = [name for name, value in means.items() if value < 0]
-    verdict = (
-        f"On average {' and '.join(against)} pull against each other."
-        if against
-        else "On average no two of them conflict."
-    )
+    against = [f"{name} ({value:+.2f})" for name, value in means.items() if value < -SLIGHT]
+    verdict = f"They conflict on average: {'; '.join(against)}." if against else "On average no two of them conflict."
     caption = (
         "The cosine between what two questions ask of the layers that they share, mean over an epoch. "
         f"Above 0 they help each other, below 0 each undoes some of the other. {verdict} Mean: {figures}."
