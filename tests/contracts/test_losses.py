@@ -178,7 +178,7 @@ def test_hinge_by_loops(margin: float) -> None:
 
 
 def test_focal_of_classes() -> None:
-    """(1 - p)² of each known image's cross-entropy; γ = 0 is cross-entropy, also with weights; unknown labels have no gradient."""
+    """(1 - p)² of each known image's cross-entropy; γ = 0 is cross-entropy, with weights; the unknown has no gradient."""
     logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 1.0]], requires_grad=True)
     labels = Labels.of(torch.tensor([1, 0, -1]))
     mean, weight = focal_of_classes(logits, labels)

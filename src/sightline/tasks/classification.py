@@ -25,7 +25,8 @@ class Classification(Task):
 
     The reported loss is always plain cross-entropy, so it can be compared with validation, whatever loss is minimised.
     With an `adversary`, training learns from images that were attacked first; validation is on the images as they are.
-    The focal loss has γ = 2. With the hinge loss, probabilities are the softmax of the scores: their order is right, but they are not calibrated.
+    The focal loss has γ = 2. With the hinge loss, probabilities are the softmax of the scores: their order is right, but they
+    are not calibrated.
     """
 
     class_weight: Tensor | None
