@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         compare,
         convert,
         create_model,
+        cross_validate,
         describe,
         doctor,
         evaluate,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         sample,
         serve,
         train,
+        tune,
         verify,
         write_playground,
     )
@@ -59,6 +61,7 @@ __all__ = [
     "compare",
     "convert",
     "create_model",
+    "cross_validate",
     "describe",
     "doctor",
     "evaluate",
@@ -76,6 +79,7 @@ __all__ = [
     "sample",
     "serve",
     "train",
+    "tune",
     "verify",
     "write_playground",
 ]

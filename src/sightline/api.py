@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sightline.verbs.report import report
     from sightline.verbs.run import Run, open_run
     from sightline.verbs.serve import serve
+    from sightline.verbs.studies.members import cross_validate
+    from sightline.verbs.studies.tune import tune
     from sightline.verbs.train import train
     from sightline.verbs.verify import verify
 
@@ -42,6 +44,7 @@ __all__ = [
     "compare",
     "convert",
     "create_model",
+    "cross_validate",
     "describe",
     "doctor",
     "evaluate",
@@ -59,6 +62,7 @@ __all__ = [
     "sample",
     "serve",
     "train",
+    "tune",
     "verify",
     "write_playground",
 ]
@@ -72,6 +76,7 @@ _HOMES = {
     "compare": "verbs.assessment.compare",
     "convert": "verbs.convert",
     "create_model": "models.create",
+    "cross_validate": "verbs.studies.members",
     "describe": "verbs.models",
     "doctor": "verbs.doctor",
     "evaluate": "verbs.evaluate",
@@ -89,6 +94,7 @@ _HOMES = {
     "sample": "verbs.generating.sample",
     "serve": "verbs.serve",
     "train": "verbs.train",
+    "tune": "verbs.studies.tune",
     "verify": "verbs.verify",
     "write_playground": "lab.playground",
 }

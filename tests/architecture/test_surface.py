@@ -19,12 +19,13 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "describe", "doctor", "evaluate",
+    "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "cross_validate", "describe", "doctor", "evaluate",
     "explain", "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
-    "run_experiment", "sample", "serve", "train", "verify", "write_playground",
+    "run_experiment", "sample", "serve", "train", "tune", "verify", "write_playground",
 ]  # fmt: skip
 VERBS = {
-    "train": "what overrides model epochs batch lr seed out device precision resume smoke allow_network json verbose quiet",
+    "train": "what overrides model epochs batch lr seed out device precision folds seeds group resume smoke allow_network "
+    "json verbose quiet",
     "evaluate": "run data split model tta learning_curve device allow_network json verbose quiet",
     "attack": "run data method eps steps norm target region object n split seed out model device allow_network json "
     "verbose quiet",
@@ -34,6 +35,8 @@ VERBS = {
     "explain": "run images method target object layer data split n out no_controls all_controls model device "
     "allow_network json verbose quiet",
     "label-errors": "what overrides folds model epochs seed device out allow_network json verbose quiet",
+    "tune": "what overrides trials model epochs sampler prune control repeats seed storage out device allow_network json "
+    "verbose quiet",
     "predict": "run paths out draw conf classes every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network model json verbose quiet",
     "serve": "run host port token_file batch queue threads model json verbose quiet",

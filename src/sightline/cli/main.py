@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from sightline import api
 from sightline.engine.signals import raise_on_terminate
 from sightline.runs.console import Console
+from sightline.runs.study import is_study
 from sightline.storage.reading import reason_of
 from sightline.storage.text import printable
 from sightline.version import __version__
@@ -32,6 +33,7 @@ from .inspection.checking import DOCTOR_EXAMPLES, VERIFY_EXAMPLES, doctor, verif
 from .inspection.comparing import COMPARE_EXAMPLES, compare
 from .inspection.explaining import EXPLAIN_EXAMPLES, explain
 from .inspection.label_errors import LABEL_ERRORS_EXAMPLES, label_errors
+from .inspection.tuning import TUNE_EXAMPLES, evaluated_study, study_of, tune
 from .laboratory import LAB_EXAMPLES, lab
 from .options import AllowNetwork, Device, Json, OwnModel, Quiet, RunFolder, RunOrModel, Verbose
 from .predicting import PREDICT_EXAMPLES, PREDICT_EXITS, predict
@@ -90,6 +92,7 @@ def _root(
         "train photos/ --epochs 20 --out runs/photos",
         "train photos/ -m resnet18 input.size=128 optim.lr=0.01",
         "train --resume runs/photos",
+        "train photos/ --folds 5 --group patient",
     )
 )
 def train(  # noqa: PLR0913 - options are what a command line is for
@@ -113,6 +116,13 @@ def train(  # noqa: PLR0913 - options are what a command line is for
         str | None, Option(help="auto, cpu, cuda, mps, or a GPU by its number: 0, cuda:1 (fit.device).")
     ] = None,
     precision: Annotated[str | None, Option(help="auto, fp32 or bf16 (fit.precision).")] = None,
+    folds: Annotated[
+        int | None, Option(help="Train on all folds but one, in turn: a study.", show_default=False)
+    ] = None,
+    seeds: Annotated[int | None, Option(help="Train with so many seeds: a study.", show_default=False)] = None,
+    group: Annotated[
+        str | None, Option(metavar="COLUMN", help="Equal values of it stay on one side of a split (data.group).")
+    ] = None,
     resume: Annotated[str | None, Option(metavar="RUN", help="Resume an unfinished run.")] = None,
     smoke: Annotated[
         bool, Option("--smoke", help="A rehearsal: every stage, on 64 images a split and 2 steps.")
@@ -125,9 +135,14 @@ def train(  # noqa: PLR0913 - options are what a command line is for
     """Train a network on your images. The run folder holds the model, its metrics and a report."""
 
     def work(console: Console) -> Answer:
+        keys = [*(overrides or ()), *([] if group is None else [f"data.group={group}"])]
+        if folds is not None or seeds is not None:
+            return study_of(console, what, keys, folds=folds, seeds=seeds, model=model, epochs=epochs, batch=batch, lr=lr,
+                          seed=seed, out=out, device=device, precision=precision, allow_network=allow_network,
+                          refused=resume is not None or smoke)  # fmt: skip
         with doing(console, f"resuming {resume}") if what is None else reading(console, what, "training on"):
             run = api.train(
-                what, overrides or (), model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out,
+                what, keys, model=model, epochs=epochs, batch=batch, lr=lr, seed=seed, out=out,
                 device=device, precision=precision, resume=resume, smoke=smoke, allow_network=allow_network, console=console,
             )  # fmt: skip
         return Answer(run.summary(), summary_text)
@@ -159,6 +174,10 @@ def evaluate(
 
     def work(console: Console) -> Answer:
         with doing(console, f"evaluating {run}"):
+            if is_study(run):
+                return evaluated_study(
+                    run, data, split, device, console, refused=tta or learning_curve or model is not None
+                )
             result = api.evaluate(
                 run,
                 data,
@@ -183,6 +202,7 @@ app.command(epilog=_examples(*EXPLAIN_EXAMPLES))(explain)
 app.command(epilog=_examples(*ATTACK_EXAMPLES))(attack)
 app.command(epilog=_examples(*SAMPLE_EXAMPLES))(sample)
 app.command(epilog=_examples(*COMPARE_EXAMPLES))(compare)
+app.command(epilog=_examples(*TUNE_EXAMPLES))(tune)
 app.command("label-errors", epilog=_examples(*LABEL_ERRORS_EXAMPLES))(label_errors)
 app.command(epilog=_examples(*EXPORT_EXAMPLES))(export)
 app.command(epilog=_examples(*CONVERT_EXAMPLES))(convert)

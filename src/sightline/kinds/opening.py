@@ -18,6 +18,7 @@ from sightline.data.folds import Fold
 from sightline.data.formats.builtin import DATASETS
 from sightline.data.formats.passed.sources import is_passed
 from sightline.data.formats.sniff import open_data
+from sightline.data.groups import grouped
 from sightline.data.mirrors import mirrored_pair
 from sightline.data.records.annotations import Objects
 from sightline.data.records.source import Source
@@ -137,7 +138,7 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: 
         raise UsageError("data.val and data.test have no effect with data.fold", "leave both out")
     with console.working(f"reading {where}") as phase:
         found = open_data(where, allow_network=recipe.data.allow_network, label=recipe.data.label, strict=not whole)
-        source = as_named(recipe, found)
+        source = as_named(recipe, grouped(found, recipe.data.group))
         data = build_dataset(
             source,
             needs="images" if whole else choose_kind(recipe, source).needs,

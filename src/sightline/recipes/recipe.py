@@ -54,6 +54,9 @@ class DataSection(Section):
         None, description="2/5: the second of five folds is the test split, the others train; splits are not kept"
     )
     label: Annotated[str, Field(min_length=1)] | None = Field(None, description="the column of a table with the labels")
+    group: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="the column of a table whose equal values stay on one side of every split, such as patient"
+    )
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="share of each class to train on")
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
@@ -243,7 +246,7 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 
 # Keys that came later: absent from the identity of a run that leaves them open, as in those of runs made before.
 ADDED = {
-    "data": {"fold", "label", "share"},
+    "data": {"fold", "label", "group", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
     "augment": {"policy", "mosaic", "mosaic_scale", "mixup", "cutmix", "alpha", "cutout", "close"},
     "optim": {"pretrained_rate", "beta1", "beta2"},

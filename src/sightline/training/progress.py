@@ -61,6 +61,7 @@ class Training:
     ema: Ema | None = None
     stop_requested: Callable[[], bool] = lambda: False
     tracker: Tracker = field(default_factory=Tracker)
+    enough: Callable[[Mapping[str, Any]], bool] = lambda row: False  # a row of the history → whether to end here
     draw: Callable[[], Picture | None] = lambda: None  # some validation images with their predictions
     best_rows: Any = None  # those of the validation that the best weights come from, if it was in this process
     measured: dict[str, ImageTable] = field(
@@ -187,6 +188,8 @@ class Training:
         patience = self.recipe.fit.patience
         known = next((i for i, score in enumerate(scores) if score != UNDEFINED), len(scores))
         if patience is not None and should_stop(scores[known:], patience) and state.ended is None:
+            state.ended = "early"
+        if state.ended is None and self.enough(state.history[-1]):
             state.ended = "early"
 
     def _score(self, row: Mapping[str, Any]) -> tuple[float, float]:

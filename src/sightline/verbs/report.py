@@ -9,11 +9,17 @@ from sightline.errors import SightlineError
 from sightline.kinds.opening import open_dataset, same_data
 from sightline.runs.console import Console
 from sightline.runs.run import Run, open_run
+from sightline.runs.study import is_study
 from sightline.training.reporting import write_report
+
+from .studies.judged import report_study
 
 
 def report(run: Run | str | Path, *, console: Console | None = None) -> Path:
-    """Write `report.html` and `README.md`; returns the page's path. If the data are gone, pictures are left out."""
+    """Write `report.html` and `README.md`, or the page of a study; returns the page's path. If the data are gone, pictures are
+    left out."""
+    if is_study(run):
+        return report_study(str(run))
     run, console = run if isinstance(run, Run) else open_run(run), console or Console()
     data: Dataset | None = None
     try:

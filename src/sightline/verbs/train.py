@@ -75,8 +75,17 @@ def train(  # noqa: PLR0913 - the commonest recipe keys by name, as on the comma
     return as_run(train_on(given, open_dataset(given, console), out, smoke=smoke, console=console))
 
 
-def train_on(given: Draft, data: Dataset, out: str | Path | None, *, smoke: bool = False, console: Console) -> Run:
-    """Train a draft, whose settings are those of an unfinished run in `out`, on data that are already open."""
+def train_on(
+    given: Draft,
+    data: Dataset,
+    out: str | Path | None,
+    *,
+    smoke: bool = False,
+    console: Console,
+    enough: Callable[[Mapping[str, Any]], bool] | None = None,
+) -> Run:
+    """Train a draft, whose settings are those of an unfinished run in `out`, on data that are already open. `enough` sees each
+    row of the history; where it is true, the training ends early."""
     kind = choose_kind(given, data.audit.source)
     with console.working("building the network"):
         recipe = resolve(given, kind, data)
@@ -88,7 +97,9 @@ def train_on(given: Draft, data: Dataset, out: str | Path | None, *, smoke: bool
         begin(run, recipe, data, usual_kind(data.audit.source).name, smoke=smoke, console=console)
         console.keep(run.folder / "log.txt")
         with _record_failure(run, console):
-            run_training(prepare(run, recipe, kind, data, start, console, smoke=bool(run.status["smoke"])))
+            training = prepare(run, recipe, kind, data, start, console, smoke=bool(run.status["smoke"]))
+            training.enough = enough or training.enough
+            run_training(training)
     return run
 
 

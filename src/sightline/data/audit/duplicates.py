@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sightline.data.records.names import SPLITS
-from sightline.data.records.records import KEPT, QUARANTINED, Problem
+from sightline.data.records.records import KEPT, QUARANTINED, Problem, Record
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
@@ -69,29 +69,32 @@ def disagreements(groups: Sequence[Sequence[int]], values: Sequence[object]) -> 
 
 
 def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
-    """Images that lie in two given splits: "stop" raises DataError, "drop" keeps them only in the most held-out split
-    (test before val before train), "keep" only reports them."""
+    """Images, by their pixels or their group, that lie in two given splits: "stop" raises DataError, "drop" keeps
+    them only in the most held-out split (test before val before train), "keep" only reports them."""
     records = audit.source.records
     leaks, dropped = [], []
-    for ids in same_pixels(audit):
+    copies = same_pixels(audit)
+    for ids in (*copies, *_members_of_groups(audit)):
         splits = {records[i].split for i in ids} - {None}
         if len(splits) < 2:
             continue
         held = max(splits, key=lambda split: SPLITS.index(split or "train"))
         there = next(i for i in ids if records[i].split == held)
-        leaks += [(i, there) for i in ids if records[i].split != held]
+        known = {i for i, _ in leaks}
+        leaks += [(i, there) for i in ids if records[i].split != held and i not in known]
     if not leaks:
         return audit
     if policy == "stop":
         one, other = (records[i] for i in leaks[0])
         raise DataError(
-            f"images in two splits: {len(leaks)}; {printable(one.name)} ({one.split}) has the same pixels as "
+            f"images in two splits: {len(leaks)}; {printable(one.name)} ({one.split}) {_tie(audit, *leaks[0])} "
             f"{printable(other.name)} ({other.split})",
             "use data.leaks=drop to remove them from training, or data.leaks=keep to accept them",
         )
     problems = []
     for i, there in leaks:
-        reason = f"leak: the same pixels are in {records[there].split}: {printable(records[there].name)}"
+        same = "the same pixels are" if audit.exact[i] == audit.exact[there] else f"its group {_group(records[i])} is"
+        reason = f"leak: {same} in {records[there].split}: {printable(records[there].name)}"
         action = QUARANTINED if policy == "drop" else KEPT
         problems.append(Problem(printable(records[i].name), None, reason, "remove one of the copies", action, i))
         dropped.append(i)
@@ -100,6 +103,26 @@ def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
         used[dropped] = False
     note = f"images in two given splits, {'left out of one' if policy == 'drop' else 'kept in both'}: {len(leaks)}"
     return replace(audit, used=used, problems=(*audit.problems, *problems), notes=(*audit.notes, note))
+
+
+def _members_of_groups(audit: Audit) -> list[list[int]]:
+    """Ids of the images in use, a list a group, in id order."""
+    members: dict[str, list[int]] = {}
+    for record in audit.records():
+        if record.group is not None:
+            members.setdefault(record.group, []).append(record.id)
+    return list(members.values())
+
+
+def _tie(audit: Audit, one: int, other: int) -> str:
+    """What two images in different splits have in common."""
+    if audit.exact[one] == audit.exact[other]:
+        return "has the same pixels as"
+    return f"is of the same group, {_group(audit.source.records[one])}, as"
+
+
+def _group(record: Record) -> str:
+    return printable(str(record.group))[:80]
 
 
 def units_of(audit: Audit) -> Units:

@@ -30,6 +30,7 @@ _WORDS = {
     "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id"),
 }  # fmt: skip
 PATHS = frozenset(_WORDS["path"])
+GROUPS = frozenset(_WORDS["group"])
 FEWEST_CORNERS = 4
 MOST_METADATA = 40  # columns
 

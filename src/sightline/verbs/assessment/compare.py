@@ -18,6 +18,7 @@ from sightline.kinds.pretrained import open_run_or_model
 from sightline.reports.pages.compare import compare_page, verdict_of
 from sightline.runs.console import Console
 from sightline.runs.run import Run
+from sightline.runs.study import is_study, open_study
 from sightline.storage.files import replace_file
 
 from .cost import size_of, speed_of
@@ -53,8 +54,8 @@ def compare(
     allow_network: bool = False,
     console: Console | None = None,
 ) -> Comparison:
-    """Compare two or more runs of one task on the same images: on their stored predictions (of test, else val), or on `data`
-    of any form that `evaluate` takes, which each then predicts.
+    """Compare two or more runs of one task (a study with `--seeds` counts as its runs) on the same images: on their
+    stored predictions (of test, else val), or on `data` of any form that `evaluate` takes, which each then predicts.
 
     Every pair gets its gain with a 95 % interval and a p, adjusted for the number of pairs (see `evaluation.comparing.paired`).
     Beside it stand the differences of recipe, data, machine and code, and the cost of each run. `ensemble` judges the mean of
@@ -109,6 +110,8 @@ def compare(
 
 
 def _opened(runs: Sequence[Run | str | Path], out: str | Path | None) -> list[Run]:
+    if not isinstance(runs, str | Path):
+        runs = [run for one in runs for run in _members(one)]
     if isinstance(runs, str | Path) or not 2 <= len(runs) <= MOST:
         raise UsageError("a comparison needs 2 to 20 runs", "name them: sightline compare runs/a runs/b")
     if out is not None and Path(out).suffix.lower() not in (".html", ".htm"):
@@ -117,6 +120,21 @@ def _opened(runs: Sequence[Run | str | Path], out: str | Path | None) -> list[Ru
     if len({run.folder.resolve() for run in opened}) < len(opened):
         raise UsageError("a run is named twice", "name different runs")
     return opened
+
+
+def _members(one: Run | str | Path) -> Sequence[Run | str | Path]:
+    """The runs of a study with several seeds; anything else as it is. UsageError for other studies."""
+    if isinstance(one, Run) or not is_study(one):
+        return [one]
+    study = open_study(one)
+    if study.kind == "folds":
+        raise UsageError(
+            f"{one} is a study on folds, whose runs were tested on different images",
+            "see sightline evaluate, or use --seeds",
+        )
+    if study.kind != "seeds":
+        raise UsageError(f"{one} is a search, which compares its best runs itself", "name runs of it")
+    return study.runs()
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
