@@ -72,7 +72,8 @@ def settle_leaks(audit: Audit, policy: Leaks) -> Audit:
     """Images, by their pixels or their group, that lie in two given splits: "stop" raises DataError, "drop" keeps
     them only in the most held-out split (test before val before train), "keep" only reports them."""
     records = audit.source.records
-    leaks, dropped = [], []
+    leaks: list[tuple[int, int]] = []
+    dropped: list[int] = []
     copies = same_pixels(audit)
     for ids in (*copies, *_members_of_groups(audit)):
         splits = {records[i].split for i in ids} - {None}

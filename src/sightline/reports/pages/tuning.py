@@ -67,14 +67,12 @@ def _beside(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _repeat_chart(facts: Mapping[str, Any], words: str) -> list[Chart]:
-    rows = [
-        Row(one["name"], one["mean"], *(one["interval"] or (one["mean"], one["mean"])), f"{one['mean']:.4f}")
-        for one in facts["repeats"]
-        if one["mean"] is not None and -1 <= one["mean"] <= 1
-    ]
-    if not rows or len(rows) < len(facts["repeats"]):
+    if not facts["repeats"] or any(one["mean"] is None or not 0 <= one["mean"] <= 1 for one in facts["repeats"]):
         return []
-    rows = [Row(row.name, row.value, max(row.low, -1.0), min(row.high, 1.0), row.note) for row in rows]
+    rows = []
+    for one in facts["repeats"]:
+        low, high = one["interval"] or (one["mean"], one["mean"])
+        rows.append(Row(one["name"], one["mean"], max(low, 0.0), min(high, 1.0), f"{one['mean']:.4f}"))
     title = f"validation {words} over {len(facts['repeats'][0]['results'])} seeds"
     caption = (
         f"{title}: means with 95 % intervals of the seeds' noise (Student's t). Where they overlap, nothing is decided."

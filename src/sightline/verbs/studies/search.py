@@ -71,7 +71,7 @@ class Search:
     def place(self, number: int) -> str:
         return f"{self.name}/{number:03d}"
 
-    def work(self, wanted: int, note: Callable[[], None]) -> bool:
+    def work(self, wanted: int, note: Callable[[], object]) -> bool:
         """Take trials until there are `wanted`; `note` is called after each. False where other processes still work on some."""
         while True:
             with ExitStack() as stack:
