@@ -19,8 +19,8 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "cross_validate", "describe", "doctor", "evaluate",
-    "explain", "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
+    "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "cross_validate", "describe",
+    "doctor", "evaluate", "explain", "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push", "report",
     "run_experiment", "sample", "serve", "train", "tune", "verify", "write_playground",
 ]  # fmt: skip
 VERBS = {
