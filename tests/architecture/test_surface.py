@@ -19,9 +19,10 @@ from sightline.cli.main import app
 PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
-    "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "cross_validate", "describe",
-    "doctor", "evaluate", "explain", "export", "label_errors", "list_experiments", "list_models", "open_run", "predict", "pull", "push",
-    "report", "run_experiment", "sample", "serve", "train", "tune", "verify", "write_playground",
+    "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "cross_validate",
+    "describe", "doctor", "evaluate", "explain", "export", "label_errors", "list_experiments", "list_models",
+    "open_run", "predict", "pull", "push", "report", "run_experiment", "sample", "serve", "train", "tune", "verify",
+    "write_playground",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision folds seeds group resume smoke allow_network "

@@ -7,6 +7,7 @@ before it imports torch, which takes seconds.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,6 @@ from typer.core import TyperGroup
 from sightline import api
 from sightline.engine.signals import raise_on_terminate
 from sightline.runs.console import Console
-from sightline.runs.study import is_study
 from sightline.storage.reading import reason_of
 from sightline.storage.text import printable
 from sightline.version import __version__
@@ -174,7 +174,7 @@ def evaluate(
 
     def work(console: Console) -> Answer:
         with doing(console, f"evaluating {run}"):
-            if is_study(run):
+            if (Path(run) / "study.json").is_file():
                 return evaluated_study(
                     run, data, split, device, console, refused=tta or learning_curve or model is not None
                 )
