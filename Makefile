@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation diffusion compare label-errors attacks results reference stream docs tutorials gallery
+.PHONY: env check test multitask catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation diffusion compare label-errors attacks results reference stream docs tutorials gallery
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -36,6 +36,9 @@ parity:         ## every classifier that torchvision or timm has too: minutes
 
 fine-tuning:    ## from published weights beside random ones: hymenoptera, CamVid, CIFAR-10; about an hour
 	$(PY) benchmarks/fine_tuning.py
+
+multitask:      ## age and gender beside a constant guess; does a scarce question gain by another: minutes
+	$(PY) benchmarks/multitask.py --out results/multitask.json
 
 exports:        ## every family exported and compared; speed on ResNet-50: about an hour, on an idle machine
 	$(PY) benchmarks/exports.py
