@@ -13,13 +13,24 @@ from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from sightline.randomness.keyed import uniform
 from sightline.structures.batch import Batch
 from sightline.structures.masks import extents
-from sightline.structures.targets import IGNORE, Boxes, Labels, Masks, Outlines, Pairs, Several, Target, Values
+from sightline.structures.targets import (
+    IGNORE,
+    Boxes,
+    Labels,
+    Masks,
+    Outlines,
+    Pairs,
+    Pictures,
+    Several,
+    Target,
+    Values,
+)
 
 VISIBLE = 0.1  # a box is dropped if less than this share of its area stays inside the image
 
@@ -108,6 +119,8 @@ def move_target(target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor
     if isinstance(target, Masks):
         sample = torch.arange(len(target.index), device=motion.device)
         return Masks(carry(target.index, sample, IGNORE), target.natural)
+    if isinstance(target, Pictures):
+        return replace(target, image=_move_pictures(target.image, carry))
     if isinstance(target, Boxes):
         boxes, keep = _move_boxes(target, motion, size)
         return replace(target, boxes=boxes).take(keep)
@@ -116,6 +129,16 @@ def move_target(target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor
     if isinstance(target, Several):
         return Several({name: move_target(t, motion, size, carry) for name, t in target.by_name.items()})
     raise TypeError(f"targets of type {type(target).__name__} cannot follow a moved image")
+
+
+def _move_pictures(image: UInt8[Tensor, "b c h w"], carry: Carry) -> UInt8[Tensor, "b c h w"]:
+    """Pictures that follow their images, as masks do: the nearest pixel, black outside."""
+    if not image.numel():
+        return image
+    b, c, h, w = image.shape
+    sample = torch.arange(b, device=image.device).repeat_interleave(c)
+    moved = carry(image.reshape(b * c, h, w), sample, 0)  # (b, c, h, w) → (b·c, h, w)
+    return moved.reshape(b, c, *moved.shape[1:])
 
 
 def _move_boxes(

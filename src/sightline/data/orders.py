@@ -49,3 +49,21 @@ def pairs(identity: Int[np.ndarray, "n"]) -> Order:
         return torch.stack([first, second], dim=1).flatten()[:n]  # (m, 2) → (2m,)
 
     return order
+
+
+def alternating(index: Int[np.ndarray, "n"]) -> Order:
+    """Places 2i and 2i + 1 are of two classes, each in a new order every epoch; the smaller class comes round again."""
+    sides = [torch.from_numpy(np.flatnonzero(index == c)) for c in np.unique(index)]
+    longest = max(map(len, sides))
+
+    def order(seed: int, epoch: int) -> Int[Tensor, "n"]:
+        columns = []
+        for number, side in enumerate(sides):
+            rounds = [
+                side[permutation(len(side), seed, "order of a side", epoch, number, again)]
+                for again in range(-(-longest // len(side)))
+            ]
+            columns.append(torch.cat(rounds)[:longest])
+        return torch.stack(columns, dim=1).flatten()  # (m, 2) → (2m,)
+
+    return order

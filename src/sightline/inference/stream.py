@@ -13,6 +13,7 @@ from sightline.drawing.png import png_bytes
 from sightline.errors import UsageError
 from sightline.runtime.choosing import ALL, Choice, chosen_classes, chosen_mask
 from sightline.runtime.model import Source
+from sightline.sampling.marks import translated
 from sightline.storage.files import replace_file
 
 from .answering import Answering, Row
@@ -45,6 +46,10 @@ class Stream:
     waiting: dict[int, Item] = field(default_factory=dict)
     _kept: dict[int, np.ndarray] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        artificial = self.answering.answers.artificial
+        self._text = translated(self.answering.folder.name) if artificial else None
+
     def __iter__(self) -> Iterator[Predicted]:
         choose = self.answering.answers.choose
         for number, row in enumerate(self.answering.rows(self._sources(), self._keep)):
@@ -66,7 +71,7 @@ class Stream:
         if self.masks is None:
             return None
         file = place_of(self.masks, self.waiting[number], mask=True)
-        replace_file(file, png_bytes(mask))
+        replace_file(file, png_bytes(mask, self._text))
         return str(file)
 
 

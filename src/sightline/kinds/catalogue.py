@@ -12,6 +12,7 @@ from .detection import DETECTION
 from .generative.autoencoder import AUTOENCODER
 from .generative.diffusion import DIFFUSION
 from .generative.gan import GAN
+from .generative.translation import TRANSLATION
 from .instances import INSTANCES
 from .kind import Kind
 from .localisation import LOCALISATION
@@ -45,6 +46,7 @@ for _kind in (
     DIFFUSION,
     AUTOENCODER,
     MULTITASK,
+    TRANSLATION,
 ):
     register(_kind)
 

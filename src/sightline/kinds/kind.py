@@ -131,6 +131,7 @@ class Answers:
     choose     row, choice → the row that `--conf` and `--classes` leave; None where they mean nothing
     confident  whether `--conf` applies
     averaged   whether the predictions of several networks have a mean, as probabilities and numbers do and boxes do not
+    artificial whether the pictures that `--out` writes are made by a network, which their files then say
     scored     whether predictions below the score of best F1 are left out by default
     """
 
@@ -141,6 +142,7 @@ class Answers:
     lines: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda row: [row]
     unknown: Callable[[int, int], Target | None] = lambda height, width: None
     folder: bool = False
+    artificial: bool = False
     batch: int = 4
     draw: Painter | None = None
     choose: Callable[[Mapping[str, Any], Choice], dict[str, Any]] | None = None

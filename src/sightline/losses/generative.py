@@ -3,6 +3,7 @@
 saturating       Goodfellow et al. 2014, arXiv:1406.2661, equation 1: the generator minimises log(1 - D)
 non_saturating   the same, section 3: the generator maximises log D, whose gradient does not vanish when D is right
 hinge            Lim & Ye 2017, arXiv:1705.02894
+least_squares    Mao et al. 2016, arXiv:1611.04076, with 1 for real and 0 for made ones
 wasserstein      Arjovsky et al. 2017, arXiv:1701.07875, of a critic whose slope is held near 1
 """
 
@@ -18,7 +19,7 @@ from torch.nn.functional import relu, softplus
 
 from sightline.registry import lookup
 
-Game = Literal["saturating", "non_saturating", "hinge", "wasserstein"]
+Game = Literal["saturating", "non_saturating", "hinge", "least_squares", "wasserstein"]
 GAMES: tuple[Game, ...] = get_args(Game)
 Scores = Float[Tensor, "b"]
 
@@ -29,6 +30,8 @@ def critic_loss(game: str, real: Scores, made: Scores) -> Float[Tensor, ""]:
         return softplus(-real).mean() + softplus(made).mean()
     if game == "hinge":
         return relu(1 - real).mean() + relu(1 + made).mean()
+    if game == "least_squares":
+        return ((real - 1).square().mean() + made.square().mean()) / 2
     return lookup("game", game, {"wasserstein": made.mean() - real.mean()})
 
 
@@ -39,6 +42,8 @@ def generator_loss(game: str, made: Scores) -> Float[Tensor, ""]:
         return -softplus(made).mean()  # log(1 - D)
     if game == "non_saturating":
         return softplus(-made).mean()
+    if game == "least_squares":
+        return (made - 1).square().mean()
     return lookup("game", game, {name: -made.mean() for name in ("hinge", "wasserstein")})
 
 

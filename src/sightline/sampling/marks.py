@@ -21,3 +21,13 @@ def artificial(run: str, *, seed: int, index: int | None = None, **conditions: o
         "Run": run,
         **{name: str(value) for name, value in own.items() if value is not None},
     }
+
+
+def translated(run: str) -> dict[str, str]:
+    """The same for an image that a network made of another one."""
+    return {
+        "Software": "sightline",
+        "Description": "Artificial image: made by a neural network of another image, not photographed",
+        "DigitalSourceType": TRAINED_MEDIA,
+        "Run": run,
+    }

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -144,6 +144,25 @@ class Pairs(Target):
     @classmethod
     def join(cls, parts: Sequence[Target]) -> Pairs:
         return cls(torch.cat([p.identity for p in parts if isinstance(p, Pairs)]))
+
+
+@dataclass(frozen=True)
+class Pictures(Target):
+    """The domain that each image is of, `domain` (b,), -1 if unknown; and its partner in the other domain, `image`
+    (b, c, h, w) uint8 in the batch's frame, where `known` (b,). Without any partner the pictures have no pixels."""
+
+    domain: Int[Tensor, "b"]
+    image: UInt8[Tensor, "b c h w"]
+    known: Bool[Tensor, "b"]
+
+    @classmethod
+    def join(cls, parts: Sequence[Target]) -> Pictures:
+        pictures = [p for p in parts if isinstance(p, Pictures)]
+        height, width = (max(p.image.shape[side] for p in pictures) for side in (2, 3))
+        padded = [
+            functional.pad(p.image, (0, width - p.image.shape[3], 0, height - p.image.shape[2])) for p in pictures
+        ]
+        return cls(torch.cat([p.domain for p in pictures]), torch.cat(padded), torch.cat([p.known for p in pictures]))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sightline.losses.denoising import squared_errors
 from sightline.losses.means import in_32_bits
+from sightline.metrics.pictures import psnr
 from sightline.preprocessing.signed import HALF, to_levels, to_signed
 from sightline.structures.batch import Batch
 from sightline.structures.figure_rows import FigureRows
@@ -17,7 +18,6 @@ from sightline.structures.predictions import Images, Prediction
 from sightline.tasks.task import Loss, Task
 
 FIGURES = ("psnr", "loss")
-_LEAST = 1e-4  # squared levels: an exact reconstruction has 88 dB, not infinitely many
 
 
 class Autoencoder(Task):
@@ -64,8 +64,3 @@ class Autoencoder(Task):
 def normal_divergence(mean: Float[Tensor, "b *shape"], log_variance: Float[Tensor, "b *shape"]) -> Float[Tensor, ""]:
     """KL(N(μ, σ²) ‖ N(0, 1)) = (μ² + σ² - 1 - log σ²) / 2, the mean over all numbers (Kingma & Welling 2013, appendix B)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-
-
-def psnr(one: Float[Tensor, "b *shape"], other: Float[Tensor, "b *shape"]) -> Float[Tensor, "b"]:
-    """Peak signal-to-noise ratio of each image in decibels, of levels 0-255."""
-    return 10 * torch.log10(255.0**2 / squared_errors(one, other).clamp(min=_LEAST))
