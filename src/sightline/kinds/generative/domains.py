@@ -29,12 +29,11 @@ from sightline.recipes.recipe import Recipe
 from sightline.structures.targets import Pictures, Target
 
 PICTURES = "pictures"  # the kind of such a source
-_PUBLISHED = {f"{split}{domain}": (split, domain) for split in ("train", "val", "test") for domain in "AB"}
 
 
 def as_pictures(source: Source) -> Source | None:
     """The source as two domains, with partners grouped; None where it has other than two folders."""
-    records = _of_masks(source) if isinstance(source.annotations, MaskAnnotations) else _of_folders(source)
+    records = _of_masks(source) if isinstance(source.annotations, MaskAnnotations) else list(source.records)
     classes = tuple(sorted({record.label for record in records if record.label is not None}))
     if len(classes) != 2 or (source.annotations is not None and not isinstance(source.annotations, MaskAnnotations)):
         return None
@@ -49,17 +48,6 @@ def as_pictures(source: Source) -> Source | None:
     return replace(
         source, kind=PICTURES, records=tuple(records), classes=classes, annotations=None, notes=(), reading=about
     )
-
-
-def _of_folders(source: Source) -> list[Record]:
-    """The records; those of the published layout trainA, trainB, testA, testB with its splits."""
-    if source.classes and set(source.classes) <= _PUBLISHED.keys():
-        named = [_PUBLISHED[record.label] for record in source.records if record.label is not None]
-        return [
-            replace(record, split=split, label=domain)
-            for record, (split, domain) in zip(source.records, named, strict=True)
-        ]
-    return list(source.records)
 
 
 def _of_masks(source: Source) -> list[Record]:
@@ -83,10 +71,8 @@ def _parting(name: str, other: str) -> str:
 def _key(record: Record) -> tuple[str, ...]:
     """The name without the domain and the suffix."""
     parts = list(PurePosixPath(record.name).with_suffix("").parts)
-    for name in (record.label, f"{record.split}{record.label}"):
-        if name in parts[:-1]:
-            parts.remove(str(name))
-            break
+    if record.label in parts[:-1]:
+        parts.remove(record.label)
     return (record.split or "", *parts)
 
 
@@ -95,7 +81,7 @@ def partners(data: Dataset) -> dict[int, int]:
     by_key: dict[tuple[str, ...], list[int]] = {}
     for i in data.ids().tolist():
         by_key.setdefault(_key(data.records[i]), []).append(i)
-    found = {}
+    found: dict[int, int] = {}
     for members in by_key.values():
         if len(members) == 2 and data.index[members[0]] != data.index[members[1]]:
             found |= {members[0]: members[1], members[1]: members[0]}

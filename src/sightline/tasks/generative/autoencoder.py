@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.losses.denoising import squared_errors
 from sightline.losses.means import in_32_bits
-from sightline.metrics.pictures import psnr
+from sightline.metrics.generation.pictures import psnr
 from sightline.preprocessing.signed import HALF, to_levels, to_signed
 from sightline.structures.batch import Batch
 from sightline.structures.figure_rows import FigureRows

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.losses.generative import critic_loss, generator_loss
 from sightline.losses.means import in_32_bits
-from sightline.metrics.pictures import mean_difference, psnr, ssim
+from sightline.metrics.generation.pictures import mean_difference, psnr, ssim
 from sightline.preprocessing.signed import HALF, to_levels, to_signed
 from sightline.structures.batch import Batch
 from sightline.structures.figure_rows import FigureRows
