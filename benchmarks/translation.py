@@ -4,6 +4,8 @@
                                                 pairs; at most eight minutes on one thread; $SIGHTLINE_DATA: mnist
     python benchmarks/translation.py facades    label maps to photographs by pix2pix, and by CycleGAN, which does not use the
                                                 pairing; about 30 minutes each on one thread; $SIGHTLINE_DATA: facades
+    python benchmarks/translation.py style      a photograph in the style of another, in features of efficientnet_lite0, five to
+                                                ten minutes; $SIGHTLINE_DATA: photos
     python benchmarks/translation.py digits --epochs 0.2 --out /tmp/figures
 
 `digits`: 2,000 digits of each domain, none in both, for training and 200 for validation, so that no pairing chooses weights;
@@ -27,8 +29,11 @@ import torch
 from PIL import Image
 
 import sightline
+from sightline.kinds.networks import load_task
+from sightline.kinds.pretrained import open_run_or_model
 from sightline.metrics.generation.pictures import mean_difference, psnr, ssim
 from sightline.runs.console import Console
+from sightline.sampling.style import stylised
 
 RESULTS = Path(__file__).parents[1] / "results"
 TRAIN, VAL, TEST = 2_000, 200, 300  # digits of each domain
@@ -38,6 +43,7 @@ SETTINGS = {
     "task.kind": "translation", "fit.threads": 1, "fit.device": "cpu", "fit.precision": "fp32",
 }  # fmt: skip
 DIGITS = {"task.method": "cyclegan", "task.source": "plain", "model.options.base": 16, "model.options.blocks": 3}
+STYLED, STEPS, LEFT = 160, 200, 0.2  # pixels, steps, share of each loss that may be left
 EPOCHS = {"digits": 4.0, "pix2pix": 20.0, "cyclegan": 10.0}
 
 
@@ -126,16 +132,40 @@ def facades(folder: Path, epochs: float | None) -> dict[str, Any]:
     return found
 
 
+def style(folder: Path, steps: float | None) -> dict[str, Any]:
+    """Three pairs of photographs: what is left of both losses after L-BFGS, at most a fifth by the bar."""
+    run = open_run_or_model("efficientnet_lite0")
+    model = load_task(run).eval().requires_grad_(False).model
+    paths = sorted((Path(os.environ["SIGHTLINE_DATA"]) / "photos").glob("*.JPEG"))
+
+    def features(levels: torch.Tensor) -> list[torch.Tensor]:
+        return model.network.features(model.normalise(levels))[:4]
+
+    def read(path: Path) -> torch.Tensor:
+        picture = Image.open(path).convert("RGB").resize((STYLED, STYLED))
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+    found = []
+    for one, other in zip(paths[0:3], paths[3:6], strict=True):
+        start = time.process_time()
+        made = stylised(features, read(one), read(other), content_layer=2, steps=int(steps or STEPS))
+        Image.fromarray(made.image.permute(1, 2, 0).numpy()).save(folder / f"{one.stem}-as-{other.stem}.png")
+        seconds = round(time.process_time() - start, 1)
+        row = {"content": one.stem, "style": other.stem, "content_left": made.content, "style_left": made.style}
+        found.append({**row, "cpu_seconds": seconds, "passed": max(made.content, made.style) <= LEFT})
+    return {"steps": int(steps or STEPS), "side": STYLED, "pairs": found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("digits", "facades"))
-    parser.add_argument("--epochs", type=float)
+    parser.add_argument("what", choices=("digits", "facades", "style"))
+    parser.add_argument("--epochs", type=float, help="of style, its steps")
     parser.add_argument("--runs", type=Path, default=Path("runs/translation"), help="where data and runs are kept")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    found = (digits if options.what == "digits" else facades)(options.runs, options.epochs)
+    found = {"digits": digits, "facades": facades, "style": style}[options.what](options.runs, options.epochs)
     results = {"machine": machine.described(), **found}
     (options.out / f"translation-{options.what}.json").write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results))
