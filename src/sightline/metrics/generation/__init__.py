@@ -1,1 +1,1 @@
-"""Generated images: how close they are to the true ones, which modes sets of them reach, and which training images they repeat."""
+"""Generated images: how close they are to true ones, which modes a set of them reaches, which training images it repeats."""
