@@ -52,7 +52,7 @@ def adain(content: Float[Tensor, "b k i j"], style: Float[Tensor, "b k m n"]) ->
 def stylised(
     features: Features,
     content: UInt8[Tensor, "c h w"],
-    style: UInt8[Tensor, "c j k"],
+    style: UInt8[Tensor, "s j k"],
     *,
     content_layer: int = -1,
     weight: float = 1.0,
