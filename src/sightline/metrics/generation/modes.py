@@ -29,7 +29,7 @@ def regions(
     """The regions are the cells of k-means on the real features, which are then counted in both sets."""
     from sklearn.cluster import KMeans
 
-    from .distributions import nearest
+    from sightline.metrics.distributions import nearest
 
     k = min(k, max(len(real) // 10, 1))
     centres = KMeans(k, n_init=1, random_state=seed).fit(real).cluster_centers_
