@@ -65,6 +65,11 @@ def test_evaluate_gives_what_training_measured(trained: tuple[str, Path, Run]) -
     said = json.loads(json_text(found.to_json()))
     assert said["split"] == "test"
     assert set(said["per_class"]) == set(run.classes)
+    assert ("speed" in said) == (run.folder / "speed.json").exists() == (kind == "detection")
+    if kind == "detection":
+        assert said["speed"]["fps"] == pytest.approx(1000 / said["speed"]["ms"])
+        assert (said["speed"]["threads"], said["speed"]["device"]) == (1, "cpu")
+        assert "frames a second" in (run.folder / "report.html").read_text()
     stored = run.metrics["test"]
     for name in (HEADLINE[kind], OTHER[kind]):
         assert said["metrics"][name] == pytest.approx(stored[name], abs=1e-9)

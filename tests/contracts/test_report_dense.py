@@ -72,6 +72,25 @@ def test_only_its_own_sections(runs):
         assert set(targets) <= set(re.findall(r' id="(\w+)"', page))
 
 
+def test_the_assignment_and_the_speed_are_shown_where_they_are_there(runs, tmp_path):
+    assert 'id="assignment"' not in build_report(runs["detection"], load_image=gone)
+    folder = Path(shutil.copytree(runs["detection"], tmp_path / "run"))
+    shutil.copy(folder / "samples/batch.png", folder / "samples/assignment.png")
+    (folder / "samples/assignment.json").write_text('{"names": ["1.jpg"], "meaning": "squares <b>are</b> places"}')
+    speed = {"fps": 41.37, "ms": 24.17, "device": "cpu", "threads": 1, "height": 416, "width": 320}
+    (folder / "speed.json").write_text(json.dumps(speed))
+    page = build_report(folder, load_image=gone)
+    check(page)
+    assert 'id="assignment"' in page and "squares &lt;b&gt;are&lt;/b&gt; places" in page
+    assert "41.4 frames a second (24.2 ms each): single images of 416 x 320 pixels" in words_of(page)
+    assert "(cpu, 1 thread)" in words_of(page)
+    (folder / "speed.json").write_text('{"fps": "fast", "ms": null}')
+    (folder / "samples/assignment.png").write_bytes(b"no picture")
+    page = build_report(folder, load_image=gone)
+    assert 'id="assignment"' not in page and 'id="speed"' not in page
+    assert "samples/assignment.png was left out" in words_of(page)
+
+
 def test_pixels_are_those_of_the_rows(runs):
     summary = facts(runs["segmentation"])
     rows = scenes("segmentation")["test"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,29 @@ from PIL import Image
 from torch import Tensor
 
 import sightline
+from sightline.drawing.overlay import object_colour
 from sightline.errors import DamagedError, UsageError
+from sightline.kinds.catalogue import KINDS
+from sightline.kinds.detectors.assignments import draw_assignment
+from sightline.kinds.kind import Setting
+from sightline.kinds.opening import complete
 from sightline.kinds.pretrained import open_run_or_model
+from sightline.kinds.regions import enlarged_image
 from sightline.layers.boxes.dynamic_assignment import Assignment, Objects, Predicted, simota, soft_assignment
 from sightline.layers.boxes.places import decode_places, encode_places, places
 from sightline.models.boxes.single_shot.yolox import YOLOX
 from sightline.models.create import create_model, outline
 from sightline.preprocessing.geometry import Geometry
 from sightline.preprocessing.normalise import Normalise, Normalised
+from sightline.preprocessing.saved import Preprocessing
 from sightline.randomness.keyed import torch_seeded, uniform
+from sightline.recipes.augmenting import build_augment
+from sightline.recipes.defaults import Traits
+from sightline.recipes.reading import make_draft
 from sightline.runs.console import Console
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Boxes
+from sightline.tasks.regions import boxes_of
 from sightline.tasks.single_shot import SingleShot, assigned
 
 from .test_detection_task import batch_of, judged
@@ -319,6 +331,57 @@ def test_parts_of_a_batch_add_up() -> None:
         assert mean == pytest.approx(value.item(), rel=1e-5, abs=1e-7), name
     assert parts[2].parts["boxes"] == parts[2].parts["class"] == 0
     assert parts[2].parts["objectness"] > 0
+
+
+def test_shifts_are_learned_in_the_closing_part() -> None:
+    """The L1 loss counts for the samples from its position on and for no others, and no other loss changes."""
+    whole = replace(batch_of([1, 2, 3, 4]), position=torch.arange(4))
+    task = SingleShot(network(), classes=2, shift=1.0).eval()
+    losses = []
+    for task.closing in (0, 2, 4):
+        with torch.no_grad():
+            losses.append(task.loss(whole))
+    always, some, never = losses
+    assert never.parts["shift"] == 0 < some.parts["shift"] < always.parts["shift"]
+    for name in ("boxes", "objectness", "class"):
+        assert never.parts[name] == some.parts[name] == always.parts[name]
+    assert always.total == pytest.approx((never.total + always.parts["shift"]).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("augment", "closing"), [({}, 85), ({"mosaic": 0.5}, 85), ({"mosaic": 0.5, "close": 0.4}, 60)])
+def test_the_closing_part_is_that_of_the_mosaics(augment: dict[str, float], closing: int) -> None:
+    """The last 15 % of the steps, or what `augment.close` says, which is also where mosaics end."""
+    draft = make_draft({"task": {"kind": "detection"}, "model": {"name": "yolox_nano"}, "augment": augment})
+    recipe = complete(draft, KINDS["detection"], Traits(100, 64, 64, False, True, 2, "boxes"))
+    preprocessing = Preprocessing(Geometry(64, 64, "letterbox"), (120.0,) * 3, (60.0,) * 3)
+    setting = Setting(recipe, preprocessing, np.ones(2), steps=100)
+    task = KINDS["detection"].task({"model": outline("yolox_nano", num_classes=2)}, setting)
+    assert isinstance(task, SingleShot)
+    assert (task.shift, task.closing) == (1.0, closing * recipe.fit.batch)
+    if augment:
+        assert build_augment(recipe, 100).closed == task.closing
+
+
+def test_the_picture_of_the_assignment_shows_it() -> None:
+    """At each of the finest places that learn an object, the object's colour; elsewhere nothing of the picture changes."""
+    task, batch = SingleShot(network(), classes=2).eval(), batch_of([1, 2])
+    learned = draw_assignment(task, batch)
+    with torch.no_grad():
+        outputs = task.model(batch.image, batch.size)
+        expected = assigned(outputs, boxes_of(batch), task.assign)
+    assert len(learned.pictures) == 2 and "8, 16 or 32" in learned.meaning
+    of = boxes_of(batch).sample
+    for row, picture in enumerate(learned.pictures):
+        factor, first = picture.shape[0] // batch.image.shape[2], int((of < row).sum())
+        mine = expected.image == row
+        fine = outputs.stride[expected.place] == outputs.stride[expected.place[mine]].min()
+        for place, truth in zip(
+            expected.place[mine & fine].tolist(), expected.truth[mine & fine].tolist(), strict=True
+        ):
+            x, y = (outputs.centre[place] * factor).int().tolist()
+            assert tuple(picture[y, x]) == object_colour(truth - first)
+        plain = enlarged_image(batch, row)[0]
+        assert 0.005 < (picture != plain).any(2).mean() < 0.5
 
 
 def test_places_in_an_ignored_region_are_no_background() -> None:

@@ -20,8 +20,10 @@ from sightline.exports import web_runtime as web
 from sightline.exports.demo import NAME, SCRIPTS, demo_page
 from sightline.exports.web_runtime import FILES, WebRuntime, web_runtime
 from sightline.preprocessing.geometry import Geometry
+from sightline.runtime.decodings import Frames
 from sightline.runtime.model import open_model
 from sightline.runtime.pixels import class_map
+from sightline.runtime.places import Places
 from sightline.runtime.suppression import suppress
 from sightline.verbs.export import export
 
@@ -37,8 +39,15 @@ def run_script(expression: str, **values: Any) -> Any:
     script = "\n".join((PAGE / name).read_text() for name in ("geometry.js", "decoding.js"))
     flatten = (PAGE / "reading.js").read_text()
     script += flatten[flatten.index("/** RGBA") :]
-    code = f"{script}\nconst given = JSON.parse(require('fs').readFileSync(0));\nconsole.log(JSON.stringify({expression}));"
-    done = subprocess.run(["node", "-e", code], input=json.dumps(values), capture_output=True, text=True, check=True)
+    script = f"import {{ readFileSync }} from 'fs';\n{script}"
+    code = f"{script}\nconst given = JSON.parse(readFileSync(0));\nconsole.log(JSON.stringify({expression}));"
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", code],
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return json.loads(done.stdout)
 
 
@@ -102,6 +111,33 @@ def test_class_maps_and_suppression_are_the_runtimes() -> None:
     ]
     found = run_script("suppress(given.some, 0.5).map((one) => one.place)", some=some)
     assert found == suppress(boxes, scores, label, 0.5).tolist()
+
+
+@needs_node
+@pytest.mark.parametrize("overlap", [0.5, 1.0])
+def test_boxes_of_all_places_are_the_runtimes(overlap: float) -> None:
+    """The rows of `runtime.places`, suppressed and, as after a set, not suppressed: classes, scores, boxes in the original."""
+    random, fit = np.random.default_rng(5), Geometry(24, 32, fit="corner").placement(50, 90)
+    low = random.random((1, 120, 2)) * 20
+    boxes = np.concatenate((low, low + random.random((1, 120, 2)) * 12), 2).astype(np.float32)
+    score = (random.random((1, 120, 3)) ** 3).astype(np.float32)
+    settings = {"score": 0.1, "overlap": overlap, "limit": 20, "smallest_box": 1.0}
+    decoding = Places(settings)
+    outputs = decoding.run(
+        {"model": lambda image: {"boxes": boxes, "score": score}}, np.zeros((1, 3, 24, 32), np.uint8)
+    )
+    frames = Frames(fit.frame[None].astype(np.float32), ((50, 90),))
+    expected = decoding.rows(outputs, frames, ("a", "b", "c"), lambda place, mask: None)[0]["boxes"]
+    found = run_script(
+        "Array.from((await DECODINGS.places(async () => ({ boxes: { data: Float32Array.from(given.boxes) },"
+        " score: { data: Float32Array.from(given.score), dims: [1, 120, 3] } }), null, given)).boxes)",
+        boxes=boxes.ravel().tolist(), score=score.ravel().tolist(), settings=settings, classes=["a", "b", "c"],
+        place={"scaleX": fit.scale_x, "scaleY": fit.scale_y, "left": fit.left, "top": fit.top},
+        natural={"height": 50, "width": 90},
+    )  # fmt: skip
+    assert len(found) == len(expected) == 20
+    assert [(one["label"], one["score"]) for one in found] == [(one["label"], one["score"]) for one in expected]
+    np.testing.assert_allclose([one["xyxy"] for one in found], [one["xyxy"] for one in expected], atol=1e-4)
 
 
 def test_a_page_holds_everything_and_allows_no_request() -> None:

@@ -65,7 +65,17 @@ def evaluation_text(result: Mapping[str, Any]) -> str:
     classes += [(printable(name), *(_figure(row[k]) for k in columns)) for name, row in result["per_class"].items()]
     head = f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}"
     slices = [*slice_lines(result.get("slices") or {}), *_curve_lines(result.get("learning_curve"))]
-    return "\n".join([head, table(rows), "", table(classes), *_undefined(result["per_class"]), *slices])
+    speed = _speed_lines(result.get("speed"))
+    return "\n".join([head, table(rows), "", table(classes), *_undefined(result["per_class"]), *slices, *speed])
+
+
+def _speed_lines(speed: Mapping[str, Any] | None) -> list[str]:
+    """Frames a second with their conditions."""
+    if not speed:
+        return []
+    threads = f", {speed['threads']} thread{'' if speed['threads'] == 1 else 's'}" if speed["device"] == "cpu" else ""
+    where = f"{speed['height']}x{speed['width']}, {speed['device']}{threads}"
+    return [f"{speed['fps']:,.3g} frames a second, one image at a time ({where}; reading of files not counted)"]
 
 
 def _curve_lines(curve: Mapping[str, Any] | None) -> list[str]:

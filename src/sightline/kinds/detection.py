@@ -35,7 +35,7 @@ from . import regions
 from .annotated import annotated_target
 from .detectors.families import family_named, family_of, family_of_task
 from .diagnosed.image_scores import of_objects
-from .kind import Answers, Drawings, Exposure, Kind, LabelCheck, Networks, Scoring, Sensitivity, Setting
+from .kind import Answers, Drawings, Exposure, Kind, LabelCheck, Learned, Networks, Scoring, Sensitivity, Setting
 from .questions.exposure import Harm, count_objects, focus_objects
 
 NAME = "detection"
@@ -105,6 +105,11 @@ def _harm(task: Task, batch: Batch, aim: Aim) -> Harm:
     return harm
 
 
+def _learned(task: Task, batch: Batch) -> Learned | None:
+    learned = family_of_task(task).learned
+    return None if learned is None else learned(task, batch)
+
+
 def _settle(rows: DetectionRows) -> dict[str, Any]:
     """The score from which objects are reported; nothing where no prediction is right."""
     score = best_score(rows)
@@ -142,6 +147,7 @@ DETECTION = Kind(
         hardest=_hardest,
         settle=_settle,
         per_image=of_objects,
+        timed=True,
     ),
     answers=Answers(
         of=regions.region_answers,
@@ -154,7 +160,9 @@ DETECTION = Kind(
         choose=choose_boxes,
         scored=True,
     ),
-    drawings=Drawings(truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects),
+    drawings=Drawings(
+        truth=regions.draw_boxes, answer=regions.draw_answer, label=regions.count_objects, learned=_learned
+    ),
     chapter=BOXES,
     export=_export,
     labels=LabelCheck(find_in_boxes),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -52,12 +52,14 @@ Keep = Callable[[int, np.ndarray], str | None]  # (id, class of each pixel (H, W
 @dataclass(frozen=True)
 class Setting:
     """What a task is built from: the complete recipe, the preprocessing, `amounts` (k,), the number of training images,
-    pixels or objects of each class, and the `facts` that its kind learns of the data (`Kind.facts`, `Scoring.settle`)."""
+    pixels or objects of each class, the `facts` that its kind learns of the data (`Kind.facts`, `Scoring.settle`), and how many
+    `steps` it will be trained for; 0 where it will not."""
 
     recipe: Recipe
     preprocessing: Preprocessing
     amounts: np.ndarray
     facts: Facts = field(default_factory=dict)
+    steps: int = 0
 
     def normalised(self, network: nn.Module) -> Normalised:
         """The network with normalisation in front: it takes images in 0-255 units."""
@@ -84,6 +86,7 @@ class Scoring:
     falling          those of the monitors of which less is better
     both_weights     where the weights are averaged, the raw ones are measured beside the average and the better are kept: an
                      average of few steps is worse than either (Karras et al. 2018 average over 10,000)
+    timed            whether frames a second are measured beside the metrics: where a camera may be what it looks at
     probabilities    rows → class (n,) and probabilities (n, k), for temperature scaling; None where there are none
     """
 
@@ -95,6 +98,7 @@ class Scoring:
     train_images: int = 200
     falling: tuple[str, ...] = ()
     both_weights: bool = False
+    timed: bool = False
     mirrored: Callable[[Any, Any], Any] | None = None
     worst: Callable[[Any], list[int]] = lambda judgement: []
     threshold: Callable[[Any], float] = lambda judgement: 0.5
@@ -161,18 +165,28 @@ def _undecorated(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
     return plain(batch, row)
 
 
+class Learned(NamedTuple):
+    """One picture an image, and what its marks mean."""
+
+    pictures: list[Picture]
+    meaning: str
+
+
 @dataclass(frozen=True)
 class Drawings:
     """truth       batch, row, class names → the image with its target on it, enlarged if there are names to write
     answer      batch, row, class names, prediction, score threshold → the same with the prediction, without boxes below
                 the threshold
     label       the target of an image in words; None if unknown
+    learned     task, batch → each image with what of the network learns which object, and what the marks mean; None where
+                nothing is assigned
     columns     of the picture of the first batch
     """
 
     truth: Callable[[Batch, int, Sequence[str]], Picture] = _undecorated
     answer: Callable[[Batch, int, Sequence[str], Prediction, float], Picture] | None = None
     label: Callable[[Target, int, Sequence[str]], str | None] = lambda target, row, classes: None
+    learned: Callable[[Task, Batch], Learned | None] | None = None
     columns: int = 4
 
 

@@ -154,17 +154,17 @@ def count_objects(target: Target, row: int, classes: Sequence[str]) -> str | Non
 def draw_boxes(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
     target = batch.target
     assert isinstance(target, Boxes)
-    canvas, factor = _canvas(batch, row)
+    canvas, factor = enlarged_image(batch, row)
     mine = target.take(target.sample == row)
     boxes, label = mine.boxes.cpu().numpy() * factor, mine.label.tolist()
-    picture = framed(canvas, boxes, [colour(c) for c in label], thick=_thick(canvas))
+    picture = framed(canvas, boxes, [colour(c) for c in label], thick=line_width(canvas))
     return labelled(picture, _names(boxes, label, classes))
 
 
 def draw_outlines(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
     target = batch.target
     assert isinstance(target, Outlines)
-    canvas, factor = _canvas(batch, row)
+    canvas, factor = enlarged_image(batch, row)
     own = target.take(target.boxes.sample == row)
     masks = _enlarged_masks(own.mask.cpu().numpy(), canvas, factor)
     label, hues = own.boxes.label.tolist(), [object_colour(i) for i in range(len(masks))]
@@ -176,7 +176,7 @@ def draw_answer(batch: Batch, row: int, classes: Sequence[str], prediction: Pred
     """Predictions with at least the score `threshold`, with class and score: green if they match an object of their class (IoU
     0.5), else red and dashed; missed objects are yellow and dotted. Mistakes are labelled first."""
     assert isinstance(prediction, Detections | Instances)
-    canvas, factor = _canvas(batch, row)
+    canvas, factor = enlarged_image(batch, row)
     detections = prediction.detections if isinstance(prediction, Instances) else prediction
     target = batch.target.boxes if isinstance(batch.target, Outlines) else batch.target
     assert isinstance(target, Boxes)
@@ -201,9 +201,9 @@ def draw_answer(batch: Batch, row: int, classes: Sequence[str], prediction: Pred
         picture = outlined(canvas, _enlarged_masks(masks, canvas, factor), hues)
     else:
         styles = [SOLID if one else DASHED for one in right]
-        picture = framed(canvas, boxes.cpu().numpy() * factor, hues, thick=_thick(canvas), dashes=styles)
+        picture = framed(canvas, boxes.cpu().numpy() * factor, hues, thick=line_width(canvas), dashes=styles)
     yellow = [MISSED] * len(missed)
-    picture = framed(picture, missed, yellow, thick=_thick(canvas), dashes=[DOTTED] * len(missed))
+    picture = framed(picture, missed, yellow, thick=line_width(canvas), dashes=[DOTTED] * len(missed))
     found = _names(
         boxes.cpu().numpy() * factor, detections.label[which].tolist(), classes, detections.score[which].tolist()
     )
@@ -213,7 +213,7 @@ def draw_answer(batch: Batch, row: int, classes: Sequence[str], prediction: Pred
     return labelled(picture, [*wrong, *absent, *(n for n, one in zip(found, right, strict=True) if one)])
 
 
-def _canvas(batch: Batch, row: int) -> tuple[Picture, int]:
+def enlarged_image(batch: Batch, row: int) -> tuple[Picture, int]:
     """The image in colour with room for names, and how many of its pixels are one of the batch's."""
     picture = plain(batch, row)
     canvas = coloured(enlarged(picture))
@@ -239,7 +239,7 @@ def _names(
     return labels
 
 
-def _thick(picture: Picture) -> int:
+def line_width(picture: Picture) -> int:
     return max(1, min(picture.shape[:2]) // 160)
 
 

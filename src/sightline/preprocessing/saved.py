@@ -48,6 +48,11 @@ class Preprocessing:
                 "give one of each per channel",
             )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the network's frame."""
+        return self.channels, self.geometry.height, self.geometry.width
+
     def prepare(
         self, source: bytes | Path | np.ndarray
     ) -> tuple[UInt8[np.ndarray, "h w c"], Float[np.ndarray, "3 3"], Decoded]:

@@ -35,12 +35,14 @@ def build_augment(recipe: Recipe, steps: int, turns: int = 1, classes: int = 0) 
         operations = (*operations, Policy.of(section.policy))
     if section.cutout:
         operations = (*operations, Cutout(section.cutout))
-    open_steps = steps - round((section.close or 0.0) * steps)
-    return Augmentation(
-        Pipeline(operations),
-        tuple(composites),
-        closed=open_steps * turns * recipe.fit.batch,
-    )
+    return Augmentation(Pipeline(operations), tuple(composites), closed=closing(recipe, steps, turns))
+
+
+def closing(recipe: Recipe, steps: int, turns: int = 1, share: float = 0.0) -> int:
+    """The position in the stream at which the closing part of a training begins: the last `augment.close` of its steps, or
+    `share` of them where the recipe leaves that key empty."""
+    close = share if recipe.augment.close is None else recipe.augment.close
+    return (steps - round(close * steps)) * turns * recipe.fit.batch
 
 
 def check_augment(section: DraftAugment, possible: Sequence[str], kind: str) -> None:

@@ -22,7 +22,17 @@ from .diagnosis.health import Health, read_health
 from .diagnosis.stored import Diagnosis, read_diagnosis
 from .generation.stored import Making, read_making
 from .reading import RunFiles, as_integer, as_mapping, as_number, as_sequence, as_text
-from .samples import BatchSheet, Examples, HeatMap, read_batch, read_examples, read_heat_maps, read_strip
+from .samples import (
+    Assignment,
+    BatchSheet,
+    Examples,
+    HeatMap,
+    read_assignment,
+    read_batch,
+    read_examples,
+    read_heat_maps,
+    read_strip,
+)
 from .split_evaluation import RowsFormat, SplitEvaluation, read_evaluation
 
 SPLITS = ("train", "val", "test")
@@ -129,6 +139,8 @@ class RunContent:
     maps: Mapping[int, HeatMap] = field(default_factory=dict)
     making: Making | None = None
     strip: bytes | None = None  # samples/denoising.png, encoded again
+    assignment: Assignment | None = None
+    speed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_content(
@@ -159,6 +171,8 @@ def read_content(
         strip=read_strip(folder),
         maps=read_heat_maps(folder, evaluation.split) if evaluation is not None else {},
         making=read_making(folder),
+        assignment=read_assignment(folder),
+        speed=as_mapping(folder.json("speed.json")) if (path / "speed.json").exists() else {},
         problems=tuple(folder.problems),
     )
 

@@ -89,6 +89,23 @@ def read_strip(folder: RunFiles) -> bytes | None:
     return png_of(folder, "samples/denoising.png")
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """samples/assignment.png, encoded again, and what its marks mean."""
+
+    png: bytes
+    meaning: str
+
+
+def read_assignment(folder: RunFiles) -> Assignment | None:
+    """Which places learn which object, None where it was not drawn."""
+    if not (folder.path / "samples" / "assignment.png").exists():
+        return None
+    png = png_of(folder, "samples/assignment.png")
+    about = as_mapping(folder.json("samples/assignment.json"))
+    return None if png is None else Assignment(png, as_text(about.get("meaning")))
+
+
 def read_examples(folder: RunFiles) -> Examples | None:
     """The worst and some typical images, None if there is none that can be shown."""
     about = as_mapping(folder.json("samples/examples.json"))

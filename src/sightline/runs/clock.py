@@ -1,4 +1,4 @@
-"""The time that training takes: segments in `timing.jsonl`, with `log.txt` the only file of a run that contains times."""
+"""The time that training takes: segments in `timing.jsonl`. Only it, `speed.json` and `log.txt` of a run contain times."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A run folder. Verbs are functions on it.
 
-It holds everything that is needed to repeat the run; only `timing.jsonl` and `log.txt` contain times and paths.
+It holds everything that is needed to repeat the run; only `timing.jsonl`, `speed.json` and `log.txt` contain times and paths.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class SingleShot(Task):
     """`model` is a single-shot network: (images in 0-255 units, sizes) → PlaceOutputs.
 
     assignment   "simota" as published, or "soft" (Lyu et al. 2022, arXiv:2212.07784)
-    shift        weight of the L1 loss of shifts; 0 leaves it out, which Megvii's code does until mosaics end
+    shift        weight of the L1 loss of shifts, as in Megvii's code in the closing part of a training only: for samples from
+                 the position `closing` in the stream on; 0 leaves it out
 
     A prediction keeps boxes by the rule of `Detection`.
     """
@@ -46,6 +47,7 @@ class SingleShot(Task):
         classes: int,
         assignment: Literal["simota", "soft"] = "simota",
         shift: float = 0.0,
+        closing: int = 0,
         score_threshold: float = 0.01,
         nms_threshold: float = 0.5,
         limit: int = 100,
@@ -54,7 +56,7 @@ class SingleShot(Task):
         self.model = model
         self.classes = classes
         self.assign = ASSIGNMENTS[assignment]
-        self.shift = shift
+        self.shift, self.closing = shift, closing
         self.selection_rule = SelectionRule(score_threshold, nms_threshold, limit)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
@@ -69,8 +71,12 @@ class SingleShot(Task):
             "class": place_class(outputs.classes[image, place], true.label[truth], learned.iou),
         }
         if self.shift:
-            expected = encode_places(boxes, outputs.cell[place], outputs.stride[place])
-            parts["shift"] = self.shift * shift_distance(outputs.shift[image, place], expected)
+            last = (
+                batch.position.to(image.device)[image] >= self.closing
+            )  # (p,): by sample, so that resuming changes nothing
+            where = image[last], place[last]
+            expected = encode_places(boxes[last], outputs.cell[where[1]], outputs.stride[where[1]])
+            parts["shift"] = self.shift * shift_distance(outputs.shift[where], expected)
         total, weight = mean_over(torch.stack(list(parts.values())).sum(), learned.weight)
         reported = {name: mean_over(part.detach(), weight)[0] for name, part in parts.items()}
         return Loss(total, weight, {"loss": total.detach(), **reported})

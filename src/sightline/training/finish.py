@@ -7,6 +7,7 @@ from typing import Any
 from sightline.data.loaders import Images, in_order
 from sightline.engine.checkpoints import kept_weights, load_weights
 from sightline.engine.state import State
+from sightline.engine.timing import frame_rate
 from sightline.errors import DivergedError
 from sightline.evaluation.splits import rows_of
 from sightline.inference.diagnosing.diagnosis import Noting
@@ -20,7 +21,7 @@ from sightline.storage.tensors import not_finite
 
 from .diagnosis import write_diagnosis, write_norms, write_tables
 from .heat_maps import write_heat_maps
-from .pictures import write_examples
+from .pictures import write_assignment, write_examples
 from .progress import Training
 from .reporting import write_report
 from .strips import write_strip
@@ -57,6 +58,13 @@ def finish(training: Training, state: State) -> None:
     value = metrics[split][scoring.headline]
     figure = "undefined" if value is None else f"{value:.4f}"
     training.console.say(f"{split} {scoring.headline.replace('_', ' ')} {figure}; {page}")
+
+
+def write_speed(training: Training) -> None:
+    """speed.json: frames a second on this machine, with their conditions."""
+    shape, threads = training.preprocessing.shape, training.recipe.fit.threads
+    found = frame_rate(training.task, shape, threads=threads, device=training.device)
+    training.run.write_json("speed.json", found)
 
 
 def _conclude(training: Training) -> None:
@@ -99,6 +107,9 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
                 write_examples(training, scoring, evaluation, images[split])
             if (share := write_neighbours(training, images[split])) is not None:
                 metrics[split]["memorised"] = share
+    write_assignment(training)
+    if scoring.timed:
+        write_speed(training)
     if evaluation is not None:
         with training.console.working(f"searching slices of the {reported} split"):
             val = every.get("val") if reported != "val" else None

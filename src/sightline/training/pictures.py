@@ -23,6 +23,7 @@ from .progress import Training
 
 IN_BATCH = 32  # images of the first training batch that are shown
 WORST, TYPICAL = 12, 6
+ASSIGNED = 4  # training images on which the assignment is drawn
 FOLDER = "samples/examples"
 LARGEST = 640  # pixels of an image's longer side in an example
 WIDTH = 2560  # pixels of the picture of the batch, at most
@@ -42,6 +43,24 @@ def write_batch(run: Run, kind: Kind, batch: Batch, data: Dataset) -> None:
     sheet = grid(pictures, columns=drawings.columns, most=WIDTH // drawings.columns, captions=captions)
     replace_file(run.folder / "samples" / "batch.png", png_bytes(sheet))
     run.write_json("samples/batch.json", rows)
+
+
+def write_assignment(training: Training) -> None:
+    """samples/assignment.png and .json: some training images as they are, with what of the trained network learns each object;
+    for kinds and networks that can draw it."""
+    drawings, images = training.kind.drawings, training.images["train"]
+    if drawings.learned is None:
+        return
+    at = torch.from_numpy(choose(np.arange(len(images)), ASSIGNED))
+    training.task.eval()
+    batch = images(at, at)
+    learned = drawings.learned(training.task, batch.to(training.device))
+    if learned is None:
+        return
+    sheet = grid(learned.pictures, columns=2, most=LARGEST)
+    replace_file(training.run.folder / "samples" / "assignment.png", png_bytes(sheet))
+    names = [training.data.records[i].name for i in batch.id.tolist()]
+    training.run.write_json("samples/assignment.json", {"names": names, "meaning": learned.meaning})
 
 
 def write_examples(training: Training, scoring: Scoring, evaluation: SplitEvaluation, images: Images) -> None:

@@ -131,8 +131,8 @@ def prepare(
         for name, network in start.networks.items()
     }
     facts = kind.facts(data, ids["train"])
-    task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0], facts))
     steps, per_epoch = (SMOKE_STEPS, SMOKE_STEPS) if smoke else steps_of(recipe, len(ids["train"]))
+    task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0], facts, steps))
     tuning = FineTuning()
     if MAIN in networks and kind.output is not None:
         tuning = fine_tuning(recipe, networks[MAIN], _new(recipe, kind, data, start), steps)

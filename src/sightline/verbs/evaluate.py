@@ -15,6 +15,7 @@ from sightline.data.formats.passed.sources import is_passed, name_of_data
 from sightline.data.loaders import in_order
 from sightline.data.split_rules import Cuts
 from sightline.engine.devices import choose_device, compute_threads, repeatable
+from sightline.engine.timing import frame_rate
 from sightline.errors import DamagedError, DataError, SightlineError, UsageError, nearest
 from sightline.evaluation.diagnosis.images import ImageTable
 from sightline.evaluation.diagnosis.stored import read_table, table_file
@@ -30,6 +31,7 @@ from sightline.models.own import Builder
 from sightline.recipes.recipe import Recipe
 from sightline.runs.console import Console
 from sightline.runs.run import Run
+from sightline.tasks.task import Task
 
 from .assessment.learning_curve import learning_curve as measure_learning_curve
 
@@ -95,9 +97,15 @@ def evaluate(
         )
     val = None if split == "val" and data is None else _val_rows(run, scoring)
     diagnosis = diagnose(scoring, rows, judgement, with_metadata(noting.table(), found), val=val, tables=_tables(run))
+    if scoring.timed:
+        diagnosis["speed"] = _speed(run, task, device)
     if learning_curve:
         diagnosis["learning_curve"] = measure_learning_curve(run, console)
     return Evaluation(run, split, judgement, diagnosis)
+
+
+def _speed(run: Run, task: Task, device: str) -> dict[str, Any]:
+    return frame_rate(task, run.preprocessing.shape, threads=run.recipe.fit.threads, device=device)
 
 
 def _val_rows(run: Run, scoring: Scoring) -> Any:

@@ -112,8 +112,7 @@ def _plan(run: Run, task: Task) -> Export:
 
 
 def _shape(run: Run) -> Shape:
-    geometry = run.preprocessing.geometry
-    return run.preprocessing.channels, geometry.height, geometry.width
+    return run.preprocessing.shape
 
 
 def _images(run: Run, console: Console) -> tuple[list[Source], str]:

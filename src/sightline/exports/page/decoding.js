@@ -1,6 +1,6 @@
 // Outputs of graphs → predictions: the rules of `runtime`, in its rows.
 
-const DECODINGS = { "class scores": decodeClasses, "pixel scores": decodePixels, regions: decodeRegions };
+const DECODINGS = { "class scores": decodeClasses, "pixel scores": decodePixels, regions: decodeRegions, places: decodePlaces };
 
 function softmax(values) {
   const top = Math.max(...values), power = Array.from(values, (v) => Math.exp(v - top));
@@ -86,6 +86,18 @@ async function decodeRegions(run, image, { settings, classes, place, natural, te
     });
   }
   return { boxes: rows };
+}
+
+async function decodePlaces(run, image, { settings, classes, place, natural }) {
+  const { boxes, score } = await run("model", { image });
+  const [, places, k] = score.dims, some = [], least = Math.fround(settings.score);
+  for (let i = 0; i < places; i++) {
+    const box = Array.from(boxes.data.subarray(4 * i, 4 * i + 4));
+    if (!wide(box, settings.smallest_box)) continue;
+    for (let c = 0; c < k; c++) if (score.data[i * k + c] > least) some.push({ box, score: score.data[i * k + c], label: c });
+  }
+  const kept = suppress(some, settings.overlap).slice(0, settings.limit);
+  return { boxes: kept.map(({ box, label, score }) => ({ label: classes[label], score, xyxy: toOriginal(box, place, natural) })) };
 }
 
 function propose({ logit, boxes, level }, settings) {

@@ -26,15 +26,17 @@ from sightline.preprocessing.normalise import Normalised
 from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.loading import Propose
 from sightline.recipes.recipe import Draft, Recipe
+from sightline.structures.batch import Batch
 from sightline.tasks.detection import Detection
 from sightline.tasks.task import Task
 
 from .. import regions
-from ..kind import Setting
+from ..kind import Learned, Setting
 from ..questions.exposure import harm_objects
 from ..questions.places import ask_place, harm_places
 from ..questions.scores import ask_object
 from . import given, grids, single_shot
+from .assignments import draw_assignment
 
 MODEL = "faster_rcnn_resnet18_fpn"
 
@@ -49,6 +51,7 @@ class Family:
     ask, harm   the score that is explained, and what an attack increases
     propose     recipe → what proposes regions of the training images before they are augmented; None: nothing does
     mixed       whether it can learn from samples made of several images
+    learned     task, batch → which places learn which object, drawn; None where the drawing of this family is missing
     check       UsageError for keys that have no effect with these networks
     """
 
@@ -61,6 +64,7 @@ class Family:
     options: frozenset[str] = frozenset()
     propose: Callable[[Recipe], Propose | None] = lambda recipe: None
     mixed: bool = True
+    learned: Callable[[Task, Batch], Learned] | None = None
     check: Callable[[Recipe], None] = lambda recipe: None
 
 
@@ -85,6 +89,7 @@ FAMILIES = (
         ask=ask_place,
         harm=harm_places,
         options=frozenset({"assignment"}),
+        learned=draw_assignment,
     ),
     Family(
         (FastRCNN, RCNN),

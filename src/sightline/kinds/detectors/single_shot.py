@@ -9,8 +9,10 @@ from sightline.exports.agreement import box_difference
 from sightline.exports.plan import IMAGE, Export, Graph, Shape
 from sightline.models.boxes.single_shot.graph import AllPlaces
 from sightline.preprocessing.normalise import Normalised
+from sightline.recipes.augmenting import closing
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.recipe import Draft
+from sightline.recipes.section import CLOSE
 from sightline.tasks.single_shot import SingleShot
 from sightline.tasks.task import Task
 
@@ -20,14 +22,18 @@ from ..kind import Setting
 NETWORK = "yolox_nano"
 BATCH, STEPS, RATE = 8, 800, 2e-3
 EMA = 0.99
+SHIFT = 1.0  # weight of the L1 loss in Megvii's code
 
 
 def task(model: Normalised, setting: Setting) -> SingleShot:
+    """In the closing part of a training, the L1 loss of shifts joins the others, whether or not there were mosaics before."""
     section: Any = setting.recipe.task
     return SingleShot(
         model,
         classes=len(setting.amounts),
         assignment=section.assignment or "simota",
+        shift=SHIFT if setting.steps else 0.0,
+        closing=closing(setting.recipe, setting.steps, share=CLOSE),
         **regions.selection(setting.recipe),
     )
 
@@ -61,5 +67,4 @@ EXPORT = Export(
     difference=box_difference,
     figure="max_1_minus_iou",
     allowed=1.0,
-    page=False,
 )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from sightline.reports.chapter import Chapter, PageSection, RowFacts, Scene, Table
 from sightline.reports.finding import VerdictFacts
 from sightline.reports.headline import BOX_AP50, MASK_AP50, Headline
+from sightline.reports.reading import as_number, as_text
 from sightline.reports.rules import data, dense
 from sightline.reports.rules.course import course
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.reports.template import section
 from sightline.reports.thresholds import DENSE_LIMITS, Thresholds, dense_threshold_rows
+from sightline.reports.wording import plural
 
 from .dense_facts import object_classes, object_facts
 from .dense_tables import object_table
 from .examples import class_legend, example_values, object_notes, prediction_legend
 from .objects import object_values, points
+from .picture import KILOBYTE, page_picture
 
 _BOX_METRICS = {
     "ap50": "AP50",
@@ -40,6 +45,7 @@ MASK_METRICS = {
     **{key: f"box {name}" for key, name in _BOX_METRICS.items()},
     **_ABSENT,
 }
+WIDEST, LIMIT = 1400, 400 * KILOBYTE  # pixels and bytes of the picture of the assignment
 MAIN = ("ap50", "ap75", "ap", "ar100")  # in the short table; the others are folded
 
 
@@ -64,7 +70,26 @@ def _sections(scene: Scene, *, masks: bool) -> list[PageSection]:
         legend = [] if masks else class_legend(scene.content)  # outlines are coloured by object
         colours = prediction_legend("outline" if masks else "box")
         sections.append(PageSection("examples", "Examples", section("examples_section", examples, legend, colours)))
+    if (drawn := scene.content.assignment) is not None:
+        intro = f"Training images with the trained network: {drawn.meaning}."
+        picture = page_picture(drawn.png, most=WIDEST, limit=LIMIT)
+        sections.append(PageSection("assignment", "Assignment", section("assignment_section", intro, picture)))
+    if sentence := speed_sentence(scene.content.speed):
+        sections.append(PageSection("speed", "Speed", section("speed_section", sentence)))
     return sections
+
+
+def speed_sentence(speed: Mapping[str, Any]) -> str:
+    """Frames a second with their conditions, "" where they were not measured."""
+    fps, ms, height, width = (as_number(speed.get(key)) for key in ("fps", "ms", "height", "width"))
+    if fps is None or ms is None or height is None or width is None:
+        return ""
+    device, threads = as_text(speed.get("device")), as_number(speed.get("threads"))
+    on = "" if device != "cpu" or threads is None else f", {plural(int(threads), 'thread')}"
+    return (
+        f"{fps:,.3g} frames a second ({ms:,.3g} ms each): single images of {height:.0f} x {width:.0f} pixels on the machine of "
+        f"the training ({device}{on}), from pixels in memory to boxes, reading of files not counted; the median of calls."
+    )
 
 
 def _mistakes(facts: VerdictFacts) -> Table | None:

@@ -139,7 +139,7 @@ class YOLOX(nn.Module):
         changes nothing here."""
         maps = self.features(image)
         shift, objectness, classes = self.head(maps)
-        cell, stride = places([(x.shape[2], x.shape[3]) for x in maps], STRIDES, image.device)
+        cell, stride = places([(int(x.shape[2]), int(x.shape[3])) for x in maps], STRIDES, image.device)
         return PlaceOutputs(decode_places(shift, cell, stride), shift, objectness, classes, cell, stride)
 
 
