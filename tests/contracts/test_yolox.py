@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 
 import sightline
 from sightline.drawing.overlay import object_colour
+from sightline.engine.devices import make_fabric, set_up
 from sightline.errors import DamagedError, UsageError
 from sightline.kinds.catalogue import KINDS
 from sightline.kinds.detectors.assignments import draw_assignment
@@ -34,10 +36,12 @@ from sightline.recipes.augmenting import build_augment
 from sightline.recipes.defaults import Traits
 from sightline.recipes.reading import make_draft
 from sightline.runs.console import Console
+from sightline.runs.run import Run
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Boxes
 from sightline.tasks.regions import boxes_of
 from sightline.tasks.single_shot import SingleShot, assigned
+from sightline.training.pictures import write_assignment
 
 from .test_detection_task import batch_of, judged
 
@@ -382,6 +386,35 @@ def test_the_picture_of_the_assignment_shows_it() -> None:
             assert tuple(picture[y, x]) == object_colour(truth - first)
         plain = enlarged_image(batch, row)[0]
         assert 0.005 < (picture != plain).any(2).mean() < 0.5
+
+
+def test_a_training_writes_the_picture_of_its_assignment(tmp_path: Path) -> None:
+    """Of the networks as a training has them: wrapped for their device."""
+    task, batch = SingleShot(network(), classes=2), batch_of([1, 2, 3])
+    set_up(make_fabric("cpu", "fp32"), task, {})
+    (tmp_path / "samples").mkdir()
+    records = [SimpleNamespace(name=f"{i}.png") for i in range(9)]
+    training = SimpleNamespace(
+        kind=KINDS["detection"], images={"train": Three(batch)}, task=task, device="cpu", run=Run(tmp_path),
+        data=SimpleNamespace(records=records),
+    )  # fmt: skip
+    write_assignment(training)  # type: ignore[arg-type]
+    assert np.asarray(Image.open(tmp_path / "samples" / "assignment.png")).shape[2] == 3
+    assert Run(tmp_path).read_json("samples/assignment.json")["names"] == ["1.png", "2.png", "3.png"]
+
+
+class Three:
+    """Three images that are already there."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return 3
+
+    def __call__(self, places: Tensor, positions: Tensor) -> Batch:
+        assert places.tolist() == positions.tolist() == [0, 1, 2]
+        return self.batch
 
 
 def test_places_in_an_ignored_region_are_no_background() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sightline.data.loaders import Images, in_order
 from sightline.engine.checkpoints import kept_weights, load_weights
+from sightline.engine.devices import unwrapped
 from sightline.engine.state import State
 from sightline.engine.timing import frame_rate
 from sightline.errors import DivergedError
@@ -63,7 +64,8 @@ def finish(training: Training, state: State) -> None:
 def write_speed(training: Training) -> None:
     """speed.json: frames a second on this machine, with their conditions."""
     shape, threads = training.preprocessing.shape, training.recipe.fit.threads
-    found = frame_rate(training.task, shape, threads=threads, device=training.device)
+    with unwrapped(training.task) as task:
+        found = frame_rate(task, shape, threads=threads, device=training.device)
     training.run.write_json("speed.json", found)
 
 

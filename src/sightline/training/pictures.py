@@ -11,6 +11,7 @@ import torch
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Images
 from sightline.drawing.png import enlarged, grid, png_bytes
+from sightline.engine.devices import unwrapped
 from sightline.engine.predicting import predictions
 from sightline.kinds.kind import Kind, Scoring, plain
 from sightline.recipes.loading import choose
@@ -54,7 +55,8 @@ def write_assignment(training: Training) -> None:
     at = torch.from_numpy(choose(np.arange(len(images)), ASSIGNED))
     training.task.eval()
     batch = images(at, at)
-    learned = drawings.learned(training.task, batch.to(training.device))
+    with unwrapped(training.task) as task:
+        learned = drawings.learned(task, batch.to(training.device))
     if learned is None:
         return
     sheet = grid(learned.pictures, columns=2, most=LARGEST)
