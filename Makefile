@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test multitask catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation diffusion compare label-errors attacks results reference stream docs tutorials gallery
+.PHONY: env check test multitask catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation diffusion compare label-errors studies attacks results reference stream docs tutorials gallery
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -98,6 +98,9 @@ diffusion:      ## diffusion, flow, codes, scenes from words and dropout: five t
 
 compare:        ## equal networks and networks 2 points apart: what `compare` says of them: 3 minutes; figures go to results/
 	$(PY) benchmarks/compare.py
+
+studies:        ## tune: killed, resumed and shared by processes: a minute
+	$(PY) -m pytest -m slow tests/studies
 
 label-errors:   ## planted label errors of MNIST and CIFAR-10: how many are found: about 15 minutes; figures go to results/
 	$(PY) benchmarks/label_errors.py
