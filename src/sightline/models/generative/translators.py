@@ -53,6 +53,7 @@ class UNetGenerator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+        """Images (b, i, h, w) in [-1, 1] → images (b, o, h, w) in [-1, 1]."""
         skips = []
         for down in self.downs:
             x = down(x)
@@ -96,6 +97,7 @@ class ResNetGenerator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+        """Images (b, i, h, w) in [-1, 1] → images (b, o, h, w) in [-1, 1]; 4 divides h and w."""
         return self.layers(x)
 
 
