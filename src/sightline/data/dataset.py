@@ -149,7 +149,7 @@ def build_dataset(
         if needs != "images":
             refuse_emptied_splits(result)
             _require_classes(result)
-    dataset = _assemble(result, deal(result, fractions, rule), groups)
+    dataset = _assemble(result, deal(result, fractions, rule, identities=needs == "identities"), groups)
     if needs == "classes":
         with with_evidence(dataset.problems):
             _require_trained_classes(dataset)

@@ -17,6 +17,7 @@ from sightline.data.audit.duplicates import units_of
 from sightline.errors import UsageError
 from sightline.randomness.keyed import permutation
 
+from .identities import by_identities
 from .split_rules import TEST, TRAIN, Fractions
 from .split_rules import Cuts as Cuts  # public from here, where the rules are brought together
 from .splits import NONE, Assignment, SplitRule, assign
@@ -60,8 +61,11 @@ class Fold:
         return cls(which, k)
 
 
-def deal(audit: Audit, fractions: Fractions | None, rule: SplitRule | Cuts | Fold) -> Assignment:
-    """The split of every image in use: of a fold, else by `splits.assign`."""
+def deal(
+    audit: Audit, fractions: Fractions | None, rule: SplitRule | Cuts | Fold, *, identities: bool = False
+) -> Assignment:
+    """The split of every image in use: of a fold, else by `splits.assign`; with `identities` no class is in two splits."""
+    audit = by_identities(audit) if identities else audit
     return assign_fold(audit, rule) if isinstance(rule, Fold) else assign(audit, fractions=fractions, rule=rule)
 
 

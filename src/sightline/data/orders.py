@@ -67,3 +67,28 @@ def alternating(index: Int[np.ndarray, "n"]) -> Order:
         return torch.stack(columns, dim=1).flatten()  # (m, 2) → (2m,)
 
     return order
+
+
+def by_identity(identity: Int[np.ndarray, "n"], images: int) -> Order:
+    """Groups of `images` samples of one identity, the g-th of the endless stream a function of (seed, g): so a batch whose size
+    is a multiple of `images` holds whole groups, wherever an epoch ends. Identities take turns, in a new order each round, so
+    all come equally often. An identity with fewer images comes with each of them again; samples of unknown identity (-1)
+    do not come."""
+    members = [torch.from_numpy(np.flatnonzero(identity == g)) for g in np.unique(identity[identity >= 0])]
+    n = len(identity)
+
+    def order(seed: int, epoch: int) -> Int[Tensor, "n"]:
+        first, last = epoch * n // images, (epoch * n + n - 1) // images
+        rounds: dict[int, list[int]] = {}
+        groups = []
+        for g in range(first, last + 1):
+            turn, place = divmod(g, len(members))
+            if turn not in rounds:
+                rounds[turn] = permutation(len(members), seed, "identities", turn).tolist()
+            own = members[rounds[turn][place]]
+            drawn = permutation(len(own), seed, "images of an identity", g)
+            groups.append(own[drawn[torch.arange(images) % len(own)]])
+        start = epoch * n - first * images
+        return torch.cat(groups)[start : start + n]
+
+    return order

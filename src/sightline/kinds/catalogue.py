@@ -20,6 +20,7 @@ from .multilabel import MULTILABEL
 from .regression import REGRESSION
 from .segmentation import SEGMENTATION
 from .several.multitask import MULTITASK
+from .similarity.embedding import EMBEDDING
 
 KINDS: dict[str, Kind] = {}
 
@@ -47,6 +48,7 @@ for _kind in (
     AUTOENCODER,
     MULTITASK,
     TRANSLATION,
+    EMBEDDING,
 ):
     register(_kind)
 

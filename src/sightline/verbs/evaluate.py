@@ -89,7 +89,7 @@ def evaluate(
         if tta and scoring.mirrored is not None:
             others = rows_of(task, map(mirror, in_order(images, scoring.batch)), device)
             rows = scoring.mirrored(rows, others)
-    judgement = scoring.rows.judge(rows, run.classes)
+    judgement = scoring.rows.judge(rows, found.classes)
     if not judgement.n:
         raise DataError(
             f"no image of {'this split' if data is None else found.name} has a label",
@@ -155,7 +155,8 @@ def select(
         where = {"path": None, "name": data} if is_passed(data) else {"path": data, "name": None}
         section = recipe.data.model_copy(update={**where, "leaks": "keep", "allow_network": allow_network})
         found = open_dataset(recipe.model_copy(update={"data": section}), console, whole=True, cuts=_cuts(run))
-        found = with_classes(found, run.classes)
+        if kind_of(run).needs != "identities":  # of which nobody needs to have been seen before
+            found = with_classes(found, run.classes)
         if split is None and _its_own(recipe, data):
             split = next((s for s in ("test", "val", "train") if len(found.ids(s))), None)
             console.warn(f"the run was trained on {data}: evaluating the {split} split (see --split)")

@@ -1,0 +1,1 @@
+"""Rows of vectors: stored, and judged."""

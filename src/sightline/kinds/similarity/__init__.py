@@ -1,0 +1,1 @@
+"""Kinds of task that ask how alike images are."""

@@ -1,0 +1,1 @@
+"""How well distances tell the same from others: verification 1:1, recognition 1:N."""
