@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 CHAPTERS = {
     "Use it": [
         "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "tune", "python", "explain", "detection",
-        "region-proposals", "segmentation", "multitask", "diagnosis", "label-errors", "compare", "attack", "generation",
+        "region-proposals", "segmentation", "multitask", "diagnosis", "label-errors", "compare", "attack", "generation", "similarity",
         "export", "serving", "app", "tracking", "hub",
     ],
     "Learn it": [

@@ -85,6 +85,10 @@ def test_nobody_is_in_two_splits(trained: tuple[Path, Run]) -> None:
     assert all(len(own) >= 2 for own in people.values())
     assert sum(map(len, people.values())) == len(set.union(*people.values())) == 15
     assert run.metrics["train"]["auc"] > 0.9
+    page = (run.folder / "report.html").read_text()
+    for word in ("ROC of verification", "chosen on other people", "farthest apart", "AUC of verification"):
+        assert word in page
+    assert (run.folder / "README.md").read_text().startswith("# run")
 
 
 def test_a_shared_identity_is_refused(tmp_path: Path) -> None:

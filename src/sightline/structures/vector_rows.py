@@ -8,6 +8,7 @@ verification) lies beside them, so that every metric stays a pure function of ro
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -41,12 +42,12 @@ class VectorRows:
 
     def take(self, which: np.ndarray) -> VectorRows:
         """The rows that an index array or a boolean mask selects."""
-        chosen = {name: getattr(self, name)[which] for name in ("id", "identity", *VECTORS)}
+        chosen: dict[str, Any] = {name: getattr(self, name)[which] for name in ("id", "identity", *VECTORS)}
         return replace(self, **chosen)
 
     @classmethod
     def join(cls, parts: list[VectorRows]) -> VectorRows:
-        joined = {
+        joined: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in ("id", "identity", *VECTORS)
         }
         return replace(parts[0], **joined)

@@ -25,6 +25,7 @@ from sightline.recipes.arguments import require_options
 from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import Filled, Traits, classifier_defaults
 from sightline.recipes.recipe import Count, Draft, Recipe, TaskSection
+from sightline.reports.parts.answers.vectors import VECTORS
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Embeddings, Prediction
@@ -211,4 +212,5 @@ EMBEDDING = Kind(
         confident=False,
     ),
     drawings=Drawings(label=_label, columns=8),
+    chapter=VECTORS,
 )
