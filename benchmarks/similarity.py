@@ -2,7 +2,7 @@
 
     python benchmarks/similarity.py [faces] [omniglot] [--folds 5] [--epochs N]
 
-needs $SIGHTLINE_DATA. Faces: AT&T, 40 people with ten photographs each, five folds by identity: 32 people train, 8 are measured by
+needs $SIGHTLINE_DATA. Faces: AT&T, 40 people with ten photographs each, five folds by identity; 8 people a fold are measured by
 verification over all of their pairs and by 8-way one-shot recognition; the threshold is that of equal errors among
 training people. Omniglot: two alphabets that training did not see, 5-way and 20-way one-shot over all of their characters (not
 within one alphabet, which would be harder or easier by the alphabet). One-shot accuracies are averages over every episode that

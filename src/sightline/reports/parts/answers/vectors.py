@@ -97,8 +97,11 @@ def _sections(scene: Scene) -> list[PageSection]:
 
 def _roc(evaluation: SplitEvaluation, pairs: PairDistances, others: dict[str, PairDistances]) -> Chart:
     metrics = evaluation.judgement.metrics
-    named = (("vectors", pairs, "one", "auc"), ("pixels", others["pixels"], "quiet", "pixels_auc"))
-    named += (("PCA", others["components"], "two", "pca_auc"),)
+    named = (
+        ("vectors", pairs, "one", "auc"),
+        ("pixels", others["pixels"], "quiet", "pixels_auc"),
+        ("PCA", others["components"], "two", "pca_auc"),
+    )
     lines, words = [], []
     for name, some, tone, metric in named:
         curve = roc_curve(some.same, -some.distance)
