@@ -74,8 +74,8 @@ def test_the_types_hold() -> None:
 def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
     """No other file compares with a kind's name, or branches on it: a new kind touches none of them.
 
-    `segmentation` is also a key of COCO's files, a tag of VOC's and a folder's name, `instances` how COCO's files begin, `localisation`
-    a mistake of detectors, and `embedding` that of positions."""
+    `segmentation` is also a key of COCO's files, a tag of VOC's and a folder's name, `instances` how COCO's files begin,
+    `localisation` a mistake of detectors, and `embedding` that of positions."""
     names = {kind.name for kind in KINDS.values()}
     foreign = {
         ("data/formats/annotated/cocoentries.py", "segmentation"),
