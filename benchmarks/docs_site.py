@@ -25,8 +25,8 @@ DOCS = ROOT / "docs"
 CHAPTERS = {
     "Use it": [
         "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "tune", "python", "explain", "detection",
-        "region-proposals", "segmentation", "multitask", "diagnosis", "label-errors", "compare", "attack", "generation", "similarity",
-        "export", "serving", "app", "tracking", "hub",
+        "region-proposals", "segmentation", "multitask", "diagnosis", "label-errors", "compare", "attack", "generation",
+        "similarity", "export", "serving", "app", "tracking", "hub",
     ],
     "Learn it": [
         "tutorials/softmax-classifier", "tutorials/convolutional-network", "tutorials/segmentation", "tutorials/evaluation",
