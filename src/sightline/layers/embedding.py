@@ -66,6 +66,7 @@ class Embedder(nn.Module):
         self.register_buffer("axes", torch.zeros(pixels, COMPONENTS))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"] | Embedded:
+        """Images (b, c, h, w) → their vectors (b, `dimension`)."""
         outputs = self.trunk(x)
         vector = (outputs[0] if isinstance(outputs, tuple) else outputs).float()
         if self.normalised:
