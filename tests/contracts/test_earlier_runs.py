@@ -47,13 +47,13 @@ def close(found: Any, expected: Any, tolerance: float) -> None:
 
 
 def without_intervals(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """What a version measures; how it computes intervals may improve, and reasons for missing ones, slices and the
-    temperature came later."""
+    """What a version measures; how it computes intervals may improve, and reasons for missing ones, slices, the
+    temperature, what fixing each kind of error would gain, crowds, the sizes of objects and the speed came later."""
     rows = {
         name: {key: value for key, value in row.items() if key not in ("intervals", "reasons")}
         for name, row in evaluation["per_class"].items()
     }
-    later = ("intervals", "reasons", "slices", "temperature")
+    later = ("intervals", "reasons", "slices", "temperature", "ap50_gains", "crowding", "sizes", "speed")
     rest = {key: value for key, value in evaluation.items() if key not in later}
     return {**rest, "per_class": rows}
 
