@@ -55,14 +55,7 @@ def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], 
         for key in ("path", "name"):
             if (other := given.get(f"data.{key}")) is not None and other != values["data"].get(key):
                 raise UsageError(f"data.{key}={other!r} contradicts {what!r}", "name the data once")
-    model = values.get("model", {})
-    if "model.name" in given and (not isinstance(model, Mapping) or given["model.name"] != model.get("name")):
-        values = {
-            **values,
-            "model": {},
-            "input": {},
-            "optim": {},
-        }  # settings for the recipe's model do not fit another one
+    values = _without_unfit(values, given)
     recipe = make_draft(values, given)
     if "augment.flip" in given and recipe.augment.flip and recipe.augment.preset == "none":
         raise UsageError(
@@ -70,6 +63,18 @@ def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], 
             "leave augment.flip out, or use augment.preset=light",
         )
     return recipe
+
+
+def _without_unfit(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe without the settings that do not fit what the user asks for: for another kind of task only its data remain, for
+    another network all but the network's."""
+    model, task = values.get("model", {}), values.get("task", {})
+    own = task.get("kind", next(iter(KINDS))) if isinstance(task, Mapping) else None
+    if "model" in values and given.get("task.kind", own) != own:
+        return {name: section for name, section in values.items() if name == "data"}
+    if "model.name" in given and (not isinstance(model, Mapping) or given["model.name"] != model.get("name")):
+        return {**values, "model": {}, "input": {}, "optim": {}}
+    return dict(values)
 
 
 def _values(what: str) -> dict[str, Any]:

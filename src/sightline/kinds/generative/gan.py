@@ -9,13 +9,11 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from sightline.data.loaders import Images
 from sightline.errors import UsageError
 from sightline.evaluation.generation.sets import judge_sets, read_set_rows, write_set_rows
 from sightline.losses.generative import Game
 from sightline.models.generative.conditions import Way
 from sightline.models.generative.families import FAMILIES, Family
-from sightline.preprocessing.signed import HALF
 from sightline.randomness.keyed import torch_seeded
 from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.recipe import Count, Draft, Recipe, TaskSection
@@ -29,6 +27,7 @@ from sightline.tasks.generative.gan import CRITIC, GENERATOR, Gan
 from sightline.tasks.task import Task
 
 from ..kind import Answers, Drawings, Keep, Kind, Networks, Scoring, Setting
+from .levels import signed_range
 
 NAME = "gan"
 STEPS = 5_000  # of the generator by default
@@ -175,11 +174,6 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
     return f"{row['realness']:.4f}", row.get("as", "")
 
 
-def _range(images: Images, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation that map levels to [-1, 1], as `preprocessing.signed` does."""
-    return (HALF,) * channels, (HALF,) * channels
-
-
 def _produce(task: Task, chunk: Chunk) -> Float[Tensor, "b c h w"]:
     assert isinstance(task, Gan)
     return task.generator(chunk.noise("start", (task.latent,)), chunk.label if task.classes else None)
@@ -201,7 +195,7 @@ GAN = Kind(
     networks=_networks,
     inputs=_inputs,
     task=_task,
-    statistics=_range,
+    statistics=signed_range,
     scoring=Scoring(
         rows=RowsFormat(write_set_rows, read_set_rows, judge_sets),
         monitors=("frechet",),
