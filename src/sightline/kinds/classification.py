@@ -160,6 +160,7 @@ CLASSIFICATION = Kind(
     task=_task,
     output=OUTPUT,
     composites=("mixup", "cutmix"),
+    solves=True,
     scoring=Scoring(
         rows=RowsFormat(write_rows, read_rows, judge),
         monitors=("accuracy", "balanced_accuracy", "macro_f1", "mcc"),

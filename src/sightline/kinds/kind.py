@@ -247,6 +247,7 @@ class Kind:
     networks   recipe, number of classes → the networks by name, weights drawn from the recipe's seed
     inputs     recipe → the shape of one input of each network, for its description
     task       networks and setting → the task over them
+    solves     whether a pipeline of the room `classical` may be its network
     output     what `MODELS` files its networks under; None where the kind builds them itself
     load       data set, ids, preprocessing, recipe, truths=, judging= → images; `truths` what is known beyond a label
     statistics training images, channels → mean and deviation of each, by which images are normalised
@@ -274,6 +275,7 @@ class Kind:
     check: Callable[[Recipe], None] = _no_check
     inputs: Callable[[Recipe], dict[str, Shape]] = _image_shape
     output: str | None = None
+    solves: bool = False
     load: Callable[..., Images] = load
     truths: Truths | None = None
     composites: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ from sightline.recipes.loading import choose
 from sightline.recipes.names import require_what, shipped_recipes
 from sightline.recipes.reading import lists_yolo_data, make_draft, merge, parse_overrides, read_values
 from sightline.recipes.recipe import DataSection, Draft, Recipe, completed
+from sightline.recipes.solving import is_solved
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.caching import cache_folder
@@ -67,12 +68,14 @@ def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], 
 
 def _without_unfit(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe without the settings that do not fit what the user asks for: for another kind of task only its data remain, for
-    another network all but the network's."""
+    another network all but the network's, for a pipeline that is solved whatever is about descent."""
     model, task = values.get("model", {}), values.get("task", {})
     own = task.get("kind", next(iter(KINDS))) if isinstance(task, Mapping) else None
     if "model" in values and given.get("task.kind", own) != own:
         return {name: section for name, section in values.items() if name == "data"}
     if "model.name" in given and (not isinstance(model, Mapping) or given["model.name"] != model.get("name")):
+        if is_solved(given["model.name"]):
+            return {name: section for name, section in values.items() if name in ("data", "seed")}
         return {**values, "model": {}, "input": {}, "optim": {}}
     return dict(values)
 

@@ -53,6 +53,7 @@ from sightline.models.residual import (
     resnet_cifar,
     resnext,
 )
+from sightline.models.solved import hog_svm
 from sightline.models.transformers import vit
 
 from . import sliding
@@ -89,6 +90,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "fcn",
     "fold_batchnorm",
     "googlenet",
+    "hog_svm",
     "lenet",
     "lenet5_original",
     "lenet_1989",

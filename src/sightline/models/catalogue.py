@@ -8,4 +8,5 @@ from .own import builder, is_own
 
 # A heading says what a network outputs. A kind of task names the one that it needs; others may be added anywhere.
 CLASS_SCORES, PIXEL_SCORES = "class scores", "pixel scores"
+SOLVED = "class scores, solved"  # pipelines of the room `classical`, which answer as classifiers do
 MODELS = Registry("model", CLASS_SCORES, elsewhere=(is_own, builder))

@@ -29,7 +29,8 @@ def model_arguments(recipe: Draft, classes: int, output: str) -> dict[str, Any]:
     output is not `output`, and for an option that is set elsewhere in the recipe."""
     assert recipe.model.name and recipe.input.size and recipe.input.width and recipe.input.channels
     name, options = recipe.model.name, dict(recipe.model.options)
-    if (answers := MODELS.heading(name)) != output and not is_own(name):
+    answers = MODELS.heading(name)
+    if answers not in (output, f"{output}, solved") and not is_own(name):
         fitting = ", ".join(MODELS.matching(heading=output)[:6])
         raise UsageError(f"{name} outputs {answers}, and the task needs {output}", f"use a network such as {fitting}")
     for key, own in ELSEWHERE.items():

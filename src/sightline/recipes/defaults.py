@@ -18,6 +18,7 @@ from .arguments import SMALL_PATCHES, model_arguments
 from .fine_tuning import CLASSIFIER, PHOTOGRAPH, RATE, WEIGHTS, has_default_weights, of_colour, tuning_defaults
 from .recipe import Draft
 from .section import CLOSE, closes
+from .solving import is_solved, solved_sections
 
 SMALL_SIDE = 40  # pixels; up to this side, images are digits, signs or thumbnails
 MEDIUM_SIDE = 72
@@ -64,6 +65,9 @@ def classifier_defaults(recipe: Draft, traits: Traits, *, output: str) -> Filled
     size = recipe.input.size or _input(recipe, name, side, output)
     shape = {"size": size, "width": recipe.input.width or size, "channels": channels}
     network = _network(recipe, name, shape, traits.classes, output)
+    if is_solved(name):
+        fit = recipe.input.fit or ("stretch" if traits.one_aspect else "crop")
+        return {"model": {"name": name}, "input": {**shape, "fit": fit}, **solved_sections(recipe, network)}
     optimizer = recipe.optim.name or ("sgd" if _is_normed(network) else "adamw")
     batch = recipe.fit.batch or (32 if traits.n < 1_000 else 64 if traits.n < 10_000 else 128)
     optim = _optimizer(recipe, optimizer, batch, adamw=_adamw_rate(network))

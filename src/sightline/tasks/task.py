@@ -9,8 +9,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -78,6 +80,11 @@ class Task(nn.Module):
     def conclude(self, batches: Iterable[Batch]) -> None:
         """Fit in closed form what gradient descent does not train, into buffers of the networks: a pure function of their
         weights and of the training images, which come once, in order, unchanged."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its numbers are; what is solved has buffers only."""
+        return next(chain(self.parameters(), self.buffers()), torch.empty(0)).device
 
     def trained_networks(self) -> tuple[str, ...]:
         """The names of the networks that any turn trains, in the order of the turns."""

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from functools import partial
+
+import torch
 
 from sightline.data.loaders import Memory
 from sightline.data.stream import Stream
 from sightline.engine.checkpoints import Checkpoints
-from sightline.engine.devices import fingerprint, make_fabric, set_up
+from sightline.engine.devices import Fabric, fingerprint, make_fabric, set_up
 from sightline.engine.ema import Ema
 from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.signals import catch_signals
+from sightline.engine.solve import solve
 from sightline.engine.state import State
 from sightline.errors import DamagedError, Stopped
 from sightline.recipes.assembly import build_optimizers, build_order
 from sightline.recipes.augmenting import build_augment
+from sightline.structures.batch import Batch
 
 from . import watching
 from .finish import finish
-from .pictures import write_batch
+from .pictures import IN_BATCH, write_batch
 from .progress import LOG_EVERY, Training
+from .solving import validation
 from .tracked import begin_tracking, tracked
 
 
@@ -36,8 +42,7 @@ def _train(training: Training) -> State:
     """The loop, from the newest checkpoint to the last step."""
     run, recipe, task, console = training.run, training.recipe, training.task, training.console
     fabric = make_fabric(training.device, recipe.fit.precision)
-    optimizers = build_optimizers(recipe, task, training.device, training.fine_tuning.pretrained)
-    optimizers = set_up(fabric, task, optimizers, compiled=recipe.fit.compile)
+    optimizers = _set_up(training, fabric)
     training.ema = Ema(task, recipe.fit.ema) if recipe.fit.ema else None
     folder = run.folder / "checkpoints"
     folder.mkdir(exist_ok=True)
@@ -48,21 +53,10 @@ def _train(training: Training) -> State:
     )  # fmt: skip
     state = _state_of(keeper, training)
     begin_tracking(training, state)
-    images = training.images["train"]
-    augmentation = build_augment(recipe, training.steps, len(task.turns), len(training.data.classes))
-    augment = partial(augmentation, seed=recipe.seed)
-    order = training.kind.order(recipe, training.data, images)
-    stream = Stream(
-        images, order or build_order(recipe, images.index.numpy(), training.data.counts()[:, 0]), len(images),
-        recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
-        workers=0 if isinstance(images, Memory) else recipe.data.workers,  # indexing is faster than a thread
-        invite=partial(augmentation.partners, seed=recipe.seed),
-    )  # fmt: skip
-    plan = TrainingPlan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
-    first = augment(stream.batch(0))
+    work, first = _descent(training, fabric, optimizers) if training.solving is None else _solution(training)
     write_batch(run, training.kind, first, training.data)
     health = training.health
-    every = [(LOG_EVERY, training.log), (health.every, health.record), (training.per_epoch, training.validate)]
+    every = [(LOG_EVERY, training.log), (health.every, health.record), _validations(training)]
     every += [(n, partial(watching.write_sheet, training)) for n in (watching.every(training),) if n]
     every += [(n, keeper.commit) for n in (training.per_epoch, recipe.fit.commit_every) if n]
     with (
@@ -88,10 +82,7 @@ def _train(training: Training) -> State:
         if not request.signal:
             training.pace.start()
             health.prepare(state.step)
-            fit(
-                fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment, state=state,
-                every=every, watch=watch, stop=request, rescue=rescue,
-            )  # fmt: skip
+            work(state=state, every=every, watch=watch, stop=request, rescue=rescue)
         if request.signal:
             training.clock.stop(state.step, training.images_seen(state))
             keeper.commit(state)
@@ -104,6 +95,46 @@ def _train(training: Training) -> State:
                 signal=request.signal,
             )
     return state
+
+
+def _set_up(training: Training, fabric: Fabric) -> dict[str, torch.optim.Optimizer]:
+    """The task on its device, and an optimiser a turn; none for a pipeline."""
+    if training.solving is not None:
+        training.task.to(fabric.device)
+        return {}
+    optimizers = build_optimizers(training.recipe, training.task, training.device, training.fine_tuning.pretrained)
+    return set_up(fabric, training.task, optimizers, compiled=training.recipe.fit.compile)
+
+
+def _validations(training: Training) -> tuple[int, Callable[[State], None]]:
+    return (training.per_epoch, training.validate) if training.solving is None else (1, validation(training))
+
+
+def _descent(
+    training: Training, fabric: Fabric, optimizers: Mapping[str, torch.optim.Optimizer]
+) -> tuple[Callable[..., State], Batch]:
+    """`fit` on the stream of training images, and its first batch."""
+    recipe, task, images = training.recipe, training.task, training.images["train"]
+    augmentation = build_augment(recipe, training.steps, len(task.turns), len(training.data.classes))
+    augment = partial(augmentation, seed=recipe.seed)
+    order = training.kind.order(recipe, training.data, images)
+    stream = Stream(
+        images, order or build_order(recipe, images.index.numpy(), training.data.counts()[:, 0]), len(images),
+        recipe.fit.batch // recipe.fit.accumulate, recipe.seed,
+        workers=0 if isinstance(images, Memory) else recipe.data.workers,  # indexing is faster than a thread
+        invite=partial(augmentation.partners, seed=recipe.seed),
+    )  # fmt: skip
+    plan = TrainingPlan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
+    work = partial(fit, fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment)
+    return work, augment(stream.batch(0))
+
+
+def _solution(training: Training) -> tuple[Callable[..., State], Batch]:
+    """`solve` over the chunks of the pipeline, and the first images."""
+    images, solving = training.images["train"], training.solving
+    assert solving is not None
+    places = torch.arange(min(len(images), IN_BATCH))
+    return partial(solve, solving.advance, training.steps), images(places, places)
 
 
 def _state_of(keeper: Checkpoints, training: Training) -> State:

@@ -31,10 +31,12 @@ from sightline.recipes.assembly import (
 from sightline.recipes.fine_tuning import FineTuning, fine_tuning
 from sightline.recipes.loading import choose, share_of
 from sightline.recipes.recipe import Draft, Recipe, completed
+from sightline.recipes.solving import require_solvable
 from sightline.runs.console import Console
 from sightline.runs.run import FACTS, Run
 
 from .progress import Training
+from .solving import solving_of
 
 SMOKE_IMAGES, SMOKE_STEPS = 64, 2  # images a split, and steps, of a rehearsal
 SMOKE_PIXELS = 96 * 128  # of its inputs, where answers are pixels or boxes: at full size, judging takes minutes
@@ -49,10 +51,12 @@ def resolve(draft: Draft, kind: Kind, data: Dataset) -> Recipe:
     if recipe.fit.compile:
         require_compiler()
     networks, shapes = kind.networks(recipe, len(data.classes)), kind.inputs(recipe)
+    for network in networks.values():
+        require_solvable(draft, recipe, network, able=kind.solves)
     described = [describe(network, input=shapes[name]) for name, network in networks.items()]
-    for network in described:
-        check_norms(recipe, network["layers"])
-    work = sum(network["multiply_adds"] for network in described)
+    for rows in described:
+        check_norms(recipe, rows["layers"])
+    work = sum(rows["multiply_adds"] for rows in described)
     precision = choose_precision(recipe.fit.precision, choose_device(recipe.fit.device), work)
     return completed(recipe, fit={"precision": precision, "threads": choose_threads(recipe.fit.threads, work)})
 
@@ -132,6 +136,9 @@ def prepare(
     }
     facts = kind.facts(data, ids["train"])
     steps, per_epoch = (SMOKE_STEPS, SMOKE_STEPS) if smoke else steps_of(recipe, len(ids["train"]))
+    solving = solving_of(networks, images["train"], preprocessing, recipe, len(data.classes), smoke=smoke)
+    if solving is not None:
+        steps, per_epoch = len(solving), solving.between
     task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0], facts, steps))
     tuning = FineTuning()
     if MAIN in networks and kind.output is not None:
@@ -148,10 +155,11 @@ def prepare(
     parameters = sum(network["parameters"] for network in described.values())
     what = {"numbers": "targets", "columns": "answers"}.get(data.knows, "classes")
     classes = f" of {len(data.classes)} {what}" if data.classes else ""
+    work = f"{steps:,} {'step' if steps == 1 else 'steps'} of {recipe.fit.batch}"
+    work = work if solving is None else f"solved in {steps:,} {'chunk' if steps == 1 else 'chunks'}"
     console.say(
         f"{recipe.model.name} ({parameters:,} parameters) on {len(ids['train']):,} images{classes} at "
-        f"{geometry.height}x{geometry.width}: {steps:,} {'step' if steps == 1 else 'steps'} of {recipe.fit.batch}, "
-        f"{recipe.fit.precision}, in {run.folder}"
+        f"{geometry.height}x{geometry.width}: {work}, {recipe.fit.precision}, in {run.folder}"
     )
     if kind.scoring is not None and "val" not in images:
         console.say("no val split: nothing chooses among the weights, the last ones are kept")
@@ -167,6 +175,7 @@ def prepare(
         console=console,
         device=choose_device(recipe.fit.device),
         fine_tuning=tuning,
+        solving=solving,
         steps=steps,
         per_epoch=per_epoch,
         schedule=build_schedule(recipe, steps, len(ids["train"]) / recipe.fit.batch),

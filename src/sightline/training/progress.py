@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sightline.classical.pipeline import Solving
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Images, in_order
 from sightline.engine.checkpoints import kept_weights
@@ -58,6 +59,7 @@ class Training:
     steps: int
     per_epoch: int
     schedule: Callable[[State], float]
+    solving: Solving | None = None  # of a pipeline, whose steps are chunks of its solution
     ema: Ema | None = None
     stop_requested: Callable[[], bool] = lambda: False
     tracker: Tracker = field(default_factory=Tracker)
@@ -81,11 +83,16 @@ class Training:
         val = images.get("val", 0) if scoring is not None else 0
         train = min(images["train"], max(val, scoring.train_images)) if scoring is not None else 0
         final = train + images.get("test", 0) if scoring is not None else 0  # the best validation is kept
-        self.pace = Pace(self.steps, self.recipe.fit.batch, self.per_epoch, val, final)
+        self.pace = Pace(self.steps, self.per_step, self.per_epoch, val, final)
 
     def images_seen(self, state: State) -> int:
         """The number of images that the steps so far were trained on."""
-        return state.step * self.recipe.fit.batch
+        return state.step * self.per_step
+
+    @property
+    def per_step(self) -> int:
+        """Images of a step: a batch, or all of them where a step is a chunk of a solution."""
+        return self.recipe.fit.batch if self.solving is None else len(self.images["train"])
 
     def log(self, state: State) -> None:
         """Write a line of metrics.jsonl: means over the steps since the last line."""
@@ -105,7 +112,7 @@ class Training:
             "step": state.step,
         }
         rates = self.rates(state)
-        row["lr"] = rates[RATE]
+        row |= {"lr": rates[RATE]} if rates else {}
         row |= {f"train_{name}": value for name, value in state.epoch.means().items()}
         self._warn_of_divergence(state, row)
         state.owed = True
@@ -157,6 +164,8 @@ class Training:
 
     def rates(self, state: State) -> dict[str, float]:
         """The learning rates of the last step: of new parameters, and of those that came with the weights."""
+        if self.solving is not None:
+            return {}
         rate = self.recipe.optim.lr * self.schedule(dataclasses.replace(state, step=state.step - 1))
         before = self.fine_tuning.pretrained
         if not before.parameters:
@@ -220,6 +229,9 @@ class Training:
 
     def _where(self, step: int) -> str:
         """The last epoch can be a little longer than a pass over the images: what was requested is what is shown."""
+        if self.solving is not None:
+            name = f"{self.solving.names[step - 1]}  " if step else ""
+            return f"{name}chunk {step:,}/{self.steps:,}"
         epoch = min(step * self.recipe.fit.batch / len(self.images["train"]), self.recipe.fit.epochs)
         return f"epoch {round(epoch, 1):g}  step {step:,}/{self.steps:,}"
 

@@ -130,7 +130,7 @@ def _subject(
     run: Run, task: Task, found: Dataset, ids: np.ndarray, n: int | None, request: Request
 ) -> tuple[Subject | Measured, Family]:
     """The images, chosen by hash, in the network's frame, and what attacks them."""
-    kind, device = kind_of(run), next(task.parameters()).device
+    kind, device = kind_of(run), task.device
     one = next(in_order(_images(run, found, ids[:1]), 1)).to(device)
     scores = _class_scores(run, task, one)
     if scores is None:

@@ -30,6 +30,11 @@ FEATURES: dict[str, FeatureMethod] = {
         "Edges, gratings and colour blobs are what trained filters look like; unstructured noise in most of them means "
         "too little training, or a rate that was too large.", images=False,
     ),
+    "templates": FeatureMethod(
+        "Templates", "Dalal & Triggs 2005; Csurka et al. 2004; Viola & Jones 2001",
+        "What a model that is solved, or a linear one, has learned: what speaks for a class and against it, its visual words, "
+        "its filters or its features on the mean image.", images=False,
+    ),
     "activations": FeatureMethod(
         "Activation maps", "Zeiler & Fergus 2013, arXiv:1311.2901",
         "Where the units of a layer respond in one image: red is positive, blue negative, and all maps of a layer share "

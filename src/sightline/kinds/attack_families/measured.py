@@ -62,7 +62,7 @@ class Measured:
 
     def answered(self, batch: Batch) -> tuple[Any, Any]:
         """The rows of a batch, and the prediction."""
-        device = next(self.task.parameters()).device
+        device = self.task.device
         (moved, prediction), *_ = predictions(self.task, [batch], device)
         return self.task.rows(moved, prediction), prediction
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from sightline.drawing.png import grid
+from sightline.drawing.png import Picture, grid
 from sightline.explanation.features.filters import Filters
 from sightline.explanation.features.methods import FEATURES
 from sightline.explanation.features.positions import Positions
+from sightline.structures.learned import Gallery
 
 from .tiles import PALE, edged, map_tile, sheet_of, signed_tile
 from .topic import Figure, Topic
@@ -42,6 +45,42 @@ def filters_topic(filters: Filters) -> Topic:
         f"the weights of each filter are shuffled."
     )
     return Topic("filters", about.title, about.paper, about.reading, [Figure(filters.layer, sheet, words)], notes)
+
+
+ENTRIES, SIDE = 30, 96  # of a gallery, and pixels of a tile
+
+
+def gallery_picture(gallery: Gallery, classes: Sequence[str], most: int = ENTRIES) -> Picture:
+    """The first entries of a gallery as one picture: an entry's views side by side, its name below. All of a view share one
+    scale."""
+    names = list(gallery.entries or classes)
+    tiles: list[Picture] = []
+    captions: list[str] = []
+    shown = gallery.tiles[:most]
+    scales = np.abs(shown).max((0, 2, 3, 4)) if len(shown) else np.zeros(0)
+    for number, views in enumerate(shown):
+        for view, scale in zip(views, scales, strict=True):
+            tiles.append(signed_tile(view, scale) if gallery.signed else signed_tile(view * 2 - scale, scale))
+            captions.append("")
+        captions[-len(views)] = names[number] if number < len(names) else ""
+    wide = gallery.tiles.shape[1]
+    columns = max(wide * max(10 // wide, 1), 1)
+    return grid(
+        tiles, columns=columns, gap=3, least=SIDE, most=2 * SIDE - 1, captions=captions if any(captions) else ()
+    )
+
+
+def templates_topic(galleries: Sequence[Gallery], classes: Sequence[str]) -> Topic:
+    about = FEATURES["templates"]
+    figures = []
+    for gallery in galleries:
+        words = [gallery.words]
+        if gallery.views:
+            words.append(f"Of each, from left to right: {', '.join(gallery.views)}.")
+        if len(gallery.tiles) > ENTRIES:
+            words.append(f"{ENTRIES} of {len(gallery.tiles):,} are shown.")
+        figures.append(Figure(gallery.title, gallery_picture(gallery, classes), words, wide=True))
+    return Topic("templates", about.title, about.paper, about.reading, figures)
 
 
 def _spread(values: np.ndarray) -> str:

@@ -35,6 +35,7 @@ IMAGES = 500  # of a split, at most
 PAGE, RECORD, FOLDER = "features.html", "features.json", "features"
 _WORK: Mapping[str, Callable[[Sample, Tick], Outcome]] = {
     "filters": units.filters,
+    "templates": units.learned,
     "activations": units.activation_maps,
     "patches": units.patches,
     "class_images": scores.of_classes,

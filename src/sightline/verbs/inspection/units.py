@@ -13,9 +13,10 @@ from sightline.explanation.features.layers import Layer, activations
 from sightline.explanation.features.patches import UnitPatches, top_patches
 from sightline.explanation.features.positions import position_embeddings
 from sightline.explanation.features.projection import projections
+from sightline.explanation.features.templates import templates
 from sightline.explanation.subject import Refused, undisturbed
 from sightline.reports.features.units import LayerMaps, activations_topic, patches_topic
-from sightline.reports.features.weights import filters_topic, positions_topic
+from sightline.reports.features.weights import filters_topic, positions_topic, templates_topic
 
 from .outcome import Outcome, Values
 from .sample import Sample
@@ -33,6 +34,15 @@ def filters(sample: Sample, tick: Tick) -> Outcome:
     }  # fmt: skip
     values = Values(found.weights, "weight, for normalised pixels", "filter, channel, row, column")
     return Outcome(filters_topic(found), {"filters": values}, facts)
+
+
+def learned(sample: Sample, tick: Tick) -> Outcome:
+    galleries = templates(sample.network)
+    arrays = {
+        f"templates.{number}": Values(gallery.tiles, gallery.title, "entry, view, channel, row, column")
+        for number, gallery in enumerate(galleries)
+    }
+    return Outcome(templates_topic(galleries, sample.run.classes), arrays, {"galleries": [g.title for g in galleries]})
 
 
 def positions(sample: Sample, tick: Tick) -> Outcome:
