@@ -245,7 +245,10 @@ def test_missing_classes_are_refused_with_both_lists(tmp_path: Path) -> None:
     write_folder(tmp_path, {"train/cat": 3, "train/dog": 3, "test/cat": 1, "test/wolf": 1})
     with pytest.raises(DataError, match=r"classes that are not in train: wolf.*train has cat, dog"):
         build_dataset(str(tmp_path))
-    assert len(build_dataset(str(tmp_path), needs="identities")) == 8
+    with pytest.raises(DataError, match=r"identities in two splits: cat \(train and test\)"):
+        build_dataset(str(tmp_path), needs="identities")
+    write_folder(tmp_path / "apart", {"train/cat": 3, "train/dog": 3, "test/fox": 1, "test/wolf": 1})
+    assert len(build_dataset(str(tmp_path / "apart"), needs="identities")) == 8
 
 
 @pytest.mark.parametrize(

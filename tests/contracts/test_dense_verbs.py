@@ -22,6 +22,7 @@ from tests.faults.runs import TASKS, write_masks
 KINDS = ["segmentation", "detection", "instances", "localisation"]
 HEADLINE = {"segmentation": "mean_iou", "detection": "ap50", "instances": "mask_ap50", "localisation": "localised"}
 OTHER = {"segmentation": "pixel_accuracy", "detection": "ap", "instances": "ap", "localisation": "accuracy"}
+TIMED = ("detection", "instances")
 COLUMN = {"localisation": "recall"}  # of the table by class; of the others precision
 
 
@@ -65,8 +66,8 @@ def test_evaluate_gives_what_training_measured(trained: tuple[str, Path, Run]) -
     said = json.loads(json_text(found.to_json()))
     assert said["split"] == "test"
     assert set(said["per_class"]) == set(run.classes)
-    assert ("speed" in said) == (run.folder / "speed.json").exists() == (kind == "detection")
-    if kind == "detection":
+    assert ("speed" in said) == (run.folder / "speed.json").exists() == (kind in TIMED)
+    if kind in TIMED:
         assert said["speed"]["fps"] == pytest.approx(1000 / said["speed"]["ms"])
         assert (said["speed"]["threads"], said["speed"]["device"]) == (1, "cpu")
         assert "frames a second" in (run.folder / "report.html").read_text()

@@ -86,7 +86,10 @@ def test_a_validation_without_a_value_keeps_nothing() -> None:
     """The MCC of a network that says one class only is undefined: it is worse than any."""
     task = Classification(nn.Linear(1, 1))
     training: Any = SimpleNamespace(
-        recipe=SimpleNamespace(fit=SimpleNamespace(monitor="mcc", patience=2)), task=task, ema=None
+        recipe=SimpleNamespace(fit=SimpleNamespace(monitor="mcc", patience=2)),
+        task=task,
+        ema=None,
+        enough=lambda row: False,
     )
     training._score = lambda row: Training._score(training, row)
     state, kept = State(), []
@@ -94,7 +97,7 @@ def test_a_validation_without_a_value_keeps_nothing() -> None:
         with torch.no_grad():
             task.model.weight.fill_(number)
         state.history.append({"val_mcc": value, "val_loss": 1.0})
-        Training._keep_best(training, state, None)
+        Training._keep_best(training, state, None, averaged=False)
         kept.append(state.best_weights["model.weight"].item())
     assert kept == [0, 1, 2, 3, 4, 4, 4]
     assert state.ended == "early"

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy.ndimage import map_coordinates
 
 from .overlay import coloured
 
@@ -71,6 +70,8 @@ def in_original(
 ) -> Float[np.ndarray, "H W"]:
     """A map of the network's frame in the original image of `size` (H, W), linear between the centres of its pixels; NaN
     where the network did not see the original."""
+    from scipy.ndimage import map_coordinates  # imported here: the package must load without scipy
+
     down, across = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5, indexing="ij")
     x = frame[0, 0] * across + frame[0, 1] * down + frame[0, 2]
     y = frame[1, 0] * across + frame[1, 1] * down + frame[1, 2]

@@ -26,7 +26,7 @@ def speed_of_task(task: Task, shape: Shape, *, threads: int, device: str) -> dic
     its weights while it predicts 16 images (null where the system does not tell). `task` is on `device`, in evaluation mode."""
     found: dict[str, Any] = {"device": device, "threads": threads}
     weights = sum(t.numel() * t.element_size() for t in (*task.parameters(), *task.buffers()))
-    with compute_threads(threads), torch.inference_mode():
+    with compute_threads(threads), torch.inference_mode(), task.uncached():
         for size in BATCHES:
             call = _call(task, size, shape, device)
             if size == BATCHES[-1]:
@@ -41,7 +41,7 @@ def frame_rate(task: Task, shape: Shape, *, threads: int, device: str) -> dict[s
     """Frames a second of single images, with the conditions: `ms`, `fps`, `device`, `threads`, `height`, `width`."""
     was = task.training
     task.eval()
-    with compute_threads(threads), torch.inference_mode():
+    with compute_threads(threads), torch.inference_mode(), task.uncached():
         ms = _median(_call(task, 1, shape, device))
     task.train(was)
     _, height, width = shape

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.ndimage import gaussian_filter
 
 MEASURES = ("colour", "texture", "size", "fill")
 _COLOURS, _TEXTURES, _DIRECTIONS = 25, 10, 8
@@ -61,6 +60,8 @@ def segments_of(
 
 def gradients_of(image: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "g h w"]:
     """Gaussian derivatives of each channel in 8 directions, negative ones 0, scaled to [0, 1]: (8 c, h, w)."""
+    from scipy.ndimage import gaussian_filter  # imported here: the package must load without scipy
+
     found = []
     for channel in np.moveaxis(image.astype(np.float32), 2, 0):
         down, right = (gaussian_filter(channel, 1.0, order=order) for order in ((1, 0), (0, 1)))

@@ -6,6 +6,7 @@ Tasks do not inherit from each other: each one implements this contract directly
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ class Task(nn.Module):
     @abstractmethod
     def metrics(self, rows: Any) -> dict[str, float | None]:
         """All metrics as a pure function of rows; None if undefined."""
+
+    def uncached(self) -> contextlib.AbstractContextManager[None]:
+        """Within this context a prediction costs what it costs for an image that was never seen: nothing comes from a cache."""
+        return contextlib.nullcontext()
 
     def conclude(self, batches: Iterable[Batch]) -> None:
         """Fit in closed form what gradient descent does not train, into buffers of the networks: a pure function of their

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,6 +33,8 @@ def beta(draw: Float[Tensor, "m"], alpha: float) -> Float[Tensor, "m"]:
 
 @lru_cache(maxsize=8)
 def _quantiles(alpha: float) -> Sequence[float]:
+    from scipy.special import betaincinv  # imported here: the package must load without scipy
+
     return [float(betaincinv(alpha, alpha, k / _KNOTS)) for k in range(_KNOTS + 1)]
 
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 from torch import Tensor
 
 from sightline.engine.predicting import predictions
@@ -179,6 +178,8 @@ def _suspicion(mask: MaskEvidence, thresholds: Float[np.ndarray, "k"], classes: 
 def _largest_region(mask: MaskEvidence, which: Bool[np.ndarray, "d"], k: int) -> Int[np.ndarray, "r"] | None:
     """The rows of the largest connected region of doubtful pixels with one label and one suggested class that an opening by
     3 x 3 leaves, None if it leaves nothing."""
+    from scipy import ndimage  # imported here: the package must load without scipy
+
     pair = mask.given.astype(np.int64) * k + mask.suggested
     best: Int[np.ndarray, "r"] | None = None
     for one in np.unique(pair[which]).tolist():

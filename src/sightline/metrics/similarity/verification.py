@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial.distance import cdist
 
 from sightline.metrics.ranking import auc_of_sums, code_length, rank_code
 
@@ -33,6 +32,8 @@ def distance_matrix(
 ) -> Float[np.ndarray, "n m"]:
     """Euclidean distances. With the `weight` (d,) and `bias` of a siamese head they are -log σ(Σ ω|Δ| + b), the negative
     logarithm of the probability that two show the same: in order like the probability, but without its saturation."""
+    from scipy.spatial.distance import cdist  # imported here: the package must load without scipy
+
     if weight is None or not len(weight):
         return cdist(one, other)
     score = np.full((len(one), len(other)), float(bias))

@@ -5,7 +5,8 @@ Girshick et al. 2014, arXiv:1311.2524      Girshick 2015, arXiv:1504.08083
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,14 @@ class GivenRegions(Task):
         boxes = clip(boxes, batch.size[sample])
         there = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)  # augmentation may have moved some out of the image
         return boxes[there], sample[there]
+
+    @contextmanager
+    def uncached(self) -> Iterator[None]:
+        cached, self.propose = self.propose, getattr(self.propose, "uncached", self.propose)
+        try:
+            yield
+        finally:
+            self.propose = cached
 
     @torch.no_grad()
     def conclude(self, batches: Iterable[Batch]) -> None:
