@@ -90,6 +90,7 @@ def test_a_validation_without_a_value_keeps_nothing() -> None:
         task=task,
         ema=None,
         enough=lambda row: False,
+        kind=SimpleNamespace(scoring=None),
     )
     training._score = lambda row: Training._score(training, row)
     state, kept = State(), []
