@@ -17,33 +17,50 @@ from sightline.models.catalogue import SOLVED
 from .tiny_gratings import CLASSES, grating
 
 SIDE = 24
-SMALL: dict[str, dict[str, Any]] = {"hog_svm": {}}
-BLIND: set[str] = set()  # pipelines that cannot see a direction
-PIECEWISE: set[str] = set()  # pipelines whose scores do not move with small changes of the pixels
+SMALL: dict[str, dict[str, Any]] = {
+    "bow_sift": {"words": 20, "samples": 2000},
+    "colour_histogram": {"bins": 4},
+    "fisher_svm": {"gaussians": 4, "dimensions": 16, "samples": 2000, "bits": 1, "group": 4},
+    "gabor": {"directions": 4, "regions": 2},
+    "hog_svm": {},
+    "ica_filters": {"components": 8, "patches": 1000, "regions": 2},
+    "kmeans_svm": {"words": 16, "patches": 1000},
+    "leung_malik": {},
+    "pca_knn": {"memory": 100},
+    "pixels_svm": {},
+    "sparse_coding_svm": {"words": 16, "patches": 1000, "iterations": 2},
+    "viola_jones": {"candidates": 200, "stages": 3, "rounds": 5},
+}
+PAIRS = {"viola_jones"}  # of two classes only
+BLIND = {"colour_histogram", "pca_knn", "pixels_svm"}  # cannot see the direction of a wave of any phase
 
 
-def images(each: int, start: int = 0) -> tuple[Tensor, Tensor]:
+def classes_of(name: str) -> int:
+    return 2 if name in PAIRS else 3
+
+
+def images(each: int, start: int = 0, classes: int = 3) -> tuple[Tensor, Tensor]:
     """(n, 3, h, w) in 0-1 and classes (n,)."""
-    pixels = [
-        grating(start + 1000 * c + i, angle, SIDE) for c, angle in enumerate(CLASSES.values()) for i in range(each)
-    ]
-    label = torch.arange(len(CLASSES)).repeat_interleave(each)
+    angles = list(CLASSES.values())[:classes]
+    pixels = [grating(start + 1000 * c + i, angle, SIDE) for c, angle in enumerate(angles) for i in range(each)]
+    label = torch.arange(classes).repeat_interleave(each)
     return torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pixels]).float() / 255, label
 
 
-def fresh(name: str, classes: int = 3) -> Pipeline:
+def fresh(name: str, classes: int | None = None) -> Pipeline:
+    classes = classes_of(name) if classes is None else classes
     return create_model(name, num_classes=classes, in_channels=3, image_size=(SIDE, SIDE), **SMALL[name])
 
 
-def solving(pipeline: Pipeline, seed: int = 0) -> Solving:
-    x, label = images(16)
-    return Solving(pipeline, Examples(label, lambda places: x[places], seed, 5, 8, 3))
+def solving(name: str, pipeline: Pipeline) -> Solving:
+    x, label = images(16, classes=classes_of(name))
+    return Solving(pipeline, Examples(label, lambda places: x[places], 0, 5, 8, classes_of(name)))
 
 
 @cache
 def solved(name: str) -> Pipeline:
     pipeline = fresh(name)
-    work = solving(pipeline)
+    work = solving(name, pipeline)
     for chunk in range(len(work)):
         work.advance(chunk)
     return pipeline.eval()
@@ -55,10 +72,10 @@ def test_all_are_here() -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_learns(name: str) -> None:
-    x, label = images(8, start=500)
+    x, label = images(8, start=500, classes=classes_of(name))
     with torch.no_grad():
         right = (solved(name)(x).argmax(1) == label).float().mean()
-    assert right >= (0.2 if name in BLIND else 0.8)
+    assert right >= (0.2 if name in BLIND else 0.7)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -76,13 +93,13 @@ def test_what_it_learned_lies_in_buffers_of_fixed_shapes(name: str) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_goes_on_from_its_buffers_at_any_chunk(name: str) -> None:
     """A new object with the buffers after chunk k ends as the untouched one does, bit for bit."""
-    for stop in range(1, len(solving(fresh(name)))):
+    for stop in range(1, len(solving(name, fresh(name)))):
         first, second = fresh(name), fresh(name)
-        work = solving(first)
+        work = solving(name, first)
         for chunk in range(stop):
             work.advance(chunk)
         second.load_state_dict(first.state_dict())
-        work = solving(second)
+        work = solving(name, second)
         for chunk in range(stop, len(work)):
             work.advance(chunk)
         for key, tensor in solved(name).state_dict().items():
@@ -97,7 +114,7 @@ def test_pixels_get_gradients(name: str) -> None:
     scores = solved(name)(x)
     scores.square().sum().backward()
     assert x.grad.isfinite().all()
-    assert (x.grad.abs().max() > 0) == (name not in PIECEWISE)
+    assert x.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -112,7 +129,7 @@ def test_an_image_is_answered_alone_as_in_a_batch(name: str) -> None:
 def test_vector_and_wrong_sizes(name: str) -> None:
     x, _ = images(1)
     vector = fresh(name, classes=0)(x)
-    assert vector.shape == (3, fresh(name).channels[-1])
+    assert vector.shape == (len(x), fresh(name).channels[-1])
     with pytest.raises(UsageError, match="sees 24x24 pixels, these images have 20x24"):
         fresh(name)(x[:, :, :20])
     with pytest.raises(UsageError, match="channels"):

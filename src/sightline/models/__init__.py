@@ -53,7 +53,20 @@ from sightline.models.residual import (
     resnet_cifar,
     resnext,
 )
-from sightline.models.solved import hog_svm
+from sightline.models.solved import (
+    bow_sift,
+    colour_histogram,
+    fisher_svm,
+    gabor,
+    hog_svm,
+    ica_filters,
+    kmeans_svm,
+    leung_malik,
+    pca_knn,
+    pixels_svm,
+    sparse_coding_svm,
+    viola_jones,
+)
 from sightline.models.transformers import vit
 
 from . import sliding
@@ -90,7 +103,17 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "fcn",
     "fold_batchnorm",
     "googlenet",
+    "bow_sift",
+    "colour_histogram",
+    "fisher_svm",
+    "gabor",
     "hog_svm",
+    "ica_filters",
+    "kmeans_svm",
+    "leung_malik",
+    "pca_knn",
+    "pixels_svm",
+    "sparse_coding_svm",
     "lenet",
     "lenet5_original",
     "lenet_1989",
@@ -116,6 +139,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "trace",
     "unet",
     "vgg",
+    "viola_jones",
     "vit",
     "yolo_v1",
     "yolo_v3",

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
+from sightline.classical.pipeline import Pipeline
 from sightline.errors import UsageError
 from sightline.layers.attention.multi_head import MultiHeadAttention
 from sightline.layers.receptive import ReceptiveFields, View
@@ -53,6 +54,7 @@ def describe(
     other_multiply_adds   counted by `torch.utils.flop_counter` outside these layers, such as `F.conv2d` in a forward or
                    torch's own attention; 0 for the networks of this library
     output         the first output's shape without the batch; null where it is not one tensor
+    parameters     of a pipeline that is solved the numbers that it learns, which are no parameters of torch
     receptive_field   pixels of the input along a side ([height, width] where they differ), not clipped at the border;
                    null after global mixing, or where it cannot be traced
     paper          only where the authors name the layer otherwise, such as conv1_1 of VGG
@@ -80,13 +82,21 @@ def describe(
     of_layers = sum(layer["multiply_adds"] for layer in layers)
     return {
         "name": name,
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters": sum(p.numel() for p in weights_of(network, solved=isinstance(network, Pipeline))),
         "multiply_adds": of_layers,
         "attention_multiply_adds": recorder.attention,
         "other_multiply_adds": max(counter.get_total_flops() // 2 - of_layers - recorder.attention, 0),
         "layers": layers,
         "modules": recorder.modules(),
     }
+
+
+def weights_of(module: nn.Module, *, solved: bool, recurse: bool = True) -> list[Tensor]:
+    """Its parameters; of a pipeline that is `solved` the buffers, in which all that it has learned lies."""
+    if not solved:
+        return list(module.parameters(recurse))
+    learned = module.state_dict(keep_vars=True)  # without buffers that are constants
+    return [tensor for name, tensor in learned.items() if recurse or "." not in name]
 
 
 def _network_for(name: str, size: tuple[int, ...], num_classes: int | None, options: dict[str, Any]) -> nn.Module:
@@ -146,6 +156,7 @@ class _Recorder:
         self.outputs: dict[nn.Module, Any] = {}
         self.cost: dict[nn.Module, int] = {}
         self.attention = 0
+        self.solved = isinstance(model, Pipeline)
 
     @contextmanager
     def hooks(self) -> Iterator[None]:
@@ -175,10 +186,10 @@ class _Recorder:
 
     def layers(self) -> list[dict[str, Any]]:
         """A row for each leaf, and for each module with children that holds parameters itself."""
-        counted: set[nn.Parameter] = set()
+        counted: set[Tensor] = set()
         rows = []
         for module in self._in_order():
-            own = [p for p in module.parameters(recurse=False) if p not in counted]
+            own = [p for p in self._weights(module, recurse=False) if p not in counted]
             counted.update(own)
             leaf = next(module.children(), None) is None
             if leaf or own:
@@ -192,14 +203,17 @@ class _Recorder:
         for module in self._in_order():
             if next(module.children(), None) is not None:
                 cost = sum(self.cost.get(inside, 0) for inside in module.modules())
-                rows.append(self._row(module, self.names[module], list(module.parameters()), cost))
+                rows.append(self._row(module, self.names[module], self._weights(module), cost))
         return rows
 
     def _in_order(self) -> list[nn.Module]:
         """Modules in the order of their first calls; those that are never called (lists, idle heads) last."""
         return [*self.order, *(m for m in self.model.modules() if m not in self.cost)]
 
-    def _row(self, module: nn.Module, name: str, parameters: list[nn.Parameter], cost: int) -> dict[str, Any]:
+    def _weights(self, module: nn.Module, recurse: bool = True) -> list[Tensor]:
+        return weights_of(module, solved=self.solved, recurse=recurse)
+
+    def _row(self, module: nn.Module, name: str, parameters: list[Tensor], cost: int) -> dict[str, Any]:
         shape, field = self.outputs.get(module, (None, None))
         row = {
             "name": name,

@@ -13,6 +13,7 @@ from sightline.reports.rules import data as data_rules
 from sightline.reports.rules import learning as learning_rules
 from sightline.reports.rules import steps as steps_rules
 from sightline.reports.rules.learning import headline_interval, split_word
+from sightline.reports.rules.solution import of_solution
 
 from .chapter import Chapter
 from .finding import Finding, VerdictFacts
@@ -63,7 +64,7 @@ def verdict(facts: VerdictFacts, chapter: Chapter) -> Verdict:
         first += [result] if result is not None else []
     # A cause with a name of its own says more than bias or variance. Stable: rules keep their order otherwise.
     rest.sort(key=lambda f: (_RANK[f.severity], not f.limit))
-    findings = (*first, *rest)
+    findings = of_solution(facts, (*first, *rest))
     return Verdict(_headline(facts, limits, chapter), _limit(findings), findings, _advice(findings))
 
 

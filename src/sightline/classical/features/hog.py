@@ -103,16 +103,18 @@ def _unit(x: Tensor) -> Tensor:
     return x / (x.square().sum(-1, keepdim=True) + EPS**2).sqrt()
 
 
-def glyphs(cells: Float[np.ndarray, "rows columns bins"], side: int = 16) -> Float[np.ndarray, "h w"]:
+def glyphs(cells: Float[np.ndarray, "rows columns bins"], side: int = 16, turn: int = 1) -> Float[np.ndarray, "h w"]:
     """A picture of cells (rows · side, columns · side), values from 0 on: each direction as a line along the edge that it
-    stands for, at right angles to the gradient, as bright as its weight. Negative weights are left out."""
+    stands for, at right angles to the gradient, as bright as its weight. Negative weights are left out. `turn=2`: bins cover a
+    whole turn, and each is half a line in the direction of its gradient."""
     rows, columns, bins = cells.shape
     middle = (side - 1) / 2
     y, x = np.mgrid[:side, :side] - middle
     picture = np.zeros((rows, columns, side, side))
     for k in range(bins):
-        angle = (k + 0.5) * math.pi / bins  # of the gradient, from the columns towards the rows
-        across = np.abs(x * math.cos(angle) + y * math.sin(angle))
-        line = np.clip(1.2 - across, 0, 1) * (np.hypot(x, y) <= middle)
+        angle = (k + 0.5) * turn * math.pi / bins  # of the gradient, from the columns towards the rows
+        along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+        line = np.clip(1.2 - np.abs(along if turn == 1 else across), 0, 1) * (np.hypot(x, y) <= middle)
+        line = line if turn == 1 else line * (along >= 0)
         picture = np.maximum(picture, np.clip(cells[:, :, k, None, None], 0, None) * line)
     return picture.transpose(0, 2, 1, 3).reshape(rows * side, columns * side)
