@@ -24,9 +24,9 @@ DOCS = ROOT / "docs"
 # The order of the site. Every page of docs/ is in one chapter; a test holds that.
 CHAPTERS = {
     "Use it": [
-        "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "tune", "python", "explain", "detection",
-        "region-proposals", "segmentation", "multitask", "diagnosis", "label-errors", "compare", "attack", "generation",
-        "similarity", "export", "serving", "app", "tracking", "hub",
+        "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "training", "tune", "python", "explain",
+        "detection", "region-proposals", "segmentation", "multitask", "diagnosis", "label-errors", "compare", "attack",
+        "generation", "similarity", "export", "serving", "app", "tracking", "hub",
     ],
     "Learn it": [
         "tutorials/softmax-classifier", "tutorials/convolutional-network", "tutorials/segmentation", "tutorials/evaluation",

@@ -44,12 +44,17 @@ KEYS = {
 WAYS = {"faces": (8,), "omniglot": (5, 20)}
 
 
+def merged(*keys: str) -> list[str]:
+    """Each key once, with its last value."""
+    return [f"{key}={value}" for key, value in dict(pair.split("=", 1) for pair in keys).items()]
+
+
 def train(data: Path, *keys: str) -> dict[str, Any]:
     """One training, and the figures of its test split."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [sys.executable, "-m", "sightline", "train", str(data), "--out", str(out), "--json"]
-        command += ["task.kind=embedding", "fit.device=cpu", "fit.threads=1", *keys]
+        command += ["task.kind=embedding", "fit.device=cpu", "fit.threads=1", *merged(*keys)]
         begun = time.monotonic()
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         seconds = round(time.monotonic() - begun)

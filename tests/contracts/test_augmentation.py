@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sightline.augmentation.affine import Affine
 from sightline.augmentation.moves import Flip, Shift
 from sightline.augmentation.operation import VISIBLE
+from sightline.augmentation.photography import Blur, Crop, Hue, Noise, Turn
 from sightline.augmentation.pipeline import Pipeline
 from sightline.augmentation.policies.policy import Policy
 from sightline.augmentation.presets import PRESETS, preset
@@ -33,6 +34,11 @@ OPERATIONS: dict[str, Callable[[Batch, int], Batch]] = {
     "colour": Colour(0.4, 0.4, 0.4),
     "erasing": Erasing(probability=0.7),
     "cutout": Cutout(0.4),
+    "crop": Crop(0.3),
+    "turn": Turn(rotate=20.0, scale=0.3),
+    "blur": Blur(1.5),
+    "noise": Noise(20.0),
+    "hue": Hue(0.2),
     **{name: Policy.of(name) for name in ("rand-m20-n3", "trivial")},
     **{name: preset(name, flip=True, size=SIDE) for name in PRESETS},
 }

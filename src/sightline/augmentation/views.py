@@ -9,25 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from sightline.errors import UsageError
 
 
-def ten_crop(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b 10 c s s"]:
-    """Crops of `side` pixels: upper left, upper right, lower left, lower right, centre, then their mirror images in the same
-    order. UsageError where the image is smaller."""
+def ten_crop(x: Shaped[Tensor, "b c h w"], side: int, width: int | None = None) -> Shaped[Tensor, "b 10 c s t"]:
+    """Crops of `side` pixels, or `side` high and `width` wide: upper left, upper right, lower left, lower right, centre, then
+    their mirror images in the same order. UsageError where the image is smaller."""
     h, w = x.shape[2:]
-    if not 0 < side <= min(h, w):
-        raise UsageError(f"an image of {h}x{w} has no crops of {side} pixels", f"use 1 to {min(h, w)}")
-    middle = round((h - side) / 2), round((w - side) / 2)
-    corners = [(0, 0), (0, w - side), (h - side, 0), (h - side, w - side), middle]
-    crops = torch.stack([x[:, :, top : top + side, left : left + side] for top, left in corners], 1)
+    across = side if width is None else width
+    if not (0 < side <= h and 0 < across <= w):
+        raise UsageError(f"an image of {h}x{w} has no crops of {side}x{across} pixels", f"use 1 to {min(h, w)}")
+    down, right = h - side, w - across
+    corners = [(0, 0), (0, right), (down, 0), (down, right), (round(down / 2), round(right / 2))]
+    crops = torch.stack([x[:, :, top : top + side, left : left + across] for top, left in corners], 1)
     return torch.cat([crops, crops.flip(4)], 1)
 
 
-def two_flips(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 c h w"]:
+def two_flips(x: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b 2 c h w"]:
     """The images and their mirror images, left to right."""
     return torch.stack([x, x.flip(3)], 1)
 

@@ -160,7 +160,8 @@ def evaluate(
     data: Annotated[str | None, Argument(metavar="[DATA]", help="Other data with the same classes.")] = None,
     split: Annotated[str | None, Option(help="train, val or test; default test, or val without a test split.")] = None,
     model: OwnModel = None,
-    tta: Annotated[bool, Option("--tta", help="Average with the mirrored image (classification only).")] = False,
+    tta: Annotated[bool, Option("--tta", help="Average with the mirrored image: --views flips.")] = False,
+    views: Annotated[str | None, Option(help="Average over views of each image: flips or ten-crop.")] = None,
     learning_curve: Annotated[
         bool, Option("--learning-curve", help="Train on parts of the data: what would twice the images give?")
     ] = False,
@@ -176,19 +177,12 @@ def evaluate(
         with doing(console, f"evaluating {run}"):
             if (Path(run) / "study.json").is_file():
                 return evaluated_study(
-                    run, data, split, device, console, refused=tta or learning_curve or model is not None
+                    run, data, split, device, console, refused=bool(tta or views or learning_curve or model)
                 )
             result = api.evaluate(
-                run,
-                data,
-                split=split,
-                tta=tta,
-                learning_curve=learning_curve,
-                device=device,
-                allow_network=allow_network,
-                model=model,
-                console=console,
-            ).to_json()
+                run, data, split=split, tta=views or tta, learning_curve=learning_curve, device=device,
+                allow_network=allow_network, model=model, console=console,
+            ).to_json()  # fmt: skip
         return Answer(result, evaluation_text)
 
     answer(work, json=json, level=verbose - quiet)

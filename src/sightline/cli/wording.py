@@ -66,7 +66,23 @@ def evaluation_text(result: Mapping[str, Any]) -> str:
     head = f"{printable(result['run'])}, {result['split']}, n = {result['n']:,}"
     slices = [*slice_lines(result.get("slices") or {}), *_curve_lines(result.get("learning_curve"))]
     speed = _speed_lines(result.get("speed"))
-    return "\n".join([head, table(rows), "", table(classes), *_undefined(result["per_class"]), *slices, *speed])
+    views = _views_lines(result.get("views"))
+    return "\n".join([head, table(rows), *views, "", table(classes), *_undefined(result["per_class"]), *slices, *speed])
+
+
+def _views_lines(views: Mapping[str, Any] | None) -> list[str]:
+    """What averaging over views gains and costs."""
+    if not views:
+        return []
+    span = (
+        "no interval"
+        if views["interval"] is None
+        else "95 % " + " to ".join(f"{end:+.4f}" for end in views["interval"])
+    )
+    return [
+        f"{views['n']} views ({views['views']}): {views['score']} {_figure(views['one'])} with one, "
+        f"{_figure(views['all'])} with all: {views['gain']:+.4f} ({span}), {views['cost']:.1f} times the time"
+    ]
 
 
 def _speed_lines(speed: Mapping[str, Any] | None) -> list[str]:

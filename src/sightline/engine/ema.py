@@ -1,4 +1,7 @@
-"""Exponential moving average of the weights (Polyak & Juditsky 1992). Where it is on, it is what is validated and kept.
+"""Averages of the weights over the steps. Where one is on, it is what is validated and kept.
+
+Ema    exponential: each step's weights count less by a factor than the next one's (Polyak & Juditsky 1992)
+Swa    stochastic weight averaging: the last steps of a training count alike (Izmailov et al. 2018, arXiv:1803.05407)
 
 The decay is a pure function of the step, so resuming needs no counter. It starts small, so that the random initial
 weights are forgotten: with a constant 0.999 they would still have a share of 0.37 after 1,000 steps.
@@ -41,7 +44,11 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the live weights after optimiser step `step` (counted from 0)."""
-        torch._foreach_lerp_(self._average, self._live, 1.0 - decay_at(step, self.decay))
+        torch._foreach_lerp_(self._average, self._live, self.share(step))
+
+    def share(self, step: int) -> float:
+        """How far the average moves towards the live weights after this step."""
+        return 1.0 - decay_at(step, self.decay)
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(zip(self._names, self._average, strict=True))
@@ -62,3 +69,18 @@ class Ema:
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(self._live, own)
+
+
+class Swa(Ema):
+    """The mean of the weights after every step from `start` on; before it, the live weights.
+
+    The rate should stay high while weights are averaged, or there is nothing to average: use a constant schedule, or one with a
+    floor. Batch statistics are averaged as well, as by `torch.optim.swa_utils.AveragedModel(use_buffers=True)`.
+    """
+
+    def __init__(self, module: nn.Module, start: int) -> None:
+        super().__init__(module, 0.0)
+        self.start = start
+
+    def share(self, step: int) -> float:
+        return 1.0 / (1 + max(step - self.start, 0))

@@ -8,8 +8,8 @@ after every n-th step and after the last one, in the given order.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class TrainingPlan:
     accumulate  micro-batches of one optimiser step
     clip        largest norm of the gradient; None: no limit
     seed        keys everything random in the networks, such as dropout
+    sam         radius of sharpness-aware minimisation; None: off
     """
 
     steps: int
@@ -45,6 +46,7 @@ class TrainingPlan:
     accumulate: int = 1
     clip: float | None = None
     seed: int = 0
+    sam: float | None = None
 
 
 def fit(
@@ -159,9 +161,56 @@ def _take_turn(
     """
     turn = task.turns[number]
     task.require_gradients(turn)
-    ranks, networks = fabric.world_size, [getattr(task, name) for name in turn.learns]
-    whole = plan.accumulate == 1 and ranks == 1  # w L / w = L: skip the two roundings
     before = guard.begin()
+    batches: Iterable[Batch] = micro_batches if plan.sam is None else list(micro_batches)
+    descent = _gradient(fabric, task, number, optimizer, batches, state, plan)
+    good = descent.good & torch.isfinite(descent.norm)
+    if plan.sam is not None:
+        with _ascended(optimizer, plan.sam, descent.norm), guard.keeping_statistics():
+            descent = replace(_gradient(fabric, task, number, optimizer, batches, state, plan), parts=descent.parts)
+        good = good & descent.good & torch.isfinite(descent.norm)
+    norm, weight, parts = descent.norm, descent.weight, descent.parts
+    if len(task.trained_networks()) > 1:  # rivals: a gradient that vanishes is the first sign that one of them has won
+        parts.append(weighted({f"{turn.name}_gradient": norm}, torch.ones_like(weight)))
+    if fabric.world_size > 1:
+        # all ranks skip together, or their weights would drift apart
+        good = _summed(fabric, good.float()) >= fabric.world_size
+    if plan.clip is not None:
+        # as clip_grad_norm_, without a sync
+        torch._foreach_mul_(_gradients(optimizer), (plan.clip / (norm + 1e-6)).clamp(max=1.0))
+    guard.decide(good, optimizer, before, SkippedTurn(state.step, turn.name, torch.cat(descent.samples)))
+    # A skipped turn counts for nothing: one bad image would leave the loss of its whole epoch undefined.
+    for pairs in parts:
+        counted = {name: torch.where(good, pair, 0.0) for name, pair in pairs.items()}
+        for meter in (state.logged, state.epoch):
+            meter.add(counted)
+
+
+@dataclass(frozen=True)
+class _Descent:
+    """The gradients that a turn has accumulated: their norm, the weight of the loss behind them, whether every loss was finite,
+    the parts of each loss, and the samples of each micro-batch."""
+
+    norm: Tensor
+    weight: Tensor
+    good: Tensor
+    parts: list[dict[str, Tensor]]
+    samples: list[Tensor]
+
+
+def _gradient(
+    fabric: Fabric,
+    task: Task,
+    number: int,
+    optimizer: torch.optim.Optimizer,
+    micro_batches: Iterable[Batch],
+    state: State,
+    plan: TrainingPlan,
+) -> _Descent:
+    """Leave the gradient of the weighted mean over the micro-batches in the parameters."""
+    turn, ranks = task.turns[number], fabric.world_size
+    networks = [getattr(task, name) for name in turn.learns]
+    whole = plan.accumulate == 1 and ranks == 1  # w L / w = L: skip the two roundings
     # None instead of zeros: the first backward pass stores its gradient instead of adding it to zeros, and a parameter
     # without a gradient is skipped by the optimiser. With zeros, momentum and weight decay would still move it.
     optimizer.zero_grad(set_to_none=True)
@@ -181,7 +230,7 @@ def _take_turn(
         weight = weight + loss.weight.detach()
         good = good & torch.isfinite(loss.total.detach())
         parts.append(weighted(loss.parts, loss.weight.detach()))
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    gradients = _gradients(optimizer)
     if ranks > 1:
         weight = _summed(fabric, weight)
     if not whole:
@@ -189,20 +238,27 @@ def _take_turn(
         # 0; the clamp keeps 0 / 0 from turning it into NaN.
         torch._foreach_mul_(gradients, ranks / weight.clamp(min=torch.finfo(weight.dtype).tiny))
     # One norm serves both clipping and the guard: it is NaN or infinite exactly if some gradient is (or overflows).
-    norm = torch.nn.utils.get_total_norm(gradients)
-    good = good & torch.isfinite(norm)
-    if len(task.trained_networks()) > 1:  # rivals: a gradient that vanishes is the first sign that one of them has won
-        parts.append(weighted({f"{turn.name}_gradient": norm}, torch.ones_like(weight)))
-    if ranks > 1:
-        good = _summed(fabric, good.float()) >= ranks  # all ranks skip together, or their weights would drift apart
-    if plan.clip is not None:
-        torch._foreach_mul_(gradients, (plan.clip / (norm + 1e-6)).clamp(max=1.0))  # as clip_grad_norm_, without a sync
-    guard.decide(good, optimizer, before, SkippedTurn(state.step, turn.name, torch.cat(samples)))
-    # A skipped turn counts for nothing: one bad image would leave the loss of its whole epoch undefined.
-    for pairs in parts:
-        counted = {name: torch.where(good, pair, 0.0) for name, pair in pairs.items()}
-        for meter in (state.logged, state.epoch):
-            meter.add(counted)
+    return _Descent(torch.nn.utils.get_total_norm(gradients), weight, good, parts, samples)
+
+
+def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+@contextlib.contextmanager
+def _ascended(optimizer: torch.optim.Optimizer, radius: float, norm: Tensor) -> Iterator[None]:
+    """Within the context the weights lie `radius` further along their gradient, where the loss around them is about highest:
+    the gradient there also moves away from sharp minima (Foret et al. 2020, arXiv:2010.01412, equation 2). Afterwards they are
+    what they were, bit for bit."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    with torch.no_grad():
+        own = [p.clone(memory_format=torch.preserve_format) for p in parameters]
+        torch._foreach_add_(parameters, torch._foreach_mul(_gradients(optimizer), radius / (norm + 1e-12)))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(parameters, own)
 
 
 def _summed(fabric: Fabric, value: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ cannot mask their update, the host waits.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +79,13 @@ class Guard:
     def settle(self) -> None:
         """The step and its actions are complete."""
         self.moved, self._before = False, None
+
+    @contextmanager
+    def keeping_statistics(self) -> Iterator[None]:
+        """Within the context forward passes may move the batch statistics; afterwards they are what they were."""
+        before = self.statistics()
+        yield
+        self.restore(before)
 
     def statistics(self) -> Float[Tensor, "n"]:
         """A copy of all floating-point buffers in one vector: one kernel to restore them, however many norms there are."""

@@ -61,8 +61,9 @@ def checked_moments(
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
         states.setdefault(_place(saved, name, index, len(parameters)), {})[key] = tensor
-    expected = _example(optimizer) if states else {}
+    examples = {matrix: _example(optimizer, matrix) for matrix in (False, True)} if states else {}
     for place, state in states.items():
+        expected = examples[parameters[place].dim() > 1]
         if state.keys() != expected.keys():
             raise saved.wrong(f"moments of parameter {place}", f"are {sorted(state)}, not {sorted(expected)}")
         for key, value in state.items():
@@ -90,10 +91,10 @@ def _place(saved: Fields, name: str, index: str, count: int) -> int:
     return int(index)
 
 
-def _example(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """What the same optimiser remembers of one parameter of one dimension after one step."""
-    probe = nn.Parameter(torch.zeros(2))
-    probe.grad = torch.zeros(2)
+def _example(optimizer: torch.optim.Optimizer, matrix: bool) -> dict[str, Any]:
+    """What the same optimiser remembers of one vector, or one matrix, after one step."""
+    probe = nn.Parameter(torch.zeros(2, 2) if matrix else torch.zeros(2))
+    probe.grad = torch.zeros_like(probe)
     bare: Any = getattr(optimizer, "optimizer", optimizer)
     known = inspect.signature(type(bare).__init__).parameters.keys() - _FREE
     options = {name: value for name, value in bare.param_groups[0].items() if name in known}

@@ -25,8 +25,3 @@ def _until(stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch
         if stop():
             raise Interrupted
         yield batch
-
-
-def mirror(batch: Batch) -> Batch:
-    """The batch with its images mirrored left to right."""
-    return batch.with_pixels(image=batch.image.flip(3))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -113,10 +112,6 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["label"], f"{row['probability']:.4f}{' uncertain' if row.get('uncertain') else ''}"
 
 
-def _mean(rows: ClassRows, mirrored: ClassRows) -> ClassRows:
-    return replace(rows, probability=(rows.probability + mirrored.probability) / 2)
-
-
 def _hardest(rows: ClassRows, classes: Sequence[str]) -> list[tuple[int, str]]:
     """By the cross-entropy of each image."""
     known = np.flatnonzero(rows.target >= 0)
@@ -167,7 +162,7 @@ CLASSIFICATION = Kind(
         headline="accuracy",
         batch=256,
         train_images=2_000,
-        mirrored=_mean,
+        views=True,
         worst=lambda judgement: [mistake.id for mistake in judgement.mistakes],
         hardest=_hardest,
         per_image=of_classes,

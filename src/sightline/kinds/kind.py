@@ -76,7 +76,7 @@ class Scoring:
     validation_loss  whether `Task.metrics` has a "loss"
     batch            images of one forward pass while measuring
     train_images     training images on which the train metrics are measured, or as many as val has if that is more
-    mirrored         rows, rows of the mirrored images → their mean, for `evaluate --tta`; None if that is not possible
+    views            whether the answers to several views of an image have a mean, for `evaluate --tta`
     worst            judgement → ids of the worst images, worst first
     threshold        judgement → the score from which predictions are drawn
     settle           rows of val with the kept weights → facts that are chosen on them, such as a threshold
@@ -99,7 +99,7 @@ class Scoring:
     falling: tuple[str, ...] = ()
     both_weights: bool = False
     timed: bool = False
-    mirrored: Callable[[Any, Any], Any] | None = None
+    views: bool = False
     worst: Callable[[Any], list[int]] = lambda judgement: []
     threshold: Callable[[Any], float] = lambda judgement: 0.5
     settle: Callable[[Any], dict[str, Any]] | None = None

@@ -69,10 +69,6 @@ def _under(rows: LabelRows, facts: Facts) -> LabelRows:
     return replace(rows, threshold=float(facts["threshold"]))
 
 
-def _mean(rows: LabelRows, mirrored: LabelRows) -> LabelRows:
-    return replace(rows, probability=(rows.probability + mirrored.probability) / 2)
-
-
 def _answers(
     task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
 ) -> list[dict[str, Any]]:
@@ -143,7 +139,7 @@ MULTILABEL = Kind(
         headline="map",
         batch=256,
         train_images=2_000,
-        mirrored=_mean,
+        views=True,
         worst=_worst,
         threshold=lambda judgement: judgement.threshold,
         settle=_settle,

@@ -34,6 +34,7 @@ from sightline.recipes.names import require_what, shipped_recipes
 from sightline.recipes.reading import lists_yolo_data, make_draft, merge, parse_overrides, read_values
 from sightline.recipes.recipe import DataSection, Draft, Recipe, completed
 from sightline.recipes.solving import is_solved
+from sightline.recipes.transforms import use_transform
 from sightline.runs.console import Console
 from sightline.runs.run import Run
 from sightline.storage.caching import cache_folder
@@ -51,6 +52,7 @@ def draft(what: str | Path, overrides: str | Sequence[str] | Mapping[str, Any], 
     given: dict[str, Any] = {}
     merge(given, overrides if isinstance(overrides, Mapping) else parse_overrides(overrides))
     merge(given, {key: value for key, value in flags.items() if value is not None})
+    use_transform(given)
     values = _values(what)
     if values.keys() == {"data"}:  # WHAT names data, not a recipe
         for key in ("path", "name"):

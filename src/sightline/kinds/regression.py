@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +26,6 @@ from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import choose_values
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Numbers, Prediction
-from sightline.structures.rows.labels import NumberRows
 from sightline.structures.targets import Target, Values
 from sightline.tasks.regression import Regression
 from sightline.tasks.task import Task
@@ -77,10 +75,6 @@ def _task(networks: Networks, setting: Setting) -> Regression:
     assert isinstance(section, RegressionSection)
     mean, std = (torch.tensor(setting.facts[name], dtype=torch.float32) for name in ("mean", "std"))
     return Regression(setting.normalised(networks["model"]), mean=mean, std=std, loss=section.loss)
-
-
-def _mean(rows: NumberRows, mirrored: NumberRows) -> NumberRows:
-    return replace(rows, prediction=(rows.prediction + mirrored.prediction) / 2)
 
 
 def _answers(
@@ -158,7 +152,7 @@ REGRESSION = Kind(
         headline="r2",
         batch=256,
         train_images=2_000,
-        mirrored=_mean,
+        views=True,
         worst=_worst,
         per_image=of_numbers,
     ),

@@ -82,7 +82,8 @@ def builder(name: str) -> Builder:
     return _Own(name, known)
 
 
-def _imported(name: str) -> Builder:
+def import_named(name: str) -> Any:
+    """What `package.module:attribute` names, also in the current folder. UsageError if it cannot be imported."""
     module, _, attribute = name.partition(MARK)
     if str(Path.cwd()) not in sys.path:  # a console script does not look in the current folder
         sys.path.insert(0, str(Path.cwd()))
@@ -94,6 +95,11 @@ def _imported(name: str) -> Builder:
         raise UsageError(
             f"cannot import {name}: {error}", "start where it can be imported, or set PYTHONPATH"
         ) from error
+    return value
+
+
+def _imported(name: str) -> Builder:
+    value = import_named(name)
     if isinstance(value, nn.Module):
         return lambda: copy.deepcopy(value)
     if not callable(value):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sightline.data.orders import Order, shuffle, weighted
 from sightline.engine import schedules
+from sightline.engine.ema import Ema, Swa
 from sightline.engine.optimizers import NONE, Pretrained, make_optimizer, one_a_turn
 from sightline.engine.state import State
 from sightline.errors import UsageError
@@ -124,7 +125,16 @@ def build_optimizers(
         device=device,
         pretrained=pretrained,
         frozen=task.frozen.parameters,
+        l1=optim.l1 or 0.0,
+        layer_decay=optim.layer_decay,
     )
+
+
+def build_average(recipe: Recipe, task: Task, steps: int) -> Ema | None:
+    """The average of the weights that the recipe asks for, of a training of so many steps."""
+    if recipe.fit.swa:
+        return Swa(task, steps - max(round(recipe.fit.swa * steps), 1))
+    return Ema(task, recipe.fit.ema) if recipe.fit.ema else None
 
 
 def build_schedule(recipe: Recipe, steps: int, per_epoch: float) -> Callable[[State], float]:
@@ -171,6 +181,8 @@ def check(recipe: Recipe, *, validation_loss: bool) -> None:
                 f"schedule.{key} has no effect with schedule.name={recipe.schedule.name}",
                 f"leave it out, or use schedule.name={' or '.join(names)}",
             )
+    if recipe.fit.swa and recipe.fit.ema:
+        raise UsageError("fit.swa and fit.ema are two averages of the weights", "set fit.ema=0, or leave fit.swa out")
     optim = recipe.optim
     make_optimizer(
         optim.name,

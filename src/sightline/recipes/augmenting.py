@@ -8,6 +8,9 @@ from sightline.augmentation.composites.composite import Augmentation, Composite
 from sightline.augmentation.composites.cutmix import CutMix
 from sightline.augmentation.composites.mixup import Mixup
 from sightline.augmentation.composites.mosaic import Mosaic
+from sightline.augmentation.operation import Operation
+from sightline.augmentation.own import Own
+from sightline.augmentation.photography import Blur, Crop, Hue, Noise, Turn
 from sightline.augmentation.pipeline import Pipeline
 from sightline.augmentation.policies.policy import Policy
 from sightline.augmentation.presets import preset
@@ -16,6 +19,7 @@ from sightline.errors import UsageError
 
 from .recipe import Recipe
 from .section import COMPOSITES, DraftAugment
+from .transforms import transform_named
 
 
 def build_augment(recipe: Recipe, steps: int, turns: int = 1, classes: int = 0) -> Augmentation:
@@ -31,11 +35,30 @@ def build_augment(recipe: Recipe, steps: int, turns: int = 1, classes: int = 0) 
     if section.cutmix:
         composites.append(CutMix(section.cutmix, start=mixup, alpha=alpha, classes=classes))
     operations = preset(section.preset, flip=bool(section.flip), size=side).operations
+    operations = (*operations, *_single(section))
     if section.policy:
         operations = (*operations, Policy.of(section.policy))
     if section.cutout:
         operations = (*operations, Cutout(section.cutout))
+    if section.transform:
+        operations = (*operations, Own(transform_named(section.transform), section.transform))
     return Augmentation(Pipeline(operations), tuple(composites), closed=closing(recipe, steps, turns))
+
+
+def _single(section: DraftAugment) -> tuple[Operation, ...]:
+    """The operations on single images that are keys of their own, in the order in which a camera would make them."""
+    made: list[Operation] = []
+    if section.crop:
+        made.append(Crop(section.crop))
+    if section.rotate or section.zoom:
+        made.append(Turn(rotate=section.rotate or 0.0, scale=section.zoom or 0.0))
+    if section.hue:
+        made.append(Hue(section.hue))
+    if section.blur:
+        made.append(Blur(section.blur))
+    if section.noise:
+        made.append(Noise(section.noise * 255))
+    return tuple(made)
 
 
 def closing(recipe: Recipe, steps: int, turns: int = 1, share: float = 0.0) -> int:
@@ -50,6 +73,8 @@ def check_augment(section: DraftAugment, possible: Sequence[str], kind: str) -> 
     effect."""
     if section.policy is not None:
         Policy.of(section.policy)
+    if section.transform is not None:
+        transform_named(section.transform)
     used = [key for key in COMPOSITES if getattr(section, key)]
     for key in used:
         if key not in possible:

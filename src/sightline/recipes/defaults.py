@@ -199,6 +199,8 @@ def _optimizer(recipe: Draft, name: str, batch: int, *, adamw: float) -> dict[st
         if given.momentum == 0:
             values["nesterov"] = False
     else:
-        rate = {"adamw": adamw, "adagrad": 0.01, "adadelta": 1.0}.get(name, 2e-3)
-        values = {"lr": rate, "momentum": 0.0, "nesterov": False, "weight_decay": 0.01 if name == "adamw" else 0.0}
+        rates = {"adamw": adamw, "muon": adamw, "lion": adamw / 5, "lamb": 5 * adamw, "adagrad": 0.01, "adadelta": 1.0}
+        decay = {"adamw": 0.01, "muon": 0.01, "lion": 0.05, "lamb": 0.01}.get(name, 0.0)
+        momentum = 0.95 if name == "muon" else 0.0
+        values = {"lr": rates.get(name, 2e-3), "momentum": momentum, "nesterov": False, "weight_decay": decay}
     return {key: value if getattr(given, key) is None else getattr(given, key) for key, value in values.items()}

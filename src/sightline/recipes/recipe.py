@@ -21,7 +21,7 @@ from pydantic import (
     SerializeAsAny,
 )
 
-from .section import AugmentSection, Count, DraftAugment, Rate, RateOrZero
+from .section import SINGLE, AugmentSection, Count, DraftAugment, Rate, RateOrZero, Share
 from .section import Fraction as Fraction  # of the sections of kinds
 from .section import Section as Section
 
@@ -103,6 +103,7 @@ class TaskSection(Section):
     kind: str
 
 
+Optimizer = Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta", "lion", "lamb", "muon"]
 TASKS: dict[str, type[TaskSection]] = {}  # by kind, the default first; `sightline.kinds` fills it
 
 
@@ -120,17 +121,26 @@ Task = Annotated[SerializeAsAny[TaskSection], BeforeValidator(_task_section)]
 
 
 class DraftOptim(Section):
-    name: Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta"] | None = None
+    name: Optimizer | None = None
     lr: Rate | None = Field(None, description="the highest rate that the schedule reaches")
     momentum: Fraction | None = None
     nesterov: bool | None = None
-    beta1: Fraction | None = Field(None, description="adam, adamw: decay of the mean of the gradients (0.9)")
-    beta2: Fraction | None = Field(None, description="adam, adamw: decay of the mean of their squares (0.999)")
+    beta1: Fraction | None = Field(None, description="adam, adamw, lamb, lion: decay of the gradients' mean (0.9)")
+    beta2: Fraction | None = Field(
+        None, description="adam, adamw, lamb: decay of the mean of their squares (0.999); lion: its second (0.99)"
+    )
     weight_decay: RateOrZero | None = None
     decay_all: bool = Field(True, description="off: biases and normalisation scales are not decayed")
     pretrained_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="factor on the rate of parameters that the weights brought along (0.1)"
     )
+    l1: RateOrZero | None = Field(
+        None, description="penalty on the sum of the weights' sizes: many become exactly zero"
+    )
+    layer_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="each part of the network learns at this factor of the next part's rate"
+    )
+    sam: Rate | None = Field(None, description="radius of sharpness-aware minimisation (0.05): two passes a step")
 
 
 class ScheduleSection(Section):
@@ -152,6 +162,7 @@ class DraftFit(Section):
         None, description="largest gradient norm; 0 is off"
     )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the weights' average; 0 is off")
+    swa: Share | None = Field(None, description="share of the steps, the last ones, whose weights are averaged alike")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Annotated[str, BeforeValidator(_device)] = Field(
         "auto", description="auto, cpu, cuda, mps, or a GPU: 0, cuda:1"
@@ -215,7 +226,7 @@ class InputSection(DraftInput):
 
 
 class OptimSection(DraftOptim):
-    name: Literal["sgd", "adamw", "adam", "rmsprop", "adagrad", "adadelta"]
+    name: Optimizer
     lr: Rate
 
 
@@ -248,8 +259,9 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 ADDED = {
     "data": {"fold", "label", "group", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
-    "augment": {"policy", "mosaic", "mosaic_scale", "mixup", "cutmix", "alpha", "cutout", "close"},
-    "optim": {"pretrained_rate", "beta1", "beta2"},
+    "augment": {"policy", "mosaic", "mosaic_scale", "mixup", "cutmix", "alpha", "cutout", "close", *SINGLE},
+    "optim": {"pretrained_rate", "beta1", "beta2", "l1", "layer_decay", "sam"},
+    "fit": {"swa"},
     "task": {"adversarial", "eps", "steps", "assignment"},
 }
 

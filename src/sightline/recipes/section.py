@@ -14,6 +14,7 @@ Rate = Annotated[PositiveFloat, Field(le=1e6)]
 RateOrZero = Annotated[NonNegativeFloat, Field(le=1e6)]
 
 COMPOSITES = ("mosaic", "mixup", "cutmix")  # the keys of operations that make one sample of several images
+SINGLE = ("crop", "rotate", "zoom", "blur", "noise", "hue", "transform")  # operations on single images beside a preset
 CLOSE = 0.15  # of the steps of a detector; published are 15 of 300 epochs, and a short training needs a larger share
 
 
@@ -49,6 +50,23 @@ class DraftAugment(Section):
     )
     cutout: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="a square in each image that is hidden: its side, as a share of the image's shorter one"
+    )
+    crop: Annotated[float, Field(ge=0.01, le=1)] | None = Field(
+        None, description="a part of each image, with this to all of its area, is stretched to the whole frame"
+    )
+    rotate: Annotated[float, Field(gt=0, lt=90)] | None = Field(None, description="degrees, at most, either way")
+    zoom: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="size drawn from 1 ± this")
+    blur: Annotated[float, Field(gt=0, le=20)] | None = Field(
+        None, description="largest deviation of a Gaussian, pixels"
+    )
+    noise: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="largest deviation of normal noise, as a share of the range"
+    )
+    hue: Annotated[float, Field(gt=0, le=0.5)] | None = Field(
+        None, description="largest turn of the hue, as a share of the circle"
+    )
+    transform: str | None = Field(
+        None, description="package.module:attribute: a pipeline of your own, of torchvision, Kornia or Albumentations"
     )
     close: Fraction | None = Field(
         None, description="share of the steps, the last ones, in which no sample is made of several images"

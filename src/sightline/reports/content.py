@@ -105,7 +105,8 @@ class Layer:
 @dataclass(frozen=True)
 class ModelFacts:
     """model/config.json. `start` is the record of the weights that training began with, `tuning` of what it did with them;
-    both are empty for random weights, and `tuning` for runs of earlier versions."""
+    both are empty for random weights, and `tuning` for runs of earlier versions. `zeros`: the share of weights that are zero,
+    where a penalty made them so."""
 
     name: str
     options: Mapping[str, Any]
@@ -114,6 +115,7 @@ class ModelFacts:
     layers: tuple[Layer, ...]
     start: Mapping[str, Any] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    zeros: float | None = None
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,7 @@ def _model(raw: Mapping[str, Any]) -> ModelFacts | None:
         layers=tuple(_layer(as_mapping(layer)) for layer in as_sequence(raw.get("layers"))),
         start=as_mapping(raw.get("weights")),
         tuning=as_mapping(raw.get("fine_tuning")),
+        zeros=as_number(raw.get("zero_weights")),
     )
 
 

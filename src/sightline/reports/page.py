@@ -182,6 +182,7 @@ def model_facts(model: ModelFacts | None) -> list[Pair]:
         ("options", options or "defaults"),
         ("parameters", NOTHING if model.parameters is None else f"{model.parameters:,.0f}"),
         ("multiply-adds for one image", quantity(model.multiply_adds)),
+        *([] if model.zeros is None else [("weights that are zero", f"{100 * model.zeros:.1f} %")]),
     ]
 
 

@@ -13,7 +13,7 @@ from sightline.errors import DivergedError
 from sightline.evaluation.splits import rows_of
 from sightline.inference.diagnosing.diagnosis import Noting
 from sightline.kinds.kind import Scoring
-from sightline.kinds.networks import facts_of, save_networks
+from sightline.kinds.networks import config_file, facts_of, save_networks
 from sightline.recipes.loading import choose
 from sightline.reports.split_evaluation import SplitEvaluation
 from sightline.runs.run import FACTS, changed
@@ -41,6 +41,8 @@ def finish(training: Training, state: State) -> None:
     if task.concludes:
         _conclude(training)
     save_networks(run, task, task.state_dict(), training.networks)
+    if training.recipe.optim.l1:
+        _write_sparsity(training)
     metrics: dict[str, Any] = dict.fromkeys(SPLITS)
     evaluation = _measure(training, scoring, metrics) if scoring is not None else None
     run.write_json("metrics.json", metrics)
@@ -67,6 +69,17 @@ def write_speed(training: Training) -> None:
     with unwrapped(training.task) as task:
         found = frame_rate(task, shape, threads=threads, device=training.device)
     training.run.write_json("speed.json", found)
+
+
+def _write_sparsity(training: Training) -> None:
+    """The share of weights that are exactly zero, in the config of each network and in words."""
+    for name, network in training.networks.items():
+        weights = [p.detach() for p in network.parameters() if p.dim() > 1]
+        zeros, total = sum(int((p == 0).sum()) for p in weights), sum(p.numel() for p in weights)
+        share = zeros / max(total, 1)
+        config = training.run.read_json(config_file(name))
+        training.run.write_json(config_file(name), {**config, "zero_weights": share})
+        training.console.say(f"{name}: {zeros:,} of {total:,} weights are zero ({share:.1%})")
 
 
 def _conclude(training: Training) -> None:

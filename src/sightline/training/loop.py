@@ -12,13 +12,12 @@ from sightline.data.loaders import Memory
 from sightline.data.stream import Stream
 from sightline.engine.checkpoints import Checkpoints
 from sightline.engine.devices import Fabric, fingerprint, make_fabric, set_up
-from sightline.engine.ema import Ema
 from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.signals import catch_signals
 from sightline.engine.solve import solve
 from sightline.engine.state import State
 from sightline.errors import DamagedError, Stopped
-from sightline.recipes.assembly import build_optimizers, build_order
+from sightline.recipes.assembly import build_average, build_optimizers, build_order
 from sightline.recipes.augmenting import build_augment
 from sightline.structures.batch import Batch
 
@@ -43,7 +42,7 @@ def _train(training: Training) -> State:
     run, recipe, task, console = training.run, training.recipe, training.task, training.console
     fabric = make_fabric(training.device, recipe.fit.precision)
     optimizers = _set_up(training, fabric)
-    training.ema = Ema(task, recipe.fit.ema) if recipe.fit.ema else None
+    training.ema = build_average(recipe, task, training.steps)
     folder = run.folder / "checkpoints"
     folder.mkdir(exist_ok=True)
     keeper = Checkpoints(
@@ -124,7 +123,9 @@ def _descent(
         workers=0 if isinstance(images, Memory) else recipe.data.workers,  # indexing is faster than a thread
         invite=partial(augmentation.partners, seed=recipe.seed),
     )  # fmt: skip
-    plan = TrainingPlan(training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed)
+    plan = TrainingPlan(
+        training.steps, training.schedule, recipe.fit.accumulate, recipe.fit.clip or None, recipe.seed, recipe.optim.sam
+    )
     work = partial(fit, fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment)
     return work, augment(stream.batch(0))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ from sightline.engine.timing import frame_rate
 from sightline.errors import DamagedError, DataError, SightlineError, UsageError, nearest
 from sightline.evaluation.diagnosis.images import ImageTable
 from sightline.evaluation.diagnosis.stored import read_table, table_file
-from sightline.evaluation.splits import mirror, rows_of
+from sightline.evaluation.splits import rows_of
 from sightline.inference.diagnosing.diagnosis import Noting, diagnose
 from sightline.inference.diagnosing.metadata import with_metadata
 from sightline.kinds.catalogue import kind_of
@@ -28,12 +30,15 @@ from sightline.kinds.networks import load_task
 from sightline.kinds.opening import open_dataset, require_there, same_data
 from sightline.kinds.pretrained import open_run_or_model
 from sightline.models.own import Builder
+from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.recipe import Recipe
 from sightline.runs.console import Console
 from sightline.runs.run import Run
+from sightline.structures.batch import Batch
 from sightline.tasks.task import Task
 
 from .assessment.learning_curve import learning_curve as measure_learning_curve
+from .assessment.views import over_views, views_named
 
 SPLITS = ("train", "val", "test")
 
@@ -56,7 +61,7 @@ def evaluate(
     data: Any = None,
     *,
     split: str | None = None,
-    tta: bool = False,
+    tta: bool | str = False,
     device: str = "auto",
     allow_network: bool = False,
     model: str | nn.Module | Builder | None = None,
@@ -67,10 +72,10 @@ def evaluate(
     name or path, or data in memory as `train` takes them).
 
     If these are the data that it was trained on, possibly grown since, its test split is evaluated: no image leaves
-    the split that it had in the run. `tta` averages each prediction with that of the mirrored image. `model` is the
-    network where it is code of your own, as it was given to `train`; `allow_network`: fetch data at an address that are not
-    in the cache. `learning_curve` trains three more networks, on parts of the run's data, to forecast what twice as many images
-    would give; it takes about three times as long as the run did.
+    the split that it had in the run. `tta` averages over views of each image: "flips" (or True) or "ten-crop", and the
+    diagnosis says what that gains and costs. `model` is the network where it is code of your own, as it was given to `train`;
+    `allow_network`: fetch data at an address that are not in the cache. `learning_curve` trains three more networks, on
+    parts of the run's data, to forecast what twice as many images would give; it takes about three times as long as the run.
 
     UsageError for a split that does not exist; DataError for unknown classes, or if there are no labels.
     """
@@ -79,16 +84,26 @@ def evaluate(
     if (scoring := kind.scoring) is None:
         raise UsageError(f"{run.folder} cannot be evaluated: {kind.name} has no metrics", "see its report.html")
     found, split, ids = select(run, data, split, console, verb="evaluate", allow_network=allow_network)
-    if tta and scoring.mirrored is None:
-        raise UsageError(f"--tta does not work for {kind.name}", "leave it out")
+    views = views_named(tta, kind)
     images = kind.load(found, ids, run.preprocessing, recipe, truths=kind.truths, judging=True)
     device, task = choose_device(device), load_task(run)
     with compute_threads(recipe.fit.threads), repeatable(device):
         noting = Noting(task, len(run.classes))
+        begun = time.perf_counter()
         rows = rows_of(task, noting.over(in_order(images, scoring.batch)), device)
-        if tta and scoring.mirrored is not None:
-            others = rows_of(task, map(mirror, in_order(images, scoring.batch)), device)
-            rows = scoring.mirrored(rows, others)
+        viewed = None
+        if views is not None:
+            seconds = time.perf_counter() - begun
+
+            def load(preprocessing: Preprocessing) -> Iterator[Batch]:
+                return in_order(
+                    kind.load(found, ids, preprocessing, recipe, truths=kind.truths, judging=True), scoring.batch
+                )
+
+            viewed = over_views(
+                views, task, kind, load, run.preprocessing, rows, found.classes, device=device, seconds=seconds
+            )
+            rows = viewed.rows
     judgement = scoring.rows.judge(rows, found.classes)
     if not judgement.n:
         raise DataError(
@@ -97,6 +112,8 @@ def evaluate(
         )
     val = None if split == "val" and data is None else _val_rows(run, scoring)
     diagnosis = diagnose(scoring, rows, judgement, with_metadata(noting.table(), found), val=val, tables=_tables(run))
+    if viewed is not None:
+        diagnosis["views"] = viewed.facts
     if scoring.timed:
         diagnosis["speed"] = _speed(run, task, device)
     if learning_curve:

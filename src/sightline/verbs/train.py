@@ -15,7 +15,9 @@ from sightline.engine.devices import choose_device, compute_threads, deep_graphs
 from sightline.errors import DataError, DivergedError, SightlineError, Stopped, UsageError
 from sightline.kinds.opening import choose_kind, draft, open_dataset, require_known_network, require_there, usual_kind
 from sightline.models.own import is_own, name_of
+from sightline.recipes.reading import parse_overrides
 from sightline.recipes.recipe import Draft
+from sightline.recipes.transforms import KEY, use_transform
 from sightline.runs.console import Console
 from sightline.runs.folder import begin, place, require_free, with_run_settings
 from sightline.runs.run import Run, open_run
@@ -137,9 +139,11 @@ def _request(
         if what is None:
             raise UsageError("no data to train on", "name the data, for example: sightline train digits")
         return draft(what, overrides, flags), out, smoke
+    if own := parse_overrides(overrides).get(KEY) if overrides else None:  # naming it again lets this process import it
+        use_transform({KEY: own})
     if (
         (what is not None and not is_passed(what))
-        or overrides
+        or (overrides and not own)
         or out is not None
         or any(v is not None for v in flags.values())
     ):

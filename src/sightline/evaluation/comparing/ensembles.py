@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-_AVERAGED = ("probability", "prediction")  # columns of rows that hold the answers of a network
+_AVERAGED = ("probability", "prediction", "answer")  # columns of rows that hold the answers of a network
 
 
 def mean_rows(members: Sequence[Any]) -> Any | None:

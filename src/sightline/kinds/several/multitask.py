@@ -158,10 +158,6 @@ def _under(rows: AnswerRows, facts: Facts) -> AnswerRows:
     return replace(rows, threshold=threshold)
 
 
-def _mean(rows: AnswerRows, mirrored: AnswerRows) -> AnswerRows:
-    return replace(rows, answer=(rows.answer + mirrored.answer) / 2)
-
-
 def _answers(
     task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
 ) -> list[dict[str, Any]]:
@@ -251,7 +247,7 @@ MULTITASK = Kind(
         headline="skill",
         batch=256,
         train_images=2_000,
-        mirrored=_mean,
+        views=True,
         worst=_worst,
         settle=_settle,
         under=_under,
