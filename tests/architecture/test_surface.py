@@ -27,7 +27,7 @@ NAMES = [
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision folds seeds group resume smoke allow_network "
     "json verbose quiet",
-    "evaluate": "run data split model tta learning_curve device allow_network json verbose quiet",
+    "evaluate": "run data split model tta views learning_curve device allow_network json verbose quiet",
     "attack": "run data method eps steps norm target region object n split seed out model device allow_network json "
     "verbose quiet",
     "sample": "run n label text steps guidance sampler seed first out walk device json verbose quiet",

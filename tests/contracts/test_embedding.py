@@ -16,12 +16,15 @@ from torch import nn
 
 import sightline
 import sightline.training.progress as actions
+from sightline import runtime
 from sightline.data.dataset import build_dataset
 from sightline.data.orders import by_identity
 from sightline.errors import DamagedError, Stopped
 from sightline.evaluation.similarity.judgement import judge_vectors
 from sightline.evaluation.similarity.stored import read_vector_rows
+from sightline.exports.agreement import vector_difference
 from sightline.kinds.similarity.embedding import HEADS
+from sightline.kinds.similarity.graph import FAR, Nearest
 from sightline.layers.embedding import Embedder
 from sightline.losses.similarity import batch_hard, contrastive, nt_xent, pair_masks, semi_hard, siamese, sup_con
 from sightline.metrics.similarity.recognition import one_shot
@@ -35,6 +38,7 @@ from sightline.metrics.similarity.verification import (
 from sightline.preprocessing.normalise import Normalise, Normalised
 from sightline.randomness.keyed import torch_seeded
 from sightline.runs.run import Run
+from sightline.runtime.vectors import nearest_row
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Labels
 from sightline.structures.vector_rows import VectorRows
@@ -290,3 +294,53 @@ def test_changed_rows_are_refused(trained: tuple[Path, Run], tmp_path: Path) -> 
     (tmp_path / "other.parquet").write_bytes(data[: len(data) // 2])
     with pytest.raises(DamagedError, match="does not hold rows of vectors"):
         read_vector_rows(tmp_path / "other.parquet")
+
+
+def test_an_export_names_the_same_people(trained: tuple[Path, Run], tmp_path: Path) -> None:
+    folder, run = trained
+    facts = sightline.export(run, out=tmp_path / "exported")
+    assert facts["parity"]["max_difference"] <= 1e-4
+    images = sorted((folder / "data").glob("p00[0-4]/*.png"))
+    answers = runtime.open(tmp_path / "exported").predict_batch(images)
+    for row, own in zip(answers, sightline.predict(run, images).rows, strict=True):
+        assert row["label"] == own["label"] and row["nearest"][0][0] == own["nearest"][0][0]
+        assert row["distance"] == pytest.approx(own["distance"], abs=1e-4)
+
+
+def test_the_graphs_distances_are_the_tasks() -> None:
+    for loss in ("batch_hard", "siamese"):
+        torch.manual_seed(0)
+        trunk = nn.Sequential(nn.Flatten(), nn.Linear(27, 6))
+        embedder = Embedder(trunk, 6, 3, pixels=9, normalised=loss != "siamese", head=HEADS.get(loss, "none"))
+        embedder.gallery.normal_()
+        embedder.filled.copy_(torch.tensor([5.0, 2.0, 0.0]))
+        task = Embedding(embedder, loss=loss).eval()  # type: ignore[arg-type]
+        image = torch.rand(4, 3, 3, 3)
+        vector, distance = Nearest(task)(image)
+        expected = task.nearest(vector.detach())
+        assert np.abs(distance[:, :2].detach().numpy() - expected[:, :2]).max() <= 1e-5
+        assert np.isinf(expected[:, 2]).all() and bool((distance[:, 2] >= FAR).all())
+
+
+def test_a_map_explains_the_likeness_to_the_nearest(trained: tuple[Path, Run], tmp_path: Path) -> None:
+    folder, run = trained
+    image = folder / "data" / "p000" / "0.png"
+    own = next(iter(sightline.predict(run, [image]).rows))
+    told = sightline.explain(run, [image], method="occlusion", out=tmp_path / "maps").to_json()
+    text = json.dumps(told)
+    assert own["nearest"][0][0] in text and f"{own['distance']:.3f}" in text
+    assert "the likeness to" in text
+
+
+def test_vectors_differ_by_label_distance_or_not_at_all() -> None:
+    row = nearest_row(np.array([0.2, 0.9, np.inf]), [1.0, 0.0], ["a", "b", "c"], 0.5)
+    assert row["label"] == "a" and [name for name, _ in row["nearest"]] == ["a", "b"]
+    assert nearest_row(np.array([0.6, 0.9, np.inf]), [1.0], ["a", "b", "c"], 0.5)["label"] == "unknown"
+    assert not vector_difference(row, row, {}).reason
+    far = {**row, "nearest": [["a", 0.21], ["b", 0.9]]}
+    assert vector_difference(row, far, {}).reason == "a distance differs by 0.01"
+    other = {**row, "label": "b"}
+    assert vector_difference(row, other, {}).reason == "'b' instead of 'a'"
+    edge = nearest_row(np.array([0.50003, 0.9]), [1.0, 0.0], ["a", "b"], 0.5)
+    inside = nearest_row(np.array([0.49999, 0.9]), [1.0, 0.0], ["a", "b"], 0.5)
+    assert inside["label"] == "a" and edge["label"] == "unknown" and not vector_difference(inside, edge, {}).reason

@@ -17,7 +17,8 @@ from sightline.engine.ema import Swa
 from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.moments import checked_moments, moments, moments_of, settings
 from sightline.engine.optimizers import make_optimizer, one_a_turn, shrink
-from sightline.engine.updates import Lamb, Lion, Muon, orthogonal
+from sightline.engine.updates.orthogonal import Muon, orthogonal
+from sightline.engine.updates.signed import Lamb, Lion
 from sightline.storage.schema import Fields
 from sightline.storage.text import json_text
 from sightline.structures.batch import Batch

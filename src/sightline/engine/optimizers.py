@@ -13,7 +13,8 @@ from sightline.errors import UsageError, nearest
 from sightline.tasks.task import Task
 
 from .freezing import parts
-from .updates import Lamb, Lion, Muon
+from .updates.orthogonal import Muon
+from .updates.signed import Lamb, Lion
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,

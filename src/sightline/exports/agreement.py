@@ -45,6 +45,20 @@ def number_difference(expected: Row, found: Row, settings: Mapping[str, Any]) ->
     return Difference(worst, f"a value differs by {worst:.2g} standard deviations" if worst > TOLERANCE else "")
 
 
+def vector_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> Difference:
+    """The same nearest identity, but for those equally near and for one at the threshold, and vectors and distances within the
+    tolerance."""
+    known = dict(found["nearest"])
+    gaps = [abs(distance - known.get(name, distance)) for name, distance in expected["nearest"]]
+    gaps += [abs(a - b) for a, b in zip(expected["vector"], found["vector"], strict=True)]
+    worst, reason = max(gaps), ""
+    if expected["label"] != found["label"]:
+        ends = [expected["distance"] - end for end in (expected["threshold"], *known.values()) if end is not None]
+        if not any(abs(gap) <= TOLERANCE for gap in ends[:1] + sorted(ends[1:], key=abs)[1:2]):
+            reason = f"{found['label']!r} instead of {expected['label']!r}"
+    return Difference(worst, reason or (f"a distance differs by {worst:.2g}" if worst > TOLERANCE else ""))
+
+
 def answer_difference(expected: Row, found: Row, settings: Mapping[str, Any]) -> Difference:
     """The same answer to each question: as for a class, for labels, or for a number in units of its standard deviation."""
     worst = 0.0

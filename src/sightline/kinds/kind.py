@@ -30,6 +30,7 @@ from sightline.preprocessing.saved import Preprocessing
 from sightline.recipes.defaults import Filled, Traits
 from sightline.recipes.loading import Truths, load, statistics
 from sightline.recipes.recipe import Draft, Recipe, TaskSection
+from sightline.recipes.trunks import Trunk
 from sightline.reports.chapter import Chapter
 from sightline.reports.split_evaluation import RowsFormat
 from sightline.runtime.choosing import Choice
@@ -249,6 +250,7 @@ class Kind:
     task       networks and setting → the task over them
     solves     whether a pipeline of the room `classical` may be its network
     output     what `MODELS` files its networks under; None where the kind builds them itself
+    trunk      the registered network inside the one that it builds, which starting weights are for
     load       data set, ids, preprocessing, recipe, truths=, judging= → images; `truths` what is known beyond a label
     statistics training images, channels → mean and deviation of each, by which images are normalised
     composites the operations of `augment.` that make one sample of several images, by key, which its targets follow
@@ -275,6 +277,7 @@ class Kind:
     check: Callable[[Recipe], None] = _no_check
     inputs: Callable[[Recipe], dict[str, Shape]] = _image_shape
     output: str | None = None
+    trunk: Trunk | None = None
     solves: bool = False
     load: Callable[..., Images] = load
     truths: Truths | None = None

@@ -20,6 +20,7 @@ from sightline.data.formats.passed.sources import is_passed
 from sightline.data.formats.sniff import open_data
 from sightline.data.groups import grouped
 from sightline.data.mirrors import mirrored_pair
+from sightline.data.near import with_near_groups
 from sightline.data.records.annotations import Objects
 from sightline.data.records.source import Source
 from sightline.data.split_rules import Cuts, Fractions
@@ -148,7 +149,10 @@ def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: 
         raise UsageError("data.val and data.test have no effect with data.fold", "leave both out")
     with console.working(f"reading {where}") as phase:
         found = open_data(where, allow_network=recipe.data.allow_network, label=recipe.data.label, strict=not whole)
-        source = as_named(recipe, grouped(found, recipe.data.group))
+        found = grouped(found, recipe.data.group)
+        if recipe.data.near == "group" and not whole:
+            found = with_near_groups(found, max(recipe.data.workers, 1))
+        source = as_named(recipe, found)
         data = build_dataset(
             source,
             needs="images" if whole else choose_kind(recipe, source).needs,

@@ -57,6 +57,7 @@ class DataSection(Section):
     group: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="the column of a table whose equal values stay on one side of every split, such as patient"
     )
+    near: Literal["group"] | None = Field(None, description="group: near-duplicates stay on one side of every split")
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="share of each class to train on")
     leaks: Literal["stop", "drop", "keep"] = Field("stop", description="identical pixels in two given splits")
     max_quarantined: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="share that stops the run")
@@ -257,7 +258,7 @@ def completed(draft: Draft, **sections: Section | Mapping[str, Any]) -> Recipe:
 
 # Keys that came later: absent from the identity of a run that leaves them open, as in those of runs made before.
 ADDED = {
-    "data": {"fold", "label", "group", "share"},
+    "data": {"fold", "label", "group", "near", "share"},
     "model": {"freeze", "freeze_norms", "head_first"},
     "augment": {"policy", "mosaic", "mosaic_scale", "mixup", "cutmix", "alpha", "cutout", "close", *SINGLE},
     "optim": {"pretrained_rate", "beta1", "beta2", "l1", "layer_decay", "sam"},

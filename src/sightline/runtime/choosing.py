@@ -78,6 +78,12 @@ def choose_answers(row: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
     return {**row, "answers": kept}
 
 
+def choose_nearest(row: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
+    """Only the chosen identities are nearest; another one as the answer becomes "unknown"."""
+    kept = {**row, "nearest": [pair for pair in row["nearest"] if choice.names(pair[0])]}
+    return kept if choice.names(row["label"]) else {**kept, "label": "unknown"}
+
+
 def choose_boxes(row: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
     """Boxes of other classes, or below `conf`, are left out."""
     least = choice.conf or 0.0

@@ -25,6 +25,7 @@ from .openvino_session import OpenVinoGraph
 from .pixels import PixelScores
 from .places import Places
 from .regions import Regions
+from .vectors import NearestIdentities
 
 Source = bytes | Path | np.ndarray  # an encoded file, its path, or pixels (h, w), (h, w, 1), (h, w, 3), (h, w, 4)
 DECODINGS: dict[str, type[Decoding]] = {
@@ -35,6 +36,7 @@ DECODINGS: dict[str, type[Decoding]] = {
     "pixel scores": PixelScores,
     "places": Places,
     "regions": Regions,
+    "nearest identities": NearestIdentities,
 }
 BATCH = 8  # images of one pass through the graphs
 

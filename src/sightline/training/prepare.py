@@ -32,6 +32,7 @@ from sightline.recipes.fine_tuning import FineTuning, fine_tuning
 from sightline.recipes.loading import choose, share_of
 from sightline.recipes.recipe import Draft, Recipe, completed
 from sightline.recipes.solving import require_solvable
+from sightline.recipes.trunks import load_trunk
 from sightline.runs.console import Console
 from sightline.runs.run import FACTS, Run
 
@@ -76,7 +77,7 @@ def start_of(recipe: Recipe, kind: Kind, data: Dataset, out: str | Path | None, 
     networks = kind.networks(recipe, len(data.classes))
     if recipe.model.start is None:
         return Start(networks)
-    if MAIN not in networks or kind.output is None:
+    if MAIN not in networks or (kind.output is None and kind.trunk is None):
         raise UsageError(
             f"model.weights needs a single network, and {kind.name} has {', '.join(networks)}",
             "leave model.weights out",
@@ -85,7 +86,10 @@ def start_of(recipe: Recipe, kind: Kind, data: Dataset, out: str | Path | None, 
     if out is not None and (run.folder / config_file(MAIN)).exists() and any(run.folder.glob("checkpoints/step-*")):
         return Start(networks, run.read_json(config_file(MAIN)).get("weights"))
     console.say(f"loading the weights {recipe.model.weights}")
-    fit = load_start(recipe, networks[MAIN], data.classes, kind.output)
+    if kind.trunk is not None:
+        fit = load_trunk(recipe, networks[MAIN], kind.trunk)
+    else:
+        fit = load_start(recipe, networks[MAIN], data.classes, kind.output or "")
     return Start(networks, fit.record(), fit.lines())
 
 
@@ -141,7 +145,7 @@ def prepare(
         steps, per_epoch = len(solving), solving.between
     task = kind.task(networks, Setting(recipe, preprocessing, data.amounts()[:, 0], facts, steps))
     tuning = FineTuning()
-    if MAIN in networks and kind.output is not None:
+    if MAIN in networks and (kind.output is not None or (kind.trunk is not None and start.weights is not None)):
         tuning = fine_tuning(recipe, networks[MAIN], _new(recipe, kind, data, start), steps)
         task.frozen = tuning.frozen
     run.write_json("preprocessing.json", preprocessing.to_json())

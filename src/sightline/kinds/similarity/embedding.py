@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 from torch import nn
 
@@ -25,8 +24,11 @@ from sightline.recipes.arguments import require_options
 from sightline.recipes.assembly import build_model
 from sightline.recipes.defaults import Filled, Traits, classifier_defaults
 from sightline.recipes.recipe import Count, Draft, Recipe, TaskSection
+from sightline.recipes.trunks import Trunk
 from sightline.reports.parts.answers.vectors import VECTORS
 from sightline.reports.split_evaluation import RowsFormat
+from sightline.runtime.choosing import choose_nearest
+from sightline.runtime.vectors import nearest_row
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Embeddings, Prediction
 from sightline.structures.targets import Labels, Target
@@ -34,12 +36,12 @@ from sightline.structures.vector_rows import VectorRows
 from sightline.tasks.embedding import Embedding, SimilarityLoss, small_side
 from sightline.tasks.task import Task
 
-from ..kind import Answers, Drawings, Facts, Keep, Kind, Networks, Scoring, Setting
+from ..kind import Answers, Drawings, Facts, Keep, Kind, Networks, Scoring, Sensitivity, Setting
+from .graph import EXPORT, ask_likeness
 
 NAME = "embedding"
 OUTPUT = "class scores"  # of its trunks, as `MODELS` files them: one output a coordinate
 BATCH = 64  # a small batch holds few negatives
-TOP = 5  # most identities that a prediction lists
 HEADS: dict[str, Head] = {"siamese": "siamese", "arcface": "centres"}
 MARGINS = ("contrastive", "batch_hard", "semi_hard", "arcface")
 TEMPERATURES = ("nt_xent", "sup_con")
@@ -142,23 +144,9 @@ def _answers(
     assert isinstance(prediction, Embeddings) and isinstance(task, Embedding)
     found = task.nearest(prediction.vector)
     return [
-        answer(distance, vector, classes, task.threshold)
+        nearest_row(distance, vector, classes, task.threshold)
         for distance, vector in zip(found, prediction.vector.tolist(), strict=True)
     ]
-
-
-def answer(distance: np.ndarray, vector: Sequence[float], classes: Sequence[str], threshold: float) -> dict[str, Any]:
-    """One row; `distance` (k,) to each identity, infinite for those without an image in the gallery."""
-    order = [k for k in np.argsort(distance, kind="stable").tolist() if np.isfinite(distance[k])][:TOP]
-    nearest = [[classes[k], float(distance[k])] for k in order]
-    known = bool(nearest) and nearest[0][1] <= threshold
-    return {
-        "label": nearest[0][0] if known else "unknown",
-        "distance": nearest[0][1] if nearest else None,
-        "threshold": None if np.isnan(threshold) else threshold,
-        "nearest": nearest,
-        "vector": list(vector),
-    }
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -189,6 +177,7 @@ EMBEDDING = Kind(
     defaults=_defaults,
     check=_check,
     networks=_networks,
+    trunk=Trunk("trunk", OUTPUT, lambda recipe: _section(recipe).dimension),
     task=_task,
     order=_order,
     scoring=Scoring(
@@ -210,7 +199,10 @@ EMBEDDING = Kind(
         lines=_lines,
         batch=64,
         confident=False,
+        choose=choose_nearest,
     ),
     drawings=Drawings(label=_label, columns=8),
     chapter=VECTORS,
+    export=EXPORT,
+    sensitivity=Sensitivity(ask_likeness),
 )

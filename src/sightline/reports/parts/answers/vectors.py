@@ -36,13 +36,15 @@ METRICS = {
     "eer": "equal error rate",
     "far": "false acceptances at the threshold",
     "frr": "false rejections at the threshold",
-    "recall_at_1": "the nearest other image shows the same",
+    "recall_at_1": "recall@1",
     "map_at_r": "MAP@R",
     "one_shot": "one-shot accuracy",
-} | {
-    f"{column}_{metric}": f"{metric.replace('_', ' ')} of {words}"
+}
+SHORT = {"auc": "AUC", "recall_at_1": "recall@1", "map_at_r": "MAP@R", "one_shot": "one-shot accuracy"}
+METRICS |= {
+    f"{column}_{metric}": f"{name} of {words}"
     for column, words in (("pixels", "raw pixels"), ("pca", "principal components"))
-    for metric in ("auc", "recall_at_1", "map_at_r", "one_shot")
+    for metric, name in SHORT.items()
 }
 BESIDE = ("pixels_auc", "pca_auc")  # what sees without having learned
 BINS = 40
