@@ -45,7 +45,7 @@ VERBS = {
     "report": "run json verbose quiet",
     "models": "pattern json verbose quiet",
     "describe": "model options input classes json verbose quiet",
-    "data": "what show allow_network json verbose quiet",
+    "data": "what show worse allow_network json verbose quiet",
     "verify": "run json verbose quiet",
     "doctor": "json verbose quiet",
     "lab": "name overrides seeds out json verbose quiet",

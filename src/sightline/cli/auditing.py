@@ -14,7 +14,7 @@ from .options import AllowNetwork, Json, Quiet, Verbose
 from .start import reading
 from .wording import data_text
 
-DATA_EXAMPLES = ("data photos/", "data photos/ --show sample.png", "data photos.zip")
+DATA_EXAMPLES = ("data photos/", "data photos/ --show sample.png", "data photos.zip", "data x-rays/ --worse miss")
 
 
 def data(
@@ -25,6 +25,9 @@ def data(
         str | None,
         Option(metavar="FILE.png", help="Write some images of each split with what is known of them; or a folder."),
     ] = None,
+    worse: Annotated[
+        str | None, Option(help="What costs more, a miss, a false-alarm or neither: which metric should decide?")
+    ] = None,
     allow_network: AllowNetwork = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -34,7 +37,7 @@ def data(
 
     def work(console: Console) -> Answer:
         with reading(console, what, "auditing"):
-            result = api.audit(what, show=show, allow_network=allow_network, console=console)
+            result = api.audit(what, show=show, worse=worse, allow_network=allow_network, console=console)
         return Answer(result, data_text)
 
     answer(work, json=json, level=verbose - quiet)

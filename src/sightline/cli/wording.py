@@ -224,6 +224,9 @@ def data_text(result: Mapping[str, Any]) -> str:
         columns = ("file", "reason", "fix", "action")
         rows = [columns, *([str(problem[c]) for c in columns] for problem in result["problems"])]
         lines += ["", table(rows)]
+    if advice := result.get("advice"):
+        lines += ["", f"{advice['key']}: {advice['reason']}", f"read beside it: {advice['beside']}"]
+        lines += [f"then {advice['threshold']}"] if advice["threshold"] else []
     return "\n".join(lines)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sightline.data.dataset import Dataset, Knowledge, obstacles
 from sightline.data.formats.passed.sources import name_of_data
 from sightline.data.summary import data_json, sizes_text
 from sightline.drawing.png import png_bytes
-from sightline.errors import UsageError
+from sightline.errors import UsageError, nearest
+from sightline.evaluation.advice import Worse, advise
 from sightline.inference.contact import contact_sheets, stacked
 from sightline.kinds.opening import draft, open_dataset, usual_kind
 from sightline.recipes.recipe import Draft
@@ -30,11 +31,19 @@ _TARGETS: dict[Knowledge, str] = {
 
 
 def audit(
-    what: Any, *, show: str | Path | None = None, allow_network: bool = False, console: Console | None = None
+    what: Any,
+    *,
+    show: str | Path | None = None,
+    worse: Worse | None = None,
+    allow_network: bool = False,
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """The audit of WHAT, as in `data.json`, with the reasons why training would refuse the data. `show` is a PNG file for
     some images of each split with their classes, boxes or masks, or a folder for a file a split; `allow_network`: fetch
-    data at an address that are not in the cache."""
+    data at an address that are not in the cache. `worse`, "miss", "false-alarm" or "neither", asks which metric should decide:
+    `advice` then has it, with the reason."""
+    if worse is not None and worse not in get_args(Worse):
+        raise UsageError(f"--worse {worse} is unknown", nearest(worse, get_args(Worse)))
     place = None if show is None else _place(show)
     what = name_of_data(what)
     flags = {
@@ -51,6 +60,10 @@ def audit(
         console.warn(why)
     found = data_json(data, usual_kind(data.audit.source).name)
     task = f"{_TARGETS[data.knows]} ({found['question']})" if data.classes else "none: the images have no labels"
+    if worse is not None:
+        counts = tuple(int(n) for n in data.counts().sum(1)) if data.classes else ()
+        advice = advise(usual_kind(data.audit.source).name, worse, counts)
+        found["advice"] = None if advice is None else advice.to_json()
     return found | {"task": task, "sizes": sizes_text(data), "notes": [*found["notes"], *refused]}
 
 

@@ -31,6 +31,7 @@ from .folders import read_folder
 from .idx import is_idx_folder, read_idx_folder
 from .packed.addresses import open_address
 from .packed.archives import archives_alone, open_archives
+from .packed.small_images import is_small_images, read_small_images
 from .parquet import read_parquet
 from .passed.sources import is_passed, passed
 from .pixels.trees import is_voc_masks, read_voc_masks
@@ -126,6 +127,8 @@ def _open_folder(path: Path, label: str | None = None) -> Source:
         return read_voc_masks(path.parent, walk(str(path.parent)))
     if is_idx_folder(names):
         return read_idx_folder(path)
+    if is_small_images(names):
+        return read_small_images(path, names)
     for folder in (path, path / "data"):
         if shards := [p for p in folder.glob("*.parquet") if p.is_file() and not p.name.startswith(".")]:
             return read_parquet(shards, root=path, label=label)
@@ -142,6 +145,8 @@ def _description(source: Source) -> str:
         "hub": "the hub's metadata with objects",
         "python": "data passed from Python",
         "idx": "IDX files as in MNIST",
+        "cifar": "CIFAR's binary files",
+        "usps": "USPS's lines of numbers",
         "parquet": "Parquet with encoded images",
         "masks": "images with masks",
         "webdataset": "WebDataset's samples",
