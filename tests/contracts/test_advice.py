@@ -58,4 +58,4 @@ def test_the_audit_gives_advice(tmp_path: Path) -> None:
     assert "83%" in api.audit(tmp_path, worse="neither", console=Console(-1))["advice"]["reason"]
     assert "advice" not in api.audit(tmp_path, console=Console(-1))
     with pytest.raises(UsageError, match="--worse mis is unknown"):
-        api.audit(tmp_path, worse="mis", console=Console(-1))  # type: ignore[arg-type]
+        api.audit(tmp_path, worse="mis", console=Console(-1))

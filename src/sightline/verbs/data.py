@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from sightline.data.dataset import Dataset, Knowledge, obstacles
 from sightline.data.formats.passed.sources import name_of_data
@@ -34,7 +34,7 @@ def audit(
     what: Any,
     *,
     show: str | Path | None = None,
-    worse: Worse | None = None,
+    worse: str | None = None,
     allow_network: bool = False,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def audit(
     task = f"{_TARGETS[data.knows]} ({found['question']})" if data.classes else "none: the images have no labels"
     if worse is not None:
         counts = tuple(int(n) for n in data.counts().sum(1)) if data.classes else ()
-        advice = advise(usual_kind(data.audit.source).name, worse, counts)
+        advice = advise(usual_kind(data.audit.source).name, cast(Worse, worse), counts)
         found["advice"] = None if advice is None else advice.to_json()
     return found | {"task": task, "sizes": sizes_text(data), "notes": [*found["notes"], *refused]}
 

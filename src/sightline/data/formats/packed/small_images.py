@@ -42,7 +42,8 @@ def read_small_images(root: Path, names: set[str]) -> Source:
     files = _CIFAR100 if fine else _CIFAR10
     classes = _names(root / ("fine_label_names.txt" if fine else "batches.meta.txt"))
     coarse = _names(root / "coarse_label_names.txt") if "coarse_label_names.txt" in names else ()
-    images, records = [], []
+    images: list[np.ndarray] = []
+    records: list[Record] = []
     for split, parts in files.items():
         for part in parts:
             if part not in names:
@@ -78,7 +79,8 @@ def _cifar(path: Path, labels: int) -> tuple[Int[np.ndarray, "n l"], UInt8[np.nd
 
 
 def _usps(root: Path, names: set[str]) -> Source:
-    images, records = [], []
+    images: list[np.ndarray] = []
+    records: list[Record] = []
     for split, file in _USPS.items():
         if file not in names:
             continue
