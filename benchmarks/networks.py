@@ -1,6 +1,7 @@
 """Every registered classifier beside what its paper says of it: measured size, cost and latency, accuracy where trained.
 
     python benchmarks/networks.py           writes results/networks.json and the table of docs/networks.md
+    python benchmarks/networks.py --new     adds the networks that are not in it yet
     python benchmarks/networks.py --page    the page alone, from the results that are there
 
 Latency is the median of forward passes of one image of the published size, fp32, one thread. `claims.csv` holds the papers'
@@ -83,7 +84,7 @@ def rows_of_page() -> str:
         accuracies = " | ".join(accuracy(trained, name) for trained in studies.values())
         lines.append(
             f"| `{name}`{without} | {'x'.join(map(str, row['input']))} | {row['parameters']:,} | {row['multiply_adds']:,} | "
-            f"{row['milliseconds']:,.1f} | {accuracies} | {claim} |"
+            f"{row['milliseconds']:,.1f}{' (' + row['cpu'] + ')' if 'cpu' in row else ''} | {accuracies} | {claim} |"
         )
     return "\n".join(lines)
 
@@ -180,7 +181,18 @@ def written(text: str, name: str, block: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--page", action="store_true")
-    if not parser.parse_args().page:
+    parser.add_argument("--new", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.new:
+        torch.set_num_threads(1)
+        result = json.loads((RESULTS / "networks.json").read_text())
+        names = set(MODELS.matching(heading="class scores"))
+        kept = [row for row in result["networks"] if row["model"] in names]
+        new = sorted(names - {row["model"] for row in kept})
+        kept += [{**measured(name), "cpu": described()["cpu"]} for name in new]
+        result["networks"] = sorted(kept, key=lambda row: row["family"])
+        (RESULTS / "networks.json").write_text(json.dumps(result, indent=1) + "\n")
+    elif not arguments.page:
         torch.set_num_threads(1)
         start = time.perf_counter()
         networks = []

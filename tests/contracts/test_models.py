@@ -160,7 +160,7 @@ def test_low_precision_is_nearly_the_same_function(name: str) -> None:
     low = copy.deepcopy(network).bfloat16()
     rounded = copy.deepcopy(low).float()(x.bfloat16().float())
     expected = network(x)
-    most = max(0.25, 4 * farthest(rounded, expected)) if EVERY else 0.25
+    most = max(0.25, 4 * farthest(rounded, expected))
     assert farthest(low(x.bfloat16()).float(), expected) <= most
 
 

@@ -41,6 +41,7 @@ from sightline.models.early import (
     zfnet,
 )
 from sightline.models.efficient import efficientnet, efficientnet_lite, mobilenet, mobilenet_v2
+from sightline.models.fast import airbench, fast_convnet
 from sightline.models.generative import autoencoders, denoiser
 from sightline.models.pixels import backbones, deeplab, farabet, fcn, segnet, tiramisu, unet
 from sightline.models.residual import (
@@ -81,6 +82,7 @@ from .weights import LoadReport
 __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "LoadReport",
     "Option",
+    "airbench",
     "alexnet",
     "autoencoders",
     "backbones",
@@ -98,6 +100,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "efficientnet_lite",
     "extraction",
     "farabet",
+    "fast_convnet",
     "fast_rcnn",
     "faster_rcnn",
     "fcn",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from sightline.data.dataset import Dataset
+from sightline.data.loaders import Images
 from sightline.engine.devices import choose_device, choose_precision, choose_threads, require_compiler
 from sightline.errors import DamagedError, UsageError
 from sightline.kinds.kind import Kind, Networks, Setting
@@ -40,6 +42,7 @@ from .progress import Training
 from .solving import solving_of
 
 SMOKE_IMAGES, SMOKE_STEPS = 64, 2  # images a split, and steps, of a rehearsal
+START_IMAGES = 2000  # that a network's start is computed from
 SMOKE_PIXELS = 96 * 128  # of its inputs, where answers are pixels or boxes: at full size, judging takes minutes
 
 
@@ -138,6 +141,8 @@ def prepare(
         name: network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, network in start.networks.items()
     }
+    if start.weights is None:
+        _start_from_images(networks, images["train"], preprocessing)
     facts = kind.facts(data, ids["train"])
     steps, per_epoch = (SMOKE_STEPS, SMOKE_STEPS) if smoke else steps_of(recipe, len(ids["train"]))
     solving = solving_of(networks, images["train"], preprocessing, recipe, len(data.classes), smoke=smoke)
@@ -184,6 +189,15 @@ def prepare(
         per_epoch=per_epoch,
         schedule=build_schedule(recipe, steps, len(ids["train"]) / recipe.fit.batch),
     )
+
+
+def _start_from_images(networks: Mapping[str, nn.Module], images: Images, preprocessing: Preprocessing) -> None:
+    """Let networks with a method `start_from` set what depends on the training images, such as a whitened first layer. The
+    images are the same ones for every seed, and again when a run is resumed."""
+    for network in networks.values():
+        if callable(start_from := getattr(network, "start_from", None)):
+            places = torch.linspace(0, len(images) - 1, min(len(images), START_IMAGES)).long()
+            start_from(preprocessing.normaliser()(images(places, places).image))
 
 
 def _new(recipe: Recipe, kind: Kind, data: Dataset, start: Start) -> set[str]:

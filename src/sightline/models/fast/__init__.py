@@ -1,0 +1,1 @@
+"""Networks for the shortest time to an accuracy."""
