@@ -16,6 +16,7 @@ import torch
 
 import sightline
 from sightline.models import MODELS
+from sightline.models.catalogue import SOLVED
 from sightline.models.create import outline
 
 torch.set_num_threads(1)
@@ -63,7 +64,7 @@ def without_docstring(node: ast.AST, prefix: str = "") -> list[str]:
 
 
 def test_the_parameters_that_a_docstring_claims() -> None:
-    for name in MODELS:
+    for name in sorted(set(MODELS) - set(MODELS.matching(heading=SOLVED))):  # what those learn is no parameter
         text = inspect.getdoc(MODELS[name]) or ""
         claim = re.search(r"([\d.,]+)( M)? parameters at \((\d+), (\d+), (\d+)\)", text)
         assert claim, name

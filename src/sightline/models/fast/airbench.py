@@ -10,7 +10,8 @@ Batch normalisation and GELU follow each convolution, after the maximum where th
   deviation of the patches along it, and their negatives (`start_from`). Only its bias learns.
 * The other convolutions start as identities: the first filters copy the maps that come in (a Dirac delta), the rest are random.
 
-The published training has parts that are not of the network: alternating flips, larger rates for biases, averaged weights, and judging by several crops.
+The published training has parts that are not of the network: alternating flips, larger rates for biases, averaged weights, and
+judging by several crops.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class GaborSvm(Pipeline):
         super().__init__(encoder, learner, input_size)
 
     def galleries(self) -> list[Gallery]:
+        """The filters."""
         encoder = self.encoder
         assert isinstance(encoder, FilterEnergy)
         tiles = encoder.kernels[:, None].cpu().double().numpy()

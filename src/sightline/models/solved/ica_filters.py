@@ -36,6 +36,7 @@ class IcaSvm(Pipeline):
         super().__init__(encoder, learner, input_size)
 
     def galleries(self) -> list[Gallery]:
+        """The independent components as filters."""
         encoder = self.encoder
         assert isinstance(encoder, FilterEnergy)
         tiles = encoder.kernels[:, None].cpu().double().numpy()

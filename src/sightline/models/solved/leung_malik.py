@@ -34,6 +34,7 @@ class LeungMalikSvm(Pipeline):
         super().__init__(encoder, learner, input_size)
 
     def galleries(self) -> list[Gallery]:
+        """The 48 filters."""
         encoder = self.encoder
         assert isinstance(encoder, FilterEnergy)
         tiles = encoder.kernels[:, None].cpu().double().numpy()

@@ -35,6 +35,7 @@ class PcaKnn(Pipeline):
         super().__init__(encoder, learner, input_size)
 
     def galleries(self) -> list[Gallery]:
+        """The principal components as images, the strongest first."""
         learner = self.learner
         assert isinstance(learner, Neighbours)
         tiles = learner.basis.T.unflatten(1, self.input_size)[:, None].cpu().double().numpy()

@@ -29,6 +29,7 @@ class PixelsSvm(Pipeline):
         super().__init__(encoder, learner, input_size)
 
     def galleries(self) -> list[Gallery]:
+        """The weights of each class as an image."""
         learner = self.learner
         assert isinstance(learner, HingeSvm)
         tiles = (learner.weight * learner.scale).unflatten(1, self.input_size)[:, None].cpu().double().numpy()

@@ -40,6 +40,7 @@ class SparseCodingSvm(Pipeline):
         super().__init__(encoder, learner, input_size)
 
     def galleries(self) -> list[Gallery]:
+        """The words of the dictionary as patches of pixels."""
         encoder = self.encoder
         assert isinstance(encoder, PatchEncoder)
         words = encoder.words.unflatten(1, (self.input_size[0], encoder.side, encoder.side))
