@@ -75,7 +75,8 @@ def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
     """No other file compares with a kind's name, or branches on it: a new kind touches none of them.
 
     `segmentation` is also a key of COCO's files, a tag of VOC's and a folder's name, `instances` how COCO's files begin,
-    `localisation` a mistake of detectors, and `embedding` that of positions."""
+    `localisation` a mistake of detectors, `embedding` that of positions,
+    `translation` a column of texts, and `reading` how a heat map is to be read."""
     names = {kind.name for kind in KINDS.values()}
     foreign = {
         ("data/formats/annotated/cocoentries.py", "segmentation"),
@@ -91,6 +92,9 @@ def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
         ("reports/rules/dense.py", "localisation"),
         ("lab/experiments/vision/position_embeddings.py", "embedding"),
         ("verbs/inspection/units.py", "embedding"),
+        ("data/formats/sentences.py", "translation"),
+        ("reports/explanation/page.py", "reading"),
+        ("reports/features/page.py", "reading"),
     }
     found = set()
     for path in FILES:

@@ -38,7 +38,7 @@ VERBS = {
     "label-errors": "what overrides folds model epochs seed device out allow_network json verbose quiet",
     "tune": "what overrides trials model epochs sampler prune control repeats seed storage out device allow_network json "
     "verbose quiet",
-    "predict": "run paths out draw conf classes every model device allow_network json verbose quiet",
+    "predict": "run paths out draw conf classes labels every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network model json verbose quiet",
     "serve": "run host port token_file batch queue threads model json verbose quiet",
     "app": "folder host port token_file json verbose quiet",

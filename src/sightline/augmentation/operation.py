@@ -30,6 +30,7 @@ from sightline.structures.targets import (
     Several,
     Target,
     Values,
+    Wordings,
 )
 
 VISIBLE = 0.1  # a box is dropped if less than this share of its area stays inside the image
@@ -114,7 +115,7 @@ def move_target(target: Target, motion: Float[Tensor, "b 3 3"], size: Int[Tensor
 
     A box becomes the upright box around its moved corners, clipped to the image, and is dropped below `VISIBLE`. If the
     pixels of an object are known, its box is drawn around those that remain, and the same share of pixels decides."""
-    if isinstance(target, Labels | Values | Pairs):
+    if isinstance(target, Labels | Values | Pairs | Wordings):
         return target
     if isinstance(target, Masks):
         sample = torch.arange(len(target.index), device=motion.device)

@@ -62,6 +62,13 @@ def predict(  # noqa: PLR0913 - options are what a command line is for
     classes: Annotated[
         str | None, Option("--classes", metavar="A,B", help="Leave out predictions of other classes.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        Option(
+            metavar="PROMPTS",
+            help='Of a run of kind contrastive: choose among these labels, as "a photo of a {}: cat, dog".',
+        ),
+    ] = None,
     every: Annotated[int, Option(min=1, metavar="N", help="Of a video, predict every N-th frame.")] = 1,
     model: OwnModel = None,
     device: Device = "auto",
@@ -76,8 +83,8 @@ def predict(  # noqa: PLR0913 - options are what a command line is for
         printer: JsonRows | TableRows = JsonRows() if json else TableRows()
         with doing(console, f"predicting with {run}"):
             result = api.predict(
-                run, paths, out=out, draw=draw, conf=conf, classes=classes, every=every, device=device, model=model,
-                allow_network=allow_network, each=printer.add, console=console,
+                run, paths, out=out, draw=draw, conf=conf, classes=classes, labels=labels, every=every, device=device,
+                model=model, allow_network=allow_network, each=printer.add, console=console,
             )  # fmt: skip
         facts = {"run": str(result.folder), "n": result.n, "failed": result.failed}
         return Answer(facts, lambda _: "", 3 if result.failed == result.n else 0, printer.parts(facts))

@@ -30,7 +30,7 @@ from .folds import Cuts, Fold, deal
 from .mirrors import mirrored_pair
 from .splits import Assignment, Fractions, SplitRule, refuse_emptied_splits
 
-Knowledge = Literal["labels", "masks", "boxes", "outlines", "tags", "numbers", "columns"]
+Knowledge = Literal["labels", "masks", "boxes", "outlines", "tags", "numbers", "columns", "texts"]
 Needs = Literal["classes", "identities", "images"]
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from sightline.data.records.annotations import Objects, Truth
 from sightline.preprocessing.geometry import Geometry
 from sightline.structures.frames import move_boxes
-from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Target, Values
+from sightline.structures.targets import IGNORE, Boxes, Masks, Outlines, Target, Values, Wordings
 
 SMALLEST = 1.0  # pixels of the network's frame; boxes with a shorter side are left out of training
 
@@ -35,6 +35,8 @@ def target_of(
         if outlines:
             return _outlines(truth, boxes, geometry, natural, judging=judging)
         return boxes if judging else boxes.take(_large_enough(boxes))
+    if isinstance(truth, tuple):
+        return Wordings((truth,))
     if truth.ndim == 1:
         return Values.of(torch.from_numpy(truth[None].astype(np.float32)))  # (k,) → (1, k)
     index = torch.from_numpy(geometry.apply_mask(truth, IGNORE)).long()

@@ -184,6 +184,11 @@ def _fields(kind: str, k: int) -> list[pyarrow.Field]:
     if kind == "segments":
         kinds |= {"confusion": pyarrow.list_(_INT, k * k), "boundary": pyarrow.list_(_INT, 4)}
         kinds |= {"loss_sum": _REAL, "pixels": _INT}
+    elif kind == "texts":
+        kinds |= {"reference": pyarrow.list_(pyarrow.string()), "answer": pyarrow.string()}
+        kinds |= dict.fromkeys(("loss", "terms", "confidence"), _REAL)
+    elif kind == "image_text":
+        kinds |= {"image": pyarrow.list_(_REAL, k), "text": pyarrow.list_(_REAL, k), "wording": pyarrow.string()}
     elif kind in PAIRED:
         kinds |= dict.fromkeys(PAIRED[kind], pyarrow.list_(_REAL, k))
     else:

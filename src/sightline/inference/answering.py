@@ -28,6 +28,7 @@ from sightline.tasks.ensemble import Ensemble
 from sightline.tasks.task import Task
 
 from .operating import operating_score
+from .texts.inputs import batch_of_texts
 
 Row = dict[str, Any]
 Item = TypeVar("Item")
@@ -50,16 +51,23 @@ class Answering:
     score: tuple[float, str] | None
 
 
-def answering_run(run: Run, device: str = "auto", task: Task | None = None) -> Answering:
-    """The run's kept weights on a device; `task` where it is loaded already."""
-    kind, loaded = kind_of(run), task or load_task(run)
+def answering_run(run: Run, device: str = "auto", task: Task | None = None, labels: str | None = None) -> Answering:
+    """The run's kept weights on a device; `task` where it is loaded already. `labels` are those to choose from, where the kind
+    of task can choose among any (`Answers.zero_shot`)."""
+    kind = kind_of(run)
+    answers = kind.answers
+    if labels is not None and answers.zero_shot is None:
+        raise UsageError(f"--labels does not apply to {kind.name}", "leave it out, or name a run of kind contrastive")
+    loaded = task or load_task(run)
+    if labels is not None and answers.zero_shot is not None:
+        answers = answers.zero_shot(answers, loaded, labels)
 
     def rows(sources: Iterable[Source], keep: Keep) -> Iterator[Row]:
-        return answers_of(run, loaded, sources, keep, device)
+        return answers_of(run, loaded, sources, keep, device, answers)
 
     choose_device(device)
     score = operating_score(run, kind)
-    return Answering(run.folder, kind.name, kind.answers, run.classes, run.preprocessing, rows, score)
+    return Answering(run.folder, kind.name, answers, run.classes, run.preprocessing, rows, score)
 
 
 def answering_export(folder: str | Path, device: str = "auto") -> Answering:
@@ -72,10 +80,17 @@ def answering_export(folder: str | Path, device: str = "auto") -> Answering:
     return Answering(Path(folder), kind, answers, model.classes, model.preprocessing, model.answers, score)
 
 
-def answers_of(run: Run, task: Task, sources: Iterable[Source], keep: Keep, device: str = "auto") -> Iterator[Row]:
+def answers_of(
+    run: Run,
+    task: Task,
+    sources: Iterable[Source],
+    keep: Keep,
+    device: str = "auto",
+    answers: Answers | None = None,
+) -> Iterator[Row]:
     """The run's prediction for each image, in order; {"error": …} for one that cannot be read. Nothing is held but the
     batches that are being read ahead."""
-    recipe, answers, classes = run.recipe, kind_of(run).answers, run.classes
+    recipe, answers, classes = run.recipe, answers or kind_of(run).answers, run.classes
     reader, name = _Reader(run.preprocessing, answers), choose_device(device)
     workers, threads = recipe.data.workers, recipe.fit.threads
     batches = ahead(reader.batch, _parts(enumerate(sources), answers.batch), workers)
@@ -99,6 +114,8 @@ class _Reader:
         self.errors: dict[int, str] = {}
 
     def batch(self, part: list[tuple[int, Source]]) -> Batch:
+        if self.answers.texts is not None:
+            return batch_of_texts(part, self.answers.texts)
         sources = dict(part)
         ids = torch.tensor(list(sources))
         images = Decoding(lambda i: self._read(i, sources[i]), ids, torch.full_like(ids, -1))

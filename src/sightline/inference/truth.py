@@ -17,7 +17,7 @@ from sightline.drawing.overlay import coloured
 from sightline.drawing.png import enlarged
 from sightline.drawing.predictions import paint_objects, paint_pixels
 
-WORDS = ("labels", "tags", "numbers", "columns")  # knowledge that is written below an image, not drawn on it
+WORDS = ("labels", "tags", "numbers", "columns", "texts")  # knowledge that is written below an image, not drawn on it
 
 
 def paint_truth(data: Dataset, id: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -26,6 +26,7 @@ def paint_truth(data: Dataset, id: int) -> UInt8[np.ndarray, "h w 3"]:
     if data.knows in WORDS:
         return enlarged(image)
     truth = data.truth(id)
+    assert not isinstance(truth, tuple)  # texts are words
     if isinstance(truth, Objects):
         return paint_objects(image, _objects(truth, data.classes, image.shape[:2]), None, data.classes)
     return paint_pixels(image, {"shares": _shares(truth, data.classes)}, truth, data.classes)
@@ -37,6 +38,8 @@ def truth_words(data: Dataset, id: int) -> str:
         index = int(data.index[id])
         return data.classes[index] if index >= 0 else ""
     truth = data.truth(id)
+    if isinstance(truth, tuple):
+        return truth[0] if truth else ""
     if data.knows in WORDS and not isinstance(truth, Objects):
         return _values(truth, data)
     if isinstance(truth, Objects):

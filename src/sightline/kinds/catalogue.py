@@ -15,6 +15,12 @@ from .generative.gan import GAN
 from .generative.translation import TRANSLATION
 from .instances import INSTANCES
 from .kind import Kind
+from .language.captioning import CAPTIONING
+from .language.contrastive import CONTRASTIVE
+from .language.language import LANGUAGE_MODEL
+from .language.reading import READING
+from .language.text_classification import TEXT_CLASSIFICATION
+from .language.translation_text import TRANSLATION_TEXT
 from .localisation import LOCALISATION
 from .multilabel import MULTILABEL
 from .regression import REGRESSION
@@ -49,6 +55,12 @@ for _kind in (
     MULTITASK,
     TRANSLATION,
     EMBEDDING,
+    TRANSLATION_TEXT,
+    READING,
+    CAPTIONING,
+    CONTRASTIVE,
+    TEXT_CLASSIFICATION,
+    LANGUAGE_MODEL,
 ):
     register(_kind)
 

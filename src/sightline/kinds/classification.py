@@ -92,7 +92,7 @@ def _adversary(section: ClassificationSection, seed: int) -> Adversary | None:
     return Adversary(section.eps or EPS, section.steps or STEPS, seed)
 
 
-def _answers(
+def class_answers(
     task: Task, batch: Batch, prediction: Prediction, classes: Sequence[str], keep: Keep
 ) -> list[dict[str, Any]]:
     """The label with its probability, and the most likely classes."""
@@ -106,7 +106,7 @@ def _answer(probability: Tensor, classes: Sequence[str]) -> dict[str, Any]:
     return {"label": top[0][0], "probability": top[0][1], "top": top}
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
+def class_cells(row: Mapping[str, Any]) -> tuple[str, str]:
     if row["label"] is None:
         return "", ""
     return row["label"], f"{row['probability']:.4f}{' uncertain' if row.get('uncertain') else ''}"
@@ -169,10 +169,10 @@ CLASSIFICATION = Kind(
         probabilities=lambda rows: (rows.target, rows.probability),
     ),
     answers=Answers(
-        of=_answers,
+        of=class_answers,
         columns=("label", "probability"),
         heads=("label", "probability"),
-        cells=_cells,
+        cells=class_cells,
         batch=64,
         draw=paint_classes,
         averaged=True,

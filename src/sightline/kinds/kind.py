@@ -137,6 +137,9 @@ class Answers:
     confident  whether `--conf` applies
     averaged   whether the predictions of several networks have a mean, as probabilities and numbers do and boxes do not
     artificial whether the pictures that `--out` writes are made by a network, which their files then say
+    zero_shot  these answers, the task, the text of `--labels` → answers that choose among those labels; None where they mean
+               nothing
+    texts      the name of the input where texts are asked about instead of images; None: images are
     scored     whether predictions below the score of best F1 are left out by default
     """
 
@@ -154,6 +157,8 @@ class Answers:
     confident: bool = True
     scored: bool = False
     averaged: bool = False
+    texts: str | None = None
+    zero_shot: Callable[[Answers, Task, str], Answers] | None = None
 
 
 def plain(batch: Batch, row: int) -> Picture:
@@ -244,7 +249,7 @@ class Kind:
     needs      what the data must have: "classes", "identities" or "images" (see `build_dataset`)
     defaults   draft, traits of the data → what the draft left open
     check      UsageError for values that contradict each other
-    facts      data set, training ids → what the task must know of them beside the weights, such as the scale of a target
+    facts      data set, training ids, recipe → what the task must know of them beside the weights, such as a scale
     networks   recipe, number of classes → the networks by name, weights drawn from the recipe's seed
     inputs     recipe → the shape of one input of each network, for its description
     task       networks and setting → the task over them
@@ -272,7 +277,7 @@ class Kind:
     answers: Answers
     automatic: bool = True
     reads: Callable[[Source], Source | None] = lambda source: None
-    facts: Callable[[Dataset, np.ndarray], dict[str, Any]] = lambda data, ids: {}
+    facts: Callable[[Dataset, np.ndarray, Recipe], dict[str, Any]] = lambda data, ids, recipe: {}
     needs: Needs = "classes"
     check: Callable[[Recipe], None] = _no_check
     inputs: Callable[[Recipe], dict[str, Shape]] = _image_shape

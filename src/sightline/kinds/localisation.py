@@ -106,7 +106,7 @@ def _require_one(data: Dataset, id: int) -> None:
         )
 
 
-def _facts(data: Dataset, ids: np.ndarray) -> dict[str, Any]:
+def _facts(data: Dataset, ids: np.ndarray, recipe: Recipe) -> dict[str, Any]:
     """Nothing; but an image with several objects is named before the first step."""
     for id in ids.tolist():
         _require_one(data, id)

@@ -57,7 +57,7 @@ def _task(networks: Networks, setting: Setting) -> Multilabel:
     return Multilabel(setting.normalised(networks["model"]), threshold=threshold)
 
 
-def _facts(data: Dataset, ids: Any) -> dict[str, Any]:
+def _facts(data: Dataset, ids: Any, recipe: Recipe) -> dict[str, Any]:
     return {"threshold": THRESHOLD}
 
 

@@ -108,11 +108,11 @@ def require_known_network(recipe: Draft) -> None:
 def choose_kind(recipe: Draft, source: Source) -> Kind:
     """The kind of task that the recipe names, or else the first that fits the data. UsageError if the named kind does not
     fit."""
-    usual = usual_kind(source)
     if recipe.task is None:
-        return usual
+        return usual_kind(source)
     kind = kind_named(recipe.task.kind)
     if not kind.accepts(source):
+        usual = usual_kind(source)
         raise UsageError(
             f"task.kind={kind.name} does not fit the data, which are for {usual.name}",
             f"leave it out, or set task.kind={usual.name}",
@@ -132,8 +132,12 @@ def as_named(recipe: Draft, source: Source) -> Source:
 
 
 def usual_kind(source: Source) -> Kind:
-    """The kind of task that is chosen for such data by default."""
-    return next(kind for kind in KINDS.values() if kind.automatic and kind.accepts(source))
+    """The kind of task that is chosen for such data by default. UsageError where none is for them."""
+    kinds = sorted(KINDS.values(), key=lambda kind: not kind.automatic)
+    fitting = next((kind for kind in kinds if kind.accepts(source)), None)
+    if fitting is None:
+        raise UsageError(f"no kind of task is for {source.items} like these", "choose one with task.kind=NAME")
+    return fitting
 
 
 def open_dataset(recipe: Draft, console: Console, *, whole: bool = False, cuts: Cuts | None = None) -> Dataset:

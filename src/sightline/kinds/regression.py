@@ -59,7 +59,7 @@ def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
     return {"model": build_model(recipe, classes, OUTPUT)}
 
 
-def _facts(data: Dataset, ids: np.ndarray) -> dict[str, Any]:
+def _facts(data: Dataset, ids: np.ndarray, recipe: Recipe) -> dict[str, Any]:
     """Mean and standard deviation of each target over the training images that know it; 1 where all are equal."""
     values = np.stack([np.asarray(data.truth(int(i))) for i in ids])  # (n, t)
     known = [column[~np.isnan(column)] for column in values.T]

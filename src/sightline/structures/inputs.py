@@ -1,7 +1,7 @@
 """The inputs of networks, one frozen dataclass for each kind of input.
 
 A batch holds inputs by name: {"image": Pixels}, {"first": Pixels, "second": Pixels}, {"image": Pixels, "text": Tokens},
-{"clip": Clips}. Collating, moving to a device, random draws and resuming are the same for all of them.
+{"clip": Clips}, {"source": Texts}. Collating, moving to a device, random draws and resuming are the same for all of them.
 """
 
 from __future__ import annotations
@@ -113,3 +113,17 @@ class Tokens(Input):
             for name in ("index", "mask")
         )
         return cls(index, mask)
+
+
+@dataclass(frozen=True)
+class Texts(Input):
+    """Texts as they are written. A task turns them into tokens, because its vocabulary is learned from them."""
+
+    text: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    @classmethod
+    def join(cls, parts: Sequence[Input]) -> Texts:
+        return cls(tuple(text for p in parts if isinstance(p, Texts) for text in p.text))

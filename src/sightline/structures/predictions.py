@@ -95,8 +95,29 @@ class Rivals:
     score_made: Float[Tensor, "b"]
 
 
+@dataclass(frozen=True)
+class Written:
+    """A text for each sample. `loss` (b,) is the sum of the losses of the `terms` (b,) tokens of the true text, 0 and 0 where
+    that is unknown; `confidence` (b,) the probability that the network gives its own text."""
+
+    text: tuple[str, ...]
+    loss: Float[Tensor, "b"]
+    terms: Float[Tensor, "b"]
+    confidence: Float[Tensor, "b"]
+
+
 Prediction = (
-    Classes | LabelScores | Numbers | Answers | Segments | Detections | Instances | Images | Embeddings | Rivals
+    Classes
+    | LabelScores
+    | Numbers
+    | Answers
+    | Segments
+    | Detections
+    | Instances
+    | Images
+    | Embeddings
+    | Rivals
+    | Written
 )
 
 

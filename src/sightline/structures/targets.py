@@ -166,6 +166,17 @@ class Pictures(Target):
 
 
 @dataclass(frozen=True)
+class Wordings(Target):
+    """What may be said of each sample, in one or several wordings: captions, translations; () where none is known."""
+
+    texts: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def join(cls, parts: Sequence[Target]) -> Wordings:
+        return cls(tuple(texts for p in parts if isinstance(p, Wordings) for texts in p.texts))
+
+
+@dataclass(frozen=True)
 class Several(Target):
     """Targets by name, for a network with several outputs; each marks its own unknowns."""
 

@@ -132,7 +132,7 @@ def prepare(
     raw = Preprocessing(geometry, (0.0,) * channels, (1.0,) * channels, channels, depth=_depth(run, data))
     images = {}
     for split, some in ids.items():
-        with console.working(f"reading {len(some):,} images of the {split} split"):
+        with console.working(f"reading {len(some):,} {data.audit.source.items} of the {split} split"):
             images[split] = kind.load(data, some, raw, recipe, truths=kind.truths, judging=split != "train")
     known = normalisation_of(start.weights, start.networks.get(MAIN), channels)
     mean, std = known or kind.statistics(images["train"], channels)
@@ -143,7 +143,7 @@ def prepare(
     }
     if start.weights is None:
         _start_from_images(networks, images["train"], preprocessing)
-    facts = kind.facts(data, ids["train"])
+    facts = kind.facts(data, ids["train"], recipe)
     steps, per_epoch = (SMOKE_STEPS, SMOKE_STEPS) if smoke else steps_of(recipe, len(ids["train"]))
     solving = solving_of(networks, images["train"], preprocessing, recipe, len(data.classes), smoke=smoke)
     if solving is not None:
@@ -164,11 +164,13 @@ def prepare(
     parameters = sum(network["parameters"] for network in described.values())
     what = {"numbers": "targets", "columns": "answers"}.get(data.knows, "classes")
     classes = f" of {len(data.classes)} {what}" if data.classes else ""
+    items = data.audit.source.items
+    size = f" at {geometry.height}x{geometry.width}" if items == "images" else ""
     work = f"{steps:,} {'step' if steps == 1 else 'steps'} of {recipe.fit.batch}"
     work = work if solving is None else f"solved in {steps:,} {'chunk' if steps == 1 else 'chunks'}"
     console.say(
-        f"{recipe.model.name} ({parameters:,} parameters) on {len(ids['train']):,} images{classes} at "
-        f"{geometry.height}x{geometry.width}: {work}, {recipe.fit.precision}, in {run.folder}"
+        f"{recipe.model.name} ({parameters:,} parameters) on {len(ids['train']):,} {items}{classes}{size}: "
+        f"{work}, {recipe.fit.precision}, in {run.folder}"
     )
     if kind.scoring is not None and "val" not in images:
         console.say("no val split: nothing chooses among the weights, the last ones are kept")

@@ -27,6 +27,7 @@ _TARGETS: dict[Knowledge, str] = {
     "tags": "several classes for each image",
     "numbers": "a number for each image",
     "columns": "several questions about each image",
+    "texts": "a text for each sample",
 }
 
 
@@ -59,7 +60,8 @@ def audit(
     for why in refused:
         console.warn(why)
     found = data_json(data, usual_kind(data.audit.source).name)
-    task = f"{_TARGETS[data.knows]} ({found['question']})" if data.classes else "none: the images have no labels"
+    known = data.classes or data.knows == "texts"
+    task = f"{_TARGETS[data.knows]} ({found['question']})" if known else "none: the images have no labels"
     if worse is not None:
         counts = tuple(int(n) for n in data.counts().sum(1)) if data.classes else ()
         advice = advise(usual_kind(data.audit.source).name, cast(Worse, worse), counts)

@@ -17,13 +17,15 @@ from sightline.inference.drawer import Drawer
 from sightline.inference.inputs import Inputs, Skipped
 from sightline.inference.naming import require_elsewhere
 from sightline.inference.stream import Predicted, Stream, choice_of
+from sightline.inference.texts.inputs import TextInputs
 from sightline.inference.video import CAMERA
 from sightline.inference.writing import RowWriter, checked_place, made_folder, replacing
+from sightline.kinds.catalogue import kind_of
 from sightline.kinds.kind import Answers
 from sightline.kinds.pretrained import open_run_or_model
 from sightline.models.own import Builder
 from sightline.runs.console import Console
-from sightline.runs.run import Run
+from sightline.runs.run import Run, open_run
 from sightline.runtime.folder import is_exported
 
 from .assessment.ensemble import ensemble_task
@@ -55,7 +57,7 @@ class Predictions:
         return f"{self.failed:,} of {self.n:,} images failed; first: {self.first['path']}: {self.first['error']}"
 
 
-def predict(
+def predict(  # noqa: PLR0913 - options are what a verb is for
     run: Run | str | Path | Sequence[Run | str | Path],
     paths: str | Path | Sequence[str | Path],
     *,
@@ -63,6 +65,7 @@ def predict(
     draw: str | Path | None = None,
     conf: float | None = None,
     classes: str | Sequence[str] | None = None,
+    labels: str | None = None,
     every: int = 1,
     device: str = "auto",
     allow_network: bool = False,
@@ -74,6 +77,8 @@ def predict(
     lists with one path per line, addresses, videos, or `camera:0`. In a folder, files without an image suffix are skipped and
     reported.
 
+    A run that reads texts predicts every text: those of .txt files and of tables, and whatever else `paths` names.
+
     run      a run, its folder, a folder that `export` wrote, whose runtime then predicts, a network with published weights,
              or several runs, whose predictions are averaged. Run folders among `paths` count among them
     out      a .csv or .jsonl file; for segmentation a .jsonl file, or a folder, which also gets a PNG for each image whose
@@ -82,6 +87,7 @@ def predict(
     conf     objects below this score are left out; classes below it are marked `uncertain`. By default objects are reported
              from the score of best F1 on the run's validation images, classes always
     classes  names of classes; predictions of others are left out
+    labels   of a run of kind contrastive: prompts and labels to choose from, such as "a photo of a {}: cat, dog"
     every    of a video, predict every n-th frame
     model    the network where it is code of your own, as it was given to `train`
     allow_network  fetch images at addresses that are not in the cache
@@ -94,12 +100,12 @@ def predict(
     if every < 1:
         raise UsageError(f"--every {every} is below 1", "use 1 for every frame")
     members, images = _members(run, [paths] if isinstance(paths, str | Path) else list(paths))
-    inputs = Inputs(images, every, allow_network)
+    inputs = TextInputs(images) if _reads_texts(members) else Inputs(images, every, allow_network)
     for option, folder in (("--draw", draw), ("--out", out)):
         if folder is not None and not Path(folder).suffix:
             require_elsewhere(Path(folder), inputs.roots, option)
     items = inputs.first()
-    answering = _opened(members, device, model)
+    answering = _opened(members, device, model, labels)
     answers = answering.answers
     choice = choice_of(answering, conf, classes)
     if conf is None and answering.score is not None:
@@ -139,9 +145,20 @@ def _members(
     return [*named, *runs], [path for path in paths if path not in runs]
 
 
-def _opened(members: Sequence[Run | str | Path], device: str, model: str | nn.Module | Builder | None) -> Answering:
+def _reads_texts(members: Sequence[Run | str | Path]) -> bool:
+    """Whether a run is asked about texts instead of images."""
+    if len(members) != 1 or (not isinstance(members[0], Run) and not os.path.isfile(Path(members[0]) / "run.json")):
+        return False
+    return kind_of(open_run(members[0]) if not isinstance(members[0], Run) else members[0]).answers.texts is not None
+
+
+def _opened(
+    members: Sequence[Run | str | Path], device: str, model: str | nn.Module | Builder | None, labels: str | None
+) -> Answering:
     if len(members) == 1:
-        return open_answering(members[0], device=device, model=model)
+        return open_answering(members[0], device=device, model=model, labels=labels)
+    if labels is not None:
+        raise UsageError("--labels does not apply to several runs", "name one")
     for one in members:
         if not isinstance(one, Run) and is_exported(one):
             raise UsageError(f"{one} is an export, and only runs can be averaged", "name the runs that were exported")
@@ -150,12 +167,18 @@ def _opened(members: Sequence[Run | str | Path], device: str, model: str | nn.Mo
 
 
 def open_answering(
-    run: Run | str | Path, *, device: str = "auto", model: str | nn.Module | Builder | None = None
+    run: Run | str | Path,
+    *,
+    device: str = "auto",
+    model: str | nn.Module | Builder | None = None,
+    labels: str | None = None,
 ) -> Answering:
     """The model of a run, of an exported folder, or of published weights."""
     if not isinstance(run, Run) and is_exported(run):
+        if labels is not None:
+            raise UsageError("--labels does not apply to an export", "name the run")
         return answering_export(run, device)
-    return answering_run(run if isinstance(run, Run) else open_run_or_model(run, model), device)
+    return answering_run(run if isinstance(run, Run) else open_run_or_model(run, model), device, labels=labels)
 
 
 @dataclass
@@ -172,7 +195,7 @@ class _Tally:
 
 
 @contextmanager
-def _ended_by_interrupt(inputs: Inputs) -> Iterator[None]:
+def _ended_by_interrupt(inputs: Inputs | TextInputs) -> Iterator[None]:
     """A camera has no end: Ctrl-C is its end, after which everything is written as usual."""
     try:
         yield

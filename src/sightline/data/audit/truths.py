@@ -41,7 +41,7 @@ def inspect_annotations(audit: Audit, *, workers: int = 2, cache_dir: Path | Non
     notes = list(audit.notes)
     if grazing := sum(each.grazing for each in inspections):
         notes.append(f"boxes up to a pixel outside their image, clipped: {grazing:,}")
-    if void := sum(bool(each.digest) and not each.amount.any() for each in inspections):
+    if audit.source.classes and (void := sum(bool(each.digest) and not each.amount.any() for each in inspections)):
         notes.append(f"images without any class: {void:,}")
     remarks = Counter(remark for each in inspections for remark in dict.fromkeys(each.remarks))
     notes += [f"{remark}: {count:,} images" for remark, count in sorted(remarks.items())]

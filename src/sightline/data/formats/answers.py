@@ -16,6 +16,7 @@ import numpy as np
 from sightline.data.records.answers import AnswerTable
 from sightline.data.records.names import class_texts
 from sightline.data.records.source import Source
+from sightline.data.records.texts import SENTENCES, TextTable
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
@@ -114,6 +115,9 @@ def as_classes(source: Source) -> Source | None:
     table = source.annotations
     if table is None:
         return source
+    if isinstance(table, TextTable) and source.kind != SENTENCES:
+        firsts = [texts[0] if texts else None for texts in table.texts]
+        return with_classes(replace(source, annotations=None), firsts)
     if not isinstance(table, AnswerTable) or not table.text:
         return None
     texts = class_texts(text.strip() for text in table.text if text.strip())

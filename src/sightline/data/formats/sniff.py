@@ -35,6 +35,7 @@ from .packed.small_images import is_small_images, read_small_images
 from .parquet import read_parquet
 from .passed.sources import is_passed, passed
 from .pixels.trees import is_voc_masks, read_voc_masks
+from .sentences import read_texts, text_tables
 from .tables import TABLE_SUFFIXES, read_table
 
 
@@ -79,6 +80,8 @@ def is_path(what: str) -> bool:
 def _open_path(path: Path, label: str | None = None) -> Source:
     name = printable(str(path))
     require_path(path)
+    if label is None and (tables := text_tables(path)):
+        return read_texts(tables, path if path.is_dir() else path.parent)
     if os.path.isdir(path):
         return _open_folder(path, label)
     if not os.path.isfile(path):
@@ -158,9 +161,12 @@ def _description(source: Source) -> str:
         "cvat": "CVAT's XML",
         "boxes-csv": "a table of boxes",
         "digits": "scikit-learn's handwritten digits",
+        "captions": "images with captions",
+        "sentences": "sentences",
     }
     splits = sorted({record.split for record in source.records if record.split}, key=("train", "val", "test").index)
     given = f"given splits: {', '.join(splits)}" if splits else "no given split"
-    many = "" if source.annotations and source.annotations.knows == "numbers" else f" {len(source.classes)} classes,"
+    knows = source.annotations.knows if source.annotations else "labels"
+    many = "" if knows == "numbers" or (knows == "texts" and not source.classes) else f" {len(source.classes)} classes,"
     read = f"; {source.reading}" if source.reading else ""
-    return f"found {layouts[source.kind]}: {len(source):,} images,{many} {given}{read}"
+    return f"found {layouts[source.kind]}: {len(source):,} {source.items},{many} {given}{read}"

@@ -22,7 +22,7 @@ from .outlines import Outline
 from .records import Problem, Record
 from .upright import Stored, upright
 
-Knowledge = Literal["masks", "boxes", "outlines", "tags", "numbers", "columns"]
+Knowledge = Literal["masks", "boxes", "outlines", "tags", "numbers", "columns", "texts"]
 Mask = UInt8[np.ndarray, "h w"]
 Answers = Float[np.ndarray, "k"]
 
@@ -82,7 +82,7 @@ class Objects:
         return state.hexdigest()
 
 
-Truth = Mask | Objects | Answers
+Truth = Mask | Objects | Answers | tuple[str, ...]
 UNDECIDED = (
     "EXIF rotates images whose annotation does not tell whether it counts stored or upright pixels; taken as stored"
 )
@@ -114,7 +114,8 @@ class Annotations(ABC):
     @abstractmethod
     def truth(self, record: Record) -> Truth:
         """A class for every pixel, (h, w) uint8 with IGNORE, or the objects, in the oriented image; of tags and numbers one
-        value for each class or target, (k,), NaN where unknown. Raises DataError if the annotation can no longer be read."""
+        value for each class or target, (k,), NaN where unknown; the texts.
+        Raises DataError if the annotation can no longer be read."""
 
     @abstractmethod
     def inspect(
@@ -142,6 +143,8 @@ class RemappedAnnotations(Annotations):
 
     def truth(self, record: Record) -> Truth:
         truth = self.inner.truth(record)
+        if isinstance(truth, tuple):
+            return truth
         if isinstance(truth, Objects):
             label = self.place[truth.label]
             return replace(truth, label=label).take(label >= 0)  # of other classes there are ignored regions at most

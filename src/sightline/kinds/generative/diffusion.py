@@ -122,7 +122,7 @@ def _inputs(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     return shapes if section_of(recipe).autoencoder is None else shapes | {"autoencoder": recipe.input.shape}
 
 
-def _facts(data: Dataset, ids: np.ndarray) -> dict[str, Any]:
+def _facts(data: Dataset, ids: np.ndarray, recipe: Recipe) -> dict[str, Any]:
     """The words of the captions of the training images, and the longest caption."""
     texts = [data.classes[i] for i in data.index[ids].tolist() if i >= 0]
     longest = max((len(words_of(text)) for text in set(texts)), default=0)

@@ -123,7 +123,7 @@ def _inputs(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     return dict.fromkeys((THERE, BACK, OF_TARGET, OF_SOURCE), recipe.input.shape)
 
 
-def _facts(data: Dataset, ids: np.ndarray) -> dict[str, Any]:
+def _facts(data: Dataset, ids: np.ndarray, recipe: Recipe) -> dict[str, Any]:
     return {"domains": list(data.classes)}
 
 

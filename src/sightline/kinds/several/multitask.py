@@ -104,7 +104,7 @@ def _inputs(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     return {MODEL: recipe.input.shape, BALANCE: (_questions(recipe),)}
 
 
-def _facts(data: Dataset, ids: np.ndarray) -> dict[str, Any]:
+def _facts(data: Dataset, ids: np.ndarray, recipe: Recipe) -> dict[str, Any]:
     """The questions; mean and standard deviation of each entry over the training images that know it (1 where all are equal,
     and of classes and labels), and the share of the images that know each answer."""
     table = data.audit.source.annotations

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline.layers.convolution.stochastic_depth import StochasticDepth
 
-from .multi_head import MultiHeadAttention
+from .multi_head import Cache, MultiHeadAttention
 
 
 class EncoderBlock(nn.Module):
@@ -23,14 +23,22 @@ class EncoderBlock(nn.Module):
     dropout       after the attention and after each dense layer of the MLP
     skip          stochastic depth: the rate of dropping either residual branch
     norm_first    pre-norm, as in a ViT; False: post-norm, as in the original Transformer
+    rotary        places turn queries and keys
     """
 
     def __init__(
-        self, width: int, heads: int, *, dropout: float = 0.0, skip: float = 0.0, norm_first: bool = True
+        self,
+        width: int,
+        heads: int,
+        *,
+        dropout: float = 0.0,
+        skip: float = 0.0,
+        norm_first: bool = True,
+        rotary: bool = False,
     ) -> None:
         super().__init__()
         self.ln_1, self.ln_2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.self_attention = MultiHeadAttention(width, heads)
+        self.self_attention = MultiHeadAttention(width, heads, rotary=rotary)
         self.dropout = nn.Dropout(dropout)
         wider, narrower = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.mlp = nn.Sequential(wider, nn.GELU(), nn.Dropout(dropout), narrower, nn.Dropout(dropout))
@@ -41,11 +49,17 @@ class EncoderBlock(nn.Module):
             nn.init.normal_(layer.bias, std=1e-6)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
+        self,
+        x: Float[Tensor, "b n d"],
+        bias: Float[Tensor, "... #n #m"] | None = None,
+        *,
+        causal: bool = False,
+        cache: Cache | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Tokens (b, n, d) → (b, n, d); `bias` is added to the attention logits."""
+        """Tokens (b, n, d) → (b, n, d); `bias` is added to the attention logits. `causal`: none reads a later one; `cache`
+        holds what earlier calls have read."""
         y = self._attention_input(x)
-        y = self.skip(self.dropout(self.self_attention(y, y, y, bias=bias)))
+        y = self.skip(self.dropout(self.self_attention(y, y, y, bias=bias, causal=causal, cache=cache)))
         if self.norm_first:
             x = x + y
             return x + self.skip(self.mlp(self.ln_2(x)))
@@ -53,7 +67,7 @@ class EncoderBlock(nn.Module):
         return self.ln_2(x + self.skip(self.mlp(x)))
 
     def attention(
-        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "1 heads n n"] | None = None
+        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "... #n #n"] | None = None
     ) -> Float[Tensor, "b heads n n"]:
         """Attention weights (b, heads, n, n): how much each token (row) reads from each (column)."""
         y = self._attention_input(x)

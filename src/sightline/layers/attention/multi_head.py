@@ -14,10 +14,11 @@ Without positions, attention is equivariant to permutation: shuffled tokens give
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,8 +46,11 @@ def causal_bias(logits: Float[Tensor, "*b n m"]) -> Float[Tensor, "n m"]:
     n = m = 3:   0 -inf -inf
                  0    0 -inf
                  0    0    0
+
+    The n queries are the last of m tokens: with n = 1 it reads all of them.
     """
-    return torch.full(logits.shape[-2:], -torch.inf, dtype=logits.dtype, device=logits.device).triu(1)
+    n, m = logits.shape[-2:]
+    return torch.full((n, m), -torch.inf, dtype=logits.dtype, device=logits.device).triu(1 + m - n)
 
 
 def scaled_dot_product(
@@ -73,6 +77,46 @@ def scaled_dot_product(
     return Attended(weights @ value, weights)
 
 
+def visible(mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b 1 1 m"]:
+    """The bias of the logits that hides the tokens where `mask` is false, for every head and query."""
+    hidden = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
+    return hidden[:, None, None]  # (b, 1, 1, m)
+
+
+def rotated(x: Float[Tensor, "b heads n d"], start: int = 0) -> Float[Tensor, "b heads n d"]:
+    """Rotary positions: the pair (2i, 2i + 1) of place p is turned by p / 10000^(2i/d), so that the product of a query and a
+    key depends on the distance of their places only (Su et al. 2021, arXiv:2104.09864). `start` is the place of the first."""
+    n, d = x.shape[-2:]
+    place = torch.arange(start, start + n, device=x.device, dtype=torch.float64)
+    angle = place[:, None] / 10_000 ** (torch.arange(0, d, 2, device=x.device, dtype=torch.float64) / d)  # (n, d/2)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    even, odd = x[..., ::2], x[..., 1::2]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+
+@dataclass
+class Cache:
+    """Keys and values (b, heads, m, d) of the tokens so far, so that the next one needs only its own."""
+
+    key: Tensor | None = None
+    value: Tensor | None = None
+
+    def __len__(self) -> int:
+        return 0 if self.key is None else self.key.shape[2]
+
+    def extended(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values, with these at the end."""
+        if self.key is not None and self.value is not None:
+            key, value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
+        self.key, self.value = key, value
+        return key, value
+
+    def take(self, rows: Int[Tensor, "r"]) -> None:
+        """Keep these rows of the batch, as beams that go on do."""
+        if self.key is not None and self.value is not None:
+            self.key, self.value = self.key[rows], self.value[rows]
+
+
 class AdditiveAttention(nn.Module):
     """Attention whose logits come from a hidden layer of `width`, so queries (b, n, query) and keys (b, m, key) may differ in
     width."""
@@ -83,28 +127,35 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Linear(width, 1, bias=False)
 
     def forward(
-        self, query: Float[Tensor, "b n _"], key: Float[Tensor, "b m _"], value: Float[Tensor, "b m v"]
+        self,
+        query: Float[Tensor, "b n q"],
+        key: Float[Tensor, "b m k"],
+        value: Float[Tensor, "b m v"],
+        *,
+        bias: Float[Tensor, "... #n #m"] | None = None,
     ) -> Attended:
-        """Queries (b, n, .), keys (b, m, .), values (b, m, v) → output (b, n, v) and weights (b, n, m)."""
+        """Queries (b, n, q), keys (b, m, k), values (b, m, v) → output (b, n, v) and weights (b, n, m). `bias` is added to
+        the logits."""
         hidden = torch.tanh(self.of_query(query)[:, :, None] + self.of_key(key)[:, None])  # (b, n, m, width)
-        weights = self.score(hidden)[..., 0].softmax(-1)  # (b, n, m)
+        logits = self.score(hidden)[..., 0]  # (b, n, m)
+        weights = (logits if bias is None else logits + bias).softmax(-1)
         return Attended(weights @ value, weights)
 
 
 class MultiHeadAttention(nn.Module):
     """Project, attend in each head, concatenate the heads, project. `dropout` is the rate of dropping attention weights while
-    training.
+    training; `rotary` turns queries and keys by their places (`rotated`).
 
     UsageError where the width is not a multiple of the heads.
     """
 
-    def __init__(self, width: int, heads: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int, *, dropout: float = 0.0, rotary: bool = False) -> None:
         super().__init__()
         if width % heads:
             raise UsageError(
                 f"{heads} heads cannot share a width of {width}", f"use a width that is a multiple of {heads}"
             )
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.rotary = heads, dropout, rotary
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))  # of queries, keys, values
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
@@ -117,11 +168,17 @@ class MultiHeadAttention(nn.Module):
         key: Float[Tensor, "b m d"],
         value: Float[Tensor, "b m d"],
         *,
-        bias: Float[Tensor, "... #n #m"] | None = None,
+        bias: Float[Tensor, "... #n #keys"] | None = None,
         causal: bool = False,
+        cache: Cache | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """By torch's fused kernel, which never materialises the weights. `bias` is shared by all heads, or (…, heads, n, m)."""
-        q, k, v = self._project(query, key, value)
+        """By torch's fused kernel, which never materialises the weights. `bias` is shared by all heads, or (…, heads, n, m).
+        With a `cache`, the keys and values of earlier tokens are read before these, and these are added to it."""
+        q, k, v = self._project(query, key, value, 0 if cache is None else len(cache))
+        if cache is not None:
+            k, v = cache.extended(k, v)
+        if causal and bias is None and q.shape[-2] != k.shape[-2]:
+            bias = torch.zeros(1, 1, device=q.device, dtype=q.dtype)  # the kernel counts from the first key
         if causal and bias is not None:
             every = bias.expand(
                 *bias.shape[:-2], q.shape[-2], k.shape[-2]
@@ -144,14 +201,15 @@ class MultiHeadAttention(nn.Module):
         read, weights = scaled_dot_product(*self._project(query, key, value), bias=bias, causal=causal)
         return Attended(self._join_heads(read), weights)
 
-    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-        """Each (b, heads, tokens, d / heads)."""
+    def _project(self, query: Tensor, key: Tensor, value: Tensor, start: int = 0) -> tuple[Tensor, ...]:
+        """Each (b, heads, tokens, d / heads); `start` is the place of the first token."""
         if query is key is value:  # self-attention: one matrix product for all three
             projected = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
         else:
             weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
             projected = tuple(map(F.linear, (query, key, value), weights, biases))
-        return tuple(x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in projected)
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in projected)
+        return (rotated(q, start), rotated(k, start), v) if self.rotary else (q, k, v)
 
     def _join_heads(self, read: Float[Tensor, "b heads n _"]) -> Float[Tensor, "b n d"]:
         return self.out_proj(read.transpose(1, 2).flatten(2))  # (b, n, d)

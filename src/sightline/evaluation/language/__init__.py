@@ -1,0 +1,1 @@
+"""Rows of written texts → metrics with intervals, and their file."""

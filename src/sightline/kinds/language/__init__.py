@@ -1,0 +1,1 @@
+"""Kinds of task whose answer, or whose question, is a text."""

@@ -1,0 +1,1 @@
+"""How far a written text is from the true one."""

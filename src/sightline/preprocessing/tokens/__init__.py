@@ -1,0 +1,1 @@
+"""Text → numbers of tokens and back: characters, byte pairs, word pieces. Vocabularies are saved in the run."""

@@ -1,0 +1,1 @@
+"""Tasks whose answer, or whose question, is a text."""
