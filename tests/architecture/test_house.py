@@ -92,7 +92,7 @@ def test_only_kinds_and_tasks_know_which_kinds_there_are() -> None:
         ("reports/rules/dense.py", "localisation"),
         ("lab/experiments/vision/position_embeddings.py", "embedding"),
         ("verbs/inspection/units.py", "embedding"),
-        ("data/formats/sentences.py", "translation"),
+        ("data/formats/texts/sentences.py", "translation"),
         ("reports/explanation/page.py", "reading"),
         ("reports/features/page.py", "reading"),
     }

@@ -85,8 +85,7 @@ class Scoring:
     hardest          rows, classes → ids with words about each, the largest loss or the most mistakes first
     per_image        rows, judgement → how well each image was answered, by which slices are searched; None: no slices
     falling          those of the monitors of which less is better
-    both_weights     where the weights are averaged, the raw ones are measured beside the average and the better are kept: an
-                     average of few steps is worse than either (Karras et al. 2018 average over 10,000)
+    both_weights     where weights are averaged, the raw ones are measured too and the better are kept: a mean of few steps is worse
     timed            whether frames a second are measured beside the metrics: where a camera may be what it looks at
     probabilities    rows → class (n,) and probabilities (n, k), for temperature scaling; None where there are none
     """
@@ -137,9 +136,8 @@ class Answers:
     confident  whether `--conf` applies
     averaged   whether the predictions of several networks have a mean, as probabilities and numbers do and boxes do not
     artificial whether the pictures that `--out` writes are made by a network, which their files then say
-    zero_shot  these answers, the task, the text of `--labels` → answers that choose among those labels; None where they mean
-               nothing
-    texts      the name of the input where texts are asked about instead of images; None: images are
+    zero_shot  these answers, the task, the text of `--labels` → answers among those labels; None where they mean nothing
+    texts      the name of the input where texts are asked about instead of images
     scored     whether predictions below the score of best F1 are left out by default
     """
 

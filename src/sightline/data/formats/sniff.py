@@ -35,7 +35,7 @@ from .packed.small_images import is_small_images, read_small_images
 from .parquet import read_parquet
 from .passed.sources import is_passed, passed
 from .pixels.trees import is_voc_masks, read_voc_masks
-from .sentences import read_texts, text_tables
+from .texts.sentences import read_texts, text_tables
 from .tables import TABLE_SUFFIXES, read_table
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sightline.data.files.encodings import read_text
-from sightline.data.formats.sentences import read_texts, text_tables
+from sightline.data.formats.texts.sentences import read_texts, text_tables
 from sightline.data.records.names import suffix
 from sightline.data.records.texts import Sentences
 from sightline.errors import DataError, UsageError

@@ -27,7 +27,7 @@ from sightline.data.records.texts import SENTENCES, Sentences, TextTable
 from sightline.errors import DataError
 from sightline.storage.text import printable
 
-from .cells import cells_of
+from ..cells import cells_of
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 _SOURCE, _TARGET = ("source", "src"), ("target", "tgt", "translation")
