@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from sightline.data.dataset import build_dataset
-from sightline.data.formats.texts.sentences import layout_of
 from sightline.data.formats.sniff import open_data
+from sightline.data.formats.texts.sentences import layout_of
 from sightline.data.records.texts import Sentences, texts_of_images
 from sightline.errors import DataError
 

@@ -85,7 +85,7 @@ class Scoring:
     hardest          rows, classes → ids with words about each, the largest loss or the most mistakes first
     per_image        rows, judgement → how well each image was answered, by which slices are searched; None: no slices
     falling          those of the monitors of which less is better
-    both_weights     where weights are averaged, the raw ones are measured too and the better are kept: a mean of few steps is worse
+    both_weights     where weights are averaged, the raw ones are measured too: the mean of few steps is worse than either
     timed            whether frames a second are measured beside the metrics: where a camera may be what it looks at
     probabilities    rows → class (n,) and probabilities (n, k), for temperature scaling; None where there are none
     """

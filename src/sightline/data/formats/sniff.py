@@ -35,8 +35,8 @@ from .packed.small_images import is_small_images, read_small_images
 from .parquet import read_parquet
 from .passed.sources import is_passed, passed
 from .pixels.trees import is_voc_masks, read_voc_masks
-from .texts.sentences import read_texts, text_tables
 from .tables import TABLE_SUFFIXES, read_table
+from .texts.sentences import read_texts, text_tables
 
 
 def open_data(what: str, *, allow_network: bool = False, label: str | None = None, strict: bool = True) -> Source:
