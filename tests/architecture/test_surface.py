@@ -36,7 +36,7 @@ VERBS = {
     "explain": "run images method target object layer data split n out no_controls all_controls model device "
     "allow_network json verbose quiet",
     "label-errors": "what overrides folds model epochs seed device out allow_network json verbose quiet",
-    "tune": "what overrides trials model epochs sampler prune control repeats seed storage out device allow_network json "
+    "tune": "what overrides trials model epochs sampler prune control repeats seed storage lr_find out device allow_network json "
     "verbose quiet",
     "predict": "run paths out draw conf classes labels every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network model json verbose quiet",

@@ -16,7 +16,7 @@ from sightline.engine.fit import TrainingPlan, fit
 from sightline.engine.signals import catch_signals
 from sightline.engine.solve import solve
 from sightline.engine.state import State
-from sightline.errors import DamagedError, Stopped
+from sightline.errors import DamagedError, Stopped, UsageError
 from sightline.recipes.assembly import build_average, build_optimizers, build_order
 from sightline.recipes.augmenting import build_augment
 from sightline.structures.batch import Batch
@@ -128,6 +128,13 @@ def _descent(
     )
     work = partial(fit, fabric, task, optimizers, stream.feed, plan, ema=training.ema, augment=augment)
     return work, augment(stream.batch(0))
+
+
+def descent_of(training: Training, fabric: Fabric) -> Callable[..., State]:
+    """`fit` for a training that has been prepared, without its actions."""
+    if training.solving is not None:
+        raise UsageError("a pipeline is solved, not descended", "choose a network with -m")
+    return _descent(training, fabric, _set_up(training, fabric))[0]
 
 
 def _solution(training: Training) -> tuple[Callable[..., State], Batch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from typer import Argument, Option
@@ -44,6 +44,9 @@ def tune(  # noqa: PLR0913 - options are what a command line is for
     storage: Annotated[
         str | None, Option(metavar="URL", help="A database that machines share; default: a file in the study's folder.")
     ] = None,
+    lr_find: Annotated[
+        bool, Option("--lr-find", help="No search: one short training that raises the rate until the loss explodes.")
+    ] = False,
     out: Annotated[str | None, Option(help="The folder of the study; default runs/tune-DATA.")] = None,
     device: Annotated[str | None, Option(help="auto, cpu, cuda, mps, or a GPU by its number: 0, cuda:1.")] = None,
     allow_network: AllowNetwork = False,
@@ -54,6 +57,10 @@ def tune(  # noqa: PLR0913 - options are what a command line is for
     """Search recipe keys for the best validation result, and say how much of the gain is the seed's."""
 
     def work(console: Console) -> Answer:
+        if lr_find:
+            return _rates(
+                console, what, overrides or (), model=model, device=device, out=out, allow_network=allow_network
+            )
         with reading(console, what, "tuning on"):
             study = api.tune(
                 what, overrides or (), trials=trials, model=model, epochs=epochs, sampler=sampler, prune=prune,  # type: ignore[arg-type]
@@ -63,6 +70,24 @@ def tune(  # noqa: PLR0913 - options are what a command line is for
         return Answer(study.to_json(), _text)
 
     answer(work, json=json, level=verbose - quiet)
+
+
+def _rates(console: Console, what: str, overrides: Sequence[str], **options: Any) -> Answer:
+    """The range test of learning rates."""
+    from sightline.verbs.studies.rate_range import rate_range
+
+    with reading(console, what, "raising the learning rate on"):
+        found = rate_range(what, overrides, console=console, **options)
+    return Answer(found, _rates_text)
+
+
+def _rates_text(found: Mapping[str, Any]) -> str:
+    if found["suggestion"] is None:
+        return f"the loss never falls; {printable(found['page'])}"
+    return (
+        f"the loss falls fastest at optim.lr={found['suggestion']:.2g} (default {found['default']:.2g}); "
+        f"{printable(found['page'])}"
+    )
 
 
 def _text(result: Mapping[str, Any]) -> str:
