@@ -33,6 +33,7 @@ from sightline.training.prepare import prepare, resolve, start_of
 
 LOW, HIGH = 1e-6, 10.0
 KEEP = 0.9  # of the smoothed loss, from step to step
+CUT = 1.5  # times the first loss: the chart shows the fall, beside which the explosion is a wall
 EXPLODED = 4.0  # times the smallest smoothed loss
 
 
@@ -130,11 +131,12 @@ def page_of(facts: Mapping[str, Any]) -> str:
     """The page with the curve, as HTML text."""
     x = [math.log10(rate) for rate in facts["rates"]]
     found = facts["suggestion"]
+    top = CUT * facts["smooth"][0]
     lines = [
-        Line("loss", x, list(facts["losses"]), tone="quiet"),
-        Line("smoothed", x, list(facts["smooth"]), tone="one"),
+        Line(name, x, [min(value, top) for value in facts[key]], tone=tone)
+        for name, key, tone in (("loss", "losses", "quiet"), ("smoothed", "smooth", "one"))
     ]
-    text = "Training loss at each step, while the rate rises by a constant factor."
+    text = f"Training loss at each step, while the rate rises by a constant factor; cut off at {top:.2g}."
     frame = Frame("Loss and learning rate", text, "log10 of the learning rate", "loss")
     what = "The loss never falls: look at the data or the network first." if found is None else (
         f"The loss falls fastest at {found:.2g}; the default is {facts['default']:.2g}."
@@ -150,6 +152,8 @@ def page_of(facts: Mapping[str, Any]) -> str:
             under="rate at which the loss falls fastest",
             charts=[Chart(line_chart(lines, frame), text)],
             tables=[],
-            command="" if found is None else f"sightline train {facts['data']} optim.lr={found:.2g}",
+            command=""
+            if found is None
+            else f"sightline train {facts['data']} -m {facts['model']} optim.lr={found:.2g}",
         )
     )
