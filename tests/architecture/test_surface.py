@@ -36,8 +36,8 @@ VERBS = {
     "explain": "run images method target object layer data split n out no_controls all_controls model device "
     "allow_network json verbose quiet",
     "label-errors": "what overrides folds model epochs seed device out allow_network json verbose quiet",
-    "tune": "what overrides trials model epochs sampler prune control repeats seed storage lr_find out device allow_network json "
-    "verbose quiet",
+    "tune": "what overrides trials model epochs sampler prune control repeats seed storage lr_find out device "
+    "allow_network json verbose quiet",
     "predict": "run paths out draw conf classes labels every model device allow_network json verbose quiet",
     "export": "run to precision out web_runtime allow_network model json verbose quiet",
     "serve": "run host port token_file batch queue threads model json verbose quiet",

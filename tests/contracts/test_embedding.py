@@ -90,7 +90,15 @@ def test_nobody_is_in_two_splits(trained: tuple[Path, Run]) -> None:
     assert sum(map(len, people.values())) == len(set.union(*people.values())) == 15
     assert run.metrics["train"]["auc"] > 0.9
     page = (run.folder / "report.html").read_text()
-    for word in ("ROC of verification", "chosen on other people", "farthest apart", "AUC of verification"):
+    for word in (
+        "ROC of verification",
+        "chosen on other people",
+        "farthest apart",
+        "AUC of verification",
+        "MAP@R of raw pixels",
+        "bootstrap over identities",
+        "pixels or PCA",
+    ):
         assert word in page
     assert (run.folder / "README.md").read_text().startswith("# run")
 

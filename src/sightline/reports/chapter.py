@@ -103,7 +103,7 @@ class Chapter:
     limits           thresholds of the verdict; `threshold_rows` lists them as (name, value, meaning)
     in_per_cent      whether a metric is written in per cent
     in_short_table   whether a metric is in the short table
-    resamples        of the bootstrap for its intervals
+    resamples        of the bootstrap for its intervals, over what `resampled` says
     examples         whether a finished run saves images with predictions
     batch_note       completes "… before normalisation" under the training batch; `batch_legend` explains its colours
     """
@@ -124,6 +124,7 @@ class Chapter:
     in_per_cent: Callable[[str], bool] = lambda name: False
     in_short_table: Callable[[str], bool] = lambda name: True
     resamples: int = 1_000
+    resampled: str = "images"
     examples: bool = False
     batch_note: str = ""
     batch_legend: Callable[[RunContent], list[tuple[Any, str]]] = lambda content: []

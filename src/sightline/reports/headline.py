@@ -15,13 +15,14 @@ from .wording import percent, percent_range
 @dataclass(frozen=True)
 class Headline:
     """`metric` is its key in metrics.json; `of_images`: a share of the images, so that n alone gives its interval;
-    `meaning` completes "On average …"."""
+    `meaning` completes "On average …"; `blind` names what reaches `RowFacts.majority` without a trained network."""
 
     metric: str
     name: str
     article: str = "a"
     of_images: bool = False
     meaning: str = ""
+    blind: str = "guessing"
 
     @property
     def title(self) -> str:

@@ -65,7 +65,7 @@ def headline_chart(facts: VerdictFacts, limits: Thresholds) -> Markup | None:
     low, high = interval or (value, value)
     others = []
     if facts.majority is not None:
-        others.append(Point(facts.majority[1], f"guessing {headline.figure(facts.majority[1], facts.n)}"))
+        others.append(Point(facts.majority[1], f"{headline.blind} {headline.figure(facts.majority[1], facts.n)}"))
     train = facts.main("train")
     if train is not None:
         others.append(Point(train, f"training {headline.figure(train, facts.sizes.get('train'))}"))

@@ -29,6 +29,7 @@ AUC = Headline(
     "auc",
     "AUC",
     "an",
+    blind="pixels or PCA",
     meaning="the probability that two images of one identity are nearer to each other than two of different identities",
 )
 METRICS = {
@@ -213,4 +214,5 @@ VECTORS = Chapter(
     limits=DENSE_LIMITS,
     threshold_rows=dense_threshold_rows,
     in_per_cent=lambda name: True,
+    resampled="identities",
 )
