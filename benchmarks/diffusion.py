@@ -182,7 +182,7 @@ class Bench:
                 "mnist", self.folder / f"dense-{rate}-{seed}", seed=seed, epochs=self.length("dropout"),
                 task__kind="autoencoder", model__name="autoencoder_dense", model__options={"dropout": rate},
             )  # fmt: skip
-            codes = np.array([row["code"] for row in sightline.predict(run, images).rows])
+            codes = np.array([answer.row["code"] for answer in run.predict(images)])
             found[str(rate)] = {**took, "psnr": run.metrics["test"]["psnr"], "active_share": float((codes > 0).mean())}
             found[str(rate)]["dead_units"] = int((codes.max(0) == 0).sum())
         return found

@@ -125,6 +125,21 @@ def test_the_decay_warms_up_and_leaves_constants_alone() -> None:
     assert not torch.equal(ema.tensors()["weight"], module.weight)
 
 
+def test_the_average_of_a_spectral_norm_has_its_norm() -> None:
+    """Singular vectors turn while the weights move; their mean is short, and a norm by it far too small."""
+    torch.manual_seed(0)
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(16, 16))
+    ema = Ema(layer, 0.999)
+    for step in range(100):
+        with torch.no_grad():
+            layer.parametrizations.weight.original.copy_(torch.randn(16, 16))  # type: ignore[union-attr]
+        layer.train()(torch.eye(16))
+        ema.update(step)
+    with ema.applied():  # 2.2; 32 with averaged vectors
+        assert float(torch.linalg.matrix_norm(layer.eval().weight.detach(), 2)) < 5
+    assert not any(name.endswith(("._u", "._v")) for name in ema.tensors())
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [

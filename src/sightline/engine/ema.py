@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 
 def decay_at(step: int, decay: float) -> float:
@@ -33,11 +34,14 @@ def horizon(beta: float) -> float:
 
 class Ema:
     """Averages every floating-point parameter and buffer of `module`, batch statistics included: they belong to the averaged
-    weights, not to the live ones. Integer buffers (counters) keep their live values."""
+    weights, not to the live ones. Integer buffers (counters) keep their live values, and so do the singular vectors of a
+    spectral norm: the mean of vectors that turn is short, and the norm that it gives far too small."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
-        kept = {n: t.detach() for n, t in module.state_dict(keep_vars=True).items() if t.is_floating_point()}
+        state = module.state_dict(keep_vars=True)
+        turning = _singular_vectors(module)
+        kept = {n: t.detach() for n, t in state.items() if t.is_floating_point() and n not in turning}
         self._names, self._live = list(kept), list(kept.values())
         self._average = [t.clone(memory_format=torch.preserve_format) for t in self._live]
 
@@ -84,3 +88,9 @@ class Swa(Ema):
 
     def share(self, step: int) -> float:
         return 1.0 / (1 + max(step - self.start, 0))
+
+
+def _singular_vectors(module: nn.Module) -> set[str]:
+    """The names of the buffers of all spectral norms."""
+    norms = [(name, part) for name, part in module.named_modules() if isinstance(part, _SpectralNorm)]
+    return {f"{name}.{key}" for name, part in norms for key, _ in part.named_buffers(recurse=False)}

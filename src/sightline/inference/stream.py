@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.drawing.png import png_bytes
 from sightline.errors import UsageError
-from sightline.runtime.choosing import ALL, Choice, chosen_classes, chosen_mask
+from sightline.runtime.choosing import ALL, Choice, chosen_classes
 from sightline.runtime.model import Source
 from sightline.sampling.marks import translated
 from sightline.storage.files import replace_file
@@ -65,7 +65,7 @@ class Stream:
             yield item.source
 
     def _keep(self, number: int, mask: np.ndarray) -> str | None:
-        mask = chosen_mask(mask, self.choice, self.answering.classes)
+        mask = self.answering.answers.select(mask, self.choice, self.answering.classes)
         if self.keep:
             self._kept[number] = mask
         if self.masks is None:

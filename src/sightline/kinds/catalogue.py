@@ -9,6 +9,7 @@ from sightline.runs.run import Run
 
 from .classification import CLASSIFICATION
 from .detection import DETECTION
+from .generative.attributes import ATTRIBUTES
 from .generative.autoencoder import AUTOENCODER
 from .generative.diffusion import DIFFUSION
 from .generative.gan import GAN
@@ -61,6 +62,7 @@ for _kind in (
     CONTRASTIVE,
     TEXT_CLASSIFICATION,
     LANGUAGE_MODEL,
+    ATTRIBUTES,
 ):
     register(_kind)
 

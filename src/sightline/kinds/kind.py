@@ -33,7 +33,7 @@ from sightline.recipes.recipe import Draft, Recipe, TaskSection
 from sightline.recipes.trunks import Trunk
 from sightline.reports.chapter import Chapter
 from sightline.reports.split_evaluation import RowsFormat
-from sightline.runtime.choosing import Choice
+from sightline.runtime.choosing import Choice, chosen_mask
 from sightline.sampling.plan import Sampling
 from sightline.structures.batch import Batch
 from sightline.structures.predictions import Prediction
@@ -132,6 +132,7 @@ class Answers:
     folder     whether predictions include a picture, which is written if --out is a folder
     batch      images of one forward pass
     draw       image, row, mask, classes → the image with its prediction on it, as `--draw` writes it
+    select     picture, choice, classes → what `--classes` leaves of the picture that is written
     choose     row, choice → the row that `--conf` and `--classes` leave; None where they mean nothing
     confident  whether `--conf` applies
     averaged   whether the predictions of several networks have a mean, as probabilities and numbers do and boxes do not
@@ -152,6 +153,7 @@ class Answers:
     batch: int = 4
     draw: Painter | None = None
     choose: Callable[[Mapping[str, Any], Choice], dict[str, Any]] | None = None
+    select: Callable[[np.ndarray, Choice, Sequence[str]], np.ndarray] = chosen_mask
     confident: bool = True
     scored: bool = False
     averaged: bool = False

@@ -104,6 +104,7 @@ class Chapter:
     in_per_cent      whether a metric is written in per cent
     in_short_table   whether a metric is in the short table
     resamples        of the bootstrap for its intervals, over what `resampled` says
+    intervals        how they are computed where it is not by a bootstrap, completes "Intervals: …"
     examples         whether a finished run saves images with predictions
     batch_note       completes "… before normalisation" under the training batch; `batch_legend` explains its colours
     """
@@ -125,6 +126,7 @@ class Chapter:
     in_short_table: Callable[[str], bool] = lambda name: True
     resamples: int = 1_000
     resampled: str = "images"
+    intervals: str = ""
     examples: bool = False
     batch_note: str = ""
     batch_legend: Callable[[RunContent], list[tuple[Any, str]]] = lambda content: []

@@ -158,5 +158,6 @@ GENERATION = Chapter(
     opening=rules.opening,
     sections=sections,
     limits=DENSE_LIMITS,
+    intervals="of the distance by a jackknife over 20 groups of images",
     in_per_cent=lambda name: name in _SHARES,
 )

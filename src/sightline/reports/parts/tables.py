@@ -41,7 +41,8 @@ def metrics_table(content: RunContent, chapter: Chapter, facts: VerdictFacts) ->
     note = f"Selected weights, no augmentation. Number of images: {', '.join(sizes)}." if sizes else "Selected weights."
     if content.evaluation is not None:
         own = "of proportions by Wilson, of other metrics by the " if _of_images(chapter) else ""
-        note += f" Intervals: {own}bootstrap over {chapter.resampled}, {chapter.resamples:,} resamples."
+        how = chapter.intervals or f"{own}bootstrap over {chapter.resampled}, {chapter.resamples:,} resamples"
+        note += f" Intervals: {how}."
     split = split_word(facts.split) if facts.split else ""
     return {
         "splits": [split_word(s) for s in splits],
