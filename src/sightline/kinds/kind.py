@@ -1,7 +1,6 @@
 """A kind of task: one frozen record with everything that the package needs to know about it.
 
-Verbs use `kind_of(run)`; nothing else branches on the kind. Callables are pure functions, and what a kind cannot do is
-None: a GAN has no `scoring`, and a classifier needs no `truths`.
+Verbs use `kind_of(run)`; nothing else branches on the kind. Callables are pure; what a kind cannot do is None.
 """
 
 from __future__ import annotations
@@ -132,8 +131,7 @@ class Answers:
     folder     whether predictions include a picture, which is written if --out is a folder
     batch      images of one forward pass
     draw       image, row, mask, classes → the image with its prediction on it, as `--draw` writes it
-    select     picture, choice, classes → what `--classes` leaves of the picture that is written
-    choose     row, choice → the row that `--conf` and `--classes` leave; None where they mean nothing
+    choose     row, choice → what `--conf` and `--classes` leave of it, None where they mean nothing; `select`: of its picture
     confident  whether `--conf` applies
     averaged   whether the predictions of several networks have a mean, as probabilities and numbers do and boxes do not
     artificial whether the pictures that `--out` writes are made by a network, which their files then say

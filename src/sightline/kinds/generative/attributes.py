@@ -93,7 +93,7 @@ def _task(networks: Networks, setting: Setting) -> Attributes:
     return Attributes(networks[GENERATOR], networks[CRITIC], names=setting.facts["attributes"], **weights)
 
 
-def _facts(data: Dataset, ids: np.ndarray) -> dict[str, Any]:
+def _facts(data: Dataset, ids: np.ndarray, recipe: Recipe) -> dict[str, Any]:
     return {"attributes": list(data.classes)}
 
 
