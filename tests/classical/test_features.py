@@ -92,7 +92,7 @@ def test_gabor_is_scikit_images(angle: float, frequency: float) -> None:
     expected = gabor_kernel(frequency, angle, sigma_x=3.0, sigma_y=6.0, dtype=np.complex128)
     high, wide = (side // 2 for side in expected.shape)
     y, x = np.mgrid[-high : high + 1, -wide : wide + 1].astype(float)
-    ours = gabor(*map(torch.from_numpy, (x, y)), wavelength=1 / frequency, angle=angle, sigma=3.0, aspect=0.5)
+    ours = gabor(*map(torch.from_numpy, (x, y)), wavelength=1 / frequency, orientation=angle, sigma=3.0, aspect=0.5)
     assert np.abs(ours.numpy() / (2 * math.pi * 18) - expected).max() < 1e-12
 
 

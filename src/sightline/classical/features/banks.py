@@ -21,13 +21,25 @@ from .patches import sampled
 
 
 def gabor(
-    x: Tensor, y: Tensor, *, wavelength: float, angle: float, phase: float = 0.0, sigma: float, aspect: float = 0.5
+    x: Float[Tensor, "..."],
+    y: Float[Tensor, "..."],
+    *,
+    wavelength: float,
+    orientation: float,
+    phase: float = 0.0,
+    sigma: float,
+    aspect: float = 1.0,
 ) -> Complex[Tensor, "..."]:
-    """The complex Gabor function at points: the envelope is 1 at the origin, `angle` that of the wave's normal."""
-    across = x * math.cos(angle) + y * math.sin(angle)
-    along = y * math.cos(angle) - x * math.sin(angle)
-    envelope = torch.exp(-(across.square() + (aspect * along).square()) / (2 * sigma**2))
-    return torch.polar(envelope, 2 * math.pi * across / wavelength + phase)
+    """exp(-(u² + γ² v²) / 2σ²) · exp(i (2π u / λ + ψ)) at points (x, y): the even kernel is its real part, the odd one its
+    imaginary part.
+
+    u runs along `orientation` (radians from x to y), the direction in which the wave changes, v across it. `wavelength` λ and
+    `sigma` σ in pixels; `aspect` γ below 1 makes it long across the wave.
+    """
+    cosine, sine = torch.cos(torch.tensor(orientation)), torch.sin(torch.tensor(orientation))
+    u, v = x * cosine + y * sine, -x * sine + y * cosine
+    envelope = torch.exp(-(u**2 + aspect**2 * v**2) / (2 * sigma**2))
+    return torch.polar(envelope, 2 * torch.pi * u / wavelength + phase)
 
 
 def _grid(side: int) -> tuple[Tensor, Tensor]:
@@ -43,7 +55,14 @@ def gabor_bank(side: int, wavelengths: tuple[float, ...], directions: int) -> Fl
     kernels = []
     for wavelength in wavelengths:
         for number in range(directions):
-            wave = gabor(x, y, wavelength=wavelength, angle=number * math.pi / directions, sigma=0.5 * wavelength)
+            wave = gabor(
+                x,
+                y,
+                wavelength=wavelength,
+                orientation=number * math.pi / directions,
+                sigma=0.5 * wavelength,
+                aspect=0.5,
+            )
             kernels += [wave.real, wave.imag]
     return _normal(torch.stack(kernels))
 

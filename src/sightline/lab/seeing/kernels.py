@@ -10,9 +10,10 @@ visual cortex.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from sightline.classical.features.banks import gabor as gabor
 from sightline.registry import lookup
 
 _GAUSS3 = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
@@ -56,25 +57,3 @@ def image_kernel(name: str, *, dtype: torch.dtype = torch.float32) -> Float[Tens
     """
     rows, divisor = lookup("image kernel", name, KERNELS, _SYNONYMS)
     return (torch.tensor(rows, dtype=torch.float64) / divisor).to(dtype)  # divided in float64: rounded once
-
-
-def gabor(
-    x: Float[Tensor, "..."],
-    y: Float[Tensor, "..."],
-    *,
-    wavelength: float,
-    orientation: float,
-    phase: float = 0.0,
-    sigma: float,
-    aspect: float = 1.0,
-) -> Complex[Tensor, "..."]:
-    """exp(-(u² + γ² v²) / 2σ²) · exp(i (2π u / λ + ψ)) at points (x, y): the even kernel is its real part, the odd one its
-    imaginary part.
-
-    u runs along `orientation` (radians from x to y), the direction in which the wave changes, v across it. `wavelength` λ and
-    `sigma` σ in pixels; `aspect` γ below 1 makes it long across the wave.
-    """
-    cosine, sine = torch.cos(torch.tensor(orientation)), torch.sin(torch.tensor(orientation))
-    u, v = x * cosine + y * sine, -x * sine + y * cosine
-    envelope = torch.exp(-(u**2 + aspect**2 * v**2) / (2 * sigma**2))
-    return torch.polar(envelope, 2 * torch.pi * u / wavelength + phase)
