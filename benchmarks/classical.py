@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -66,15 +67,15 @@ def images_of(name: str, split: str, most: int, channels: int) -> Labelled:
 
 
 def solved(name: str, data: Labelled, classes: int, *, passes: int = 20, **options: Any) -> tuple[Pipeline, float]:
-    """The solved pipeline, and the seconds that it took."""
+    """The solved pipeline, and the CPU seconds that it took on one thread: other programs share these cores."""
     x, label = data
-    begun = time.perf_counter()
+    begun = time.process_time()
     pipeline = create_model(name, num_classes=classes, in_channels=x.shape[1], image_size=tuple(x.shape[2:]), **options)
     passes = passes if pipeline.iterates else 1
     work = Solving(pipeline, Examples(label, lambda places: x[places], 0, passes, 64, classes))
     for chunk in range(len(work)):
         work.advance(chunk)
-    return pipeline.eval(), time.perf_counter() - begun
+    return pipeline.eval(), time.process_time() - begun
 
 
 @torch.no_grad()
@@ -97,7 +98,7 @@ def cifar() -> dict[str, Any]:
         figures[name] = {
             **measured(pipeline, test),
             "vector": pipeline.channels[-1],
-            "seconds": round(seconds, 1),
+            "cpu_seconds": round(seconds, 1),
             **options,
         }
         print(name, figures[name], flush=True)
@@ -116,7 +117,7 @@ def networks(epochs: int = 15) -> dict[str, Any]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray((image.permute(1, 2, 0) * 255).round().byte().numpy()).save(path)
         for name in ("lenet5", "resnet20"):
-            out, begun = Path(folder) / name, time.perf_counter()
+            out, begun = Path(folder) / name, resource.getrusage(resource.RUSAGE_CHILDREN)
             command = [sys.executable, "-m", "sightline", "train", str(root), "-m", name, "--out", str(out)]
             command += [
                 f"fit.epochs={epochs}",
@@ -128,11 +129,12 @@ def networks(epochs: int = 15) -> dict[str, Any]:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             value = json.loads((out / "metrics.json").read_text())["test"]["accuracy"]
             low, high = wilson(value, TEST, Z)
-            seconds = round(time.perf_counter() - begun, 1)
+            spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds = spent.ru_utime - begun.ru_utime
             figures[name] = {
                 "accuracy": round(value, 4),
                 "interval": [round(low, 4), round(high, 4)],
-                "seconds": seconds,
+                "cpu_seconds": round(seconds, 1),
             }
             print(name, figures[name], flush=True)
     return figures
@@ -141,7 +143,7 @@ def networks(epochs: int = 15) -> dict[str, Any]:
 def mnist() -> dict[str, Any]:
     train, test = images_of("mnist", "train", 60_000, 1), images_of("mnist", "test", 10_000, 1)
     pipeline, seconds = solved("hog_svm", train, 10)
-    return {**measured(pipeline, test), "train": len(train[0]), "seconds": round(seconds, 1)}
+    return {**measured(pipeline, test), "train": len(train[0]), "cpu_seconds": round(seconds, 1)}
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
@@ -188,7 +190,7 @@ def codes() -> dict[str, Any]:
         pipeline, seconds = solved(name, train, 10, samples=10_000, **options)
         size = pipeline.channels[-1]
         taken = packed_bytes(size, 8, 1) if options.get("bits") else 4 * size
-        figures[title] = {**measured(pipeline, test), "bytes an image": taken, "seconds": round(seconds, 1)}
+        figures[title] = {**measured(pipeline, test), "bytes an image": taken, "cpu_seconds": round(seconds, 1)}
         print(title, figures[title], flush=True)
     return figures
 
@@ -285,7 +287,7 @@ def faces(side: int = 24, negatives: int = 3_000) -> dict[str, Any]:
     kept = nms(torch.from_numpy(early.boxes), torch.from_numpy(early.scores), 0.3)
     return {
         "train": {"faces": len(positive), "others": len(negative)}, "test": {"faces": len(hits), "others": len(outside)},
-        "stumps": int((pipeline.learner.feature >= 0).sum()), "seconds": round(seconds, 1),
+        "stumps": int((pipeline.learner.feature >= 0).sum()), "cpu_seconds": round(seconds, 1),
         "detected": {name: round(float((score[name] > 0).mean()), 4) for name in tests},
         "false windows": round(float((score["none"] > 0).mean()), 4), "roc": roc,
         "astronaut": {

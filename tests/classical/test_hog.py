@@ -67,3 +67,17 @@ def test_cells_add_up_blocks_and_glyphs_lie_along_edges() -> None:
     cell[0, 0, 4] = 1.0  # the gradient points down: the edge lies across
     drawn = glyphs(cell, side=15)
     assert drawn[7].min() > 0.5 and drawn[:, 7].sum() < 4
+
+
+def test_smooth_cells_share_votes_and_keep_their_sum() -> None:
+    """One edge in the middle of a cell votes for it alone; at the border between two cells, for both alike."""
+    x = torch.zeros(2, 1, 16, 16)
+    x[0, :, :, 6:] = 0.1  # the gradients lie in columns 5 and 6, around the middle of the second cell of 4
+    x[1, :, :, 8:] = 0.1  # in columns 7 and 8, around a border
+    cells = Hog(cell=4, block=1, norm="none", smooth=True).histograms(x).sum(3)[:, 1]  # a row of cells
+    assert cells[0, 1] > 4 * cells[0, 0] and torch.allclose(cells[0, 0], cells[0, 2])
+    assert torch.allclose(cells[1, 1], cells[1, 2]) and cells[1, 0] < 0.2 * cells[1, 1]
+    hard = Hog(cell=4, block=1, norm="none").histograms(x).sum(3)[:, 1]
+    assert torch.allclose(cells.sum(1), hard.sum(1), rtol=1e-4)
+    with pytest.raises(UsageError, match="cells of 3 pixels"):
+        Hog(cell=3, smooth=True)

@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parent / "experiments"
 # The order of the book; a folder of each name.
 TOPICS = (
     "linear_models", "gradients", "networks", "initialisation", "normalisation", "optimisation", "convolution",
-    "depth", "vision", "evaluation", "generation", "errata",
+    "depth", "handmade", "vision", "evaluation", "generation", "errata",
 )  # fmt: skip
 
 

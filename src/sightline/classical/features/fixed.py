@@ -24,11 +24,11 @@ class Pixels(Encoder):
 
 
 class HogVector(Encoder):
-    """The vector of `Hog`."""
+    """The vector of `Hog`. `soft`: votes are shared by directions and, where their side is even, by cells."""
 
     def __init__(self, height: int, width: int, *, cell: int, bins: int, block: int, norm: Norm, soft: bool) -> None:
         super().__init__()
-        self.hog = Hog(cell=cell, bins=bins, block=block, norm=norm, soft=soft)
+        self.hog = Hog(cell=cell, bins=bins, block=block, norm=norm, soft=soft, smooth=soft and cell % 2 == 0)
         self.size = self.hog.size(height, width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b size"]:

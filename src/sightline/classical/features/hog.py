@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sightline.errors import UsageError
 
@@ -32,6 +33,7 @@ class Hog(nn.Module):
     block, norm   cells along a block's side, and how a block is normalised; "none" leaves the histograms as they are
     root          the square root of the pixels first, which evens out illumination
     soft          each pixel votes for the two nearest directions, not for one
+    smooth        and for the nearest cells, by nearness, as Dalal and Triggs do; scikit-image does not
     """
 
     def __init__(
@@ -43,8 +45,14 @@ class Hog(nn.Module):
         norm: Norm = "l2_hys",
         root: bool = False,
         soft: bool = True,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
+        if smooth and cell % 2:
+            raise UsageError(
+                f"cells of {cell} pixels cannot share votes by halves", "use an even cell, or smooth=False"
+            )
+        self.smooth = smooth
         self.cell, self.bins, self.block, self.norm, self.root, self.soft = cell, bins, block, norm, root, soft
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -67,7 +75,18 @@ class Hog(nn.Module):
         if self.root:
             x = torch.where(x > 0, x, 1.0).sqrt() * (x > 0)
         magnitude, angle = polar(*strongest(*central_differences(x)))
-        return cell_histograms(binned(magnitude, angle, self.bins, math.pi, self.soft), self.cell, self.bins)
+        votes = binned(magnitude, angle, self.bins, math.pi, self.soft)
+        return self._smoothed(votes) if self.smooth else cell_histograms(votes, self.cell, self.bins)
+
+    def _smoothed(self, votes: list[tuple[Tensor, Tensor]]) -> Float[Tensor, "b rows columns bins"]:
+        """Votes shared by the nearest cells, by nearness, counted in halves of cells: along a side a cell takes 1/4, 3/4, 3/4, 1/4
+        of the halves around it. A digit that moves by a pixel then changes its vector a little, not by leaps."""
+        halves = cell_histograms(votes, self.cell // 2, self.bins)
+        rows, columns = (n // 2 for n in halves.shape[1:3])
+        halves = functional.pad(halves[:, : 2 * rows, : 2 * columns].permute(0, 3, 1, 2), (1, 1, 1, 1))
+        side = halves.new_tensor((0.25, 0.75, 0.75, 0.25))
+        kernel = (side[:, None] * side / 4).expand(self.bins, 1, 4, 4)
+        return functional.conv2d(halves, kernel, stride=2, groups=self.bins).permute(0, 2, 3, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b size"]:
         self.grid(*x.shape[2:])

@@ -1,0 +1,1 @@
+"""Features made by hand: what was thought of before it was learned."""
