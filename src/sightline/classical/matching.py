@@ -45,7 +45,8 @@ def keypoints(grey: Float[np.ndarray, "h w"]) -> Keypoints:
         sift.detect_and_extract(grey)
     except RuntimeError as error:
         raise DataError("SIFT finds no keypoints in this image", "use a larger image, or one with texture") from error
-    return Keypoints(sift.keypoints[:, ::-1].astype(float), sift.descriptors.astype(float))
+    points, descriptors = np.asarray(sift.keypoints, float), np.asarray(sift.descriptors, float)
+    return Keypoints(points[:, ::-1], descriptors)
 
 
 def nearest_pairs(a: Keypoints, b: Keypoints, ratio: float = 0.8) -> Int[np.ndarray, "m 2"]:

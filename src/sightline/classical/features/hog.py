@@ -79,8 +79,8 @@ class Hog(nn.Module):
         return self._smoothed(votes) if self.smooth else cell_histograms(votes, self.cell, self.bins)
 
     def _smoothed(self, votes: list[tuple[Tensor, Tensor]]) -> Float[Tensor, "b rows columns bins"]:
-        """Votes shared by the nearest cells, by nearness, counted in halves of cells: along a side a cell takes 1/4, 3/4, 3/4, 1/4
-        of the halves around it. A digit that moves by a pixel then changes its vector a little, not by leaps."""
+        """Votes shared by the nearest cells, by nearness, counted in halves of cells: along a side a cell takes 1/4, 3/4, 3/4,
+        1/4 of the halves around it. A digit that moves by a pixel then changes its vector a little, not by leaps."""
         halves = cell_histograms(votes, self.cell // 2, self.bins)
         rows, columns = (n // 2 for n in halves.shape[1:3])
         halves = functional.pad(halves[:, : 2 * rows, : 2 * columns].permute(0, 3, 1, 2), (1, 1, 1, 1))

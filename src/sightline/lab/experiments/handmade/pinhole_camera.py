@@ -39,7 +39,7 @@ def cube(distance: float) -> tuple[Points, list[tuple[int, int]]]:
 
 def crossing(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> Float[np.ndarray, "2"]:
     """Where the line through a and b meets the one through c and d."""
-    lines = [np.cross([*p, 1.0], [*q, 1.0]) for p, q in ((a, b), (c, d))]
+    lines = [np.cross(np.array([*p, 1.0]), np.array([*q, 1.0])) for p, q in ((a, b), (c, d))]
     point = np.cross(*lines)
     return point[:2] / point[2]
 
@@ -61,8 +61,10 @@ def run(parameters: Parameters, seed: int) -> Result:
     bend = float(np.abs(chord[0] * offsets[:, 1] - chord[1] * offsets[:, 0]).max())
     corners, edges = cube(p.distance)
     image = project(corners, p.focal)
-    drawn = [Line("cube" if n == 0 else "", *(image[[i, j], axis].tolist() for axis in (0, 1)), tone="one")
-             for n, (i, j) in enumerate(edges)]  # fmt: skip
+    drawn = []
+    for number, edge in enumerate(edges):
+        x, y = image[list(edge)].T.tolist()
+        drawn.append(Line("cube" if number == 0 else "", x, y, tone="one"))
     rails = [Line(name, side[:, 0].tolist(), side[:, 1].tolist(), tone="two")
              for name, side in (("rails", left), ("", right))]  # fmt: skip
     return Result(
