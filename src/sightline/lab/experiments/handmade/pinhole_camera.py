@@ -39,8 +39,8 @@ def cube(distance: float) -> tuple[Points, list[tuple[int, int]]]:
 
 def crossing(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> Float[np.ndarray, "2"]:
     """Where the line through a and b meets the one through c and d."""
-    lines = [np.cross(np.array([*p, 1.0]), np.array([*q, 1.0])) for p, q in ((a, b), (c, d))]
-    point = np.cross(*lines)
+    first, second = (np.cross(np.append(p, 1.0), np.append(q, 1.0)) for p, q in ((a, b), (c, d)))
+    point = np.cross(first, second)
     return point[:2] / point[2]
 
 
