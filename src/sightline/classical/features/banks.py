@@ -36,7 +36,7 @@ def gabor(
     u runs along `orientation` (radians from x to y), the direction in which the wave changes, v across it. `wavelength` λ and
     `sigma` σ in pixels; `aspect` γ below 1 makes it long across the wave.
     """
-    cosine, sine = torch.cos(torch.tensor(orientation)), torch.sin(torch.tensor(orientation))
+    cosine, sine = math.cos(orientation), math.sin(orientation)
     u, v = x * cosine + y * sine, -x * sine + y * cosine
     envelope = torch.exp(-(u**2 + aspect**2 * v**2) / (2 * sigma**2))
     return torch.polar(envelope, 2 * torch.pi * u / wavelength + phase)
