@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,7 @@ def as_digits(folder: Path, out: Path) -> Path:
     """The same images with the digit as their class."""
     of = json.loads((folder / "digits.json").read_text())
     out.mkdir()
-    (out / "images").symlink_to(folder / "images")
+    shutil.copytree(folder / "images", out / "images", copy_function=os.link)
     with (out / "labels.csv").open("w", newline="") as file:
         rows = [[name, "train" if "train" in name else "val", of[name]] for name in of]
         csv.writer(file).writerows([["image", "split", "label"], *rows])

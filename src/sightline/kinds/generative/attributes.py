@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ from sightline.tasks.generative.attributes import CRITIC, GENERATOR, Attributes,
 from sightline.tasks.task import Task
 
 from ..annotated import annotated_target
-from ..kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting
+from ..kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting, plain
 from .levels import signed_range
 
 NAME, NETWORK = "attributes", "attgan"
@@ -184,7 +185,12 @@ def _drawn(batch: Batch, row: int, classes: Sequence[str], prediction: Predictio
     for j, name in enumerate(classes):
         has = isinstance(target, Values) and bool(target.value[row, j] > 0.5)
         captions.append(_signed(name, has))
-    return side_by_side([enlarged(p, least=96) for p in pictures], columns=len(pictures), captions=captions)
+    columns = math.ceil(math.sqrt(len(pictures)))  # as square as the image beside it
+    return side_by_side([enlarged(p, least=96) for p in pictures], columns=columns, captions=captions)
+
+
+def _as_seen(batch: Batch, row: int, classes: Sequence[str]) -> Picture:
+    return enlarged(plain(batch, row))
 
 
 def _label(target: Target, row: int, classes: Sequence[str]) -> str | None:
@@ -222,7 +228,7 @@ ATTRIBUTES = Kind(
         select=chosen_edits,
         confident=False,
     ),
-    drawings=Drawings(answer=_drawn, label=_label, columns=8),
+    drawings=Drawings(truth=_as_seen, answer=_drawn, label=_label, columns=8),
     chapter=CHAPTER,
     scoring=Scoring(
         rows=RowsFormat(write_figure_rows, read_figure_rows, lambda rows, classes: judge_edits(rows)),
