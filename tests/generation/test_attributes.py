@@ -118,7 +118,7 @@ def test_a_run_is_measured_and_reported(run: sightline.Run) -> None:
     assert 0 <= judgement.metrics["edited"] <= judgement.metrics["changed"] <= 1
     page = (run.folder / "report.html").read_text()
     assert f"of the edits of {judgement.n} test images have every attribute right" in page
-    assert "its reconstruction, and its edits" in page
+    assert "its reconstruction, and each attribute taken away" in page
     facts = VerdictFacts(split="test", n=8, metrics={"test": {"changed": 0.5, "kept": 0.99}})
     found = ATTRIBUTES.result(facts, ATTRIBUTES.limits)
     assert found is not None and found.limit == "missed edits" and "task.attribute=20" in found.try_next[0].command

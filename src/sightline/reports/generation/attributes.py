@@ -57,7 +57,7 @@ def _notes(evaluation: SplitEvaluation) -> dict[int, str]:
 
 
 def _sections(scene: Scene) -> list[PageSection]:
-    intro = "the image, the same as the network gets it, its reconstruction, and its edits: each attribute taken away (-) or given (+)"
+    intro = "the image, as the network gets it, its reconstruction, and each attribute taken away (-) or given (+)"
     if (examples := example_values(scene, _notes, intro)) is None:
         return []
     return [PageSection("examples", "Examples", section("examples_section", examples, [], []))]
