@@ -176,7 +176,7 @@ def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
 def _beside(picture: Picture, row: Mapping[str, Any], mask: np.ndarray | None, classes: Sequence[str]) -> Picture:
     edits = [] if mask is None else np.split(mask, len(row["edits"]), 1)
     captions = ["image", *row["edits"]][: 1 + len(edits)]
-    return side_by_side([picture, *edits], columns=1 + len(edits), least=1, captions=captions)
+    return side_by_side([picture, *edits], columns=1 + len(edits), captions=captions)
 
 
 def _drawn(batch: Batch, row: int, classes: Sequence[str], prediction: Prediction, threshold: float) -> Picture:
