@@ -82,13 +82,18 @@ def describe(
     of_layers = sum(layer["multiply_adds"] for layer in layers)
     return {
         "name": name,
-        "parameters": sum(p.numel() for p in weights_of(network, solved=isinstance(network, Pipeline))),
+        "parameters": parameters_of(network),
         "multiply_adds": of_layers,
         "attention_multiply_adds": recorder.attention,
         "other_multiply_adds": max(counter.get_total_flops() // 2 - of_layers - recorder.attention, 0),
         "layers": layers,
         "modules": recorder.modules(),
     }
+
+
+def parameters_of(network: nn.Module) -> int:
+    """How many numbers it learns."""
+    return sum(tensor.numel() for tensor in weights_of(network, solved=isinstance(network, Pipeline)))
 
 
 def weights_of(module: nn.Module, *, solved: bool, recurse: bool = True) -> list[Tensor]:

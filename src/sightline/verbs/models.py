@@ -23,13 +23,14 @@ def row_of(name: str) -> dict[str, Any]:
     """The row of a network as built; its multiply-adds, which take seconds for some, are left open."""
     from sightline.models import MODELS
     from sightline.models.create import outline
+    from sightline.models.describe import parameters_of
 
     network: Any = outline(name)
     return {
         "name": name,
         "family": MODELS[name].__module__.rsplit(".", 1)[-1],
         "outputs": MODELS.heading(name),
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters": parameters_of(network),
         "multiply_adds": None,
         "input": list(network.input_size),
     }
