@@ -74,13 +74,13 @@ def test_four_fifths_of_the_chosen_are_hidden() -> None:
     hidden = hide(index, real, torch.arange(500), 100)
     chosen = hidden.chosen
     assert not chosen[:, 0].any() and not chosen[:, 30:].any()
-    assert torch.equal(hidden.index[~chosen], index[~chosen])
+    assert torch.equal(hidden.tokens[~chosen], index[~chosen])
     n = int(chosen.sum())
     assert n / (500 * 29) == pytest.approx(0.15, abs=0.01)
-    assert int((hidden.index[chosen] == MASK).sum()) / n == pytest.approx(0.8, abs=0.03)
-    assert int((hidden.index[chosen] == index[chosen]).sum()) / n == pytest.approx(0.1, abs=0.02)
+    assert int((hidden.tokens[chosen] == MASK).sum()) / n == pytest.approx(0.8, abs=0.03)
+    assert int((hidden.tokens[chosen] == index[chosen]).sum()) / n == pytest.approx(0.1, abs=0.02)
     again = hide(index[3:4], real[3:4], torch.tensor([3]), 100)
-    assert torch.equal(again.index[0], hidden.index[3]), "a function of the text's key, whatever the batch"
+    assert torch.equal(again.tokens[0], hidden.tokens[3]), "a function of the text's key, whatever the batch"
 
 
 def test_a_text_always_has_something_to_guess() -> None:

@@ -33,7 +33,7 @@ CHOSEN, MASKED, REPLACED = 0.15, 0.8, 0.1  # shares, of the tokens and of those 
 class Hidden(NamedTuple):
     """Tokens (b, n) in which some were hidden, and which were chosen."""
 
-    index: Int[Tensor, "b n"]
+    tokens: Int[Tensor, "b n"]
     chosen: Bool[Tensor, "b n"]
 
 
@@ -88,7 +88,7 @@ class Language(Task):
             scores = self.model(index[:, :-1])
             return entropy(scores, index), real[:, 1:].sum(1).float(), index
         hidden = hide(index, real, key, len(self.tokenised.vocabulary), self.share)
-        scores = self.model(hidden.index, real)
+        scores = self.model(hidden.tokens, real)
         each = F.cross_entropy(scores.transpose(1, 2), index, reduction="none") * hidden.chosen
         guessed = torch.where(hidden.chosen, self._best(scores), index)
         return each.sum(1), hidden.chosen.sum(1).float(), guessed
