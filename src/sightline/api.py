@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from sightline.verbs.evaluate import evaluate
     from sightline.verbs.explain import explain
     from sightline.verbs.export import export
+    from sightline.verbs.generating.faces import faces
     from sightline.verbs.generating.sample import sample
+    from sightline.verbs.generating.stylise import stylise
+    from sightline.verbs.generating.swap import swap
     from sightline.verbs.hub import pull, push
     from sightline.verbs.models import describe
     from sightline.verbs.predict import predict
@@ -50,6 +53,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "faces",
     "label_errors",
     "list_experiments",
     "list_models",
@@ -61,6 +65,8 @@ __all__ = [
     "run_experiment",
     "sample",
     "serve",
+    "stylise",
+    "swap",
     "train",
     "tune",
     "verify",
@@ -82,6 +88,7 @@ _HOMES = {
     "evaluate": "verbs.evaluate",
     "explain": "verbs.explain",
     "export": "verbs.export",
+    "faces": "verbs.generating.faces",
     "label_errors": "verbs.assessment.label_errors",
     "list_experiments": "lab.catalogue",
     "list_models": "models.create",
@@ -93,6 +100,8 @@ _HOMES = {
     "run_experiment": "lab.book",
     "sample": "verbs.generating.sample",
     "serve": "verbs.serve",
+    "stylise": "verbs.generating.stylise",
+    "swap": "verbs.generating.swap",
     "train": "verbs.train",
     "tune": "verbs.studies.tune",
     "verify": "verbs.verify",

@@ -20,9 +20,9 @@ PACKAGE = Path(sightline.__file__).parent
 
 NAMES = [
     "Recipe", "Run", "attack", "audit", "build_book", "compare", "convert", "create_model", "cross_validate",
-    "describe", "doctor", "evaluate", "explain", "export", "label_errors", "list_experiments", "list_models",
-    "open_run", "predict", "pull", "push", "report", "run_experiment", "sample", "serve", "train", "tune", "verify",
-    "write_playground",
+    "describe", "doctor", "evaluate", "explain", "export", "faces", "label_errors", "list_experiments", "list_models",
+    "open_run", "predict", "pull", "push", "report", "run_experiment", "sample", "serve", "stylise", "swap", "train",
+    "tune", "verify", "write_playground",
 ]  # fmt: skip
 VERBS = {
     "train": "what overrides model epochs batch lr seed out device precision folds seeds group resume smoke allow_network "
@@ -31,6 +31,9 @@ VERBS = {
     "attack": "run data method eps steps norm target region object n split seed out model device allow_network json "
     "verbose quiet",
     "sample": "run n label text steps guidance sampler seed first out walk device json verbose quiet",
+    "stylise": "content style out run features weight steps size seed device json verbose quiet",
+    "faces": "out n each size seed json verbose quiet",
+    "swap": "run source target out method blend reenact consent device json verbose quiet",
     "compare": "runs data split ensemble out device allow_network json verbose quiet",
     "convert": "what out to json verbose quiet",
     "explain": "run images method target object layer data split n out no_controls all_controls model device "

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sightline.errors import UsageError
-from sightline.sampling.poisson import poisson_blend, seam_ratio
+from sightline.metrics.generation.seams import seam_ratio
+from sightline.sampling.poisson import poisson_blend
 
 
 def _pictures() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

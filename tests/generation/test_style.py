@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from sightline.errors import UsageError
-from sightline.sampling.style import adain, gram, stylised
+import sightline
+from sightline.data.rendering.faces import MARK
+from sightline.errors import DataError, UsageError
+from sightline.losses.style import adain, gram, statistics_loss
+from sightline.models.generative.style import AdainDecoder
+from sightline.sampling.marks import is_artificial
+from sightline.sampling.style import stylised
+
+from . import tiny_style as tiny
 
 
 class _Layers(nn.Module):
@@ -71,3 +84,123 @@ def test_what_makes_no_picture_is_an_error() -> None:
         stylised(_Layers(), content, style, steps=0)
     with pytest.raises(UsageError, match="3 channels and the style 1"):
         stylised(_Layers(), content, style[:1])
+
+
+def test_the_statistics_loss_is_zero_for_what_adaptive_norm_makes_only() -> None:
+    content, style = torch.randn(2, 3, 8, 8), 3 + 2 * torch.randn(2, 3, 5, 9)
+    assert float(statistics_loss(adain(content, style), style).max()) < 1e-4
+    assert float(statistics_loss(content, style).min()) > 1
+
+
+def test_the_decoder_doubles_as_often_as_the_features_were_halved() -> None:
+    for stride in (2, 4, 8):
+        assert AdainDecoder(5, stride, base=2)(torch.randn(1, 5, 4, 6)).shape == (1, 3, 4 * stride, 6 * stride)
+    with pytest.raises(UsageError, match="stride 3"):
+        AdainDecoder(5, 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("style")
+
+
+@pytest.fixture(scope="module")
+def fixed(folder: Path) -> sightline.Run:
+    return tiny.train(folder, "task.method=feedforward", f"task.style={tiny.styles(folder) / '0.png'}", out="fixed")
+
+
+@pytest.fixture(scope="module")
+def any_style(folder: Path) -> sightline.Run:
+    return tiny.train(folder, "task.method=adain", f"task.style={tiny.styles(folder)}", out="any")
+
+
+def test_a_network_for_one_style_through_its_verbs(fixed: sightline.Run, folder: Path, tmp_path: Path) -> None:
+    metrics = sightline.evaluate(fixed).judgement.metrics
+    assert 0 < metrics["content"] < 2 and metrics["style"] > 0 and metrics["style_unchanged"] > 0
+    assert metrics["loss"] == pytest.approx(metrics["content"] + metrics["style"])
+    picture = folder / "content/00.png"
+    (row,) = sightline.predict(fixed, picture, out=tmp_path / "made", draw=tmp_path / "drawn").rows
+    with Image.open(row["picture"]) as made:
+        assert is_artificial(made.info) and made.size == (tiny.SIDE, tiny.SIDE)
+    with pytest.raises(UsageError, match="knows the style that it was trained for"):
+        sightline.stylise(picture, tiny.styles(folder) / "1.png", out=tmp_path / "a.png", run=fixed)
+
+
+def test_a_decoder_takes_any_style_and_the_run_keeps_its_own(
+    any_style: sightline.Run, folder: Path, tmp_path: Path
+) -> None:
+    picture = folder / "content/00.png"
+    made = []
+    for number in range(2):
+        out = tmp_path / f"{number}.png"
+        sightline.stylise(picture, tiny.styles(folder) / f"{number}.png", out=out, run=any_style)
+        with Image.open(out) as image:
+            assert is_artificial(image.info)
+            made.append(np.asarray(image).astype(int))
+    assert not np.array_equal(*made), "another style, another picture"
+    assert any_style.recipe.task.pictures == 2
+    moved = folder / "styles"
+    moved.rename(folder / "elsewhere")
+    try:
+        (row,) = sightline.predict(any_style, picture, out=tmp_path / "own").rows
+    finally:
+        (folder / "elsewhere").rename(moved)
+    with Image.open(row["picture"]) as image:
+        assert np.array_equal(np.asarray(image), made[0]), "without the folder the run still has its first style"
+
+
+def test_a_training_of_style_that_was_killed_ends_as_if_left_alone(folder: Path, any_style: sightline.Run) -> None:
+    out = folder / "killed"
+    keys = (
+        *tiny.KEYS,
+        f"task.weights={tiny.weights(folder)}",
+        "task.method=adain",
+        f"task.style={tiny.styles(folder)}",
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "tests.generation.tiny_style",
+        str(tiny.contents(folder)),
+        str(out),
+        "4",
+        "transfer",
+    ]
+    done = subprocess.run([*command, *keys], capture_output=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    resumed = sightline.train(resume=out)
+    for name in ("transfer", "features"):
+        one, other = ((r.folder / f"model/{name}.safetensors").read_bytes() for r in (any_style, resumed))
+        assert one == other, name
+
+
+def test_optimisation_from_the_verb(folder: Path, tmp_path: Path) -> None:
+    run = sightline.train(
+        "digits", ("fit.device=cpu", "input.channels=3"), model="resnet8", out=tmp_path / "run", smoke=True
+    )
+    one, other = folder / "content/00.png", tiny.styles(folder) / "0.png"
+    made = sightline.stylise(one, other, out=tmp_path / "a.png", features=str(run.folder), size=32, steps=3)
+    assert 0 < made["content_left"] < 1 and made["style_left"] < 1 and made["artificial"]
+    for options, match in (
+        ({"out": "a.jpg"}, "is no .png"), ({"steps": 0}, "steps=0"), ({"size": 8}, "--size is 8"),
+        ({"run": run}, "is a run of"), ({"run": run, "weight": 1.0}, "--weight has no effect"),
+    ):  # fmt: skip
+        usual = {"out": tmp_path / "b.png"} | ({} if "run" in options else {"features": str(run.folder)})
+        with pytest.raises(UsageError, match=match):
+            sightline.stylise(one, other, **(usual | options))  # type: ignore[arg-type]
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(DataError, match="cannot be read"):
+        sightline.stylise(one, tmp_path / "text.png", out=tmp_path / "b.png", features=str(run.folder))
+
+
+def test_a_style_that_cannot_be_learned_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    style = f"task.style={tiny.styles(folder)}"
+    for keys, match in (
+        ((), "needs a style"), ((f"task.style={tmp_path / 'empty'}",), "has no pictures"),
+        ((style, "task.weights=none.pth"), "is no file"), ((style, "model.name=adain_decoder"), "does not fit"),
+        ((style, "model.options.wide=3"), "no option"),
+    ):  # fmt: skip
+        with pytest.raises((UsageError, DataError), match=match):
+            tiny.train(folder, *keys, out="refused")
+    assert not is_artificial({}) and is_artificial(MARK)

@@ -25,6 +25,7 @@ from .answering import Answer, answer, failed
 from .auditing import DATA_EXAMPLES, data
 from .converting import CONVERT_EXAMPLES, convert
 from .exporting import EXPORT_EXAMPLES, export
+from .generating.pictures import FACES_EXAMPLES, STYLISE_EXAMPLES, SWAP_EXAMPLES, faces, stylise, swap
 from .generating.sampling import SAMPLE_EXAMPLES, sample
 from .hints import empty_value, hint_for
 from .hub import app as hub
@@ -195,6 +196,9 @@ app.add_typer(hub, name="hub")
 app.command(epilog=_examples(*EXPLAIN_EXAMPLES))(explain)
 app.command(epilog=_examples(*ATTACK_EXAMPLES))(attack)
 app.command(epilog=_examples(*SAMPLE_EXAMPLES))(sample)
+app.command(epilog=_examples(*STYLISE_EXAMPLES))(stylise)
+app.command(epilog=_examples(*FACES_EXAMPLES))(faces)
+app.command(epilog=_examples(*SWAP_EXAMPLES))(swap)
 app.command(epilog=_examples(*COMPARE_EXAMPLES))(compare)
 app.command(epilog=_examples(*TUNE_EXAMPLES))(tune)
 app.command("label-errors", epilog=_examples(*LABEL_ERRORS_EXAMPLES))(label_errors)

@@ -9,10 +9,12 @@ from sightline.runs.run import Run
 
 from .classification import CLASSIFICATION
 from .detection import DETECTION
+from .faces.swapping import FACE_SWAP
 from .generative.attributes import ATTRIBUTES
 from .generative.autoencoder import AUTOENCODER
 from .generative.diffusion import DIFFUSION
 from .generative.gan import GAN
+from .generative.style import STYLE
 from .generative.translation import TRANSLATION
 from .instances import INSTANCES
 from .kind import Kind
@@ -63,6 +65,8 @@ for _kind in (
     TEXT_CLASSIFICATION,
     LANGUAGE_MODEL,
     ATTRIBUTES,
+    FACE_SWAP,
+    STYLE,
 ):
     register(_kind)
 

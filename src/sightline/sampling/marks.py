@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 # IPTC's term for "created by a generative model", which readers of metadata know.
 TRAINED_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+# Its term for a picture that is only in part made by one.
+COMPOSITE_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+_ENDS = ("/trainedAlgorithmicMedia", "/compositeWithTrainedAlgorithmicMedia", "/algorithmicMedia")
 
 
 def artificial(run: str, *, seed: int, index: int | None = None, **conditions: object) -> dict[str, str]:
@@ -31,3 +34,18 @@ def translated(run: str) -> dict[str, str]:
         "DigitalSourceType": TRAINED_MEDIA,
         "Run": run,
     }
+
+
+def swapped_face(run: str) -> dict[str, str]:
+    """The same for an image in which a face was replaced or moved."""
+    return {
+        "Software": "sightline",
+        "Description": "Artificial image: a face in it was replaced or moved by an algorithm; it was never photographed so",
+        "DigitalSourceType": COMPOSITE_MEDIA,
+        "Run": run,
+    }
+
+
+def is_artificial(text: Mapping[str, object]) -> bool:
+    """Whether the metadata of a picture say that an algorithm made it."""
+    return str(text.get("DigitalSourceType", "")).endswith(_ENDS)

@@ -4,8 +4,7 @@
     style     G_ij = Σ F_i F_j / n of several layers: which features occur together, wherever that is
     image     arg min over x of |F(x) - F(content)|² / start + w · mean over layers of |G(x) - G(style)|² / start, from noise
 
-    image     arg min over x of |F(x) - F(content)|² / start + w · mean over layers of |G(x) - G(style)|² / start; from noise
-has one meaning for all networks and layers.
+Each loss is divided by its value at the start, so w has one meaning for all networks and layers.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sightline.errors import UsageError
+from sightline.losses.style import content_loss, gram, gram_loss
 from sightline.preprocessing.signed import HALF, to_levels, to_signed
 from sightline.randomness.keyed import normal
 
 Features = Callable[[Float[Tensor, "b c h w"]], Sequence[Float[Tensor, "b k i j"]]]
 NOISE = 0.3  # deviation of the start, of pixels in [-1, 1]
-_EPS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,6 @@ class Stylised:
     image: UInt8[Tensor, "c h w"]
     content: float
     style: float
-
-
-def gram(feature: Float[Tensor, "b k i j"]) -> Float[Tensor, "b k k"]:
-    """Mean products of features over all places."""
-    flat = feature.flatten(2)  # (b, k, i, j) → (b, k, i·j)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
-
-
-def adain(content: Float[Tensor, "b k i j"], style: Float[Tensor, "b k m n"]) -> Float[Tensor, "b k i j"]:
-    """The features of the content with mean and deviation, channel by channel, of those of the style (adaptive instance norm,
-    Huang & Belongie 2017, arXiv:1703.06868, equation 8)."""
-    mean, deviation = content.mean((2, 3), keepdim=True), content.std((2, 3), keepdim=True, correction=0)
-    new_mean, new_deviation = style.mean((2, 3), keepdim=True), style.std((2, 3), keepdim=True, correction=0)
-    return new_deviation * (content - mean) / (deviation + _EPS) + new_mean
 
 
 def stylised(
@@ -78,9 +63,9 @@ def stylised(
         grams = [gram(feature) for feature in features(style[None].float())]
 
     def losses(signed: Tensor) -> tuple[Tensor, Tensor]:
-        found = features((signed + 1) * HALF)
-        apart = [(gram(f) - g).square().mean() for f, g in zip(found, grams, strict=True)]
-        return (found[content_layer] - aim).square().mean(), torch.stack(apart)
+        maps = features((signed + 1) * HALF)
+        apart = [gram_loss(gram(f), g).mean() for f, g in zip(maps, grams, strict=True)]
+        return content_loss(maps[content_layer], aim).mean(), torch.stack(apart)
 
     start = NOISE * normal(seed, "start of a style", torch.arange(content.numel())).reshape(content.shape)
     image = start[None].clone().requires_grad_()

@@ -1,0 +1,1 @@
+"""Images that are computed, with everything known about them."""

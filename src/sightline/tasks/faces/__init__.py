@@ -1,0 +1,1 @@
+"""Tasks about faces: one face moved as another, and put in its place."""
