@@ -26,7 +26,7 @@ CHAPTERS = {
     "Use it": [
         "command-line", "data-files", "defaults", "fine-tuning", "augmentation", "training", "tune", "python", "explain",
         "detection", "region-proposals", "segmentation", "multitask", "diagnosis", "label-errors", "compare", "attack",
-        "generation", "similarity", "classical", "language", "export", "serving", "app", "tracking", "hub",
+        "generation", "faces-and-style", "similarity", "classical", "language", "export", "serving", "app", "tracking", "hub",
     ],
     "Learn it": [
         "tutorials/softmax-classifier", "tutorials/convolutional-network", "tutorials/segmentation", "tutorials/evaluation",

@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 SEAM, MINUTES = 1.2, 10.0  # bars
 FACES, EACH, SIZE = 100, 8, 64
 QUIET = Console(level=-1)
-KEYS = {"task.kind": "faces", "fit.threads": 1, "fit.device": "cpu"}
+KEYS = {"task.kind": "face_swap", "fit.threads": 1, "fit.device": "cpu"}
 WAYS = {  # name → method and blending of `swap`
     "network": ("network", "network"),
     "network-poisson": ("network", "poisson"),

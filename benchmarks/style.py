@@ -132,7 +132,7 @@ def trained(folder: Path, styles: list[Path], method: str, epochs: float) -> dic
             sightline.stylise(pictures[0], path, out=out, run=run, console=QUIET)
     metrics = judgement["metrics"]
     shown = {k: v for k, v in settings.items() if k != "task.style"} | {"styles": style.stem, "epochs": epochs}
-    passed = max(metrics["content"], metrics["style"]) <= LEFT
+    passed = max(metrics["content_left"], metrics["style_left"]) <= LEFT
     return {"settings": shown, **seconds, "n": judgement["n"], "metrics": metrics, "intervals": judgement["intervals"],
             "passed": passed}  # fmt: skip
 

@@ -119,7 +119,7 @@ def test_moved_landmarks_carry_the_picture() -> None:
     points = image.landmarks[:, :2]
     same = warped_face(image.image, points, points)
     assert np.abs(same.image - image.image)[same.region].max() < 1e-6
-    shifted = warped_face(image.image, points, points + [3, 2])
+    shifted = warped_face(image.image, points, points + np.array([3, 2]))
     inside = shifted.region[2:, 3:]
     assert np.abs(shifted.image[2:, 3:] - image.image[:-2, :-3])[inside].max() < 1e-6
     with pytest.raises(DataError, match="one line"):

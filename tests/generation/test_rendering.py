@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 import sightline
-from sightline.data.rendering.faces import MARK, View, draw_scene, draw_view, render
+from sightline.data.rendering.faces import View, draw_scene, draw_view, render
 from sightline.data.rendering.head import FACE, HAIR, Expression, draw_identity
 from sightline.errors import UsageError
 from sightline.kinds.faces.data import parsed
+from sightline.sampling.marks import rendered
 
 NOSE_TIP, CHIN, PUPILS, LIP_UP, LIP_LOW = 30, 8, (68, 69), 62, 66
 
@@ -56,7 +57,7 @@ def test_files_name_everything_and_say_that_they_are_artificial(tmp_path: Path) 
     people = [{name.partition("_")[0] for name in part} for part in names]
     assert [len(part) for part in names] == [4, 4, 4] and not people[0] & people[1] | people[1] & people[2]
     with Image.open(tmp_path / "faces/images/000_01.png") as image:
-        assert image.info["DigitalSourceType"] == MARK["DigitalSourceType"] and image.size == (32, 32)
+        assert image.info["DigitalSourceType"] == rendered()["DigitalSourceType"] and image.size == (32, 32)
     points = parsed((tmp_path / "faces/landmarks/000_01.pts").read_bytes())
     assert points.shape == (70, 3) and (points[:, :2] > 0).all() and (points[:, :2] < 32).all()
     sightline.faces(tmp_path / "again", n=8, each=2, size=32, seed=1)

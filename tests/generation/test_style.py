@@ -15,11 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import sightline
-from sightline.data.rendering.faces import MARK
 from sightline.errors import DataError, UsageError
 from sightline.losses.style import adain, gram, statistics_loss
 from sightline.models.generative.style import AdainDecoder
-from sightline.sampling.marks import is_artificial
+from sightline.sampling.marks import is_artificial, rendered
 from sightline.sampling.style import stylised
 
 from . import tiny_style as tiny
@@ -116,8 +115,8 @@ def any_style(folder: Path) -> sightline.Run:
 
 def test_a_network_for_one_style_through_its_verbs(fixed: sightline.Run, folder: Path, tmp_path: Path) -> None:
     metrics = sightline.evaluate(fixed).judgement.metrics
-    assert 0 < metrics["content"] < 2 and metrics["style"] > 0 and metrics["style_unchanged"] > 0
-    assert metrics["loss"] == pytest.approx(metrics["content"] + metrics["style"])
+    assert 0 < metrics["content_left"] < 2 and metrics["style_left"] > 0 and metrics["style_unchanged"] > 0
+    assert metrics["loss"] == pytest.approx(metrics["content_left"] + metrics["style_left"])
     picture = folder / "content/00.png"
     (row,) = sightline.predict(fixed, picture, out=tmp_path / "made", draw=tmp_path / "drawn").rows
     with Image.open(row["picture"]) as made:
@@ -153,7 +152,7 @@ def test_a_training_of_style_that_was_killed_ends_as_if_left_alone(folder: Path,
     out = folder / "killed"
     keys = (
         *tiny.KEYS,
-        f"task.weights={tiny.weights(folder)}",
+        f"task.feature_weights={tiny.weights(folder)}",
         "task.method=adain",
         f"task.style={tiny.styles(folder)}",
     )
@@ -198,9 +197,9 @@ def test_a_style_that_cannot_be_learned_is_named(folder: Path, tmp_path: Path) -
     style = f"task.style={tiny.styles(folder)}"
     for keys, match in (
         ((), "needs a style"), ((f"task.style={tmp_path / 'empty'}",), "has no pictures"),
-        ((style, "task.weights=none.pth"), "is no file"), ((style, "model.name=adain_decoder"), "does not fit"),
+        ((style, "task.feature_weights=none.pth"), "is no file"), ((style, "model.name=adain_decoder"), "does not fit"),
         ((style, "model.options.wide=3"), "no option"),
     ):  # fmt: skip
         with pytest.raises((UsageError, DataError), match=match):
             tiny.train(folder, *keys, out="refused")
-    assert not is_artificial({}) and is_artificial(MARK)
+    assert not is_artificial({}) and is_artificial(rendered())

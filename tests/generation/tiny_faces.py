@@ -11,8 +11,8 @@ from .mortal import train_and_die
 
 SIZE = 32
 KEYS = (
-    "task.kind=faces", "input.size=32", "model.options.base=3", "model.options.segmenter=4", "fit.batch=4", "fit.device=cpu",
-    "fit.precision=fp32", "fit.epochs=2", "fit.commit_every=1",
+    "task.kind=face_swap", "input.size=32", "model.options.base=3", "model.options.segmenter=4", "fit.batch=4",
+    "fit.device=cpu", "fit.precision=fp32", "fit.epochs=2", "fit.commit_every=1",
 )  # fmt: skip
 
 

@@ -48,7 +48,11 @@ def weights(folder: Path) -> Path:
 
 
 def train(folder: Path, *keys: str, out: str) -> sightline.Run:
-    own = () if any(key.startswith("task.weights") for key in keys) else (f"task.weights={weights(folder)}",)
+    own = (
+        ()
+        if any(key.startswith("task.feature_weights") for key in keys)
+        else (f"task.feature_weights={weights(folder)}",)
+    )
     return sightline.train(contents(folder), (*KEYS, *own, *keys), out=folder / out)
 
 

@@ -41,12 +41,7 @@ from .predicting import PREDICT_EXAMPLES, PREDICT_EXITS, predict
 from .process import leave, prepare_process, prepare_streams
 from .serving import APP_EXAMPLES, SERVE_EXAMPLES, serve, show_app
 from .start import doing, reading
-from .wording import (
-    describe_text,
-    evaluation_text,
-    models_text,
-    summary_text,
-)
+from .wording import describe_text, evaluation_text, models_text, summary_text
 
 
 class _Verbs(TyperGroup):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 TRAINED_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 # Its term for a picture that is only in part made by one.
 COMPOSITE_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+# Its term for a picture that an algorithm made, neither from photographs nor by a trained network.
+ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
 _ENDS = ("/trainedAlgorithmicMedia", "/compositeWithTrainedAlgorithmicMedia", "/algorithmicMedia")
 
 
@@ -43,6 +45,15 @@ def swapped_face(run: str) -> dict[str, str]:
         "Description": "Artificial image: a face in it was replaced or moved by an algorithm; it was never photographed so",
         "DigitalSourceType": COMPOSITE_MEDIA,
         "Run": run,
+    }
+
+
+def rendered() -> dict[str, str]:
+    """The same for an image that was computed without any network."""
+    return {
+        "Software": "sightline",
+        "Description": "Artificial image: rendered, not photographed",
+        "DigitalSourceType": ALGORITHMIC_MEDIA,
     }
 
 

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from sightline.drawing.png import png_bytes
-from sightline.errors import UsageError
-from sightline.storage.files import make_folder, replace_file
-
 from .head import (
     BACKGROUND,
     HAIR,
     Expression,
     Identity,
-    draw_expression,
-    draw_identity,
     landmarks_of,
     surface_of,
 )
 
 CLASSES = ("background", "face", "hair")
 FINE = 3  # pixels of the renderer to one of the image, in each direction
-SHARE, LEAST = 0.15, 2  # of the identities that val and test get, and at least so many: a swap needs two
-# IPTC's term for "created by an algorithm, not from photographs and not by a trained network".
-ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
-MARK = {
-    "Software": "sightline",
-    "Description": "Artificial image: a rendered head, not photographed",
-    "DigitalSourceType": ALGORITHMIC_MEDIA,
-}
 
 
 class View(NamedTuple):
@@ -126,50 +110,3 @@ def _behind(of: Identity, view: View, side: int) -> tuple[np.ndarray, np.ndarray
     shape((-1.5, 1.15, 1.5, 3.2), of.clothes, BACKGROUND)
     shape((-0.5 * of.width, 0.5, 0.5 * of.width, 1.35), 0.7 * of.skin, BACKGROUND, "rectangle")
     return canvas, label
-
-
-def write_faces(
-    out: Path,
-    *,
-    identities: int = 60,
-    each: int = 10,
-    size: int = 64,
-    seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
-) -> None:
-    """Write images/NNN_NN.png (identity, number), masks/ with classes.txt, landmarks/*.pts, and train.txt, val.txt, test.txt,
-    which share no identity. Images of one identity are like frames of one recording: pose and expression change, light and
-    background do not. Image j of identity i depends on (seed, i, j) only.
-
-    A .pts file has the layout of 300-W's, with z as a third number. Every picture says in its metadata that it is artificial.
-    UsageError for fewer than six faces, or one image of each.
-    """
-    few = max(round(SHARE * identities), LEAST)
-    if identities < 3 * LEAST or each < 2:
-        raise UsageError(
-            f"{identities} faces of {each} images cannot be split", f"use at least {3 * LEAST} faces of 2 images"
-        )
-    for folder in ("images", "masks", "landmarks"):
-        make_folder(out / folder)
-    splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for i in range(identities):
-        draw = np.random.default_rng([seed, i])
-        own, scene = draw_identity(draw), draw_scene(draw)
-        split = "test" if i >= identities - few else "val" if i >= identities - 2 * few else "train"
-        for j in range(each):
-            draw = np.random.default_rng([seed, i, j])
-            made = render(own, draw_expression(draw), draw_view(draw, scene), size=size)
-            name = f"{i:03d}_{j:02d}"
-            replace_file(out / "images" / f"{name}.png", png_bytes(made.image, MARK))
-            replace_file(out / "masks" / f"{name}.png", png_bytes(made.mask[..., None]))
-            replace_file(out / "landmarks" / f"{name}.pts", pts_text(made.landmarks).encode())
-            splits[split].append(name)
-            progress(i * each + j + 1)
-    replace_file(out / "classes.txt", ("\n".join(CLASSES) + "\n").encode())
-    for name, members in splits.items():
-        replace_file(out / f"{name}.txt", ("\n".join(members) + "\n").encode())
-
-
-def pts_text(landmarks: Float[np.ndarray, "k 3"]) -> str:
-    rows = "\n".join(" ".join(f"{value:.3f}" for value in row) for row in landmarks)
-    return f"version: 1\nn_points: {len(landmarks)}\n{{\n{rows}\n}}\n"

