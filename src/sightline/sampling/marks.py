@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 # IPTC's term for "created by a generative model", which readers of metadata know.
 TRAINED_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -57,6 +58,6 @@ def rendered() -> dict[str, str]:
     }
 
 
-def is_artificial(text: Mapping[str, object]) -> bool:
+def is_artificial(text: Mapping[Any, Any]) -> bool:
     """Whether the metadata of a picture say that an algorithm made it."""
     return str(text.get("DigitalSourceType", "")).endswith(_ENDS)

@@ -172,7 +172,7 @@ def surface_of(of: Identity, how: Expression, *, rows: int = 240, columns: int =
     label = np.where(face, FACE, np.where(v < 0.75, HAIR, BACKGROUND))
     colour = np.where(label[..., None] == HAIR, of.hair * (1 + 0.12 * np.sin(60 * turn)[..., None]), of.skin)
     colour = np.where(face[..., None], _painted(of, how, u, v), colour)
-    return Surface(*(a.reshape(-1, 3) for a in (point, colour, normal)), label.reshape(-1))
+    return Surface(point.reshape(-1, 3), colour.reshape(-1, 3), normal.reshape(-1, 3), label.reshape(-1))
 
 
 def _painted(of: Identity, how: Expression, u: np.ndarray, v: np.ndarray) -> np.ndarray:

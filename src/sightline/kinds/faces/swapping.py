@@ -88,7 +88,7 @@ def _check(recipe: Recipe) -> None:
     _options(recipe)
 
 
-def _shapes(recipe: Recipe) -> dict[str, tuple[int, int, int]]:
+def _shapes(recipe: Recipe) -> dict[str, Any]:
     _, height, width = recipe.input.shape
     inputs = {
         "reenactment": 3 + POINTS, "inpainting": 4, "blending": 7, "landmarks": 3, "segmenter": 3, CRITIC: 3,

@@ -52,6 +52,7 @@ class FaceSwap(Task):
     reenactment: Any
     inpainting: Any
     blending: Any
+    critic: Any
 
     def __init__(self, networks: dict[str, nn.Module], *, adversarial: float = 0.02, steps: int = 2) -> None:
         super().__init__()

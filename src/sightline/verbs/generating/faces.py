@@ -35,8 +35,8 @@ def faces(
     of three splits that share no face. `sightline train OUT task.kind=face_swap` and `task.kind=segmentation` read it.
 
     Images of one face are like frames of one recording: pose and expression change, light and background do not. Image j of
-    face i depends on (seed, i, j) only. A .pts file has the layout of 300-W's, with z as a third number. Every image says in its
-    metadata that it is artificial.
+    face i depends on (seed, i, j) only. A .pts file has the layout of 300-W's, with z as a third number. Every image says in
+    its metadata that it is artificial.
 
     UsageError for a folder that is not empty, or numbers outside of their range.
     """

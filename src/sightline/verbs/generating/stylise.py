@@ -108,10 +108,14 @@ def features_of(name: str, device: str = "cpu") -> Features:
     """The first maps of a classifier, as a function of levels. UsageError for a network that has fewer maps."""
     opened = open_run_or_model(name)
     model: Any = getattr(load_task(opened).eval().requires_grad_(False).to(device), "model", None)
-    network = getattr(model, "network", None)
+    network: Any = getattr(model, "network", None)
     if not hasattr(network, "features") or len(getattr(network, "channels", ())) <= CONTENT:
         raise UsageError(f"{name} has no maps of features to compare", "use a classifier such as efficientnet_lite0")
-    return lambda levels: network.features(model.normalise(levels))[:LAYERS]
+
+    def features(levels: Tensor) -> list[Tensor]:
+        return list(network.features(model.normalise(levels))[:LAYERS])
+
+    return features
 
 
 def _by_network(

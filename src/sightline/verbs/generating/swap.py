@@ -47,8 +47,8 @@ def swap(
     target: str | Path,
     *,
     out: str | Path,
-    method: Method = "network",
-    blend: Blend | None = None,
+    method: str = "network",
+    blend: str | None = None,
     reenact: bool = False,
     consent: bool = False,
     device: str = "auto",
@@ -100,7 +100,9 @@ def swap(
     if not reenact:
         facts["blend"] = blending
     if Path(target).is_dir():
-        replace_file(place / FILM, film(frames, comment="; ".join(f"{key}: {value}" for key, value in mark.items())))
+        replace_file(
+            place / FILM, film(np.stack(frames), comment="; ".join(f"{key}: {value}" for key, value in mark.items()))
+        )
         facts["film"] = str(place / FILM)
     console.say(f"{len(files):,} artificial pictures, {files[0]} first")
     return facts
