@@ -29,7 +29,7 @@ from sightline.runs.console import Console
 
 RESULTS = Path(__file__).parents[1] / "results"
 SEAM, MINUTES = 1.2, 10.0  # bars
-FACES, EACH, SIZE = 100, 8, 64
+FACES, EACH = 100, 8
 QUIET = Console(level=-1)
 KEYS = {"task.kind": "face_swap", "fit.threads": 1, "fit.device": "cpu"}
 WAYS = {  # name → method and blending of `swap`
@@ -43,7 +43,6 @@ TAUGHT = ("network", "warp")  # a detector is trained on each of them
 OTHERS, DRAWS = 60, 2_000  # faces of the detector; resamples of its interval
 DETECTOR = {
     "model.name": "resnet8",
-    "input.size": SIZE,
     "fit.threads": 1,
     "fit.device": "cpu",
     "augment.preset": "light",
@@ -51,10 +50,10 @@ DETECTOR = {
 EPOCHS, PIPELINE_EPOCHS = 12.0, 20.0
 
 
-def rendered(folder: Path, faces: int, seed: int) -> dict[str, list[Path]]:
+def rendered(folder: Path, faces: int, size: int, seed: int) -> dict[str, list[Path]]:
     """split → images."""
     if not folder.exists():
-        sightline.faces(folder, n=faces, each=EACH, size=SIZE, seed=seed, console=QUIET)
+        sightline.faces(folder, n=faces, each=EACH, size=size, seed=seed, console=QUIET)
     return {
         split: [folder / "images" / f"{name}.png" for name in (folder / f"{split}.txt").read_text().split()]
         for split in ("train", "val", "test")
@@ -86,13 +85,14 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def faces(folder: Path, epochs: float | None) -> dict[str, Any]:
+def faces(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     start = time.process_time()
-    images = rendered(folder / "data", FACES, 0)
+    images = rendered(folder / "data", options.faces, options.size, 0)
     seconds = {"rendering": round(time.process_time() - start, 1)}
     start, wall = time.process_time(), time.perf_counter()
-    out = folder / "run"
-    run = sightline.train(folder / "data", KEYS, epochs=epochs or PIPELINE_EPOCHS, out=out, console=Console())
+    settings = KEYS | {"input.size": options.size}
+    epochs = options.epochs or PIPELINE_EPOCHS
+    run = sightline.train(folder / "data", settings, epochs=epochs, out=folder / "run", console=Console())
     seconds |= {"training": round(time.process_time() - start, 1), "wall": round(time.perf_counter() - wall, 1)}
     judgement = sightline.evaluate(run, split="test", console=QUIET).judgement.to_json()
     seams: dict[str, list[float]] = {}
@@ -100,7 +100,8 @@ def faces(folder: Path, epochs: float | None) -> dict[str, Any]:
         paths = swaps(run, images["test"], folder / "swaps", way)
         seams[way] = [_seam(folder, path) for path in paths]
     found = {
-        "settings": KEYS | {"epochs": run.recipe.fit.epochs},
+        "faces": options.faces,
+        "settings": settings | {"epochs": epochs},
         "cpu_seconds": seconds,
         "n": judgement["n"],
         "metrics": judgement["metrics"],
@@ -137,14 +138,15 @@ def auc(truth: np.ndarray, score: np.ndarray, face: np.ndarray) -> dict[str, Any
     return {"auc": value, "interval": [float(low), float(high)], "n": len(truth), "persons": len(persons)}
 
 
-def deepfakes(folder: Path, epochs: float | None) -> dict[str, Any]:
+def deepfakes(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     run = sightline.open_run(folder / "run")
-    images = rendered(folder / "others", OTHERS, 1)
+    images = rendered(folder / "others", OTHERS, options.size, 1)
+    settings, epochs = DETECTOR | {"input.size": options.size}, options.epochs or EPOCHS
     fakes = {
         way: {split: swaps(run, paths, folder / "fakes" / split, way) for split, paths in images.items()}
         for way in WAYS
     }
-    found: dict[str, Any] = {"settings": DETECTOR | {"epochs": epochs or EPOCHS}, "cpu_seconds": {}, "trained_on": {}}
+    found: dict[str, Any] = {"settings": settings | {"epochs": epochs}, "cpu_seconds": {}, "trained_on": {}}
     for way in TAUGHT:
         data = folder / "detector" / way / "data"
         for split in images:
@@ -155,7 +157,7 @@ def deepfakes(folder: Path, epochs: float | None) -> dict[str, Any]:
                     shutil.copy(path, place / path.name)
         start = time.process_time()
         detector = sightline.train(
-            data, DETECTOR, epochs=epochs or EPOCHS, out=folder / "detector" / way / "run", console=Console()
+            data, settings, epochs=epochs, out=folder / "detector" / way / "run", console=Console()
         )
         found["cpu_seconds"][way] = round(time.process_time() - start, 1)
         rows = {name: _tested(detector, images["test"], fakes[name]["test"]) for name in WAYS}
@@ -176,13 +178,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("faces", "deepfakes"))
     parser.add_argument("--epochs", type=float)
+    parser.add_argument("--faces", type=int, default=FACES)
+    parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--runs", type=Path, default=Path("runs/faces"), help="where data and runs are kept")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    found = {"faces": faces, "deepfakes": deepfakes}[options.what](options.runs, options.epochs)
-    command = f"python benchmarks/faces.py {options.what}"
+    found = {"faces": faces, "deepfakes": deepfakes}[options.what](options.runs, options)
+    command = f"python benchmarks/faces.py {options.what} --size {options.size}"
     results = {"command": command, "machine": machine.described(), **found}
     (options.out / f"{options.what}.json").write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results))
