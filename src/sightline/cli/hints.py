@@ -42,7 +42,7 @@ _VERBS = {
     "explain": ("interpret", "gradcam", "saliency", "heatmap"),
     "attack": ("robustness", "adversarial"),
     "sample": ("generate", "synthesize", "draw", "make"),
-    "stylise": ("stylize", "style", "paint"),
+    "stylise": ("stylize", "restyle", "paint"),
     "faces": ("render", "heads"),
     "swap": ("faceswap", "reenact", "deepfake"),
     "compare": ("diff", "versus", "ensemble"),
