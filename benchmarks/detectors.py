@@ -1,11 +1,12 @@
 """Detectors beside each other: boxes found per minute of training, latency of exports, time of a training step.
 
     python benchmarks/detectors.py bccd [--seeds 0 1 2] [--models yolox_tiny faster_rcnn_resnet18_fpn] [--epochs N]
+                                        [--keys augment.preset=driving …] [--runs FOLDER]
     python benchmarks/detectors.py latency
     python benchmarks/detectors.py step
 
 bccd      blood cells from $SIGHTLINE_DATA, each network with its own defaults, from scratch, on one thread: AP and AP50 of the
-          test images after every training, its seconds, and AP50 of val over the seconds
+          test images after every training and its seconds; further recipe keys with `--keys`; `--runs` keeps the run folders
 latency   exports of yolox_nano, yolox_tiny and Faster R-CNN at 416 x 416 with random weights, batch 1, one thread, median
 step      forward, loss and backward of yolox_tiny; no permissive peer is measured beside it yet
 
@@ -41,27 +42,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", default=["yolox_tiny", "faster_rcnn_resnet18_fpn"])
     parser.add_argument("--epochs", type=float)
-    asked = parser.parse_args()
-    if asked.part == "bccd":
-        for model in asked.models:
-            keep("bccd", model, bccd(model, asked.seeds, asked.epochs))
+    parser.add_argument("--keys", nargs="+", default=[])
+    parser.add_argument("--runs", type=Path)
+    options = parser.parse_args()
+    if options.part == "bccd":
+        keys = [*([f"fit.epochs={options.epochs:g}"] if options.epochs else []), *options.keys]
+        for model in options.models:
+            figures = bccd(model, options.seeds, keys, options.runs)
+            keep("bccd", " ".join([model, *keys]), figures)
     else:
-        keep(asked.part, "all", latency() if asked.part == "latency" else step())
+        keep(options.part, "all", latency() if options.part == "latency" else step())
 
 
 def keep(part: str, name: str, figures: dict[str, Any]) -> None:
-    found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    found.setdefault(part, {})[name] = {"machine": described(), "threads": 1, **figures}
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results.setdefault(part, {})[name] = {"machine": described(), "threads": 1, **figures}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(part, name, json.dumps({k: v for k, v in figures.items() if k != "runs"}), flush=True)
 
 
-def bccd(model: str, seeds: list[int], epochs: float | None) -> dict[str, Any]:
+def bccd(model: str, seeds: list[int], further: list[str], runs_folder: Path | None) -> dict[str, Any]:
     """The trainings of one network, and the mean and range of their test figures. The default network is the light one, which
     naming it would make large."""
     own = [] if model == "faster_rcnn_resnet18_fpn" else ["-m", model]
-    keys = [*own, "fit.threads=1", *([f"fit.epochs={epochs:g}"] if epochs else [])]
-    runs = [_train(keys, seed) for seed in seeds]
+    keys = [*own, "fit.threads=1", *further]
+    runs = [_train(keys, seed, runs_folder and runs_folder / f"{model}-{seed}") for seed in seeds]
     ap, ap50 = ([run["test"][name] for run in runs] for name in ("ap", "ap50"))
     return {
         "command": " ".join(["sightline train bccd/", *keys]), "n": len(runs), "seeds": seeds, "runs": runs,
@@ -70,22 +75,12 @@ def bccd(model: str, seeds: list[int], epochs: float | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _train(keys: list[str], seed: int) -> dict[str, Any]:
+def _train(keys: list[str], seed: int, kept: Path | None) -> dict[str, Any]:
     data = Path(os.environ["SIGHTLINE_DATA"]) / "bccd"
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        command = [
-            sys.executable,
-            "-m",
-            "sightline",
-            "train",
-            str(data),
-            *keys,
-            f"seed={seed}",
-            "--json",
-            "--out",
-            str(out),
-        ]
+        out = kept or Path(folder) / "run"
+        verb = ["train", str(data), *keys, f"seed={seed}", "--json", "--out", str(out)]
+        command = [sys.executable, "-m", "sightline", *verb]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)

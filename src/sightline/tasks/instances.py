@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from sightline.decoding.detections import paste_masks
 from sightline.decoding.run_lengths import run_lengths
 from sightline.errors import DataError
-from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
 from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.predictions import Detections, Instances, Prediction
-from sightline.structures.regions import SelectionRule
 from sightline.structures.targets import Outlines
 
+from .boxes.detecting import Detector
 from .regions import detection_rows, region_loss, region_targets
-from .task import Loss, Task
+from .task import Loss
 
 
-class InstanceSegmentation(Task):
+class InstanceSegmentation(Detector):
     """`model` is a region network with a mask head: (images in 0-255 units, sizes, RegionTargets | None, SelectionRule) →
     RegionOutputs. The thresholds are those of `Detection`."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        classes: int,
-        score_threshold: float = 0.01,
-        nms_threshold: float = 0.5,
-        limit: int = 100,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.classes = classes
-        self.selection_rule = SelectionRule(score_threshold, nms_threshold, limit)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         targets = region_targets(batch)
@@ -65,9 +48,6 @@ class InstanceSegmentation(Task):
         if len(true_rle) != len(rows.true_label):
             return rows  # without true masks only the boxes can be evaluated
         return replace(rows, found_rle=tuple(found_rle), true_rle=true_rle)
-
-    def metrics(self, rows: Any) -> dict[str, float | None]:
-        return detection_metrics(rows, self.classes)
 
 
 def _true_rle(batch: Batch) -> tuple[bytes, ...]:

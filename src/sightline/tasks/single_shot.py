@@ -10,34 +10,29 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from sightline.decoding.places import place_detections
 from sightline.layers.boxes.dynamic_assignment import Assignment, Objects, Predicted, simota, soft_assignment
 from sightline.layers.boxes.places import encode_places
 from sightline.losses.means import mean_over
 from sightline.losses.single_shot import box_overlap_loss, place_class, place_objectness, shift_distance
-from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import Batch
-from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.outputs.places import PlaceOutputs
-from sightline.structures.predictions import Detections, Prediction
-from sightline.structures.regions import SelectionRule
 from sightline.structures.targets import Boxes
 
-from .regions import boxes_of, detection_rows
-from .task import Loss, Task
+from .boxes.detecting import PlaceDetector
+from .regions import boxes_of
+from .task import Loss
 
 BOX_WEIGHT = 5.0
 ASSIGNMENTS: dict[str, Callable[..., Assignment]] = {"simota": simota, "soft": soft_assignment}
 
 
-class SingleShot(Task):
+class SingleShot(PlaceDetector):
     """`model` is a single-shot network: (images in 0-255 units, sizes) → PlaceOutputs.
 
     assignment   "simota" as published, or "soft" (Lyu et al. 2022, arXiv:2212.07784)
     shift        weight of the L1 loss of shifts, as in Megvii's code in the closing part of a training only: for samples from
                  the position `closing` in the stream on; 0 leaves it out
-
-    A prediction keeps boxes by the rule of `Detection`.
+    selection    which boxes a prediction keeps: keywords of `Detector`
     """
 
     def __init__(
@@ -48,16 +43,11 @@ class SingleShot(Task):
         assignment: Literal["simota", "soft"] = "simota",
         shift: float = 0.0,
         closing: int = 0,
-        score_threshold: float = 0.01,
-        nms_threshold: float = 0.5,
-        limit: int = 100,
+        **selection: Any,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.classes = classes
+        super().__init__(model, classes=classes, **selection)
         self.assign = ASSIGNMENTS[assignment]
         self.shift, self.closing = shift, closing
-        self.selection_rule = SelectionRule(score_threshold, nms_threshold, limit)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         outputs: PlaceOutputs = self.model(batch.image, batch.size)
@@ -80,17 +70,6 @@ class SingleShot(Task):
         total, weight = mean_over(torch.stack(list(parts.values())).sum(), learned.weight)
         reported = {name: mean_over(part.detach(), weight)[0] for name, part in parts.items()}
         return Loss(total, weight, {"loss": total.detach(), **reported})
-
-    def predict(self, batch: Batch) -> Detections:
-        outputs: PlaceOutputs = self.model(batch.image, batch.size)
-        return Detections(*place_detections(outputs.boxes, outputs.score, batch.size, self.selection_rule))
-
-    def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
-        assert isinstance(prediction, Detections)
-        return detection_rows(batch, prediction)
-
-    def metrics(self, rows: Any) -> dict[str, float | None]:
-        return detection_metrics(rows, self.classes)
 
 
 class Learned(NamedTuple):

@@ -16,15 +16,14 @@ from torch import Tensor, nn
 
 from sightline.layers.boxes.anchors import encode
 from sightline.losses.regions import class_of, region_class, shifts
-from sightline.metrics.detection import detection_metrics
 from sightline.structures.batch import PLACES, Batch
 from sightline.structures.boxes import clip
-from sightline.structures.detection_rows import DetectionRows
 from sightline.structures.inputs import Places
-from sightline.structures.predictions import Detections, Prediction
+from sightline.structures.predictions import Detections
 from sightline.structures.regions import BOX_UNITS, GivenOutputs, RegionTargets, SelectionRule
-from sightline.tasks.regions import boxes_of, detection_rows, region_targets
-from sightline.tasks.task import Loss, Task
+from sightline.tasks.boxes.detecting import Detector
+from sightline.tasks.regions import boxes_of, region_targets
+from sightline.tasks.task import Loss
 
 from .fitting import ImageRegions, fit_regions
 
@@ -32,14 +31,15 @@ Propose = Callable[[UInt8[np.ndarray, "h w c"]], Float[np.ndarray, "n 4"]]  # pi
 _NOTHING = SelectionRule(score=1.0)  # no detections: only the features are of interest
 
 
-class GivenRegions(Task):
+class GivenRegions(Detector):
     """`model` maps (images in 0-255 units, sizes, RegionTargets | None, SelectionRule, given=(boxes, sample)) to GivenOutputs.
 
     A batch may bring the regions of its images (`Places`), computed before these were augmented; for any other, `propose`
     finds them in its pixels. The loss is the sum of the class's cross-entropy and of the boxes' smooth L1, where a loss trains
-    these; see `losses.regions`. Predictions are selected as those of `Detection`.
+    these; see `losses.regions`.
 
-    fitted   the last layers are fitted in closed form after the last step: `conclude`
+    fitted      the last layers are fitted in closed form after the last step: `conclude`
+    selection   which boxes a prediction keeps: keywords of `Detector`
     """
 
     def __init__(
@@ -49,16 +49,11 @@ class GivenRegions(Task):
         classes: int,
         propose: Propose,
         fitted: bool = False,
-        score_threshold: float = 0.01,
-        nms_threshold: float = 0.5,
-        limit: int = 100,
+        **selection: Any,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.classes = classes
+        super().__init__(model, classes=classes, **selection)
         self.propose = propose
         self.concludes = fitted
-        self.selection_rule = SelectionRule(score_threshold, nms_threshold, limit)
 
     def loss(self, batch: Batch, turn: str = "model") -> Loss:
         targets = region_targets(batch)._replace(mask=None)
@@ -74,13 +69,6 @@ class GivenRegions(Task):
     def predict(self, batch: Batch) -> Detections:
         outputs = self.model(batch.image, batch.size, None, self.selection_rule, given=self.given(batch))
         return Detections(*outputs.detections)
-
-    def rows(self, batch: Batch, prediction: Prediction) -> DetectionRows:
-        assert isinstance(prediction, Detections)
-        return detection_rows(batch, prediction)
-
-    def metrics(self, rows: Any) -> dict[str, float | None]:
-        return detection_metrics(rows, self.classes)
 
     def given(self, batch: Batch) -> tuple[Float[Tensor, "r 4"], Int[Tensor, "r"]]:
         """The regions of a batch in its pixels, image by image, and their images."""
