@@ -78,7 +78,7 @@ gallery:        ## the pictures of docs/gallery.md, taken in a browser: a minute
 docs:           ## the documentation as static pages in build/site, with the book of `make lab` where it was built: a minute; needs the extra docs
 	$(PY) benchmarks/docs_site.py
 
-segmenters:     ## CamVid: thirteen segmenters, the same time each: half an hour
+segmenters:     ## CamVid: thirteen segmenters, the same time each: 20 minutes
 	$(PY) benchmarks/segmenters.py
 
 lineage:        ## the R-CNN line on one trunk, selective search beside OpenCV's: about 15 minutes; figures go to results/

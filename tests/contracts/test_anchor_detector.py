@@ -53,6 +53,20 @@ def test_networks_of_the_papers() -> None:
             create_model("yolo_v3", anchors=bad)
 
 
+def test_tiny_network_of_the_authors_program() -> None:
+    """The published file yolov3-tiny.weights has 35,434,956 bytes: 20 of header, then 8,858,734 numbers, two of which for each
+    of the 3,184 batch-normalised channels are running statistics. At 416 pixels 13² and 26² cells of three anchors."""
+    network = outline("yolo_v3_tiny")
+    assert sum(p.numel() for p in network.parameters()) == (35_434_956 - 20) // 4 - 2 * 3_184
+    shapes = [m.shape[1:3] for m in network.features(torch.zeros(1, 3, 416, 416, device="meta"))]
+    assert shapes == [(16, 416), (32, 208), (64, 104), (128, 52), (256, 26), (1024, 13)]
+    out = network(torch.zeros(1, 3, 416, 416, device="meta"))
+    assert out.boxes.shape == (1, 3 * (13**2 + 26**2), 4)
+    assert network.anchors[0][-1] == (344, 319) and network.anchors[1][0] == (10, 14)  # large ones on the coarse map
+    with pytest.raises(UsageError, match="two maps"):
+        create_model("yolo_v3_tiny", anchors=(1.0,) * 6)
+
+
 def test_decoding_inverts_the_targets() -> None:
     """What the targets say, as predictions, gives the true boxes back; an anchor learns the shape most like its own."""
     boxes, label, sample, _ = some_objects(40, 4, seed=1)

@@ -11,14 +11,17 @@ import torch
 
 import sightline
 from sightline.errors import UsageError
+from sightline.kinds.opening import choose_kind, draft, open_dataset
 from sightline.models.create import create_model
 from sightline.preprocessing.normalise import Normalise, Normalised
+from sightline.runs.console import Console
 from sightline.structures.batch import Batch
 from sightline.structures.targets import Boxes
 from sightline.tasks.boxes.anchors import AnchorDetection
 from sightline.tasks.boxes.cells import CellDetection
 from sightline.tasks.boxes.sets import SetDetection
 from sightline.tasks.task import Task
+from sightline.training.prepare import resolve
 from tests.faults.runs import DETECTORS, write_coco
 
 torch.set_num_threads(1)
@@ -47,6 +50,20 @@ def test_from_data_to_answers(name: str, data: Path, tmp_path: Path) -> None:
     if network == "yolo_v3":
         anchors = run.recipe.model.options["anchors"]
         assert len(anchors) == 18 and min(anchors) >= 10 and max(anchors) <= 24  # the boxes are 14 to 20 pixels
+
+
+def test_anchors_from_the_training_boxes(data: Path) -> None:
+    """The boxes are 14 to 20 pixels of 64: on images of 128, anchors are twice as large. One for each level of a pyramid,
+    three for each of two maps."""
+    keys = {"task.kind": "detection", "input.size": 128}
+    for network, option, count in (("faster_rcnn_resnet18_fpn", "anchor_sizes", 5), ("yolo_v3_tiny", "anchors", 12)):
+        given = draft(str(data), {**keys, f"model.options.{option}": "kmeans"}, {"model.name": network})
+        opened = open_dataset(given, Console(level=-1))
+        recipe = resolve(given, choose_kind(given, opened.audit.source), opened)
+        anchors = recipe.model.options[option]
+        assert len(anchors) == count and min(anchors) >= 25 and max(anchors) <= 43, network
+        areas = anchors if count == 5 else [w * h for w, h in zip(anchors[::2], anchors[1::2], strict=True)]
+        assert list(areas) == sorted(areas)
 
 
 def test_keys_without_effect_are_refused(data: Path) -> None:
@@ -87,6 +104,7 @@ SET = {"width": 32, "heads": 4, "hidden": 64, "encoder": 1, "decoder": 2, "queri
 BUILT = {
     "yolo_v1": lambda: made(CellDetection, "fast_yolo", **CELLS),
     "yolo_v3": lambda: made(AnchorDetection, "yolo_v3", **ANCHORS),
+    "yolo_v3_tiny": lambda: made(AnchorDetection, "yolo_v3_tiny", width=1 / 4, anchors=(17, 17, 23, 23)),
     "detr_resnet18": lambda: made(SetDetection, "detr_resnet18", **SET),
 }
 
@@ -108,8 +126,9 @@ def fitted(task: Task, steps: int, rate: float, side: int = 64, images: int = 1 
         return float(task.metrics(task.rows(batch, task.predict(batch)))["ap50"] or 0.0)
 
 
-def test_yolo_v3_learns() -> None:
-    assert fitted(BUILT["yolo_v3"](), 90, 3e-3) > 0.6
+@pytest.mark.parametrize("name", ["yolo_v3", "yolo_v3_tiny"])
+def test_yolo_v3_learns(name: str) -> None:
+    assert fitted(BUILT[name](), 90, 3e-3) > 0.6
 
 
 def test_yolo_v1_remembers() -> None:

@@ -49,10 +49,12 @@ from sightline.tasks.detection import Detection
 from sightline.tasks.instances import InstanceSegmentation
 from sightline.tasks.task import Task
 
+from .detectors.anchors import KMEANS, anchors_from_boxes
 from .kind import Keep, Picture, plain
 
 LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}  # small enough to train on a CPU
 PIXELS_OF_INPUT, STEPS = 256 * 320, 400  # defaults for input size and training length
+LEVELS = 5  # of a pyramid, each with anchors of one size
 NAMED = 3  # objects per image in the table of `predict`
 LONGEST = 18  # letters of a class name on a picture
 
@@ -77,13 +79,20 @@ def selection(recipe: Recipe) -> dict[str, Any]:
 
 
 def region_defaults(draft: Draft, traits: Traits, *, model: str) -> Filled:
-    """By default a light network whose smallest anchors match the small objects of the data."""
+    """By default a light network whose smallest anchors match the small objects of the data; with anchor_sizes=kmeans, anchors
+    of the sizes of the training boxes: the square root of each cluster's area, one for each level."""
     filled = dense_defaults(draft, traits, model=model, pixels=PIXELS_OF_INPUT, batch=4, steps=STEPS, adamw=3e-4)
+    options = dict(draft.model.options)
+    if options.get("anchor_sizes") == KMEANS:
+        sides = anchors_from_boxes(traits, filled, LEVELS).sizes.prod(1).sqrt().tolist()
+        sides += sides[-1:] * (LEVELS - len(sides))  # where boxes have fewer different sizes
+        options["anchor_sizes"] = [max(round(side), 1) for side in sorted(sides)]
+        filled["model"]["options"] = options
     if draft.model.name is None:
         side = traits.small_object * math.sqrt(filled["input"]["size"] * filled["input"]["width"])
         first = 2 ** min(max(math.floor(math.log2(max(side, 1.0))), 2), 5)
-        own = {"anchor_sizes": [first * 2**level for level in range(5)]}
-        filled["model"]["options"] = {**LIGHT, **own, **draft.model.options}
+        own = {"anchor_sizes": [first * 2**level for level in range(LEVELS)]}
+        filled["model"]["options"] = {**LIGHT, **own, **options}
     return filled
 
 

@@ -23,7 +23,7 @@ size; with auxiliary heads a NamedTuple of those in training mode. `input_size` 
 
 from sightline.models.boxes import faster_rcnn
 from sightline.models.boxes.proposals import fast_rcnn, rcnn
-from sightline.models.boxes.single_shot import yolo_v1, yolo_v3, yolox
+from sightline.models.boxes.single_shot import yolo_v1, yolo_v3, yolo_v3_tiny, yolox
 from sightline.models.boxes.transformer import detr
 from sightline.models.early import (
     alexnet,
@@ -146,6 +146,7 @@ __all__ = [  # noqa: RUF022 (classes, functions, then registries)
     "vit",
     "yolo_v1",
     "yolo_v3",
+    "yolo_v3_tiny",
     "yolox",
     "zfnet",
     "MODELS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightline.data.loaders import in_order
+from sightline.data.loaders import Images, in_order
 from sightline.engine.health.norms import batch_norms, training_norms, with_batch_statistics
 from sightline.evaluation.diagnosis.stored import FOLDER, table_file, write_table
 from sightline.evaluation.splits import rows_of
@@ -17,7 +17,7 @@ from sightline.storage.files import make_folder
 
 from .progress import Training
 
-NORM_IMAGES = 512  # training images that batch norm's gap is measured on
+NORM_IMAGES = 512  # most training images that batch norm's gap is measured on
 NORMS = f"{FOLDER}/norms.json"
 
 
@@ -40,21 +40,22 @@ def write_diagnosis(training: Training, scoring: Scoring, evaluation: SplitEvalu
     return diagnosis
 
 
-def write_norms(training: Training, scoring: Scoring) -> None:
+def write_norms(training: Training, scoring: Scoring, images: Images, rows: Any) -> None:
     """diagnosis/norms.json: the headline on training images with running and with batch statistics; nothing where no network
-    has batch norms."""
+    has batch norms. `rows` are those of `images`, training images, with running statistics: they are used where there are
+    not too many of them, because predicting hundreds of masks or boxes once more takes minutes."""
     task, recipe = training.task, training.recipe
     norms = batch_norms(task)
-    if not norms or not len(training.images["train"]):
+    if not norms or not len(images):
         return
-    ids = choose(training.images["train"].id.numpy(), NORM_IMAGES)
-    kind = training.kind
-    images = kind.load(training.data, ids, training.preprocessing, recipe, truths=kind.truths, judging=True)
-    batch = min(recipe.fit.batch, len(ids))
-    values = {}
+    kind, few = training.kind, len(images) <= NORM_IMAGES
+    if not few:
+        ids = choose(training.images["train"].id.numpy(), NORM_IMAGES)
+        images = kind.load(training.data, ids, training.preprocessing, recipe, truths=kind.truths, judging=True)
+    batch = min(recipe.fit.batch, len(images))
     with training.console.working("comparing the statistics of batch norm"):
-        running = rows_of(task, in_order(images, batch), training.device)
+        running = rows if few else rows_of(task, in_order(images, batch), training.device)
         with with_batch_statistics(norms):
             own = rows_of(task, training_norms(in_order(images, batch), norms), training.device)
-        values = {name: task.metrics(rows)[scoring.headline] for name, rows in (("running", running), ("batch", own))}
-    training.run.write_json(NORMS, {"format": 1, "metric": scoring.headline, "n": len(ids), "of": batch, **values})
+        values = {name: task.metrics(some)[scoring.headline] for name, some in (("running", running), ("batch", own))}
+    training.run.write_json(NORMS, {"format": 1, "metric": scoring.headline, "n": len(images), "of": batch, **values})

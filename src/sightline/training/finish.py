@@ -102,7 +102,7 @@ def _measure(training: Training, scoring: Scoring, metrics: dict[str, Any]) -> S
     (run.folder / "predictions").mkdir(exist_ok=True)
     every = {split: _rows(training, scoring, split, some) for split, some in images.items()}
     write_tables(training)
-    write_norms(training, scoring)
+    write_norms(training, scoring, images["train"], every["train"])
     if scoring.settle is not None and "val" in every:
         facts = facts_of(run) | scoring.settle(every["val"])
         run.write_json(FACTS, facts)

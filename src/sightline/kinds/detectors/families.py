@@ -17,7 +17,7 @@ from sightline.models.boxes.faster_rcnn import RegionNetwork
 from sightline.models.boxes.proposals.fast_rcnn import FastRCNN
 from sightline.models.boxes.proposals.rcnn import RCNN
 from sightline.models.boxes.single_shot.yolo_v1 import YoloV1
-from sightline.models.boxes.single_shot.yolo_v3 import YoloV3
+from sightline.models.boxes.single_shot.yolo_v3 import AnchorNetwork
 from sightline.models.boxes.single_shot.yolox import YOLOX
 from sightline.models.boxes.transformer.detr import Detr
 from sightline.models.create import outline
@@ -102,7 +102,7 @@ FAMILIES = (
         mixed=False,
     ),
     Family(YoloV1, grids.cell_task, grids.cell_defaults, single_shot.EXPORT, ask_place, harm_places),
-    Family(YoloV3, grids.anchor_task, grids.anchor_defaults, single_shot.EXPORT, ask_place, harm_places),
+    Family(AnchorNetwork, grids.anchor_task, grids.anchor_defaults, single_shot.EXPORT, ask_place, harm_places),
     Family(
         Detr,
         grids.set_task,

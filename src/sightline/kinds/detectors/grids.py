@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from sightline.errors import UsageError
-from sightline.layers.boxes.clusters import Anchors, cluster_sizes
+from sightline.models.create import outline
 from sightline.preprocessing.normalise import Normalised
 from sightline.recipes.defaults import Filled, Traits, dense_defaults
 from sightline.recipes.recipe import Draft, Recipe
@@ -15,12 +13,12 @@ from sightline.tasks.boxes.sets import SetDetection
 
 from .. import regions
 from ..kind import Setting
+from .anchors import KMEANS, anchors_from_boxes
 
 BATCH, STEPS = 8, 900
 RATE, SET_RATE = 1e-3, 1e-4  # AdamW; DETR's is its paper's
 SIDE = 448  # of the images of YOLO v1
-ANCHORS = 9
-KMEANS = "kmeans"
+EACH = 3  # anchors of a map
 
 
 def cell_task(model: Normalised, setting: Setting) -> CellDetection:
@@ -46,12 +44,13 @@ def cell_defaults(draft: Draft, traits: Traits) -> Filled:
 
 
 def anchor_defaults(draft: Draft, traits: Traits) -> Filled:
-    """Nine anchors from the training boxes, unless the recipe has some."""
+    """Three anchors for each map of the network, from the training boxes, unless the recipe has some."""
     filled = _defaults(draft, traits, "yolo_v3", RATE)
     options = draft.model.options
     if options.get("anchors", KMEANS) == KMEANS:
-        found = anchors_of(traits, filled, _anchors_for(traits))
-        filled["model"]["options"] = {**options, "anchors": [round(v, 1) for v in found.sizes.flatten().tolist()]}
+        maps = len(outline(filled["model"]["name"]).anchors)  # type: ignore[arg-type]
+        anchors = anchors_from_boxes(traits, filled, maps * EACH, maps)
+        filled["model"]["options"] = {**options, "anchors": [round(v, 1) for v in anchors.sizes.flatten().tolist()]}
     return filled
 
 
@@ -63,26 +62,6 @@ def _defaults(draft: Draft, traits: Traits, model: str, rate: float) -> Filled:
     return dense_defaults(
         draft, traits, model=model, pixels=regions.PIXELS_OF_INPUT, batch=BATCH, steps=STEPS, adamw=rate
     )
-
-
-def _anchors_for(traits: Traits) -> int:
-    """Nine, or as many for each of the three maps as there are different sizes of boxes."""
-    return min(ANCHORS, max(len(set(traits.objects)) // 3 * 3, 3))
-
-
-def anchors_of(traits: Traits, filled: Filled, number: int) -> Anchors:
-    """Anchors by k-means on the sizes that training boxes have in the network's frame. UsageError where there are too few."""
-    if not traits.objects:
-        raise UsageError("there are no training boxes to take anchors from", "set model.options.anchors=10,13,16,30,…")
-    shape = filled["input"]
-    sizes = torch.tensor(traits.objects, dtype=torch.float64)  # (n, 3): width and height as shares, aspect of the image
-    frame = torch.tensor([shape["width"], shape["size"]], dtype=torch.float64).expand(len(sizes), 2)
-    if shape["fit"] != "stretch":  # the image's longer side, compared with the frame, fills it
-        aspect, whole = sizes[:, 2], shape["width"] / shape["size"]
-        frame = torch.stack(
-            (frame[:, 0] * (aspect / whole).clamp(max=1), frame[:, 1] * (whole / aspect).clamp(max=1)), 1
-        )
-    return cluster_sizes(sizes[:, :2] * frame, number)
 
 
 def check_suppression(recipe: Recipe) -> None:

@@ -56,7 +56,68 @@ class ScaleHead(nn.Module):
         return x, self.output(self.last(x))
 
 
-class YoloV3(nn.Module):
+class AnchorNetwork(nn.Module):
+    """Normalised images (b, c, h, w) → AnchorOutputs: what networks with anchors at every place of some maps share. A subclass
+    builds the layers and answers `predict_maps`.
+
+    anchors   width, height of each anchor in pixels, from small to large; the same number for each of the maps
+    maps      number of maps, at strides 32, 16, …
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, anchors: tuple[float | int, ...], maps: int) -> None:
+        super().__init__()
+        if num_classes < 1:
+            raise UsageError("a detector needs at least one class", "set num_classes=1 or more")
+        if not anchors or len(anchors) % (2 * maps) or min(anchors) <= 0:
+            numbers = {2: "2, 4 or 6", 3: "3, 6 or 9"}[maps]
+            raise UsageError(
+                f"{len(anchors)} numbers are no anchors for {['two', 'three'][maps - 2]} maps",
+                f"pass width, height of {numbers}",
+            )
+        self.input_size = (in_channels, 416, 416)
+        self.num_classes = num_classes
+        pairs = tuple(zip(anchors[::2], anchors[1::2], strict=True))
+        each = len(pairs) // maps
+        self.anchors = tuple(pairs[i * each : (i + 1) * each] for i in reversed(range(maps)))  # coarse to fine
+        self.outputs = each * (5 + num_classes)  # channels that a map's anchors are read from
+
+    @torch.no_grad()
+    def start(self, output: nn.Conv2d) -> None:
+        """Small weights and a low objectness, so that the many anchors without an object do not drown the first steps."""
+        assert output.bias is not None
+        nn.init.normal_(output.weight, std=0.01)
+        bias = torch.zeros(self.outputs // (5 + self.num_classes), 5 + self.num_classes)
+        bias[:, 4] = math.log(_RARE / (1 - _RARE))
+        output.bias.copy_(bias.flatten())
+
+    def predict_maps(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b e _ _"]]:
+        """`self.outputs` channels at each place of each map, coarse to fine; sides are multiples of 32."""
+        raise NotImplementedError
+
+    def forward(self, image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"] | None = None) -> AnchorOutputs:
+        """(b, c, h, w) → boxes (b, a, 4) in pixels, and the predictions they are decoded from. Sides are padded to multiples
+        of 32; `size` is not used."""
+        deltas, objectness, classes, anchors, strides = [], [], [], [], []
+        for level, out in enumerate(self.predict_maps(pad_to_multiple(image, STRIDE))):
+            own = self.anchors[level]
+            numbers = out.unflatten(1, (len(own), -1)).permute(0, 3, 4, 1, 2).flatten(1, 3)  # (b, h · w · n, 5 + k)
+            deltas.append(numbers[..., :4])
+            objectness.append(numbers[..., 4])
+            classes.append(numbers[..., 5:])
+            grid, stride = anchor_grid(own, (int(out.shape[2]), int(out.shape[3])), STRIDE // 2**level, out.device)
+            anchors.append(grid)
+            strides.append(stride)
+        predicted = AnchorPredictions(
+            torch.cat(deltas, 1),
+            torch.cat(objectness, 1),
+            torch.cat(classes, 1),
+            torch.cat(anchors),
+            torch.cat(strides),
+        )
+        return AnchorOutputs(decode_cells(predicted), predicted)
+
+
+class YoloV3(AnchorNetwork):
     """Normalised images (b, c, h, w) → AnchorOutputs.
 
     anchors   width, height of each anchor in pixels, from small to large; the same number for each of the three maps
@@ -76,69 +137,35 @@ class YoloV3(nn.Module):
         depths: tuple[int, ...] = DEPTHS,
         norm: Norm = "batch",
     ) -> None:
-        super().__init__()
-        if num_classes < 1:
-            raise UsageError("a detector needs at least one class", "set num_classes=1 or more")
+        super().__init__(in_channels, num_classes, anchors, maps=3)
         if len(depths) != 5:
             raise UsageError(f"{len(depths)} depths for five stages", "use depths=1,2,8,8,4")
-        if not anchors or len(anchors) % 6 or min(anchors) <= 0:
-            raise UsageError(f"{len(anchors)} numbers are no anchors for three maps", "pass width, height of 3, 6 or 9")
-        self.input_size = (in_channels, 416, 416)
         self.backbone = backbone  # a classifier, whose weights the trunk also takes
         self.trunk = Darknet(depths, in_channels=in_channels, num_classes=0, width=width, norm=norm)
         self.channels = self.trunk.channels
-        self.num_classes = num_classes
-        pairs = tuple(zip(anchors[::2], anchors[1::2], strict=True))
-        third = len(pairs) // 3
-        self.anchors = tuple(pairs[i : i + third] for i in (2 * third, third, 0))  # coarse to fine
         widths = tuple(even(w, width) for w in (512, 256, 128))
-        outputs = third * (5 + num_classes)
         above = (0, *(even(w, width) for w in (256, 128)))
         inputs = [c + a for c, a in zip(self.channels[:1:-1], above, strict=True)]
-        self.heads = nn.ModuleList(ScaleHead(i, w, outputs, norm) for i, w in zip(inputs, widths, strict=True))
+        self.heads = nn.ModuleList(ScaleHead(i, w, self.outputs, norm) for i, w in zip(inputs, widths, strict=True))
         self.reduce = nn.ModuleList(ConvNorm(w, a, 1, norm=norm) for w, a in zip(widths, above[1:], strict=False))
-        self._start(third)
-
-    @torch.no_grad()
-    def _start(self, third: int) -> None:
-        """Small weights and a low objectness, so that the many anchors without an object do not drown the first steps."""
         for head in self.heads:
-            assert isinstance(head, ScaleHead) and head.output.bias is not None
-            nn.init.normal_(head.output.weight, std=0.01)
-            bias = torch.zeros(third, 5 + self.num_classes)
-            bias[:, 4] = math.log(_RARE / (1 - _RARE))
-            head.output.bias.copy_(bias.flatten())
+            assert isinstance(head, ScaleHead)
+            self.start(head.output)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Five maps at strides 2, 4, 8, 16, 32 with `self.channels` channels."""
         return self.trunk.features(image)
 
-    def forward(self, image: Float[Tensor, "b c h w"], size: Int[Tensor, "b 2"] | None = None) -> AnchorOutputs:
-        """(b, c, h, w) → boxes (b, a, 4) in pixels, and the predictions they are decoded from. Sides are padded to multiples
-        of 32; `size` is not used."""
-        maps = self.features(pad_to_multiple(image, STRIDE))
-        deltas, objectness, classes, anchors, strides = [], [], [], [], []
+    def predict_maps(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b e _ _"]]:
+        """Predictions at strides 32, 16 and 8."""
         finer: Tensor | None = None
-        for level, x in enumerate(maps[:1:-1]):
+        predictions = []
+        for level, x in enumerate(self.features(image)[:1:-1]):
             if finer is not None:
                 x = torch.cat((F.interpolate(self.reduce[level - 1](finer), scale_factor=2.0), x), 1)
             finer, out = self.heads[level](x)
-            own = self.anchors[level]
-            numbers = out.unflatten(1, (len(own), -1)).permute(0, 3, 4, 1, 2).flatten(1, 3)  # (b, h · w · n, 5 + k)
-            deltas.append(numbers[..., :4])
-            objectness.append(numbers[..., 4])
-            classes.append(numbers[..., 5:])
-            grid, stride = anchor_grid(own, (int(x.shape[2]), int(x.shape[3])), STRIDE // 2**level, x.device)
-            anchors.append(grid)
-            strides.append(stride)
-        predicted = AnchorPredictions(
-            torch.cat(deltas, 1),
-            torch.cat(objectness, 1),
-            torch.cat(classes, 1),
-            torch.cat(anchors),
-            torch.cat(strides),
-        )
-        return AnchorOutputs(decode_cells(predicted), predicted)
+            predictions.append(out)
+        return predictions
 
 
 @MODELS.under("boxes")
