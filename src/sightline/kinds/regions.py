@@ -49,7 +49,7 @@ from sightline.tasks.detection import Detection
 from sightline.tasks.instances import InstanceSegmentation
 from sightline.tasks.task import Task
 
-from .detectors.anchors import KMEANS, anchors_from_boxes
+from .detectors.anchors import KMEANS, sides_from_boxes
 from .kind import Keep, Picture, plain
 
 LIGHT = {"width": 128, "hidden": 256, "samples": [256, 128], "proposals": [500, 300]}  # small enough to train on a CPU
@@ -84,10 +84,7 @@ def region_defaults(draft: Draft, traits: Traits, *, model: str) -> Filled:
     filled = dense_defaults(draft, traits, model=model, pixels=PIXELS_OF_INPUT, batch=4, steps=STEPS, adamw=3e-4)
     options = dict(draft.model.options)
     if options.get("anchor_sizes") == KMEANS:
-        sides = anchors_from_boxes(traits, filled, LEVELS).sizes.prod(1).sqrt().tolist()
-        sides += sides[-1:] * (LEVELS - len(sides))  # where boxes have fewer different sizes
-        options["anchor_sizes"] = [max(round(side), 1) for side in sorted(sides)]
-        filled["model"]["options"] = options
+        filled["model"]["options"] = options = {**options, "anchor_sizes": sides_from_boxes(traits, filled, LEVELS)}
     if draft.model.name is None:
         side = traits.small_object * math.sqrt(filled["input"]["size"] * filled["input"]["width"])
         first = 2 ** min(max(math.floor(math.log2(max(side, 1.0))), 2), 5)

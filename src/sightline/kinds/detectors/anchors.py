@@ -26,3 +26,10 @@ def anchors_from_boxes(traits: Traits, filled: Filled, number: int, maps: int = 
         )
     different = len(set(traits.objects))
     return cluster_sizes(sizes[:, :2] * frame, min(number, max(different // maps * maps, maps)))
+
+
+def sides_from_boxes(traits: Traits, filled: Filled, levels: int) -> list[int]:
+    """The square roots of the areas of so many anchors, small ones first; the largest again where boxes have fewer different
+    sizes."""
+    sides = anchors_from_boxes(traits, filled, levels).sizes.prod(1).sqrt().tolist()
+    return [max(round(side), 1) for side in (*sides, *(sides[-1:] * (levels - len(sides))))]
