@@ -11,14 +11,19 @@ from sightline.structures.batch import Batch
 from sightline.structures.targets import Boxes
 
 SIDE = 96
-SMALL, LARGE = (7, 10), (22, 32)  # sides of objects in pixels
+SMALL, LARGE = (4, 6), (22, 32)  # sides of objects in pixels
+Kind = tuple[tuple[int, int], bool]  # sides of the objects, whether they are crowded
 
 
-def scenes(numbers: Sequence[int], seed: int, sides: tuple[int, int], crowded: bool) -> Batch:
+def scenes(numbers: Sequence[int], seed: int, kinds: Sequence[Kind]) -> Batch:
     """Bright and dark rectangles on noise, four an image: each in a quarter of its own, or crowded, in two pairs that overlap
-    (IoU 0.15 to 0.7)."""
-    images, boxes, label, sample = [], [], [], []
+    (IoU 0.25 to 0.7). Image after image is of the next of `kinds`."""
+    images: list[torch.Tensor] = []
+    boxes: list[list[float]] = []
+    label: list[int] = []
+    sample: list[int] = []
     for row, number in enumerate(numbers):
+        sides, crowded = kinds[row % len(kinds)]
         draw = np.random.default_rng((seed, number, sides[0], int(crowded)))
         pixels = draw.integers(90, 150, (SIDE, SIDE, 3), dtype=np.uint8)
         quarters = draw.permutation(4)

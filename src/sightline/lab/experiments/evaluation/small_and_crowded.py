@@ -26,14 +26,14 @@ from sightline.structures.targets import Boxes
 from sightline.tasks.boxes.anchors import AnchorDetection
 
 KINDS = {"large, apart": (LARGE, False), "small, apart": (SMALL, False), "large, crowded": (LARGE, True)}
-ANCHORS = (8.0, 8.0, 9.0, 9.0, 24.0, 28.0, 29.0, 25.0)
+ANCHORS = (5.0, 5.0, 6.0, 6.0, 24.0, 28.0, 29.0, 25.0)
 GRID = (7, 7)  # of YOLO v1
 FIRST_UNSEEN = 100_000
 
 
 @dataclass(frozen=True)
 class Parameters:
-    steps: Annotated[int, Field(ge=10, le=5_000)] = 200
+    steps: Annotated[int, Field(ge=10, le=5_000)] = 400
     batch: Annotated[int, Field(ge=3, le=60)] = 12
     suppression: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
@@ -62,13 +62,11 @@ def train(p: Parameters, seed: int) -> AnchorDetection:
         Normalised(Normalise([120.0] * 3, [50.0] * 3), network), classes=2, nms_threshold=p.suppression
     )
     optimizer = torch.optim.AdamW(task.parameters(), lr=3e-3, weight_decay=1e-4)
-    each = p.batch // len(KINDS)
     for step in range(p.steps):
         optimizer.param_groups[0]["lr"] = 3e-3 * (0.1 if step > 0.8 * p.steps else 1.0)
-        numbers = range(step * each, (step + 1) * each)
-        losses = [task.loss(scenes(numbers, seed, *kind)).total for kind in KINDS.values()]
+        batch = scenes(range(step * p.batch, (step + 1) * p.batch), seed, list(KINDS.values()))
         optimizer.zero_grad()
-        torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
+        task.loss(batch).total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(task.parameters(), 10.0)
         optimizer.step()
     return task.eval()
@@ -88,22 +86,22 @@ def run(parameters: Parameters, seed: int) -> Result:
     ap50, bound, shown = {}, {}, []
     with torch.no_grad():
         for name, kind in KINDS.items():
-            batch = scenes(unseen, seed, *kind)
+            batch = scenes(unseen, seed, [kind])
             assert isinstance(batch.target, Boxes)
             ap50[name] = float(task.metrics(task.rows(batch, task.predict(batch)))["ap50"] or 0.0)
             bound[name] = limits(batch.target, len(batch), p.suppression)
             rows.append([name, ap50[name], *bound[name]])
-            few = scenes(unseen[:2], seed, *kind)
+            few = scenes(unseen[:2], seed, [kind])
             for image, boxes in zip(few.image, picture(task, few), strict=True):
                 pixels = image.permute(1, 2, 0).numpy()
                 shown.append((name, framed(pixels, boxes.numpy(), [RIGHT] * len(boxes))))
     large, small, crowded = KINDS
     return Result(
         claims=[
-            Claim("Large objects that lie apart are found (AP50 of at least 0.8).", ap50[large] >= 0.8,
+            Claim("Large objects that lie apart are found (AP50 of at least 0.7).", ap50[large] >= 0.7,
                   f"{ap50[large]:.3f}"),
-            Claim("Small ones less well: the finest cells have 16 pixels, the objects 7 to 10.",
-                  ap50[small] < ap50[large], f"{ap50[small]:.3f}"),
+            Claim("Small ones less well: the finest cells have 16 pixels, the objects 4 to 6.",
+                  ap50[small] < ap50[large] - 0.05, f"{ap50[small]:.3f}"),
             Claim("Crowded ones less well, though they are as large (AP50 at least 0.05 lower).",
                   ap50[crowded] < ap50[large] - 0.05, f"{ap50[crowded]:.3f}"),
             Claim("Suppression would drop some of a crowd even of perfect boxes, and none that lies apart.",
