@@ -1,7 +1,7 @@
 # Everything that is done to the project, by name. PY is the environment's Python.
 PY ?= .venv/bin/python
 
-.PHONY: env check test multitask catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting lineage segmenters intervals verdicts illnesses more-data slices generation diffusion compare label-errors studies attacks results reference stream docs tutorials gallery
+.PHONY: env check test multitask catalogue draws contracts parity fine-tuning exports serving faults hostile bench networks explanation lab handwriting detectors large-objects lineage segmenters intervals verdicts illnesses more-data slices generation diffusion compare label-errors studies attacks results reference stream docs tutorials gallery
 
 env:            ## an environment with everything, in .venv
 	python3 -m venv .venv
@@ -80,6 +80,13 @@ docs:           ## the documentation as static pages in build/site, with the boo
 
 segmenters:     ## CamVid: thirteen segmenters, the same time each: 20 minutes
 	$(PY) benchmarks/segmenters.py
+
+detectors:      ## blood cells from scratch, latencies and a training step of detectors: an hour; figures go to results/
+	$(PY) benchmarks/detectors.py bccd --models yolox_s --seeds 0
+	$(PY) benchmarks/detectors.py latency
+
+large-objects:  ## why boxes of large objects are inexact after a short training: 6 minutes; figures go to results/
+	$(PY) benchmarks/large_objects.py
 
 lineage:        ## the R-CNN line on one trunk, selective search beside OpenCV's: about 15 minutes; figures go to results/
 	$(PY) benchmarks/lineage.py

@@ -12,8 +12,12 @@ from sightline.errors import UsageError
 from sightline.lab.advice import CASES, advise, best_threshold, expected_cost
 from sightline.lab.datasets import Labelled
 from sightline.lab.seeing.canvas import anywhere, placed, shifted
+from sightline.lab.seeing.crowds import LARGE, SIDE, SMALL, scenes
+from sightline.lab.seeing.heads import head
 from sightline.lab.seeing.kernels import KERNELS, image_kernel
 from sightline.layers.convolution.pooling import max_pool
+from sightline.structures.boxes import iou
+from sightline.structures.targets import Boxes
 
 
 def test_ten_crops_stand_where_they_should() -> None:
@@ -72,3 +76,27 @@ def test_a_digit_keeps_its_ink_on_a_canvas() -> None:
     assert len({tuple(map(tuple, (x > 0).nonzero().tolist())) for x in everywhere.x}) > 1
     moved = shifted(placed(data, 12, (2, 2)), -1, 2)
     assert torch.equal(moved.x, placed(data, 12, (1, 4)).x)
+
+
+def test_heads_are_functions_of_their_seed() -> None:
+    """The hair is a part of the picture of its own colour, and the coat may have that colour too."""
+    (picture, mask), (again, _) = head((0, 5)), head((0, 5))
+    assert np.array_equal(picture, again) and not np.array_equal(picture, head((0, 6))[0])
+    assert 0.05 < mask.mean() < 0.4
+    dyed, same = head((0, 5), hair=(20, 20, 220))
+    assert np.array_equal(mask, same)
+    assert dyed[mask, 2].mean() > picture[mask, 2].mean() + 50
+
+
+def test_scenes_of_objects_apart_and_crowded() -> None:
+    for sides, crowded in ((LARGE, False), (SMALL, False), (LARGE, True)):
+        batch = scenes(range(12), 0, [(sides, crowded)])
+        assert isinstance(batch.target, Boxes)
+        boxes, sample = batch.target.boxes, batch.target.sample
+        assert torch.bincount(sample).tolist() == [4] * 12
+        assert bool((boxes >= 0).all()) and bool((boxes <= SIDE).all())
+        overlap = iou(boxes, boxes) * (sample[:, None] == sample[None]) * ~torch.eye(len(boxes), dtype=torch.bool)
+        most = overlap.max(1).values
+        assert bool((most > 0.1).all() if crowded else (most == 0).all()), (sides, crowded)
+        extent = boxes[:, 2:] - boxes[:, :2]
+        assert int(extent.min()) >= sides[0] and int(extent.max()) <= sides[1]
