@@ -11,8 +11,8 @@ from PIL import Image
 
 from sightline import api
 from sightline.errors import UsageError
-from sightline.evaluation.advice import _OTHERS, advise
 from sightline.kinds.catalogue import KINDS
+from sightline.kinds.questions.advice import _OTHERS, advise
 from sightline.runs.console import Console
 
 

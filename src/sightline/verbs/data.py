@@ -11,9 +11,9 @@ from sightline.data.formats.passed.sources import name_of_data
 from sightline.data.summary import data_json, sizes_text
 from sightline.drawing.png import png_bytes
 from sightline.errors import UsageError, nearest
-from sightline.evaluation.advice import Worse, advise
 from sightline.inference.contact import contact_sheets, stacked
 from sightline.kinds.opening import draft, open_dataset, usual_kind
+from sightline.kinds.questions.advice import Worse, advise
 from sightline.recipes.recipe import Draft
 from sightline.runs.console import Console
 from sightline.storage.files import make_folder, replace_file, require_place

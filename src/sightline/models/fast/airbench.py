@@ -19,7 +19,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sightline.layers.initialise import initialise
 from sightline.models.catalogue import MODELS
@@ -29,17 +28,14 @@ PATCH = 2
 _EPSILON = 5e-4  # added to the eigenvalues, as published: directions in which patches hardly differ are not blown up
 
 
-class Whitening(nn.Module):
+class Whitening(nn.Conv2d):
     """A fixed convolution to uncorrelated maps of variance 1, and a bias that learns."""
 
-    weight: Float[Tensor, "o c p p"]
-
     def __init__(self, in_channels: int) -> None:
-        super().__init__()
-        directions = in_channels * PATCH * PATCH
-        filters = nn.init.orthogonal_(torch.empty(directions, directions)).view(-1, in_channels, PATCH, PATCH)
-        self.register_buffer("weight", torch.cat([filters, -filters]))
-        self.bias = nn.Parameter(torch.zeros(2 * directions))
+        super().__init__(in_channels, 2 * in_channels * PATCH * PATCH, PATCH)
+        fixed = self.weight.detach()
+        del self.weight
+        self.register_buffer("weight", fixed)
 
     @torch.no_grad()
     def start_from(self, images: Float[Tensor, "n c h w"]) -> None:
@@ -51,10 +47,6 @@ class Whitening(nn.Module):
         signs = torch.where(vectors[vectors.abs().argmax(0), torch.arange(len(values))] < 0, -1.0, 1.0)
         filters = (vectors * signs / (values + _EPSILON).sqrt()).T.flip(0).reshape(-1, c, PATCH, PATCH)
         self.weight.copy_(torch.cat([filters, -filters]))
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o _ _"]:
-        """The 24 maps of an image of three channels, one row and one column smaller."""
-        return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
 
 
 class Group(nn.Module):

@@ -28,4 +28,5 @@ class LandmarkNetwork(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs * height * width, hidden), nn.ReLU(), head)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b p 3"]:
+        """The landmarks of each image."""
         return self.layers(x).unflatten(1, (self.points, 3))  # (b, 3p) → (b, p, 3)

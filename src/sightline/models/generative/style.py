@@ -35,6 +35,7 @@ class StyleFeatures(nn.Module):
         self.register_buffer("pictures", pictures)
 
     def forward(self, levels: Num[Tensor, "b c h w"]) -> list[Tensor]:
+        """The first maps of the network, from fine to coarse."""
         normalised = (levels.float() - self.mean[:, None, None]) / self.std[:, None, None]
         return list(self.network.features(normalised)[:LAYERS])
 
@@ -60,6 +61,7 @@ class AdainDecoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(wide, outputs, 3, padding=1, padding_mode="reflect"))
 
     def forward(self, x: Float[Tensor, "b k i j"]) -> Float[Tensor, "b 3 h w"]:
+        """The image whose features these are, in [-1, 1]."""
         return self.layers(x).clamp(-1.5, 1.5)  # a little beyond white, so that gradients pass there
 
 
