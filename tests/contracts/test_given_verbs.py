@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 import sightline
 import sightline.proposals.proposer as proposing
+import sightline.training.finish as finish
 import sightline.training.progress as actions
 from sightline.data.loaders import Decoding, Memory
 from sightline.errors import Stopped, UsageError
@@ -62,7 +64,11 @@ def test_through_the_verbs(task: str, data: Path, tmp_path: Path, monkeypatch: p
         os.kill(os.getpid(), signal.SIGTERM)
         return whole(*arguments, stop=stop)
 
-    monkeypatch.setattr(proposing, "selective_search", None)  # whoever computes again fails
+    monkeypatch.setattr(
+        proposing, "selective_search", None
+    )  # whoever computes again fails, but for the speed of new images
+    for module in (finish, importlib.import_module("sightline.verbs.evaluate")):
+        monkeypatch.setattr(module, "frame_rate", lambda *_, **__: {"fps": 1.0, "ms": 1000.0})
     monkeypatch.setattr(actions, "rows_of", interrupted)
     with pytest.raises(Stopped):
         train(task, data, out=tmp_path / "stopped")

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 import sightline
 from sightline.cli.main import app
 from sightline.data.loaders import in_order
-from sightline.evaluation.splits import mirror, rows_of
+from sightline.evaluation.comparing.ensembles import mean_rows
+from sightline.evaluation.splits import rows_of
 from sightline.kinds.catalogue import kind_of
 from sightline.kinds.networks import load_task
 from sightline.kinds.opening import open_dataset
@@ -142,11 +143,12 @@ def test_tta_is_the_mean_of_the_image_and_its_mirror(digits: Path) -> None:
     run = open_run(digits)
     task, scoring = load_task(run), kind_of(run).scoring
     assert scoring is not None
-    assert scoring.mirrored is not None
+    assert scoring.views
     data = open_dataset(run.recipe, Console(-1))
     images = load(data, data.ids("test"), run.preprocessing, run.recipe, judging=True)
     plain = rows_of(task, in_order(images, scoring.batch), "cpu")
-    judged = scoring.mirrored(plain, rows_of(task, map(mirror, in_order(images, scoring.batch)), "cpu"))
+    flips = (batch.with_pixels(image=batch.image.flip(3)) for batch in in_order(images, scoring.batch))
+    judged = mean_rows([plain, rows_of(task, flips, "cpu")])
     with torch.inference_mode():
         batch = images(torch.arange(len(images)), torch.arange(len(images)))
         flipped = batch.with_pixels(image=batch.image.flip(3))
